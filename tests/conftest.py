@@ -1,0 +1,19 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Two spinning thread pools on few cores slow each other down tenfold; the tests' models are tiny.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images for development: ``REALNET_SHARED_DATA``, or ``shared/data`` beside the checkout."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("REALNET_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("no real images at hand: set REALNET_SHARED_DATA to a folder that holds mvtec_ad/")
+    return folder
