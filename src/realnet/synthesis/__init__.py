@@ -1,0 +1,18 @@
+"""Synthetic defects of good images (Sec. 3.1): masks, sources, blending."""
+
+from realnet.synthesis.anomaly import Anomaly, Part
+from realnet.synthesis.blending import blend
+from realnet.synthesis.foreground import foreground_mask
+from realnet.synthesis.perlin import perlin_mask, perlin_noise
+from realnet.synthesis.synthesizer import Synthesizer, make_part
+
+__all__ = [
+    "Anomaly",
+    "Part",
+    "Synthesizer",
+    "blend",
+    "foreground_mask",
+    "make_part",
+    "perlin_mask",
+    "perlin_noise",
+]

@@ -1,0 +1,122 @@
+"""Natural synthetic anomalies: Poisson-blended patches of other good images (NSA, arXiv 2109.15222, Sec. 3)."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from realnet.synthesis.anomaly import (
+    Anomaly,
+    Image,
+    Mask,
+    Range,
+    compose,
+    draw_opacity,
+    first_visible,
+    fitted,
+)
+from realnet.synthesis.augment import rotated
+from realnet.synthesis.shapes import blob, pixel_of
+
+_TRIM = 3
+_MOST_PATCHES = 3
+# Sides as shares of the image: shift + Gamma(shape, scale), clipped; then resized.
+_SIDE_SHIFT, _SIDE_SHAPE, _SIDE_SCALE = 0.03, 2.0, 0.05
+_SIDE_LIMITS = (0.03, 0.4)
+_RESIZE = (0.7, 1.3)
+_SMALLEST_SIDE = 5
+
+
+class Nsa:
+    """One to three patches of another good image, resized, some turned, joined without a seam.
+
+    The label is where the image visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named after
+    ``names`` where given.
+    """
+
+    def __init__(
+        self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)
+    ) -> None:
+        self.goods = goods
+        self.names = names
+        self.opacity = opacity
+
+    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+        """Return a defect of ``image``; see `Part`."""
+        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+
+    def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
+        index = int(rng.integers(len(self.goods)))
+        other = fitted(self.goods[index], (image.shape[0], image.shape[1]))
+        source = image
+        region = np.zeros(foreground.shape, dtype=bool)
+        for _ in range(int(rng.integers(1, _MOST_PATCHES + 1))):
+            source = _with_patch(source, other, foreground, region, rng)
+        origin = self.names[index] if self.names else f"good {index}"
+        return compose(image, source, region, draw_opacity(self.opacity, rng), "nsa", origin, trim=_TRIM)
+
+
+def _with_patch(
+    image: Image, other: Image, foreground: Mask, region: Mask, rng: np.random.Generator
+) -> Image:
+    """Return ``image`` with a patch of ``other`` cloned in; the pixels it covers are added to ``region``."""
+    rows, columns = foreground.shape
+    patch = _patch(other, rng)
+    height, width = patch.shape[:2]
+    row, column = pixel_of(foreground, rng)
+    top = int(np.clip(row - height // 2, 0, rows - height))
+    left = int(np.clip(column - width // 2, 0, columns - width))
+    if rng.random() < 0.5:
+        cover = np.full((height, width), 255, dtype=np.uint8)
+    else:
+        radius = 0.45 * min(height, width)
+        cover = blob((height, width), ((height - 1) / 2, (width - 1) / 2), radius, rng)
+        cover = np.where(cover >= 128, np.uint8(255), np.uint8(0))
+    mode = cv2.NORMAL_CLONE if rng.random() < 0.5 else cv2.MIXED_CLONE
+    cloned = _cloned(image, patch, cover, (top, left), mode)
+    if cloned is None:
+        return image
+    region[top : top + height, left : left + width] |= cover > 0
+    return cloned
+
+
+def _patch(other: Image, rng: np.random.Generator) -> Image:
+    rows, columns = other.shape[:2]
+    shares = np.clip(_SIDE_SHIFT + rng.gamma(_SIDE_SHAPE, _SIDE_SCALE, 2), *_SIDE_LIMITS)
+    height = int(np.clip(round(shares[0] * rows), _SMALLEST_SIDE, rows))
+    width = int(np.clip(round(shares[1] * columns), _SMALLEST_SIDE, columns))
+    top, left = int(rng.integers(rows - height + 1)), int(rng.integers(columns - width + 1))
+    factor = float(rng.uniform(*_RESIZE))
+    height_out = int(np.clip(round(height * factor), _SMALLEST_SIDE, rows))
+    width_out = int(np.clip(round(width * factor), _SMALLEST_SIDE, columns))
+    patch = cv2.resize(
+        np.ascontiguousarray(other[top : top + height, left : left + width]), (width_out, height_out)
+    )
+    return rotated(patch, float(rng.uniform(-90.0, 90.0))) if rng.random() < 0.5 else patch  # type: ignore[arg-type,return-value]
+
+
+def _cloned(image: Image, patch: Image, cover: Mask, corner: tuple[int, int], mode: int) -> Image | None:
+    """Clone ``patch`` into ``image`` at ``corner`` (row, column) by Poisson editing; None where OpenCV cannot.
+
+    Only a frame around the patch is handed to OpenCV, widened by mirroring: it refuses patches that touch the edge,
+    and the frame is all that the solution depends on.
+    """
+    margin = 3
+    height, width = patch.shape[:2]
+    wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
+    top, left = corner
+    frame = np.s_[top : top + height + 2 * margin, left : left + width + 2 * margin]
+    inner = np.ascontiguousarray(wide[frame])
+    framed = cv2.copyMakeBorder(patch, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
+    mask = cv2.copyMakeBorder(cover, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=0)
+    # OpenCV centres the bounding box of the mask, not the patch, on the given point.
+    x, y, box_width, box_height = cv2.boundingRect(mask)
+    if box_width < 3 or box_height < 3:
+        return None
+    try:
+        solved = cv2.seamlessClone(framed, inner, mask, (x + box_width // 2, y + box_height // 2), mode)
+    except cv2.error:
+        return None
+    result = image.copy()
+    result[top : top + height, left : left + width] = solved[margin:-margin, margin:-margin]
+    return result

@@ -1,0 +1,51 @@
+"""Generated images blended in: the paper's own source (Sec. 3.1, App. B)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from realnet.errors import UserError
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, compose, draw_opacity, first_visible
+from realnet.synthesis.folder import ImageFolder
+from realnet.synthesis.perlin import perlin_mask
+
+
+class Sia:
+    """An image generated for this product, through a Perlin mask in the foreground.
+
+    ``directory`` holds the images of one product, or folders named by category, at most two levels down (as the
+    SIA data set is published), of which ``category``'s is taken.
+
+    Raises:
+        UserError: where the folder is missing, holds no image, or holds other categories only.
+    """
+
+    def __init__(self, directory: Path, category: str | None = None, opacity: Range = (0.5, 1.0)) -> None:
+        self.opacity = opacity
+        self.generated = ImageFolder(_of_category(directory, category), "generated images of this product")
+
+    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+        """Return a defect of ``image``; see `Part`."""
+        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+
+    def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
+        shape = foreground.shape
+        source, name = self.generated.draw((shape[0], shape[1]), rng)
+        mask = perlin_mask((shape[0], shape[1]), foreground, rng)
+        return compose(image, source, mask, draw_opacity(self.opacity, rng), "sia", name)
+
+
+def _of_category(directory: Path, category: str | None) -> Path:
+    if category is None or not directory.is_dir():
+        return directory
+    inner = sorted(path for path in (*directory.glob("*"), *directory.glob("*/*")) if path.is_dir())
+    matching = [path for path in inner if path.name.lower() == category.lower()]
+    if matching:
+        return matching[0]
+    named = {path.name for path in inner}
+    if directory.name.lower() != category.lower() and len(named) > 1:
+        raise UserError(
+            f"{directory} has no folder for category {category!r}, only {', '.join(sorted(named)[:12])}: "
+            f"give the folder that holds the generated images of {category}."
+        )
+    return directory

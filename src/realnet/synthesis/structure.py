@@ -1,0 +1,148 @@
+"""Structural defects made of the product itself (after MemSeg, arXiv 2205.00908, Sec. 3.2.1).
+
+Parts mirrored, turned, moved, shuffled, missing: what is wrong is the place, not the material.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from realnet.synthesis.anomaly import (
+    Anomaly,
+    Image,
+    Mask,
+    Range,
+    compose,
+    draw_opacity,
+    first_visible,
+    fitted,
+)
+from realnet.synthesis.augment import jittered, rotated
+from realnet.synthesis.perlin import perlin_mask
+from realnet.synthesis.shapes import large_region, pixel_of
+
+
+class Structure:
+    """Another view of a good image through a Perlin mask or a large region, a part displaced, or a part erased.
+
+    The label is where the region visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named after
+    ``names`` where given.
+    """
+
+    def __init__(
+        self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (0.6, 1.0)
+    ) -> None:
+        self.goods = goods
+        self.names = names
+        self.opacity = opacity
+
+    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+        """Return a defect of ``image``; see `Part`."""
+        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+
+    def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
+        shape = (image.shape[0], image.shape[1])
+        choice, origin, base = rng.random(), "generated", image
+        if choice < 0.4 or choice >= 0.9:
+            region = perlin_mask(shape, foreground, rng) if choice < 0.4 else _region(foreground, rng)
+            if rng.random() < 0.5:
+                index = int(rng.integers(len(self.goods)))
+                base, origin = fitted(self.goods[index], shape), self._name(index)
+            source = _another_view(base, rng)
+        elif choice < 0.7:
+            region = _region(foreground, rng)
+            source = _displaced(image, region, rng)
+        else:
+            region = _region(foreground, rng)
+            source = _erased(image, region, rng)
+        opacity = draw_opacity(self.opacity, rng)
+        trim = max(3, round(min(shape) / 50)) | 1
+        return compose(image, source, region, opacity, "structure", origin, trim=trim)
+
+    def _name(self, index: int) -> str:
+        return self.names[index] if self.names else f"good {index}"
+
+
+def _region(foreground: Mask, rng: np.random.Generator) -> Mask:
+    """A large region about a foreground pixel; now and then the whole product."""
+    share = np.count_nonzero(foreground) / foreground.size
+    if 0.01 < share < 0.5 and rng.random() < 0.25:
+        return foreground
+    shape = (foreground.shape[0], foreground.shape[1])
+    return large_region(shape, pixel_of(foreground, rng), rng)
+
+
+def _another_view(image: Image, rng: np.random.Generator) -> Image:
+    """Two or three of: mirror, quarter turn, free turn, shift with wrap, colour jitter, shuffled grid."""
+    for index in rng.choice(6, int(rng.integers(2, 4)), replace=False):
+        if index == 0:
+            image = cv2.flip(image, int(rng.integers(-1, 2)))  # type: ignore[assignment]
+        elif index == 1:
+            image = rotated(image, 90.0 * int(rng.integers(1, 4)))
+        elif index == 2:
+            image = rotated(image, float(rng.uniform(-45.0, 45.0)))
+        elif index == 3:
+            rows, columns = image.shape[:2]
+            image = np.roll(image, (int(rng.integers(rows)), int(rng.integers(columns))), axis=(0, 1))
+        elif index == 4:
+            image = jittered(image, 0.25, rng)
+        else:
+            image = _shuffled(image, int(rng.choice([4, 8])), rng)
+    return image
+
+
+def _shuffled(image: Image, cells: int, rng: np.random.Generator) -> Image:
+    """Cut into cells x cells equal tiles and deal them out anew; what does not divide stays at the edge."""
+    height, width = image.shape[0] // cells, image.shape[1] // cells
+    result = image.copy()
+    for to, origin in enumerate(rng.permutation(cells * cells)):
+        row, column = (to // cells) * height, (to % cells) * width
+        from_row, from_column = (int(origin) // cells) * height, (int(origin) % cells) * width
+        tile = image[from_row : from_row + height, from_column : from_column + width]
+        result[row : row + height, column : column + width] = tile
+    return result
+
+
+def _displaced(image: Image, region: Mask, rng: np.random.Generator) -> Image:
+    """Turn and move the content of ``region`` about its own centre."""
+    left, top, width, height = cv2.boundingRect(region.view(np.uint8))
+    centre = (left + width / 2, top + height / 2)
+    degrees = float(rng.choice([0.0, 90.0, 180.0, 270.0, rng.uniform(-60.0, 60.0), rng.uniform(-60.0, 60.0)]))
+    reach = 0.15 * min(image.shape[:2])
+    shift = (float(rng.uniform(-reach, reach)), float(rng.uniform(-reach, reach)))
+    return rotated(image, degrees, centre, shift)
+
+
+def _erased(image: Image, region: Mask, rng: np.random.Generator) -> Image:
+    """Fill ``region`` as if nothing were there: with the background beside it, its blur, or one of its colours."""
+    choice = rng.random()
+    if choice < 0.4:
+        return _copied_from_beside(image, region, rng)
+    if choice < 0.7:
+        return _surroundings(image, region)
+    outside = ~region
+    colour = image[pixel_of(outside, rng)] if outside.any() else np.uint8(127)
+    return np.full_like(image, colour)
+
+
+def _copied_from_beside(image: Image, region: Mask, rng: np.random.Generator) -> Image:
+    """Move the image by the region's own width or height, so that its neighbourhood covers it."""
+    _, _, width, height = cv2.boundingRect(region.view(np.uint8))
+    sign = int(rng.choice([-1, 1]))
+    if rng.random() < 0.5:
+        return np.roll(image, sign * height, axis=0)
+    return np.roll(image, sign * width, axis=1)
+
+
+def _surroundings(image: Image, region: Mask) -> Image:
+    """Return the mean of the pixels outside ``region`` in a window half as wide as the image, at every pixel."""
+    rows, columns = region.shape
+    size = (max(4, columns // 8), max(4, rows // 8))
+    outside = (~region).astype(np.float32)
+    weight = cv2.resize(outside, size, interpolation=cv2.INTER_AREA)
+    weighted = cv2.resize(image.astype(np.float32) * outside[..., None], size, interpolation=cv2.INTER_AREA)
+    window = (size[0] // 2 | 1, size[1] // 2 | 1)
+    total = cv2.blur(weight, window)[..., None] + np.float32(1e-4)
+    mean = cv2.blur(weighted, window) / total
+    return cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (columns, rows), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]

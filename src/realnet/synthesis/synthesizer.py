@@ -1,0 +1,117 @@
+"""Defects by number: the same seed and index give the same defect, in any order, on any number of workers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from realnet.config import SynthesisConfig
+from realnet.errors import UserError
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part, Range
+from realnet.synthesis.cutpaste import CutPaste, Scar
+from realnet.synthesis.dtd import Dtd
+from realnet.synthesis.foreground import check_foreground, foreground_mask
+from realnet.synthesis.mixture import Mixture
+from realnet.synthesis.nsa import Nsa
+from realnet.synthesis.sia import Sia
+from realnet.synthesis.structure import Structure
+from realnet.synthesis.texture import Texture
+
+
+class Synthesizer:
+    """Makes defects of good images as ``config`` says.
+
+    ``images`` are the good images at the working size, uint8 [h, w, 3] RGB, any sequence (a lazy one works);
+    ``names`` their names, for the record; ``category`` picks the folder of generated images (sia). May be pickled.
+
+    Raises:
+        UserError: where there is no image, or the configuration lacks a folder or names an unknown foreground.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[np.ndarray],
+        config: SynthesisConfig,
+        seed: int,
+        category: str | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        if len(images) == 0:
+            raise UserError("There is no good image to make defects of: give a folder with good images.")
+        check_foreground(config.foreground)
+        self.images = images
+        self.config = config
+        self.seed = seed
+        self.names = names
+        self.part = make_part(config, images, category, names)
+        self._foregrounds: dict[int, Mask | None] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_foregrounds": {}}
+
+    def __call__(self, index: int, good: int | None = None) -> Anomaly:
+        """Return defect number ``index``, a pure function of the seed, ``index`` and ``good``.
+
+        ``good`` is which good image it is made of; by default the one `good_of` names.
+        """
+        rng = np.random.default_rng([self.seed, index])
+        drawn = int(rng.integers(len(self.images)))
+        chosen = drawn if good is None else good
+        image = np.ascontiguousarray(self.images[chosen])
+        return self.part(image, self.foreground(chosen), rng)
+
+    def good_of(self, index: int) -> int:
+        """Return which good image defect number ``index`` is made of."""
+        return int(np.random.default_rng([self.seed, index]).integers(len(self.images)))
+
+    def foreground(self, good: int) -> Mask:
+        """Return where the defects of good image ``good`` may lie, bool [h, w]; worked out once an image."""
+        if good not in self._foregrounds:
+            found = foreground_mask(np.ascontiguousarray(self.images[good]), self.config.foreground)
+            # The whole image is kept as nothing: most textures are, and there may be thousands.
+            self._foregrounds[good] = None if found.all() else found
+        kept = self._foregrounds[good]
+        return np.ones(self.images[good].shape[:2], dtype=bool) if kept is None else kept
+
+
+def make_part(
+    config: SynthesisConfig,
+    goods: Sequence[Image],
+    category: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Part:
+    """Return the part, or mixture of parts, that ``config`` describes.
+
+    Raises:
+        UserError: where dtd or sia is asked for without a usable folder.
+    """
+    limits: dict[str, Range] = {} if config.opacity is None else {"opacity": config.opacity}
+    if config.source == "dtd":
+        return Dtd(_required(config, "textures, for example the unpacked images of DTD"), **limits)
+    if config.source == "sia":
+        return Sia(_required(config, "generated images of this product"), category, **limits)
+    if config.source == "nsa":
+        return Nsa(goods, names, **limits)
+    if config.source == "cutpaste":
+        return Mixture((CutPaste(**limits), Scar(**limits)), (1.0, 1.0))
+    weights = config.mixture
+    parts: list[tuple[Part, float]] = [
+        (Nsa(goods, names, **limits), weights.nsa),
+        (CutPaste(**limits), weights.cutpaste),
+        (Scar(**limits), weights.scar),
+        (Texture(**limits), weights.texture),
+        (Structure(goods, names, **limits), weights.structure),
+    ]
+    if config.directory is not None and weights.dtd > 0:
+        parts.append((Dtd(config.directory, **limits), weights.dtd))
+    return Mixture([part for part, _ in parts], [weight for _, weight in parts])
+
+
+def _required(config: SynthesisConfig, purpose: str) -> Path:
+    if config.directory is None:
+        raise UserError(
+            f"Synthesis {config.source!r} needs a folder of {purpose}: "
+            "give it with --source (synthesis.directory), or use --synthesis mix, which needs none."
+        )
+    return config.directory
