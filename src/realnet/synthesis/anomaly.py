@@ -15,7 +15,7 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Range = tuple[float, float]
 
-# Grey levels: a pixel that changed less does not count as changed, a sample that changed less on average is redrawn.
+# Grey levels: a pixel that changed less does not count as changed, a sample whose mean change is less is redrawn.
 VISIBLE_PIXEL = 8
 VISIBLE_MEAN = 6.0
 # Shares of the image a mask may cover; real defects of 20 pixels at 256x256 exist.
@@ -28,8 +28,9 @@ ATTEMPTS = 12
 class Anomaly:
     """A synthetic defect: the terms of Eq. 3 and where they came from.
 
-    ``image`` A and ``source`` P are uint8 [h, w, 3] RGB, ``mask`` M is bool [h, w] and never empty, ``opacity``
-    delta is in 0..1, ``kind`` names the part that made it, ``origin`` the file of P or ``"generated"``.
+    ``image`` A and ``source`` P are uint8 [h, w, 3] RGB, ``mask`` M is bool [h, w] and never empty,
+    ``opacity`` delta is in 0..1, ``kind`` names the part that made it, ``origin`` the file of P or
+    ``"generated"``.
     """
 
     image: Image
@@ -40,52 +41,95 @@ class Anomaly:
     origin: str
 
 
+@dataclass(frozen=True)
+class Trim:
+    """How to find the pixels of a region that visibly changed.
+
+    The change of the mean over ``window`` x ``window`` pixels must reach ``threshold`` grey levels; gaps up to
+    ``closing`` pixels are closed. A sample whose changed share of the region is below ``least_share`` is refused.
+    """
+
+    window: int = 1
+    closing: int = 3
+    threshold: float = VISIBLE_PIXEL
+    least_share: float = 0.0
+
+
 class Part(Protocol):
     """One way of making a defect out of a good image, using no randomness but ``rng``'s."""
 
     def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image`` (uint8 [h, w, 3]) inside or overlapping ``foreground`` (bool [h, w])."""
+        """Return a defect of ``image`` (uint8 [h, w, 3]) within or overlapping ``foreground`` (bool [h, w])."""
         ...
 
 
 def compose(
-    image: Image, source: Image, region: Mask, opacity: float, kind: str, origin: str, trim: int = 0
+    image: Image,
+    source: Image,
+    region: Mask,
+    opacity: float,
+    kind: str,
+    origin: str,
+    trim: Trim | None = None,
 ) -> Anomaly | None:
     """Blend ``source`` into ``region`` (Eq. 3), or return None where hardly anything changed.
 
-    ``trim`` = 0 labels the whole region; otherwise only those of its pixels that visibly changed in a
-    neighbourhood of ``trim`` pixels are changed and labelled, so that the label is honest.
+    With ``trim`` only the visibly changed pixels of ``region`` are blended and labelled, so that labels are honest.
     """
-    mask = changed(image, source, region, opacity, trim) if trim else region
+    mask = region if trim is None else changed(image, source, region, opacity, trim)
     count, pixels = int(np.count_nonzero(mask)), mask.size
     if count < max(4, SMALLEST_SHARE * pixels) or count > LARGEST_SHARE * pixels:
         return None
+    if trim is not None and count < trim.least_share * np.count_nonzero(region):
+        return None
     blended = blend(image, source, mask, opacity)
     change = cv2.mean(cv2.absdiff(blended, image), mask.view(np.uint8))
-    if max(change[:3]) < VISIBLE_MEAN:
+    if max(change[:3]) < max(VISIBLE_MEAN, 0.0 if trim is None else 0.75 * trim.threshold):
         return None
     return Anomaly(blended, mask, source, opacity, kind, origin)
 
 
-def changed(image: Image, source: Image, region: Mask, opacity: float, kernel: int) -> Mask:
-    """Return the pixels of ``region`` where blending would visibly change the mean over kernel x kernel pixels."""
+def changed(image: Image, source: Image, region: Mask, opacity: float, trim: Trim) -> Mask:
+    """Return the pixels of ``region`` where blending would visibly change the local mean."""
     result = np.zeros(region.shape, dtype=bool)
     left, top, width, height = cv2.boundingRect(region.view(np.uint8))
     if width == 0:
         return result
     box = np.s_[top : top + height, left : left + width]
-    before, after = np.ascontiguousarray(image[box]), np.ascontiguousarray(source[box])
-    if kernel > 1:
-        before, after = cv2.blur(before, (kernel, kernel)), cv2.blur(after, (kernel, kernel))
-    first, second, third = cv2.split(cv2.absdiff(before, after))
-    strongest = cv2.max(cv2.max(first, second), third)
-    found = (strongest >= VISIBLE_PIXEL / max(opacity, 1e-3)).view(np.uint8)
-    if kernel > 1:
-        element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel, kernel))
-        found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, element)
-        found = cv2.morphologyEx(found, cv2.MORPH_OPEN, element)
+    difference = cv2.absdiff(_smoothed(image[box], trim.window), _smoothed(source[box], trim.window))
+    first, second, third = cv2.split(difference)
+    strongest = np.asarray(cv2.max(cv2.max(first, second), third))
+    found: NDArray[np.uint8] = (strongest >= trim.threshold / max(opacity, 1e-3)).view(np.uint8)
+    if trim.window > 1:
+        found = _morphed(found, cv2.MORPH_OPEN, trim.window)
+    found = _morphed(found, cv2.MORPH_CLOSE, trim.closing)
     result[box] = found.astype(bool) & region[box]
     return result
+
+
+def _smoothed(image: Image, window: int) -> Image:
+    image = np.ascontiguousarray(image)
+    return image if window <= 1 else np.asarray(cv2.blur(image, (window, window)), dtype=np.uint8)
+
+
+def _morphed(mask: NDArray[np.uint8], operation: int, size: int) -> NDArray[np.uint8]:
+    if size <= 1:
+        return mask
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return np.asarray(cv2.morphologyEx(mask, operation, element), dtype=np.uint8)
+
+
+def natural_variation(image: Image) -> float:
+    """Return the grain of an image in grey levels: the threshold for what counts as changed in it.
+
+    Twice the median deviation from the local mean at half resolution, within `VISIBLE_PIXEL`..16: exchanging
+    one place of a texture for another is not a defect that can be seen.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    size = (max(1, image.shape[1] // 2), max(1, image.shape[0] // 2))
+    half = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    grain = np.median(cv2.absdiff(half, cv2.blur(half, (7, 7))))
+    return float(np.clip(2.0 * grain, VISIBLE_PIXEL, 16.0))
 
 
 def first_visible(
@@ -121,4 +165,4 @@ def fitted(image: Image, shape: tuple[int, int]) -> Image:
         return image
     shrinks = image.shape[0] * image.shape[1] > shape[0] * shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, (shape[1], shape[0]), interpolation=method)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), dtype=np.uint8)

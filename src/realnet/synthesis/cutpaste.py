@@ -3,11 +3,19 @@
 import cv2
 import numpy as np
 
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, compose, draw_opacity, first_visible
+from realnet.synthesis.anomaly import (
+    Anomaly,
+    Image,
+    Mask,
+    Range,
+    Trim,
+    compose,
+    draw_opacity,
+    first_visible,
+    natural_variation,
+)
 from realnet.synthesis.augment import jittered
 from realnet.synthesis.shapes import pixel_of
-
-_TRIM = 3
 
 
 class CutPaste:
@@ -76,4 +84,5 @@ def _pasted(
     cv2.warpAffine(patch, place, (columns, rows), source, borderMode=cv2.BORDER_TRANSPARENT)
     covered = np.ones(patch.shape[:2], dtype=np.uint8)
     region = cv2.warpAffine(covered, place, (columns, rows), flags=cv2.INTER_NEAREST).astype(bool)
-    return compose(image, source, region, opacity, kind, "generated", trim=_TRIM)
+    trim = Trim(window=3, closing=7, threshold=natural_variation(image), least_share=0.3)
+    return compose(image, source, region, opacity, kind, "generated", trim)

@@ -10,15 +10,16 @@ from realnet.synthesis.anomaly import (
     Image,
     Mask,
     Range,
+    Trim,
     compose,
     draw_opacity,
     first_visible,
     fitted,
+    natural_variation,
 )
 from realnet.synthesis.augment import rotated
 from realnet.synthesis.shapes import blob, pixel_of
 
-_TRIM = 3
 _MOST_PATCHES = 3
 # Sides as shares of the image: shift + Gamma(shape, scale), clipped; then resized.
 _SIDE_SHIFT, _SIDE_SHAPE, _SIDE_SCALE = 0.03, 2.0, 0.05
@@ -50,18 +51,20 @@ class Nsa:
         other = fitted(self.goods[index], (image.shape[0], image.shape[1]))
         source = image
         region = np.zeros(foreground.shape, dtype=bool)
+        threshold = natural_variation(image)
         for _ in range(int(rng.integers(1, _MOST_PATCHES + 1))):
-            source = _with_patch(source, other, foreground, region, rng)
+            source = _with_patch(source, other, 2.0 * threshold, foreground, region, rng)
         origin = self.names[index] if self.names else f"good {index}"
-        return compose(image, source, region, draw_opacity(self.opacity, rng), "nsa", origin, trim=_TRIM)
+        trim = Trim(window=3, closing=9, threshold=threshold, least_share=0.25)
+        return compose(image, source, region, draw_opacity(self.opacity, rng), "nsa", origin, trim)
 
 
 def _with_patch(
-    image: Image, other: Image, foreground: Mask, region: Mask, rng: np.random.Generator
+    image: Image, other: Image, contrast: float, foreground: Mask, region: Mask, rng: np.random.Generator
 ) -> Image:
     """Return ``image`` with a patch of ``other`` cloned in; the pixels it covers are added to ``region``."""
     rows, columns = foreground.shape
-    patch = _patch(other, rng)
+    patch = _patch(other, contrast, rng)
     height, width = patch.shape[:2]
     row, column = pixel_of(foreground, rng)
     top = int(np.clip(row - height // 2, 0, rows - height))
@@ -72,7 +75,7 @@ def _with_patch(
         radius = 0.45 * min(height, width)
         cover = blob((height, width), ((height - 1) / 2, (width - 1) / 2), radius, rng)
         cover = np.where(cover >= 128, np.uint8(255), np.uint8(0))
-    mode = cv2.NORMAL_CLONE if rng.random() < 0.5 else cv2.MIXED_CLONE
+    mode = cv2.NORMAL_CLONE if rng.random() < 0.7 else cv2.MIXED_CLONE
     cloned = _cloned(image, patch, cover, (top, left), mode)
     if cloned is None:
         return image
@@ -80,7 +83,12 @@ def _with_patch(
     return cloned
 
 
-def _patch(other: Image, rng: np.random.Generator) -> Image:
+def _patch(other: Image, contrast: float, rng: np.random.Generator) -> Image:
+    """Cut a piece out of ``other``, resize it, turn every second one.
+
+    Cloning keeps differences within a patch only, so one flatter than ``contrast`` grey levels (standard deviation)
+    would leave no trace: its differences are enlarged, up to fivefold.
+    """
     rows, columns = other.shape[:2]
     shares = np.clip(_SIDE_SHIFT + rng.gamma(_SIDE_SHAPE, _SIDE_SCALE, 2), *_SIDE_LIMITS)
     height = int(np.clip(round(shares[0] * rows), _SMALLEST_SIDE, rows))
@@ -89,10 +97,13 @@ def _patch(other: Image, rng: np.random.Generator) -> Image:
     factor = float(rng.uniform(*_RESIZE))
     height_out = int(np.clip(round(height * factor), _SMALLEST_SIDE, rows))
     width_out = int(np.clip(round(width * factor), _SMALLEST_SIDE, columns))
-    patch = cv2.resize(
-        np.ascontiguousarray(other[top : top + height, left : left + width]), (width_out, height_out)
-    )
-    return rotated(patch, float(rng.uniform(-90.0, 90.0))) if rng.random() < 0.5 else patch  # type: ignore[arg-type,return-value]
+    cut = np.ascontiguousarray(other[top : top + height, left : left + width])
+    patch = np.asarray(cv2.resize(cut, (width_out, height_out)), dtype=np.uint8)
+    mean, deviation = float(patch.mean()), float(patch.std())
+    if 0.0 < deviation < contrast:
+        gain = min(contrast / deviation, 5.0)
+        patch = np.clip((patch.astype(np.float32) - mean) * gain + mean, 0.0, 255.0).astype(np.uint8)
+    return rotated(patch, float(rng.uniform(-90.0, 90.0))) if rng.random() < 0.5 else patch
 
 
 def _cloned(image: Image, patch: Image, cover: Mask, corner: tuple[int, int], mode: int) -> Image | None:

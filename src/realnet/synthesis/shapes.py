@@ -105,6 +105,20 @@ def _walk(
         )
 
 
+def few_pieces(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return one to three of the connected pieces of ``mask``, larger ones more often: most defects are one spot."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    pieces = count - 1
+    wanted = int(rng.integers(1, 4))
+    if pieces <= wanted:
+        return mask
+    areas = statistics[1:, cv2.CC_STAT_AREA].astype(np.float64)
+    chosen = rng.choice(pieces, wanted, replace=False, p=areas / areas.sum())
+    keep = np.zeros(count, dtype=bool)
+    keep[chosen + 1] = True
+    return keep[labels]
+
+
 def large_region(shape: Shape, centre: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return a turned rectangle, an ellipse or a spot about ``centre`` over 3-45% of the image, bool [h, w]."""
     area = float(rng.uniform(0.03, 0.45)) * shape[0] * shape[1]

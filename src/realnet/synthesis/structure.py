@@ -13,14 +13,16 @@ from realnet.synthesis.anomaly import (
     Image,
     Mask,
     Range,
+    Trim,
     compose,
     draw_opacity,
     first_visible,
     fitted,
+    natural_variation,
 )
 from realnet.synthesis.augment import jittered, rotated
 from realnet.synthesis.perlin import perlin_mask
-from realnet.synthesis.shapes import large_region, pixel_of
+from realnet.synthesis.shapes import few_pieces, large_region, pixel_of
 
 
 class Structure:
@@ -45,7 +47,7 @@ class Structure:
         shape = (image.shape[0], image.shape[1])
         choice, origin, base = rng.random(), "generated", image
         if choice < 0.4 or choice >= 0.9:
-            region = perlin_mask(shape, foreground, rng) if choice < 0.4 else _region(foreground, rng)
+            region = _scattered(foreground, rng) if choice < 0.4 else _region(foreground, rng)
             if rng.random() < 0.5:
                 index = int(rng.integers(len(self.goods)))
                 base, origin = fitted(self.goods[index], shape), self._name(index)
@@ -56,12 +58,22 @@ class Structure:
         else:
             region = _region(foreground, rng)
             source = _erased(image, region, rng)
-        opacity = draw_opacity(self.opacity, rng)
-        trim = max(3, round(min(shape) / 50)) | 1
-        return compose(image, source, region, opacity, "structure", origin, trim=trim)
+        side = min(shape)
+        trim = Trim(
+            window=max(3, side // 50) | 1,
+            closing=max(3, side // 20) | 1,
+            threshold=natural_variation(image),
+            least_share=0.3,
+        )
+        return compose(image, source, region, draw_opacity(self.opacity, rng), "structure", origin, trim)
 
     def _name(self, index: int) -> str:
         return self.names[index] if self.names else f"good {index}"
+
+
+def _scattered(foreground: Mask, rng: np.random.Generator) -> Mask:
+    mask = perlin_mask((foreground.shape[0], foreground.shape[1]), foreground, rng)
+    return few_pieces(mask, rng) if rng.random() < 0.6 else mask
 
 
 def _region(foreground: Mask, rng: np.random.Generator) -> Mask:

@@ -4,9 +4,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, compose, draw_opacity, first_visible
+from realnet.synthesis.anomaly import (
+    Anomaly,
+    Image,
+    Mask,
+    Range,
+    Trim,
+    compose,
+    draw_opacity,
+    first_visible,
+)
 from realnet.synthesis.perlin import perlin_mask
-from realnet.synthesis.shapes import blob, crack, pixel_of
+from realnet.synthesis.shapes import blob, crack, few_pieces, pixel_of
 
 _LEVELS = np.arange(256, dtype=np.float32)
 _PERLIN, _SPOTS, _CRACKS, _STAIN = 0.35, 0.25, 0.25, 0.15
@@ -33,12 +42,14 @@ class Texture:
         fill = texture(image, rng) if choice == 0 or rng.random() < 0.4 else recoloured(image, rng)
         if choice == 0:
             mask = perlin_mask(shape, foreground, rng)
-            return compose(image, fill, mask, opacity, "texture", "generated", trim=1)
+            if rng.random() < 0.6:
+                mask = few_pieces(mask, rng)
+            return compose(image, fill, mask, opacity, "texture", "generated", Trim(window=3, closing=7))
         draw = (_spots, _crack, _stain)[choice - 1]
         coverage = cv2.min(draw(foreground, rng), foreground.view(np.uint8) * np.uint8(255))
         weight = coverage.astype(np.float32) * np.float32(1.0 / 255.0)
         source = cv2.blendLinear(fill, image, weight, 1.0 - weight)
-        return compose(image, source, coverage >= 16, opacity, "texture", "generated", trim=1)  # type: ignore[arg-type]
+        return compose(image, source, coverage >= 16, opacity, "texture", "generated", Trim())
 
 
 def _spots(foreground: Mask, rng: np.random.Generator) -> NDArray[np.uint8]:
