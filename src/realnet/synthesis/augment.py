@@ -72,8 +72,8 @@ def invert(image: Image, rng: np.random.Generator) -> Image:
 
 def autocontrast(image: Image, rng: np.random.Generator) -> Image:
     """Stretch each channel's levels to 0..255."""
-    low = image.min(axis=(0, 1)).astype(np.float32)
-    span = np.maximum(image.max(axis=(0, 1)).astype(np.float32) - low, 1.0)
+    limits = np.array([cv2.minMaxLoc(plane)[:2] for plane in cv2.split(image)], dtype=np.float32)
+    low, span = limits[:, 0], np.maximum(limits[:, 1] - limits[:, 0], 1.0)
     return _looked_up(image, (_LEVELS[:, None] - low) * (255.0 / span))
 
 
@@ -126,7 +126,7 @@ def rotated(
 def jittered(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Change brightness, contrast, saturation and hue, each by up to ``strength`` (0..1, hue: of a circle)."""
     gain, contrast = (np.float32(value) for value in rng.uniform(1.0 - strength, 1.0 + strength, 2))
-    mean = np.float32(image.mean())
+    mean = np.float32(np.mean(cv2.mean(image)[:3]))
     tone = _looked_up(image, (_LEVELS * gain - mean) * contrast + mean)
     turn, saturation = (float(value) for value in rng.uniform(-strength, strength, 2))
     # Saturation is scaled, not shifted, so that grey stays grey.

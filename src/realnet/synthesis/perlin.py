@@ -18,23 +18,33 @@ def perlin_noise(
 ) -> NDArray[np.float32]:
     """Return gradient noise [h, w] in about -1..1 on a grid of ``scales`` = (rows, columns) cells, any size.
 
-    Unit gradients at the corners, faded by 6t^5 - 15t^4 + 10t^3, times sqrt(2). The weights of a pixel's four
-    corners are products of one factor a row and one a column, so that the whole field is two matrix products.
+    Unit gradients at the corners, faded by 6t^5 - 15t^4 + 10t^3, times sqrt(2). A corner's weight is a factor of
+    the row times a factor of the column, so that columns are interpolated first, on the few grid rows only.
     """
     angle = rng.uniform(0.0, 2.0 * np.pi, (scales[0] + 1, scales[1] + 1)).astype(np.float32)
-    row_weight, row_offset = _corner_weights(shape[0], scales[0])
-    column_weight, column_offset = _corner_weights(shape[1], scales[1])
-    along_rows = (row_weight * row_offset) @ np.sin(angle) @ column_weight.T
-    along_columns = row_weight @ np.cos(angle) @ (column_weight * column_offset).T
-    return np.sqrt(np.float32(2.0)) * (along_rows + along_columns)
+    across, down = np.cos(angle), np.sin(angle)
+    column, column_weights, column_offsets = _neighbours(shape[1], scales[1])
+    row, row_weights, row_offsets = _neighbours(shape[0], scales[0])
+    across_lines = sum(column_weights[i] * column_offsets[i] * across[:, column + i] for i in (0, 1))
+    down_lines = sum(column_weights[i] * down[:, column + i] for i in (0, 1))
+    noise = np.zeros(shape, dtype=np.float32)
+    for i in (0, 1):
+        noise += row_weights[i][:, None] * across_lines[row + i]
+        noise += (row_weights[i] * row_offsets[i])[:, None] * down_lines[row + i]
+    noise *= np.float32(np.sqrt(2.0))
+    return noise
 
 
-def _corner_weights(length: int, cells: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return each pixel's weight for, and offset in cells from, each grid line: two float32 [length, cells + 1]."""
+_Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def _neighbours(length: int, cells: int) -> tuple[NDArray[np.intp], _Pair, _Pair]:
+    """Return, for each of ``length`` pixels, the grid line before it, and weight and offset of both its lines."""
     position = np.arange(length) * (cells / length)
-    offset = (position[:, None] - np.arange(cells + 1)).astype(np.float32)
-    t = np.clip(1.0 - np.abs(offset), 0.0, 1.0)
-    return t * t * t * (t * (6.0 * t - 15.0) + 10.0), offset
+    before = position.astype(np.intp)
+    offset = (position - before).astype(np.float32)
+    fade = offset * offset * offset * (offset * (offset * 6.0 - 15.0) + 10.0)
+    return before, (1.0 - fade, fade), (offset, offset - 1.0)
 
 
 def perlin_mask(
