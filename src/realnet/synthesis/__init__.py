@@ -2,8 +2,10 @@
 
 from realnet.synthesis.anomaly import Anomaly, Part
 from realnet.synthesis.blending import blend
+from realnet.synthesis.export import write_image, write_pairs
 from realnet.synthesis.foreground import foreground_mask
 from realnet.synthesis.perlin import perlin_mask, perlin_noise
+from realnet.synthesis.preview import contact_sheet
 from realnet.synthesis.synthesizer import Synthesizer, make_part
 
 __all__ = [
@@ -11,8 +13,11 @@ __all__ = [
     "Part",
     "Synthesizer",
     "blend",
+    "contact_sheet",
     "foreground_mask",
     "make_part",
     "perlin_mask",
     "perlin_noise",
+    "write_image",
+    "write_pairs",
 ]

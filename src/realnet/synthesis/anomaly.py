@@ -15,7 +15,8 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Range = tuple[float, float]
 
-# Grey levels: a pixel that changed less does not count as changed, a sample whose mean change is less is redrawn.
+# Grey levels: a pixel that changed less does not count as changed, a sample whose mean change is less is
+# redrawn.
 VISIBLE_PIXEL = 8
 VISIBLE_MEAN = 6.0
 # Shares of the image a mask may cover; real defects of 20 pixels at 256x256 exist.
@@ -45,8 +46,9 @@ class Anomaly:
 class Trim:
     """How to find the pixels of a region that visibly changed.
 
-    The change of the mean over ``window`` x ``window`` pixels must reach ``threshold`` grey levels; gaps up to
-    ``closing`` pixels are closed. A sample whose changed share of the region is below ``least_share`` is refused.
+    The change of the mean over ``window`` x ``window`` pixels must reach ``threshold`` grey levels; gaps up
+    to ``closing`` pixels are closed. A sample whose changed share of the region is below ``least_share`` is
+    refused.
     """
 
     window: int = 1
@@ -59,7 +61,7 @@ class Part(Protocol):
     """One way of making a defect out of a good image, using no randomness but ``rng``'s."""
 
     def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image`` (uint8 [h, w, 3]) within or overlapping ``foreground`` (bool [h, w])."""
+        """Return a defect of ``image`` (uint8 [h, w, 3]) that touches ``foreground`` (bool [h, w])."""
         ...
 
 
@@ -74,7 +76,8 @@ def compose(
 ) -> Anomaly | None:
     """Blend ``source`` into ``region`` (Eq. 3), or return None where hardly anything changed.
 
-    With ``trim`` only the visibly changed pixels of ``region`` are blended and labelled, so that labels are honest.
+    With ``trim`` only the visibly changed pixels of ``region`` are blended and labelled, so that labels are
+    honest.
     """
     mask = region if trim is None else changed(image, source, region, opacity, trim)
     count, pixels = int(np.count_nonzero(mask)), mask.size

@@ -18,7 +18,7 @@ _LEVELS = np.arange(256, dtype=np.float32)
 def _looked_up(image: Image, table: NDArray[np.float32]) -> Image:
     """Apply a tone curve: ``table`` is float [256] or [256, 3] (one a channel), in grey levels."""
     curve = np.clip(np.rint(table), 0.0, 255.0).astype(np.uint8)
-    return cv2.LUT(image, curve if curve.ndim == 1 else curve[None])  # type: ignore[return-value]
+    return np.asarray(cv2.LUT(image, curve if curve.ndim == 1 else curve[None]), dtype=np.uint8)
 
 
 def gamma_contrast(image: Image, rng: np.random.Generator) -> Image:
@@ -37,7 +37,8 @@ def multiply_and_add(image: Image, rng: np.random.Generator) -> Image:
 def sharpen(image: Image, rng: np.random.Generator) -> Image:
     """Add 0.5..2 times what a small blur takes away."""
     amount = float(rng.uniform(0.5, 2.0))
-    return cv2.addWeighted(image, 1.0 + amount, cv2.GaussianBlur(image, (0, 0), 1.5), -amount, 0.0)  # type: ignore[return-value]
+    blurred = cv2.GaussianBlur(image, (0, 0), 1.5)
+    return np.asarray(cv2.addWeighted(image, 1.0 + amount, blurred, -amount, 0.0), dtype=np.uint8)
 
 
 def hue_and_saturation(image: Image, rng: np.random.Generator) -> Image:
@@ -46,17 +47,20 @@ def hue_and_saturation(image: Image, rng: np.random.Generator) -> Image:
 
 
 def shifted_hue(image: Image, turn: float, saturation: float = 0.0, gain: float = 1.0) -> Image:
-    """Turn the hue by ``turn`` full circles; multiply the saturation by ``gain`` and add ``saturation`` (of 255)."""
-    hue, chroma, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL))
+    """Turn the hue by ``turn`` full circles; scale saturation by ``gain``, add ``saturation`` (of 255)."""
+    hue, chroma, value = (
+        np.asarray(plane, dtype=np.uint8) for plane in cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL))
+    )
     # The hue is a circle of 256 steps: the overflow of uint8 is its period.
     hue = hue + np.uint8(round(turn * 256.0) % 256)
     chroma = _looked_up(chroma, _LEVELS * np.float32(gain) + np.float32(saturation))
-    return cv2.cvtColor(cv2.merge([hue, chroma, value]), cv2.COLOR_HSV2RGB_FULL)  # type: ignore[return-value]
+    changed = cv2.cvtColor(cv2.merge([hue, chroma, value]), cv2.COLOR_HSV2RGB_FULL)
+    return np.asarray(changed, dtype=np.uint8)
 
 
 def solarize(image: Image, rng: np.random.Generator) -> Image:
     """Invert all levels above a threshold of 32..128."""
-    return _looked_up(image, np.where(_LEVELS < rng.uniform(32.0, 128.0), _LEVELS, 255.0 - _LEVELS))
+    return _looked_up(image, np.where(rng.uniform(32.0, 128.0) > _LEVELS, _LEVELS, 255.0 - _LEVELS))
 
 
 def posterize(image: Image, rng: np.random.Generator) -> Image:
@@ -67,7 +71,7 @@ def posterize(image: Image, rng: np.random.Generator) -> Image:
 
 def invert(image: Image, rng: np.random.Generator) -> Image:
     """Take the negative."""
-    return cv2.bitwise_not(image)  # type: ignore[return-value]
+    return np.asarray(cv2.bitwise_not(image), dtype=np.uint8)
 
 
 def autocontrast(image: Image, rng: np.random.Generator) -> Image:
@@ -79,7 +83,7 @@ def autocontrast(image: Image, rng: np.random.Generator) -> Image:
 
 def equalize(image: Image, rng: np.random.Generator) -> Image:
     """Equalise each channel's histogram."""
-    return cv2.merge([cv2.equalizeHist(plane) for plane in cv2.split(image)])  # type: ignore[return-value]
+    return np.asarray(cv2.merge([cv2.equalizeHist(plane) for plane in cv2.split(image)]), dtype=np.uint8)
 
 
 def rotate(image: Image, rng: np.random.Generator) -> Image:
@@ -114,17 +118,18 @@ def rotated(
     centre: tuple[float, float] | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> Image:
-    """Turn about ``centre`` (column, row; default the middle), then move by ``shift``; the edges are mirrored."""
+    """Turn about ``centre`` (column, row; default the middle), then move by ``shift``; the edges are
+    mirrored.
+    """
     height, width = image.shape[:2]
     turn = cv2.getRotationMatrix2D(centre or ((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    turn[:, 2] += shift
-    return cv2.warpAffine(
-        image, turn, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )  # type: ignore[return-value]
+    turn[:, 2] += np.asarray(shift)
+    turned = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(turned, dtype=np.uint8)
 
 
 def jittered(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Change brightness, contrast, saturation and hue, each by up to ``strength`` (0..1, hue: of a circle)."""
+    """Change brightness, contrast, saturation and hue, by up to ``strength`` (0..1, hue: of a circle)."""
     gain, contrast = (np.float32(value) for value in rng.uniform(1.0 - strength, 1.0 + strength, 2))
     mean = np.float32(np.mean(cv2.mean(image)[:3]))
     tone = _looked_up(image, (_LEVELS * gain - mean) * contrast + mean)

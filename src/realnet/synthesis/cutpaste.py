@@ -19,7 +19,7 @@ from realnet.synthesis.shapes import pixel_of
 
 
 class CutPaste:
-    """A rectangle of the image itself pasted elsewhere: 2-15% of the area, aspect 0.3-3.3, colours jittered."""
+    """A rectangle of the image pasted elsewhere: 2-15% of the area, aspect 0.3-3.3, colours jittered."""
 
     def __init__(self, opacity: Range = (1.0, 1.0)) -> None:
         self.opacity = opacity
@@ -40,7 +40,7 @@ class CutPaste:
 
 
 class Scar:
-    """A thin strip of the image pasted elsewhere: 2-16 by 10-25 pixels at 256x256, turned by -45..45 degrees."""
+    """A strip of the image pasted elsewhere: 2-16 by 10-25 pixels at 256x256, turned by -45..45 degrees."""
 
     def __init__(self, opacity: Range = (1.0, 1.0)) -> None:
         self.opacity = opacity

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from realnet.data import list_images, read_image
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Image, fitted
 
@@ -21,8 +22,6 @@ class ImageFolder:
     """
 
     def __init__(self, directory: Path, purpose: str, cache_bytes: int = _CACHE_BYTES) -> None:
-        from realnet.data import list_images
-
         self.directory = directory
         if not directory.is_dir():
             raise UserError(f"{directory} is not a folder: give the folder of {purpose}.")
@@ -42,8 +41,6 @@ class ImageFolder:
         key = (file, shape)
         image = self._cache.get(key)
         if image is None:
-            from realnet.data import read_image
-
             image = fitted(read_image(file), shape)
             self._cache[key] = image
             while len(self._cache) > 1 and len(self._cache) * image.nbytes > self._limit:

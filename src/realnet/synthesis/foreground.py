@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from realnet.errors import UserError
 
-# Limits beyond which the automatic judgement is not trusted; found on synthetic and real products and textures.
+# Limits beyond which the automatic judgement is not trusted; found on synthetic and real products and
+# textures.
 _BORDER_SHARE = 0.10
 _AREA = (0.02, 0.85)
 _SEPARABILITY = 0.70
@@ -21,7 +22,7 @@ _WORKING_SIDE = 256
 
 @dataclass(frozen=True)
 class Rule:
-    """A fixed threshold: which channel, which method, whether the product is the dark side, and the clean-up."""
+    """A fixed threshold: which channel, which method, is the product the dark side, and the clean-up."""
 
     channel: Literal["grey", "red", "green", "blue"] = "grey"
     method: Literal["otsu", "triangle"] = "otsu"
@@ -73,8 +74,8 @@ def check_foreground(name: str) -> None:
 def foreground_mask(image: NDArray[np.uint8], name: str = "auto") -> NDArray[np.bool_]:
     """Return where defects may be put, bool [h, w], never empty.
 
-    ``image`` is uint8 [h, w, 3] RGB. ``name`` is ``auto`` (judge from the image), ``none`` (the whole image) or a
-    category of MVTec AD, VisA, MPDD or BTAD, for the threshold the paper's results were obtained with.
+    ``image`` is uint8 [h, w, 3] RGB. ``name`` is ``auto`` (judge from the image), ``none`` (the whole image)
+    or a category of MVTec AD, VisA, MPDD or BTAD, for the threshold the paper's results were obtained with.
 
     Raises:
         UserError: for another name.
@@ -98,21 +99,22 @@ def _thresholded(image: NDArray[np.uint8], rule: Rule) -> NDArray[np.bool_]:
     method = cv2.THRESH_OTSU if rule.method == "otsu" else cv2.THRESH_TRIANGLE
     side = cv2.THRESH_BINARY_INV if rule.dark else cv2.THRESH_BINARY
     _, mask = cv2.threshold(plane, 0, 1, side | method)
-    return _cleaned(mask, rule.closing, rule.opening).astype(bool)
+    return _cleaned(np.asarray(mask, dtype=np.uint8), rule.closing, rule.opening).astype(bool)
 
 
 def _cleaned(mask: NDArray[np.uint8], closing: int, opening: int) -> NDArray[np.uint8]:
     for operation, size in ((cv2.MORPH_CLOSE, closing), (cv2.MORPH_OPEN, opening)):
         if size > 1:
-            mask = cv2.morphologyEx(mask, operation, np.ones((size, size), np.uint8))
+            square = np.ones((size, size), np.uint8)
+            mask = np.asarray(cv2.morphologyEx(mask, operation, square), dtype=np.uint8)
     return mask
 
 
 def _judged(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Return the product's mask, or None where the image does not clearly show an object on a background.
 
-    The border of a photograph of an object is mostly background: pixels are told apart by their distance in colour
-    (CIELAB) from the border's median, which settles the polarity, dark or bright, grey or coloured.
+    The border of a photograph of an object is mostly background: pixels are told apart by their distance in
+    colour (CIELAB) from the border's median, which settles the polarity, dark or bright, grey or coloured.
     """
     height, width = image.shape[:2]
     scale = min(1.0, _WORKING_SIDE / max(height, width))
@@ -124,7 +126,7 @@ def _judged(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     ring[thickness:-thickness, thickness:-thickness] = False
     distance = np.sqrt(((lab - np.median(lab[ring], axis=0)) ** 2).sum(axis=2))
     levels = np.minimum(distance * 2.0, 255.0).astype(np.uint8)
-    threshold, mask = cv2.threshold(levels, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, mask = cv2.threshold(levels, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     if not _separates(levels, mask, ring):
         return None
     kernel = max(3, round(0.02 * min(size)))
@@ -137,7 +139,7 @@ def _judged(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 
 
 def _separates(levels: NDArray[np.uint8], mask: NDArray[np.uint8], ring: NDArray[np.bool_]) -> bool:
-    """Tell whether the two sides of a threshold are two populations, the border nearly all on the lower side."""
+    """Tell whether the two sides of a threshold are two populations, the border almost all on the lower."""
     upper = mask.astype(bool)
     share = float(upper.mean())
     if not _AREA[0] <= share <= _AREA[1] or float(upper[ring].mean()) > _BORDER_SHARE:
@@ -149,7 +151,7 @@ def _separates(levels: NDArray[np.uint8], mask: NDArray[np.uint8], ring: NDArray
 
 def _filled(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED)  # type: ignore[return-value]
+    return np.asarray(cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED), dtype=np.uint8)
 
 
 def _plausible(mask: NDArray[np.uint8], ring: NDArray[np.bool_]) -> bool:

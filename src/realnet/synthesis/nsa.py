@@ -1,9 +1,10 @@
-"""Natural synthetic anomalies: Poisson-blended patches of other good images (NSA, arXiv 2109.15222, Sec. 3)."""
+"""Natural synthetic anomalies: Poisson-blended patches of good images (NSA, arXiv 2109.15222, Sec. 3)."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from realnet.synthesis.anomaly import (
     Anomaly,
@@ -31,8 +32,8 @@ _SMALLEST_SIDE = 5
 class Nsa:
     """One to three patches of another good image, resized, some turned, joined without a seam.
 
-    The label is where the image visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named after
-    ``names`` where given.
+    The label is where the image visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named
+    after ``names`` where given.
     """
 
     def __init__(
@@ -86,8 +87,8 @@ def _with_patch(
 def _patch(other: Image, contrast: float, rng: np.random.Generator) -> Image:
     """Cut a piece out of ``other``, resize it, turn every second one.
 
-    Cloning keeps differences within a patch only, so one flatter than ``contrast`` grey levels (standard deviation)
-    would leave no trace: its differences are enlarged, up to fivefold.
+    Cloning keeps differences within a patch only, so one flatter than ``contrast`` grey levels (standard
+    deviation) would leave no trace: its differences are enlarged, up to fivefold.
     """
     rows, columns = other.shape[:2]
     shares = np.clip(_SIDE_SHIFT + rng.gamma(_SIDE_SHAPE, _SIDE_SCALE, 2), *_SIDE_LIMITS)
@@ -106,11 +107,13 @@ def _patch(other: Image, contrast: float, rng: np.random.Generator) -> Image:
     return rotated(patch, float(rng.uniform(-90.0, 90.0))) if rng.random() < 0.5 else patch
 
 
-def _cloned(image: Image, patch: Image, cover: Mask, corner: tuple[int, int], mode: int) -> Image | None:
-    """Clone ``patch`` into ``image`` at ``corner`` (row, column) by Poisson editing; None where OpenCV cannot.
+def _cloned(
+    image: Image, patch: Image, cover: NDArray[np.uint8], corner: tuple[int, int], mode: int
+) -> Image | None:
+    """Clone ``patch`` into ``image`` at ``corner`` (row, column) by Poisson editing; None where that fails.
 
-    Only a frame around the patch is handed to OpenCV, widened by mirroring: it refuses patches that touch the edge,
-    and the frame is all that the solution depends on.
+    Only a frame around the patch is handed to OpenCV, widened by mirroring: it refuses patches that touch
+    the edge, and the frame is all that the solution depends on.
     """
     margin = 3
     height, width = patch.shape[:2]

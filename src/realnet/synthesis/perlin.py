@@ -18,15 +18,19 @@ def perlin_noise(
 ) -> NDArray[np.float32]:
     """Return gradient noise [h, w] in about -1..1 on a grid of ``scales`` = (rows, columns) cells, any size.
 
-    Unit gradients at the corners, faded by 6t^5 - 15t^4 + 10t^3, times sqrt(2). A corner's weight is a factor of
-    the row times a factor of the column, so that columns are interpolated first, on the few grid rows only.
+    Unit gradients at the corners, faded by 6t^5 - 15t^4 + 10t^3, times sqrt(2). A corner's weight is a
+    factor of the row times a factor of the column, so that columns are interpolated first, on the few grid
+    rows only.
     """
     angle = rng.uniform(0.0, 2.0 * np.pi, (scales[0] + 1, scales[1] + 1)).astype(np.float32)
     across, down = np.cos(angle), np.sin(angle)
     column, column_weights, column_offsets = _neighbours(shape[1], scales[1])
     row, row_weights, row_offsets = _neighbours(shape[0], scales[0])
-    across_lines = sum(column_weights[i] * column_offsets[i] * across[:, column + i] for i in (0, 1))
-    down_lines = sum(column_weights[i] * down[:, column + i] for i in (0, 1))
+    across_lines = np.zeros((scales[0] + 1, shape[1]), dtype=np.float32)
+    down_lines = np.zeros_like(across_lines)
+    for i in (0, 1):
+        across_lines += column_weights[i] * column_offsets[i] * across[:, column + i]
+        down_lines += column_weights[i] * down[:, column + i]
     noise = np.zeros(shape, dtype=np.float32)
     for i in (0, 1):
         noise += row_weights[i][:, None] * across_lines[row + i]
@@ -39,12 +43,15 @@ _Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def _neighbours(length: int, cells: int) -> tuple[NDArray[np.intp], _Pair, _Pair]:
-    """Return, for each of ``length`` pixels, the grid line before it, and weight and offset of both its lines."""
+    """Return, for each of ``length`` pixels, the grid line before it, and weight and offset of both its
+    lines.
+    """
     position = np.arange(length) * (cells / length)
     before = position.astype(np.intp)
     offset = (position - before).astype(np.float32)
-    fade = offset * offset * offset * (offset * (offset * 6.0 - 15.0) + 10.0)
-    return before, (1.0 - fade, fade), (offset, offset - 1.0)
+    fade = (offset**3 * (offset * (offset * 6.0 - 15.0) + 10.0)).astype(np.float32)
+    one = np.float32(1.0)
+    return before, (one - fade, fade), (offset, offset - one)
 
 
 def perlin_mask(
@@ -52,8 +59,8 @@ def perlin_mask(
 ) -> NDArray[np.bool_]:
     """Return a random mask inside ``foreground``, bool [h, w], never empty.
 
-    Row and column scales 2^U{0..5}, rotated by U(-90, 90) degrees, threshold 0.5. Masks under 0.04% or over half
-    of the image are redrawn; after some attempts a round spot in the foreground takes their place.
+    Row and column scales 2^U{0..5}, rotated by U(-90, 90) degrees, threshold 0.5. Masks under 0.04% or over
+    half of the image are redrawn; after some attempts a round spot in the foreground takes their place.
     """
     for _ in range(ATTEMPTS):
         rows, columns = (int(2**exponent) for exponent in rng.integers(0, LARGEST_EXPONENT + 1, 2))

@@ -10,7 +10,7 @@ _PLACES = 4
 
 
 def pixel_of(foreground: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
-    """Return the (row, column) of a random pixel of ``foreground``; of the whole image where that is empty."""
+    """Return the (row, column) of a random pixel of ``foreground``, or of the image where that is empty."""
     # A few blind draws nearly always hit and are far cheaper than listing all pixels.
     for _ in range(8):
         index = int(rng.integers(foreground.size))
@@ -27,7 +27,8 @@ def blob(
 ) -> NDArray[np.uint8]:
     """Return a rounded irregular spot about ``centre`` (row, column): coverage 0..255, uint8 [h, w].
 
-    ``radius`` is the mean radius in pixels; the spot is stretched up to 2:1 and its outline waves by three harmonics.
+    ``radius`` is the mean radius in pixels; the spot is stretched up to 2:1 and its outline waves by three
+    harmonics.
     """
     angle = np.linspace(0.0, 2.0 * np.pi, 32, endpoint=False)
     outline = np.ones_like(angle)
@@ -47,8 +48,8 @@ def crack(
 ) -> NDArray[np.uint8]:
     """Return a wandering line from ``start`` (row, column): coverage 0..255, uint8 [h, w].
 
-    ``length`` and ``width`` are in pixels. The heading drifts smoothly (scratch) or jumps (crack), the width varies,
-    and one in three has a branch.
+    ``length`` and ``width`` are in pixels. The heading drifts smoothly (scratch) or jumps (crack), the width
+    varies, and one in three has a branch.
     """
     coverage = np.zeros(shape, dtype=np.uint8)
     _walk(
@@ -106,7 +107,7 @@ def _walk(
 
 
 def few_pieces(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return one to three of the connected pieces of ``mask``, larger ones more often: most defects are one spot."""
+    """Return one to three connected pieces of ``mask``, large ones more often: most defects are one spot."""
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     pieces = count - 1
     wanted = int(rng.integers(1, 4))
@@ -120,7 +121,7 @@ def few_pieces(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.
 
 
 def large_region(shape: Shape, centre: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return a turned rectangle, an ellipse or a spot about ``centre`` over 3-45% of the image, bool [h, w]."""
+    """Return a rectangle, ellipse or spot about ``centre`` over 3-45% of the image, bool [h, w]."""
     area = float(rng.uniform(0.03, 0.45)) * shape[0] * shape[1]
     aspect = float(np.exp(rng.uniform(np.log(0.4), np.log(2.5))))
     size = (float(np.sqrt(area * aspect)), float(np.sqrt(area / aspect)))

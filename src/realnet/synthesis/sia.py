@@ -13,8 +13,8 @@ from realnet.synthesis.perlin import perlin_mask
 class Sia:
     """An image generated for this product, through a Perlin mask in the foreground.
 
-    ``directory`` holds the images of one product, or folders named by category, at most two levels down (as the
-    SIA data set is published), of which ``category``'s is taken.
+    ``directory`` holds the images of one product, or folders named by category, at most two levels down (as
+    the SIA data set is published), of which ``category``'s is taken.
 
     Raises:
         UserError: where the folder is missing, holds no image, or holds other categories only.

@@ -26,10 +26,10 @@ from realnet.synthesis.shapes import few_pieces, large_region, pixel_of
 
 
 class Structure:
-    """Another view of a good image through a Perlin mask or a large region, a part displaced, or a part erased.
+    """A good image seen otherwise through a Perlin mask or a large region, a part displaced, or one erased.
 
-    The label is where the region visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named after
-    ``names`` where given.
+    The label is where the region visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named
+    after ``names`` where given.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ def _another_view(image: Image, rng: np.random.Generator) -> Image:
     """Two or three of: mirror, quarter turn, free turn, shift with wrap, colour jitter, shuffled grid."""
     for index in rng.choice(6, int(rng.integers(2, 4)), replace=False):
         if index == 0:
-            image = cv2.flip(image, int(rng.integers(-1, 2)))  # type: ignore[assignment]
+            image = np.asarray(cv2.flip(image, int(rng.integers(-1, 2))), dtype=np.uint8)
         elif index == 1:
             image = rotated(image, 90.0 * int(rng.integers(1, 4)))
         elif index == 2:
@@ -127,7 +127,7 @@ def _displaced(image: Image, region: Mask, rng: np.random.Generator) -> Image:
 
 
 def _erased(image: Image, region: Mask, rng: np.random.Generator) -> Image:
-    """Fill ``region`` as if nothing were there: with the background beside it, its blur, or one of its colours."""
+    """Fill ``region`` as if nothing were there: with the neighbourhood, its blur, or one of its colours."""
     choice = rng.random()
     if choice < 0.4:
         return _copied_from_beside(image, region, rng)
@@ -148,7 +148,7 @@ def _copied_from_beside(image: Image, region: Mask, rng: np.random.Generator) ->
 
 
 def _surroundings(image: Image, region: Mask) -> Image:
-    """Return the mean of the pixels outside ``region`` in a window half as wide as the image, at every pixel."""
+    """Return the mean of the pixels outside ``region`` in a window half the image wide, at every pixel."""
     rows, columns = region.shape
     size = (max(4, columns // 8), max(4, rows // 8))
     outside = (~region).astype(np.float32)
@@ -157,4 +157,4 @@ def _surroundings(image: Image, region: Mask) -> Image:
     window = (size[0] // 2 | 1, size[1] // 2 | 1)
     total = cv2.blur(weight, window)[..., None] + np.float32(1e-4)
     mean = cv2.blur(weighted, window) / total
-    return cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (columns, rows), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (columns, rows)), dtype=np.uint8)

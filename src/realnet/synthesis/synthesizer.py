@@ -23,10 +23,12 @@ class Synthesizer:
     """Makes defects of good images as ``config`` says.
 
     ``images`` are the good images at the working size, uint8 [h, w, 3] RGB, any sequence (a lazy one works);
-    ``names`` their names, for the record; ``category`` picks the folder of generated images (sia). May be pickled.
+    ``names`` their names, for the record; ``category`` picks the folder of generated images (sia). May be
+    pickled.
 
     Raises:
-        UserError: where there is no image, or the configuration lacks a folder or names an unknown foreground.
+        UserError: where there is no image, or the configuration lacks a folder or names an unknown
+        foreground.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Synthesizer:
         self.config = config
         self.seed = seed
         self.names = names
+        self.category = category
         self.part = make_part(config, images, category, names)
         self._foregrounds: dict[int, Mask | None] = {}
 

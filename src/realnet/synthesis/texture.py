@@ -24,8 +24,8 @@ _PERLIN, _SPOTS, _CRACKS, _STAIN = 0.35, 0.25, 0.25, 0.15
 class Texture:
     """A defect drawn from nothing but noise and the image's own colours.
 
-    A third are textures through Perlin masks, the others are what industry meets most: dark or bright spots of a
-    few pixels, cracks and scratches one to four pixels wide (at 256x256), stains with a soft edge.
+    A third are textures through Perlin masks, the others are what industry meets most: dark or bright spots
+    of a few pixels, cracks and scratches one to four pixels wide (at 256x256), stains with a soft edge.
     """
 
     def __init__(self, opacity: Range = (0.2, 1.0)) -> None:
@@ -48,7 +48,7 @@ class Texture:
         draw = (_spots, _crack, _stain)[choice - 1]
         coverage = cv2.min(draw(foreground, rng), foreground.view(np.uint8) * np.uint8(255))
         weight = coverage.astype(np.float32) * np.float32(1.0 / 255.0)
-        source = cv2.blendLinear(fill, image, weight, 1.0 - weight)
+        source = np.asarray(cv2.blendLinear(fill, image, weight, 1.0 - weight), dtype=np.uint8)
         return compose(image, source, coverage >= 16, opacity, "texture", "generated", Trim())
 
 
@@ -59,7 +59,7 @@ def _spots(foreground: Mask, rng: np.random.Generator) -> NDArray[np.uint8]:
     coverage = np.zeros(shape, dtype=np.uint8)
     for _ in range(1 + int(rng.binomial(3, 0.25))):
         radius = max(1.5, side * float(np.exp(rng.uniform(np.log(0.008), np.log(0.07)))))
-        coverage = cv2.max(coverage, blob(shape, pixel_of(foreground, rng), radius, rng))
+        coverage = np.maximum(coverage, blob(shape, pixel_of(foreground, rng), radius, rng))
     return _softened(coverage, 0.01 * side, rng)
 
 
@@ -105,7 +105,7 @@ def recoloured(image: Image, rng: np.random.Generator) -> Image:
         share = np.float32(rng.uniform(0.0, 0.6)) if choice < 0.85 else np.float32(0.0)
         curve = share * _LEVELS[:, None] + (1.0 - share) * colours(image, 1, rng)
     table = np.broadcast_to(np.clip(curve, 0.0, 255.0), (256, 3)).astype(np.uint8)
-    return cv2.LUT(image, table[None])  # type: ignore[return-value]
+    return np.asarray(cv2.LUT(image, table[None]), dtype=np.uint8)
 
 
 def colours(image: Image, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -114,7 +114,7 @@ def colours(image: Image, count: int, rng: np.random.Generator) -> NDArray[np.fl
     Images without colour get greys, but for one in five.
     """
     flat = image.reshape(-1, 3)
-    own = flat[rng.integers(0, len(flat), (count, 8))[:, 0]].astype(np.float32)
+    own = flat[rng.integers(0, len(flat), count)].astype(np.float32)
     sample = flat[:: max(1, len(flat) // 64)].astype(np.int16)
     is_grey = bool(np.abs(sample[:, 0] - sample[:, 2]).mean() < 3.0)
     changed = own + rng.normal(0.0, 50.0, (count, 1)).astype(np.float32)
@@ -126,14 +126,15 @@ def colours(image: Image, count: int, rng: np.random.Generator) -> NDArray[np.fl
 
 
 def texture(image: Image, rng: np.random.Generator) -> Image:
-    """Return a procedural texture of the size of ``image``: a field of levels under a table of two to four colours."""
+    """Return a procedural texture of the size of ``image``: a field of levels in two to four colours."""
     shape = (image.shape[0], image.shape[1])
     field = (_clouds, _clouds, _stripes, _checks, _speckle, _grain)[int(rng.integers(6))](shape, rng)
     count = int(rng.integers(2, 5))
     stops = np.sort(rng.uniform(0.0, 255.0, count))
     palette = colours(image, count, rng)
     table = np.stack([np.interp(_LEVELS, stops, palette[:, channel]) for channel in range(3)], axis=1)
-    return cv2.LUT(cv2.merge([field] * 3), table.astype(np.uint8)[None])  # type: ignore[return-value]
+    levels = cv2.merge([field] * 3)
+    return np.asarray(cv2.LUT(levels, table.astype(np.uint8)[None]), dtype=np.uint8)
 
 
 def _clouds(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -143,11 +144,12 @@ def _clouds(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint
     for _ in range(int(rng.integers(1, 5))):
         total += weight * _stretched(rng.random((int(cells[0]), int(cells[1])), dtype=np.float32), shape)
         cells, weight = np.minimum(cells * 2, 64), weight * 0.6
-    return cv2.normalize(total, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)  # type: ignore[call-overload,no-any-return]
+    return _full_range(total)
 
 
 def _stretched(grid: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    return cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+    stretched = cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(stretched, dtype=np.float32)
 
 
 def _phase(shape: tuple[int, int], periods: float, direction: float) -> NDArray[np.uint8]:
@@ -162,7 +164,8 @@ def _profile(phase: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     """Turn a phase into smooth or hard-edged stripes."""
     wave = np.sin(_LEVELS * np.float32(2.0 * np.pi / 256.0))
     steepness = np.float32(rng.choice([1.0, 2.0, 20.0]))
-    return cv2.LUT(phase, np.clip(127.5 + 127.5 * wave * steepness, 0, 255).astype(np.uint8))  # type: ignore[return-value]
+    profile = np.clip(127.5 + 127.5 * wave * steepness, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(phase, profile), dtype=np.uint8)
 
 
 def _stripes(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -173,7 +176,7 @@ def _checks(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint
     periods, direction = float(rng.uniform(2.0, 24.0)), float(rng.uniform(0.0, np.pi))
     first = _profile(_phase(shape, periods, direction), rng)
     second = _profile(_phase(shape, periods, direction + np.pi / 2), rng)
-    return cv2.absdiff(first, second)  # type: ignore[return-value]
+    return np.asarray(cv2.absdiff(first, second), dtype=np.uint8)
 
 
 def _noise(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -184,11 +187,17 @@ def _speckle(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uin
     """Grains of one colour on another: blurred noise over a threshold."""
     smooth = cv2.GaussianBlur(_noise(shape, rng), (0, 0), float(rng.uniform(0.6, 3.0)))
     limit = float(smooth.mean() + rng.uniform(0.0, 1.5) * smooth.std())
-    return cv2.threshold(smooth, limit, 255, cv2.THRESH_BINARY)[1]  # type: ignore[return-value]
+    return np.where(smooth > limit, np.uint8(255), np.uint8(0))
 
 
 def _grain(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Noise, blurred along each axis on its own: from brushed to isotropic."""
     sigmas = [float(np.exp(value)) for value in rng.uniform(np.log(0.3), np.log(6.0), 2)]
     smooth = cv2.GaussianBlur(_noise(shape, rng), (0, 0), sigmas[0], sigmaY=sigmas[1])
-    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload,no-any-return]
+    return _full_range(smooth.astype(np.float32))
+
+
+def _full_range(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    low, high = cv2.minMaxLoc(values)[:2]
+    scaled = cv2.convertScaleAbs(values - np.float32(low), alpha=255.0 / max(high - low, 1e-6))
+    return np.asarray(scaled, dtype=np.uint8)

@@ -1,0 +1,120 @@
+"""Pairs of defective image and mask, written to a folder for anybody's trainer."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from realnet.atomic import atomic_path, write_text
+from realnet.errors import UserError
+from realnet.synthesis.anomaly import Anomaly
+from realnet.synthesis.synthesizer import Synthesizer
+
+SETTINGS = "synthesis.json"
+MANIFEST = "manifest.jsonl"
+
+
+def write_pairs(
+    synthesizer: Synthesizer,
+    names: Sequence[str],
+    count: int,
+    output: str | Path,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write defects 0..count-1 of ``synthesizer`` in MVTec layout and return the path of the manifest.
+
+    ``output/test/KIND/NNNNNN.png`` is the defective image, ``output/ground_truth/KIND/NNNNNN_mask.png`` its
+    mask (0 or 255). ``output/manifest.jsonl`` has a line for each: index, seed, kind, opacity, good image
+    (of ``names``, one for each of the synthesizer's images), origin of the source, the two paths. It is
+    written last: where it exists the set is whole. The same call continues an interrupted run; pictures that
+    are there stay. ``progress`` is told how many defects are done.
+
+    Raises:
+        UserError: where ``count`` is not positive, the folder holds something else, or it cannot be written.
+    """
+    output = Path(output)
+    if count < 1:
+        raise UserError(f"Cannot write {count} defects: ask for at least one.")
+    if len(names) != len(synthesizer.images):
+        raise ValueError(f"{len(names)} names for {len(synthesizer.images)} images")
+    _claim(output, _settings(synthesizer, names, count))
+    lines = []
+    for index in range(count):
+        anomaly = synthesizer(index)
+        image, mask = _paths(index, anomaly.kind)
+        # Making a defect again is far cheaper than writing it, and tells what the manifest has to say of it.
+        if not (output / mask).exists():
+            write_image(output / mask, anomaly.mask.astype(np.uint8) * np.uint8(255))
+        if not (output / image).exists():
+            write_image(output / image, anomaly.image)
+        lines.append(json.dumps(_record(synthesizer, names, index, anomaly), ensure_ascii=False))
+        if progress is not None:
+            progress(index + 1)
+    write_text(output / MANIFEST, "\n".join(lines) + "\n")
+    return output / MANIFEST
+
+
+def write_image(path: str | Path, array: NDArray[np.uint8]) -> None:
+    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically.
+
+    Raises:
+        UserError: where the folder cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        Image.fromarray(array).save(temporary, format="PNG")
+
+
+def _paths(index: int, kind: str) -> tuple[str, str]:
+    return f"test/{kind}/{index:06d}.png", f"ground_truth/{kind}/{index:06d}_mask.png"
+
+
+def _record(synthesizer: Synthesizer, names: Sequence[str], index: int, anomaly: Anomaly) -> dict[str, Any]:
+    image, mask = _paths(index, anomaly.kind)
+    return {
+        "index": index,
+        "seed": synthesizer.seed,
+        "kind": anomaly.kind,
+        "opacity": anomaly.opacity,
+        "good": names[synthesizer.good_of(index)],
+        "origin": anomaly.origin,
+        "image": image,
+        "mask": mask,
+    }
+
+
+def _settings(synthesizer: Synthesizer, names: Sequence[str], count: int) -> dict[str, Any]:
+    return {
+        "format": "realnet synthetic defects 1",
+        "seed": synthesizer.seed,
+        "count": count,
+        "synthesis": synthesizer.config.model_dump(mode="json"),
+        "category": synthesizer.category,
+        "good_images": len(names),
+        "good_names_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
+    """Take an empty folder, or one that these very settings were begun in."""
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file: choose a folder to write the defects to.")
+    file = output / SETTINGS
+    if file.is_file():
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if found != settings:
+            raise UserError(
+                f"{output} holds synthetic defects made with other settings, images, seed or count: "
+                "choose another folder, or repeat the settings to continue."
+            )
+        return
+    if output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output} is not empty and holds no synthetic defects: choose an empty folder.")
+    write_text(file, json.dumps(settings, indent=2) + "\n")
