@@ -1,0 +1,20 @@
+"""Data sets as lists of samples, and images and masks as arrays."""
+
+from realnet.data.checks import check_dataset
+from realnet.data.good_images import GoodImages
+from realnet.data.images import image_from_array, list_images, read_image, read_mask
+from realnet.data.opening import open_dataset
+from realnet.data.samples import Category, Sample, fingerprint
+
+__all__ = [
+    "Category",
+    "GoodImages",
+    "Sample",
+    "check_dataset",
+    "fingerprint",
+    "image_from_array",
+    "list_images",
+    "open_dataset",
+    "read_image",
+    "read_mask",
+]

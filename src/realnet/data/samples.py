@@ -1,0 +1,79 @@
+"""What a data set consists of, and its fingerprint."""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from realnet.errors import UserError
+
+GOOD = "good"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a data set.
+
+    ``defect`` is the kind of defect as the data set names it, ``good`` where there is none (whatever the data
+    set calls that); ``mask`` the file that marks the defect, None for good images and without masks.
+    """
+
+    image: Path
+    category: str
+    split: Literal["train", "test"]
+    defect: str = GOOD
+    mask: Path | None = None
+
+    @property
+    def is_anomalous(self) -> bool:
+        """Whether the image shows a defect."""
+        return self.defect != GOOD
+
+
+@dataclass(frozen=True)
+class Category:
+    """One product: ``train`` holds good images, ``test`` good and defective ones (or none).
+
+    ``layout`` names how the data set is laid out: mvtec, mpdd, btad, visa, folder or elpv.
+    """
+
+    name: str
+    layout: str
+    train: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+
+def fingerprint(samples: Iterable[Sample]) -> str:
+    """SHA-256 (hex) over the samples' names, sizes and content, masks included.
+
+    The same for the same files wherever they lie and in whatever order the samples are given.
+
+    Raises:
+        UserError: where a file cannot be read.
+    """
+    with ThreadPoolExecutor() as pool:
+        lines = sorted(pool.map(_describe, samples))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _describe(sample: Sample) -> str:
+    parts = [sample.category, sample.split, sample.defect]
+    for file in (sample.image, sample.mask):
+        parts += [file.name, *_size_and_digest(file)] if file is not None else ["-"]
+    return "\0".join(parts)
+
+
+def _size_and_digest(file: Path) -> tuple[str, str]:
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return str(stream.tell()), digest
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); check it.") from error
+
+
+def name_rank(name: str) -> float:
+    """A fixed number in 0..1 for a name, evenly spread: decides splits the same way on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
