@@ -15,7 +15,7 @@ from realnet.errors import UserError
 _BORDER_SHARE = 0.10
 _AREA = (0.02, 0.85)
 _SEPARABILITY = 0.70
-_CONTRAST = 12.0
+_CONTRAST = 8.0
 _LARGEST_OBJECTS_SHARE = 0.85
 _WORKING_SIDE = 256
 
@@ -129,7 +129,7 @@ def _judged(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     _, mask = cv2.threshold(levels, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     if not _separates(levels, mask, ring):
         return None
-    kernel = max(3, round(0.02 * min(size)))
+    kernel = max(3, round(0.02 * min(size))) | 1
     mask = _filled(_cleaned(mask, kernel, kernel))
     if not _plausible(mask, ring):
         return None

@@ -27,6 +27,8 @@ _SIDE_SHIFT, _SIDE_SHAPE, _SIDE_SCALE = 0.03, 2.0, 0.05
 _SIDE_LIMITS = (0.03, 0.4)
 _RESIZE = (0.7, 1.3)
 _SMALLEST_SIDE = 5
+# OpenCV takes this many pixels off the edge of the mask before it clones.
+_ERODED = 3
 
 
 class Nsa:
@@ -54,7 +56,7 @@ class Nsa:
         region = np.zeros(foreground.shape, dtype=bool)
         threshold = natural_variation(image)
         for _ in range(int(rng.integers(1, _MOST_PATCHES + 1))):
-            source = _with_patch(source, other, 2.0 * threshold, foreground, region, rng)
+            source = _with_patch(source, other, 3.0 * threshold, foreground, region, rng)
         origin = self.names[index] if self.names else f"good {index}"
         trim = Trim(window=3, closing=9, threshold=threshold, least_share=0.25)
         return compose(image, source, region, draw_opacity(self.opacity, rng), "nsa", origin, trim)
@@ -115,7 +117,7 @@ def _cloned(
     Only a frame around the patch is handed to OpenCV, widened by mirroring: it refuses patches that touch
     the edge, and the frame is all that the solution depends on.
     """
-    margin = 3
+    margin = _ERODED + 3
     height, width = patch.shape[:2]
     wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
     top, left = corner
@@ -123,10 +125,9 @@ def _cloned(
     inner = np.ascontiguousarray(wide[frame])
     framed = cv2.copyMakeBorder(patch, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
     mask = cv2.copyMakeBorder(cover, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=0)
+    mask = cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=_ERODED)
     # OpenCV centres the bounding box of the mask, not the patch, on the given point.
     x, y, box_width, box_height = cv2.boundingRect(mask)
-    if box_width < 3 or box_height < 3:
-        return None
     try:
         solved = cv2.seamlessClone(framed, inner, mask, (x + box_width // 2, y + box_height // 2), mode)
     except cv2.error:
