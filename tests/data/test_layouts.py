@@ -87,6 +87,8 @@ def test_sorted_folder_with_masks_and_a_stable_hold_out(tmp_path: Path) -> None:
     (second,) = open_dataset(make_sorted_folder(tmp_path / "b" / "caps", masks=True))
     assert _summary(first) == ("caps", "folder", 8, {"good": 2, "dent": 2}, 2)
     assert [s.image.name for s in first.test] == [s.image.name for s in second.test]
+    # Neighbours in time are alike: the held-out ones are not simply the first.
+    assert [s.image.name for s in first.test[:2]] != ["000.png", "001.png"]
     check_dataset([first], need_test=True)
 
 
@@ -250,7 +252,7 @@ def test_at_most_twenty_sentences(tmp_path: Path) -> None:
 
 
 def test_visa_table_faults(tmp_path: Path) -> None:
-    root = make_visa(tmp_path, ("candle",))
+    root = make_visa(tmp_path / "visa", ("candle",))
     table = root / "split_csv" / "1cls.csv"
     original = table.read_text()
     images = root / "candle" / "Data" / "Images"
@@ -264,8 +266,9 @@ def test_visa_table_faults(tmp_path: Path) -> None:
     assert "001.png has no image in" in lines[1]
     table.write_text(original.replace("test,anomaly", "train,anomaly"))
     assert "lists the defective" in _problems(root)[0]
-    table.write_text(original.replace("candle/Data/Images/Normal/0001.JPG", "../../0001.JPG"))
-    assert "which is not in" in _problems(root)[0]
+    save(tmp_path / "outside.JPG", picture(np.random.default_rng(0))[0])
+    table.write_text(original.replace("candle/Data/Images/Normal/0001.JPG", "../outside.JPG"))
+    assert "outside.JPG, which is not in" in _problems(root)[0]
     table.write_text(original.replace("test,anomaly", "holdout,anomaly"))
     assert "the split 'holdout'" in _problems(root)[0]
     table.write_text("a,b\n1,2\n")
