@@ -149,3 +149,20 @@ def test_no_images_and_unknown_foregrounds_are_refused_at_once():
         Synthesizer([], SynthesisConfig(), seed=0)
     with pytest.raises(UserError, match="Unknown foreground 'spoon'"):
         Synthesizer(GOODS, SynthesisConfig(foreground="spoon"), seed=0)
+
+
+def test_a_lazy_image_is_read_once_a_defect():
+    reads = []
+
+    class Counting:
+        def __len__(self):
+            return len(GOODS)
+
+        def __getitem__(self, index):
+            reads.append(index)
+            return GOODS[index]
+
+    synthesizer = Synthesizer(Counting(), SynthesisConfig(source="cutpaste"), seed=3)
+    for index in range(8):
+        synthesizer(index)
+    assert reads == [synthesizer.good_of(index) for index in range(8)]

@@ -62,7 +62,7 @@ class Synthesizer:
         drawn = int(rng.integers(len(self.images)))
         chosen = drawn if good is None else good
         image = np.ascontiguousarray(self.images[chosen])
-        return self.part(image, self.foreground(chosen), rng)
+        return self.part(image, self._foreground_of(chosen, image), rng)
 
     def good_of(self, index: int) -> int:
         """Return which good image defect number ``index`` is made of."""
@@ -70,12 +70,16 @@ class Synthesizer:
 
     def foreground(self, good: int) -> Mask:
         """Return where the defects of good image ``good`` may lie, bool [h, w]; worked out once an image."""
+        return self._foreground_of(good, np.ascontiguousarray(self.images[good]))
+
+    def _foreground_of(self, good: int, image: Image) -> Mask:
+        # The image is handed on rather than read again: a lazy sequence may decode a file each time.
         if good not in self._foregrounds:
-            found = foreground_mask(np.ascontiguousarray(self.images[good]), self.config.foreground)
+            found = foreground_mask(image, self.config.foreground)
             # The whole image is kept as nothing: most textures are, and there may be thousands.
             self._foregrounds[good] = None if found.all() else found
         kept = self._foregrounds[good]
-        return np.ones(self.images[good].shape[:2], dtype=bool) if kept is None else kept
+        return np.ones(image.shape[:2], dtype=bool) if kept is None else kept
 
 
 def make_part(

@@ -44,12 +44,14 @@ class Texture:
             mask = perlin_mask(shape, foreground, rng)
             if rng.random() < 0.6:
                 mask = few_pieces(mask, rng)
-            return compose(image, fill, mask, opacity, "texture", "generated", Trim(window=3, closing=7))
+            return compose(
+                image, fill, mask, opacity, "texture", "generated", Trim(window=3, closing=7, least_share=0.3)
+            )
         draw = (_spots, _crack, _stain)[choice - 1]
         coverage = cv2.min(draw(foreground, rng), foreground.view(np.uint8) * np.uint8(255))
         weight = coverage.astype(np.float32) * np.float32(1.0 / 255.0)
         source = np.asarray(cv2.blendLinear(fill, image, weight, 1.0 - weight), dtype=np.uint8)
-        return compose(image, source, coverage >= 16, opacity, "texture", "generated", Trim())
+        return compose(image, source, coverage >= 16, opacity, "texture", "generated", Trim(least_share=0.3))
 
 
 def _spots(foreground: Mask, rng: np.random.Generator) -> NDArray[np.uint8]:
