@@ -92,7 +92,7 @@ class ModelConfig(_Node):
 
 
 class MixtureConfig(_Node):
-    """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where their folder is given."""
+    """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given."""
 
     nsa: float = Field(1.0, ge=0)
     cutpaste: float = Field(0.5, ge=0)
@@ -106,26 +106,38 @@ class MixtureConfig(_Node):
 class SynthesisConfig(_Node):
     """How anomalies are made of good images (Eq. 3).
 
-    ``source`` names the kind, ``directory`` the folder of textures (dtd) or generated images (sia);
+    ``source`` names the kind, ``directory`` the folder of textures (dtd, mix) or generated images (sia),
+    ``generated`` the folder of generated images that ``mix`` takes in as well;
     ``opacity`` is the range of delta (None: 0.2..1 for dtd, 0.5..1 for sia, the source's own otherwise);
     ``foreground`` is ``auto``, ``none`` (whole image) or the paper's choice of a known category by its name.
     """
 
     source: SynthesisName = "mix"
     directory: Path | None = None
+    generated: Path | None = None
     opacity: OpacityRange | None = None
     foreground: str = "auto"
     mixture: MixtureConfig = MixtureConfig()
 
 
 class TrainingConfig(_Node):
-    """Optimisation. ``steps`` ends training where ``epochs`` would not; both count batches of ``batch_size``."""
+    """Optimisation. ``steps``, where given, replaces ``epochs``; half of each batch is normal, half anomalous.
+
+    ``fresh_anomalies`` new synthetic defects are made a step (None: half a batch) and join a window of the last
+    ``anomaly_window`` ones, of which each step draws half a batch: on a CPU a defect serves more than once, as
+    its backbone features are what costs most. Good images' features are cached up to ``cache_gigabytes``.
+    ``select`` names what the kept state is chosen by: held-out good images with synthetic defects, or (``oracle``)
+    the test images, for comparison with published tables only.
+    """
 
     batch_size: int = Field(16, ge=2, multiple_of=2)
+    fresh_anomalies: int | None = Field(None, ge=1)
+    anomaly_window: int | None = Field(None, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: int = Field(1000, ge=1)
     steps: int | None = Field(None, ge=1)
+    select: Literal["validation", "oracle"] = "validation"
     reconstruction_weight: float = Field(1.0, ge=0)
     segmentation_weight: float = Field(1.0, ge=0)
     validation_share: float = Field(0.1, gt=0, lt=0.5)
@@ -133,6 +145,25 @@ class TrainingConfig(_Node):
     patience: int = Field(20, ge=1)
     cache_gigabytes: float = Field(4.0, ge=0)
     workers: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _window_holds_half_a_batch(self) -> "TrainingConfig":
+        if self.window < max(self.fresh, self.batch_size // 2):
+            raise ValueError(
+                f"training.anomaly_window={self.window} is smaller than half a batch "
+                f"({self.batch_size // 2}) or training.fresh_anomalies ({self.fresh})"
+            )
+        return self
+
+    @property
+    def fresh(self) -> int:
+        """New synthetic defects a step."""
+        return self.fresh_anomalies or self.batch_size // 2
+
+    @property
+    def window(self) -> int:
+        """Synthetic defects at hand."""
+        return self.anomaly_window or max(self.fresh, self.batch_size // 2)
 
 
 class Config(_Node):
@@ -143,3 +174,68 @@ class Config(_Node):
     model: ModelConfig = ModelConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     training: TrainingConfig = TrainingConfig()
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing wrong, as ``field: what``, in words a user can act on."""
+    details = error.errors()[0]
+    place = ".".join(str(part) for part in details["loc"])
+    if details["type"] == "extra_forbidden":
+        return f"there is no field {place}"
+    message = details["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def override(config: Config, assignments: list[str], file: Path | None = None) -> Config:
+    """``config`` with the fields of a YAML file, then ``path=value`` assignments, replaced and validated.
+
+    Args:
+        config: where to start.
+        assignments: such as ``model.rrs.retention=0.25``; the value is read as YAML.
+        file: YAML of the same shape as ``config.yaml``; any part of it.
+
+    Raises:
+        UserError: naming the field that is unknown or of the wrong type.
+    """
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    if file is not None:
+        _merge(tree, _read_yaml(file), "")
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        if not separator or not path.strip():
+            raise UserError(f"--set takes FIELD=VALUE, such as model.rrs.retention=0.25, not {assignment!r}.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {path}: {text!r} is no YAML value.") from error
+        for part in reversed(path.strip().split(".")):
+            value = {part: value}
+        _merge(tree, value, "")
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"The configuration is wrong: {first_problem(error)}.") from error
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file} cannot be read as a YAML configuration: {str(error).splitlines()[0]}.") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{file} holds no table of fields; write it like the config.yaml of a run.")
+    return loaded
+
+
+def _merge(tree: dict[str, Any], changes: dict[str, Any], prefix: str) -> None:
+    for name, value in changes.items():
+        path = f"{prefix}{name}"
+        if name not in tree:
+            known = ", ".join(tree)
+            raise UserError(f"The configuration has no field {path}; {prefix or 'the top '}level has: {known}.")
+        if isinstance(tree[name], dict):
+            if not isinstance(value, dict):
+                raise UserError(f"{path} is a group of fields ({', '.join(tree[name])}); set one of them.")
+            _merge(tree[name], value, f"{path}.")
+        else:
+            tree[name] = value

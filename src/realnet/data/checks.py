@@ -26,9 +26,7 @@ def check_dataset(categories: Sequence[Category], need_test: bool) -> None:
     for category in categories:
         samples += category.train
         if len(category.train) < 2:
-            problems.append(
-                f"{category.name} has {len(category.train)} good images to train on; give at least 2."
-            )
+            problems.append(f"{category.name} has {len(category.train)} good images to train on; give at least 2.")
         if need_test:
             samples += category.test
             problems += _missing_tests(category)
@@ -50,13 +48,9 @@ def raise_problems(problems: Sequence[str]) -> None:
 def _missing_tests(category: Category) -> list[str]:
     problems = []
     if not any(not sample.is_anomalous for sample in category.test):
-        problems.append(
-            f"{category.name} has no good test images; a figure needs some beside the defective ones."
-        )
+        problems.append(f"{category.name} has no good test images; a figure needs some beside the defective ones.")
     if not any(sample.is_anomalous for sample in category.test):
-        problems.append(
-            f"{category.name} has no defective test images; a figure needs some beside the good ones."
-        )
+        problems.append(f"{category.name} has no defective test images; a figure needs some beside the good ones.")
     return problems
 
 
@@ -78,8 +72,5 @@ def _problem(sample: Sample) -> str | None:
             f"{size[0]} x {size[1]}; make the mask as large as the image."
         )
     if not mask.any():
-        return (
-            f"{sample.mask} is empty, but {sample.image} is said to be defective; "
-            f"draw the defect or move the image."
-        )
+        return f"{sample.mask} is empty, but {sample.image} is said to be defective; draw the defect or move the image."
     return None

@@ -56,7 +56,5 @@ def read(folder: Path, name: str, problems: list[str]) -> Category:
         else:
             test.append(Sample(image, name, "test"))
     if not train:
-        problems.append(
-            f"{folder / 'labels.csv'} lists no good cells of kind {name}; install elpv-dataset again."
-        )
+        problems.append(f"{folder / 'labels.csv'} lists no good cells of kind {name}; install elpv-dataset again.")
     return Category(name, LAYOUT, tuple(train), tuple(test))

@@ -49,9 +49,7 @@ def read(folder: Path, name: str, problems: list[str]) -> Category:
 
 def _with_defects(folder: Path, good: Path, name: str, problems: list[str]) -> Category:
     problems += [f"{image} lies beside {good}; move it into a folder." for image in images_in(folder)]
-    wrong = next(
-        (path for path in subfolders(folder) if path.name.lower() in ("train", "test", "mask", "masks")), None
-    )
+    wrong = next((path for path in subfolders(folder) if path.name.lower() in ("train", "test", "mask", "masks")), None)
     if wrong is not None:
         raise UserError(
             f"{wrong} does not belong beside {good}: there go folders of defective images, and ground_truth."

@@ -52,7 +52,7 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
         array = image_from_array(picture)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}") from error
-    return array if size is None else _resize(array, size)
+    return array if size is None else resize_image(array, size)
 
 
 def read_mask(path: str | Path, size: int | None = None) -> np.ndarray:
@@ -195,9 +195,7 @@ def _load(path: Path, size: int | None) -> tuple[Image.Image | np.ndarray, str]:
     except UnidentifiedImageError as error:
         array = _tiff_by_opencv(path)
         if array is None:
-            raise UserError(
-                f"{path} is not an image; remove it or replace it by a PNG, JPEG or TIFF."
-            ) from error
+            raise UserError(f"{path} is not an image; remove it or replace it by a PNG, JPEG or TIFF.") from error
         return array, "TIFF"
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise _damaged(path, error) from error
@@ -245,9 +243,7 @@ def _open_header(path: Path) -> Image.Image:
 def _refuse_planes(path: Path, tags: Any) -> None:
     """Pillow (where uncompressed) and OpenCV read such files wrongly, without an error."""
     if tags.get(_TIFF_PLANES, 1) == 2 and max(tags.get(_TIFF_BITS, (1,))) > 8:
-        raise UserError(
-            f"{path} keeps its colours of more than 8 bits in separate planes; save them interleaved."
-        )
+        raise UserError(f"{path} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -311,8 +307,13 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def _resize(array: np.ndarray, size: int) -> np.ndarray:
-    """Plain resize; averages areas along what shrinks, then interpolates along what grows."""
+def resize_image(array: np.ndarray, size: int) -> np.ndarray:
+    """Plain resize to a square: averages areas along what shrinks, then interpolates along what grows.
+
+    Args:
+        array: ``[h, w]`` or ``[h, w, 3]``.
+        size: side in pixels.
+    """
     height, width = array.shape[:2]
     if height > size or width > size:
         array = cv2.resize(array, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)

@@ -33,8 +33,6 @@ def match_masks(images: list[Path], masks: list[Path], place: Path, problems: li
             found[image] = candidates[0]
         owners.update(dict.fromkeys(candidates, image))
     problems += [
-        f"{mask} has no image of its name; remove it or add the image."
-        for mask in masks
-        if mask not in owners
+        f"{mask} has no image of its name; remove it or add the image." for mask in masks if mask not in owners
     ]
     return found

@@ -6,9 +6,7 @@ from realnet.data.mvtec import find_trees, read_tree
 from realnet.data.samples import GOOD, Category
 
 LAYOUT = "mpdd"
-CATEGORIES = frozenset(
-    ("bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes")
-)
+CATEGORIES = frozenset(("bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes"))
 
 
 def find(root: Path) -> dict[str, Path]:

@@ -39,9 +39,7 @@ def read_tree(folder: Path, name: str, layout: str, good: str, problems: list[st
     return Category(name, layout, train, test)
 
 
-def read_tests(
-    kinds: list[Path], truth: Path, name: str, good: str, problems: list[str]
-) -> tuple[Sample, ...]:
+def read_tests(kinds: list[Path], truth: Path, name: str, good: str, problems: list[str]) -> tuple[Sample, ...]:
     """The test samples of the folders ``kinds``, each a kind of defect with its masks in ``truth``/kind.
 
     Without any mask the category has image-level truth only; with some, every defective image needs one.
@@ -67,7 +65,5 @@ def subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"
     )

@@ -29,9 +29,7 @@ def gamma_contrast(image: Image, rng: np.random.Generator) -> Image:
 
 def multiply_and_add(image: Image, rng: np.random.Generator) -> Image:
     """Multiply by 0.8..1.2 and add -30..30."""
-    return _looked_up(
-        image, _LEVELS * np.float32(rng.uniform(0.8, 1.2)) + np.float32(rng.uniform(-30.0, 30.0))
-    )
+    return _looked_up(image, _LEVELS * np.float32(rng.uniform(0.8, 1.2)) + np.float32(rng.uniform(-30.0, 30.0)))
 
 
 def sharpen(image: Image, rng: np.random.Generator) -> Image:

@@ -47,9 +47,7 @@ RULES: dict[str, Rule | None] = {
     **dict.fromkeys(("bottle", "capsule", "grid", "screw", "zipper"), _DARK),
     "capsules": None,
     **dict.fromkeys(("pcb1", "pcb2", "pcb3", "pcb4"), _VISA_BOARD),
-    **dict.fromkeys(
-        ("candle", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2", "pipe_fryum"), _VISA
-    ),
+    **dict.fromkeys(("candle", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2", "pipe_fryum"), _VISA),
     **dict.fromkeys(("bracket_black", "bracket_brown", "connector"), _MPDD_DARK_GREEN),
     **dict.fromkeys(("bracket_white", "tubes"), _MPDD_BRIGHT_BLUE),
     "metal_plate": Rule(dark=True, opening=1),

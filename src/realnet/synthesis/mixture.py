@@ -25,6 +25,4 @@ class Mixture:
 
     def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
         """Return a defect of ``image``; see `Part`."""
-        return self.parts[int(np.searchsorted(self._limits, rng.random(), side="right"))](
-            image, foreground, rng
-        )
+        return self.parts[int(np.searchsorted(self._limits, rng.random(), side="right"))](image, foreground, rng)

@@ -38,9 +38,7 @@ class Nsa:
     after ``names`` where given.
     """
 
-    def __init__(
-        self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)
-    ) -> None:
+    def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)) -> None:
         self.goods = goods
         self.names = names
         self.opacity = opacity
@@ -109,9 +107,7 @@ def _patch(other: Image, contrast: float, rng: np.random.Generator) -> Image:
     return rotated(patch, float(rng.uniform(-90.0, 90.0))) if rng.random() < 0.5 else patch
 
 
-def _cloned(
-    image: Image, patch: Image, cover: NDArray[np.uint8], corner: tuple[int, int], mode: int
-) -> Image | None:
+def _cloned(image: Image, patch: Image, cover: NDArray[np.uint8], corner: tuple[int, int], mode: int) -> Image | None:
     """Clone ``patch`` into ``image`` at ``corner`` (row, column) by Poisson editing; None where that fails.
 
     Only a frame around the patch is handed to OpenCV, widened by mirroring: it refuses patches that touch

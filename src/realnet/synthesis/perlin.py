@@ -13,9 +13,7 @@ LARGEST_SHARE = 0.5
 ATTEMPTS = 10
 
 
-def perlin_noise(
-    shape: tuple[int, int], scales: tuple[int, int], rng: np.random.Generator
-) -> NDArray[np.float32]:
+def perlin_noise(shape: tuple[int, int], scales: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return gradient noise [h, w] in about -1..1 on a grid of ``scales`` = (rows, columns) cells, any size.
 
     Unit gradients at the corners, faded by 6t^5 - 15t^4 + 10t^3, times sqrt(2). A corner's weight is a
@@ -54,9 +52,7 @@ def _neighbours(length: int, cells: int) -> tuple[NDArray[np.intp], _Pair, _Pair
     return before, (one - fade, fade), (offset, offset - one)
 
 
-def perlin_mask(
-    shape: tuple[int, int], foreground: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def perlin_mask(shape: tuple[int, int], foreground: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return a random mask inside ``foreground``, bool [h, w], never empty.
 
     Row and column scales 2^U{0..5}, rotated by U(-90, 90) degrees, threshold 0.5. Masks under 0.04% or over

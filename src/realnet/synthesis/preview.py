@@ -23,17 +23,14 @@ def contact_sheet(anomalies: Sequence[Anomaly], goods: Sequence[Image], cell: in
         ValueError: where there are no anomalies, or not as many goods.
     """
     if not anomalies or len(anomalies) != len(goods):
-        raise ValueError(
-            f"{len(anomalies)} anomalies and {len(goods)} good images: need one each, at least one"
-        )
+        raise ValueError(f"{len(anomalies)} anomalies and {len(goods)} good images: need one each, at least one")
     rows = [_row(anomaly, good, cell) for anomaly, good in zip(anomalies, goods, strict=True)]
     width = max(row.shape[1] for row in rows)
     header = np.full((_LINE + _GAP, width, 3), 255, dtype=np.uint8)
     for number, title in enumerate(_COLUMNS):
         _write(header, title, (_GAP + number * (cell + _GAP), _LINE - 4))
     padded = [
-        cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3)
-        for row in rows
+        cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for row in rows
     ]
     return np.vstack([header, *padded]).astype(np.uint8)
 

@@ -22,9 +22,7 @@ def pixel_of(foreground: NDArray[np.bool_], rng: np.random.Generator) -> tuple[i
     return divmod(index, foreground.shape[1])
 
 
-def blob(
-    shape: Shape, centre: tuple[float, float], radius: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def blob(shape: Shape, centre: tuple[float, float], radius: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return a rounded irregular spot about ``centre`` (row, column): coverage 0..255, uint8 [h, w].
 
     ``radius`` is the mean radius in pixels; the spot is stretched up to 2:1 and its outline waves by three
@@ -89,11 +87,7 @@ def _walk(
     cv2.polylines(coverage, [points], False, 255, max(1, round(width * 0.5)), cv2.LINE_AA, _PLACES)
     if branches and rng.random() < 1 / 3:
         at = int(rng.integers(count + 1))
-        side = (
-            heading
-            + float(turns[min(at, count - 1)])
-            + float(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.2))
-        )
+        side = heading + float(turns[min(at, count - 1)]) + float(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.2))
         _walk(
             coverage,
             (float(rows[at]), float(columns[at])),

@@ -32,9 +32,7 @@ class Structure:
     after ``names`` where given.
     """
 
-    def __init__(
-        self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (0.6, 1.0)
-    ) -> None:
+    def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (0.6, 1.0)) -> None:
         self.goods = goods
         self.names = names
         self.opacity = opacity

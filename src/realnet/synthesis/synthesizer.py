@@ -112,6 +112,8 @@ def make_part(
     ]
     if config.directory is not None and weights.dtd > 0:
         parts.append((Dtd(config.directory, **limits), weights.dtd))
+    if config.generated is not None and weights.sia > 0:
+        parts.append((Sia(config.generated, category, **limits), weights.sia))
     return Mixture([part for part, _ in parts], [weight for _, weight in parts])
 
 

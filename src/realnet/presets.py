@@ -1,0 +1,70 @@
+"""The presets: complete, typed configurations by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from realnet.config import (
+    BackboneConfig,
+    Config,
+    DiscriminatorConfig,
+    ModelConfig,
+    ReconstructionConfig,
+    ResidualsConfig,
+    SelectionConfig,
+    SynthesisConfig,
+    TrainingConfig,
+)
+
+
+def _paper(name: str, backbone: BackboneConfig, dimensions: tuple[int, ...]) -> Config:
+    return Config(preset=name, model=ModelConfig(backbone=backbone, afs=SelectionConfig(dimensions=dimensions)))
+
+
+def _multiclass() -> Config:
+    """App. C.5: ResNet50, DTD-like sources without class labels, no foreground, the simple reconstruction."""
+    return Config(
+        preset="multiclass",
+        model=ModelConfig(
+            backbone=BackboneConfig(name="resnet50"),
+            reconstruction=ReconstructionConfig(network="simple", residual_blocks=2),
+        ),
+        synthesis=SynthesisConfig(source="dtd", foreground="none"),
+    )
+
+
+def _lite() -> Config:
+    """Made for two CPU cores and a quarter of an hour; see benchmarks/RESULTS.md for what was tried."""
+    return Config(
+        preset="lite",
+        model=ModelConfig(
+            backbone=BackboneConfig(name="tf_efficientnet_lite0", standardise=True),
+            afs=SelectionConfig(dimensions=(24, 40, 64, 64), batches=16),
+            reconstruction=ReconstructionConfig(network="slim", width=1.0, multipliers=(1, 2, 2), residual_blocks=1),
+            rrs=ResidualsConfig(momentum=0.1),
+            discriminator=DiscriminatorConfig(residual_layers=1, widths=(32, 16, 8, 4), stride=8),
+        ),
+        training=TrainingConfig(
+            learning_rate=1e-3,
+            schedule="cosine",
+            steps=2000,
+            fresh_anomalies=4,
+            anomaly_window=256,
+            validation_every=100,
+        ),
+    )
+
+
+presets: Mapping[str, Config] = MappingProxyType(
+    {
+        "paper": _paper("paper", BackboneConfig(), (256, 512, 512, 256)),
+        "paper-half": _paper("paper-half", BackboneConfig(), (128, 256, 256, 128)),
+        "resnet34": _paper("resnet34", BackboneConfig(name="resnet34"), (64, 128, 256, 128)),
+        "efficientnet-b4": _paper(
+            "efficientnet-b4",
+            BackboneConfig(name="tf_efficientnet_b4", taps=(0, 1, 2, 3), standardise=True),
+            (24, 32, 56, 160),
+        ),
+        "multiclass": _multiclass(),
+        "lite": _lite(),
+    }
+)

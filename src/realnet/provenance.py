@@ -1,0 +1,47 @@
+"""Where a figure comes from: versions, hardware and the facts that named it."""
+
+import datetime
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("realnet", "torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
+
+
+def hardware() -> str:
+    """Processor, cores, threads in use, and GPU where there is one, in words."""
+    parts = [f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return "; ".join(parts)
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def collect_provenance(**facts: Any) -> dict[str, Any]:
+    """``facts`` (data, fingerprint, split, seed, preset, image score ...) with versions, hardware and date."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        **facts,
+        "versions": versions,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "hardware": hardware(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

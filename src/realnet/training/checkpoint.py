@@ -1,0 +1,86 @@
+"""Where training stands, in one file that appears whole or not at all, without pickle."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from realnet.atomic import atomic_path
+from realnet.errors import UserError
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+@dataclass
+class Progress:
+    """The part of the state that is no tensor. ``seconds`` counts all attempts together."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_value: float = -1.0
+    best_step: int = 0
+    bad_validations: int = 0
+    finished: bool = False
+    losses: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    log: list[dict[str, float]] = field(default_factory=list)
+    identity: str = ""
+
+
+def save_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    best: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write model, best state so far, optimiser state and progress."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_path(folder / CHECKPOINT_FILE) as temporary:
+        save_file(kept, temporary, metadata={"progress": json.dumps(asdict(progress))})
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], Progress]:
+    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress.
+
+    Raises:
+        UserError: for a damaged file.
+    """
+    path = folder / CHECKPOINT_FILE
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
+                part, _, rest = name.partition(".")
+                parts[part][rest] = file.get_tensor(name)
+        model.load_state_dict(parts["model"])
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            number, _, rest = name.partition(".")
+            states.setdefault(int(number), {})[rest] = tensor
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error
+    return parts["best"], progress
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """The progress of the run in ``folder``, or None where there is no checkpoint."""
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Progress(**json.loads(file.metadata()["progress"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error

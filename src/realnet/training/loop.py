@@ -1,0 +1,187 @@
+"""The training loop: Eq. 6 by Adam, steered by the held-out figure, resumable at every validation."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from realnet.config import Config, TrainingConfig
+from realnet.model.losses import realnet_loss
+from realnet.model.network import RealNet
+from realnet.training.batches import Batches
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
+from realnet.training.validation import Validation
+
+Report = Callable[[Progress, int], None]
+
+# Between validations that are far apart, no more than this is lost to a kill.
+CHECKPOINT_SECONDS = 120.0
+
+
+class LossOfBatch(nn.Module):
+    """A forward pass that ends in the loss, so that Fabric's precision and DDP wrap all of it.
+
+    Only the reconstruction, the residuals' ranking statistics and the discriminator are inside: the backbone and
+    the selection are frozen, and their output is what comes in.
+    """
+
+    def __init__(self, model: RealNet, weights: tuple[float, float]) -> None:
+        super().__init__()
+        self.reconstruction = model.reconstruction
+        self.residual_selection = model.residual_selection
+        self.discriminator = model.discriminator
+        # Not registered: the same modules must not be counted twice, nor the frozen backbone synchronised.
+        self._discriminate = model.discriminate
+        self.weights = weights
+
+    def forward(self, anomalous: Sequence[Tensor], normal: Sequence[Tensor], mask: Tensor) -> tuple[Tensor, ...]:
+        """L, L_recon and L_seg of one batch (Eq. 6)."""
+        output = self._discriminate(anomalous, (mask.shape[-2], mask.shape[-1]))
+        return realnet_loss(output.reconstructions, normal, output.logits, mask, self.weights)
+
+
+def learning_rate(config: TrainingConfig, progress: float) -> float:
+    """The learning rate at ``progress`` (0..1 of the steps or of the time budget, whichever is further)."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    warm_up = min(1.0, progress / 0.02 + 0.05)
+    return config.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def total_steps(config: TrainingConfig, images: int) -> int:
+    """How many steps a whole training has."""
+    return config.steps or config.epochs * math.ceil(images / config.batch_size)
+
+
+def trained_state(model: RealNet) -> dict[str, Tensor]:
+    """A copy of what training changes: everything but the backbone and the selection."""
+    return {
+        name: tensor.detach().clone()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(("backbone.", "selection."))
+    }
+
+
+def optimise(
+    fabric: Fabric,
+    model: RealNet,
+    batches: Batches,
+    validation: Validation,
+    config: Config,
+    folder: Path,
+    identity: str,
+    time_budget: float | None = None,
+    spent: float = 0.0,
+    report: Report | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """Train ``model`` in place; on return it holds the state with the best validation figure.
+
+    Continues from the checkpoint in ``folder`` where there is one.
+
+    Args:
+        fabric: devices, precision and DDP are its business.
+        model: backbone, selection and statistics ready; in training mode afterwards no more.
+        batches: the training data.
+        validation: the held-out figure.
+        config: of the run.
+        folder: for the checkpoint.
+        identity: what the run is made of (configuration and data), kept in the checkpoint.
+        time_budget: seconds after which to stop, preparation included.
+        spent: seconds that preparation took.
+        report: called after every step with the progress and the total number of steps.
+        stop: asked after every step; True saves a checkpoint and raises KeyboardInterrupt.
+    """
+    settings = config.training
+    steps = total_steps(settings, len(batches.good.images))
+    module = LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight))
+    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999))
+    progress, best = Progress(identity=identity), trained_state(model)
+    if (folder / CHECKPOINT_FILE).is_file():
+        state, progress = load_checkpoint(folder, module, optimizer)
+        best = {name: tensor.to(fabric.device) for name, tensor in state.items()}
+    if progress.finished:
+        model.load_state_dict(best, strict=False)
+        model.eval()
+        return progress
+    wrapped, optimizer = fabric.setup(module, optimizer)
+    clock = _Clock(progress.seconds + spent, time_budget)
+    model.train()
+    saved = time.monotonic()
+    for batch in batches.starting_at(progress.step, steps):
+        fraction = max(progress.step / steps, clock.fraction())
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, fraction)
+        optimizer.zero_grad(set_to_none=True)
+        loss, reconstruction, segmentation = wrapped(batch.anomalous, batch.normal, batch.mask)
+        fabric.backward(loss)
+        optimizer.step()
+        parts = torch.stack([loss.detach(), reconstruction.detach(), segmentation.detach()]).tolist()
+        progress.losses = [kept + part for kept, part in zip(progress.losses, parts, strict=True)]
+        progress.step += 1
+        over = time_budget is not None and bool(fabric.broadcast(clock.over(), src=0))
+        due = progress.step % settings.validation_every == 0 or progress.step >= steps or over
+        if due:
+            _validate(progress, validation, settings.validation_every, optimizer.param_groups[0]["lr"])
+            if progress.best_step == progress.step:
+                best = trained_state(model)
+            progress.finished = progress.step >= steps or over or progress.bad_validations >= settings.patience
+        progress.seconds = clock.seconds()
+        stopping = stop()
+        if fabric.is_global_zero and (due or stopping or time.monotonic() - saved > CHECKPOINT_SECONDS):
+            save_checkpoint(folder, module, best, optimizer, progress)
+            saved = time.monotonic()
+        if report:
+            report(progress, steps)
+        if stopping:
+            raise KeyboardInterrupt
+        if progress.finished:
+            break
+    fabric.barrier()
+    model.load_state_dict(best, strict=False)
+    model.eval()
+    return progress
+
+
+def _validate(progress: Progress, validation: Validation, every: int, rate: float) -> None:
+    """Append the newest figures to the log and note whether they are the best so far."""
+    figure = validation()
+    if figure.value > progress.best_value:
+        progress.best_value, progress.best_step, progress.bad_validations = figure.value, progress.step, 0
+    else:
+        progress.bad_validations += 1
+    averaged = (progress.step - 1) % every + 1
+    total, reconstruction, segmentation = (loss / averaged for loss in progress.losses)
+    progress.losses = [0.0, 0.0, 0.0]
+    progress.log.append(
+        {
+            "step": progress.step,
+            "learning_rate": rate,
+            "loss": total,
+            "reconstruction_loss": reconstruction,
+            "segmentation_loss": segmentation,
+            "validation_image_auroc": figure.image_auroc,
+            "validation_pixel_average_precision": figure.pixel_average_precision,
+            "validation": figure.value,
+        }
+    )
+
+
+class _Clock:
+    """Seconds of training over all attempts, against the budget."""
+
+    def __init__(self, before: float, budget: float | None) -> None:
+        self.started, self.before, self.budget = time.monotonic(), before, budget
+
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def fraction(self) -> float:
+        return 0.0 if self.budget is None else self.seconds() / self.budget
+
+    def over(self) -> bool:
+        return self.fraction() >= 1.0

@@ -1,0 +1,87 @@
+"""What happens once, before the first step: split, statistics, feature selection, caches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from realnet.config import Config
+from realnet.data import GoodImages, Sample
+from realnet.errors import UserError
+from realnet.model.network import RealNet
+from realnet.synthesis.synthesizer import Synthesizer
+from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
+from realnet.training.validation import Validation
+
+# Defects for AFS and for validation are numbered far from those of training, or seeded apart.
+_AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
+
+
+@dataclass(frozen=True)
+class Split:
+    """Good images to train on and good images held out for validation; test images are in neither."""
+
+    train: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]
+
+
+def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
+    """Hold out ``share`` of each category's good images (at least one, and leave at least one), by ``seed``.
+
+    Raises:
+        UserError: for a category with fewer than two images.
+    """
+    train: list[Sample] = []
+    held_out: list[Sample] = []
+    for category in sorted({sample.category for sample in samples}):
+        own = [sample for sample in samples if sample.category == category]
+        if len(own) < 2:
+            raise UserError(f"{category} has {len(own)} good image; give at least two, better a hundred.")
+        order = np.random.default_rng([seed, 3]).permutation(len(own))
+        count = min(len(own) - 1, max(1, round(share * len(own))))
+        held_out += [own[i] for i in sorted(order[:count])]
+        train += [own[i] for i in sorted(order[count:])]
+    return Split(tuple(train), tuple(held_out))
+
+
+def good_images(samples: Sequence[Sample], config: Config) -> GoodImages:
+    """The images of ``samples`` at the model's size, read when needed."""
+    limit = int(config.training.cache_gigabytes * 2**30 / 4)
+    return GoodImages([sample.image for sample in samples], config.model.image_size, limit)
+
+
+def make_synthesizer(samples: Sequence[Sample], images: Sequence[np.ndarray], config: Config, seed: int) -> Synthesizer:
+    """Defects of these good images; a single category is passed on, so that its SIA folder is found."""
+    categories = {sample.category for sample in samples}
+    category = categories.pop() if len(categories) == 1 else None
+    return Synthesizer(images, config.synthesis, seed, category, [sample.image.name for sample in samples])
+
+
+def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:
+    """Standardisation over the good images, then AFS (Eq. 4) in one pass over synthetic defects."""
+    if config.model.backbone.standardise:
+        model.backbone.fit_statistics(raw.batches())
+    model.selection.fit(_afs_batches(model, raw, synthesizer, config))
+
+
+def _afs_batches(
+    model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config
+) -> Iterator[tuple[list[Tensor], list[Tensor], Tensor]]:
+    size = config.model.afs.batch_size
+    for batch in range(config.model.afs.batches):
+        positions = range(batch * size, (batch + 1) * size)
+        goods = [shuffled_index(len(raw.images), config.seed, p) for p in positions]
+        defects = [synthesizer(_AFS_FIRST + p, g) for p, g in zip(positions, goods, strict=True)]
+        images = to_tensor([d.image for d in defects]).to(raw.device).contiguous(memory_format=torch.channels_last)
+        mask = torch.from_numpy(np.stack([d.mask for d in defects]))[:, None].to(raw.device)
+        yield model.backbone(images), model.backbone.standardised(raw[goods]), mask
+
+
+def make_validation(model: RealNet, held_out: Sequence[Sample], config: Config, device: torch.device) -> Validation:
+    """The validation set of the held-out images (at most 48 of them, spread evenly)."""
+    count = min(48, len(held_out))
+    chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int)]
+    images = good_images(chosen, config)
+    return Validation(model, images, make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED), device)

@@ -1,0 +1,267 @@
+"""A training run as a folder: what is checked, prepared, trained, calibrated and written, in this order."""
+
+import csv
+import hashlib
+import io
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import load_file, save_file
+
+from realnet.atomic import atomic_path, write_text
+from realnet.config import Config
+from realnet.data import Category, fingerprint
+from realnet.errors import UserError
+from realnet.model.network import RealNet
+from realnet.model.saving import CONFIG_FILE, MODEL_FILE, load_config, save_config, save_model
+from realnet.provenance import collect_provenance
+from realnet.synthesis import contact_sheet, write_image
+from realnet.training.batches import Batches, GoodFeatures
+from realnet.training.card import model_card
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.loop import optimise, total_steps
+from realnet.training.prepare import (
+    Split,
+    fit_selection,
+    good_images,
+    make_synthesizer,
+    make_validation,
+    split_good,
+)
+from realnet.training.validation import Validation
+
+PREPARED_FILE, METRICS_FILE, LOG_FILE, SHEET_FILE = (
+    "prepared.safetensors",
+    "metrics.json",
+    "log.csv",
+    "synthetic_defects.png",
+)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the work is done, as opposed to what is trained: none of it is part of the configuration.
+
+    ``devices``, ``accelerator``, ``precision`` and ``strategy`` are Fabric's; ``time_budget`` is in seconds.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: Any = "32-true"
+    strategy: str = "auto"
+    time_budget: float | None = None
+    resume: bool = False
+
+
+class Watcher:
+    """What training tells whoever watches; the command line draws a progress bar of it."""
+
+    def stage(self, text: str) -> None:
+        """A new stage of preparation begins."""
+
+    def step(self, progress: Progress, steps: int) -> None:
+        """A step is done."""
+
+
+def train(
+    categories: Sequence[Category],
+    config: Config,
+    output: Path,
+    launch: Launch,
+    watcher: Watcher | None = None,
+) -> Progress:
+    """Train an inspector on the good images of ``categories`` (together, where several) and save it as ``output``.
+
+    Raises:
+        UserError: for an output folder in use, or a resumed run that differs in data or configuration.
+        KeyboardInterrupt: on Ctrl-C, after a checkpoint was saved.
+    """
+    watcher = watcher or Watcher()
+    started = time.monotonic()
+    samples = [sample for category in categories for sample in category.train]
+    split = split_good(samples, config.training.validation_share, config.seed)
+    data_fingerprint = fingerprint(samples)
+    identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
+    _claim(output, config, identity, launch.resume)
+    finished = read_progress(output)
+    if finished is not None and (output / MODEL_FILE).is_file():
+        return finished
+    fabric = Fabric(
+        accelerator=launch.accelerator,
+        devices=launch.devices,
+        precision=launch.precision,
+        strategy=launch.strategy,
+    )
+    fabric.launch()
+    model = RealNet(config).to(fabric.device).to(memory_format=torch.channels_last)
+    with _interruptible() as stop:
+        batches, validation = _prepare(model, split, config, output, fabric, watcher)
+        spent = time.monotonic() - started
+        progress = optimise(
+            fabric, model, batches, validation, config, output, identity, launch.time_budget, spent,
+            watcher.step if fabric.is_global_zero else None, stop,
+        )  # fmt: skip
+    if fabric.is_global_zero:
+        _finish(output, model, validation, config, progress, categories, split, data_fingerprint, launch)
+    fabric.barrier()
+    return progress
+
+
+def _claim(output: Path, config: Config, identity: str, resume: bool) -> None:
+    """Refuse to overwrite; agree with what is resumed; write the configuration."""
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; give --output a folder.")
+    used = [name for name in (MODEL_FILE, CHECKPOINT_FILE, PREPARED_FILE) if (output / name).is_file()]
+    if used and not resume:
+        raise UserError(
+            f"{output} already holds a run ({used[0]}): continue it with --resume, or give another --output."
+        )
+    if not used and output.is_dir() and any(p.name != CONFIG_FILE for p in output.iterdir()) and not resume:
+        raise UserError(f"{output} is not empty; give --output a new folder.")
+    progress = read_progress(output)
+    if progress is not None and progress.identity != identity:
+        changed = _differences(load_config(output).model_dump(), config.model_dump())
+        what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
+        raise UserError(f"{output} cannot be resumed: {what} from this call. Repeat the call it was started with.")
+    save_config(output, config)
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name in a:
+        if isinstance(a[name], dict) and isinstance(b[name], dict):
+            found += _differences(a[name], b[name], f"{prefix}{name}.")
+        elif a[name] != b[name]:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def _prepare(
+    model: RealNet, split: Split, config: Config, output: Path, fabric: Fabric, watcher: Watcher
+) -> tuple[Batches, Validation]:
+    """Statistics, selection, caches. What was selected is saved, so that a resumed run need not select again."""
+    settings = config.training
+    images = good_images(split.train, config)
+    synthesizer = make_synthesizer(split.train, images, config, config.seed)
+    watcher.stage(f"Reading {len(images)} good images")
+    raw = GoodFeatures(images, model.backbone.extract, fabric.device, settings.cache_gigabytes)
+    prepared = output / PREPARED_FILE
+    if prepared.is_file():
+        model.load_state_dict(load_file(prepared), strict=False)
+    else:
+        watcher.stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
+        fit_selection(model, raw, synthesizer, config)
+        if fabric.is_global_zero:
+            fitted = {
+                name: tensor.detach().cpu().contiguous()
+                for name, tensor in model.state_dict().items()
+                if name.startswith(("backbone.mean_", "backbone.std_", "selection."))
+            }
+            with atomic_path(prepared) as temporary:
+                save_file(fitted, temporary)
+            defects = [synthesizer(index) for index in range(12)]
+            goods = [images[synthesizer.good_of(index)] for index in range(12)]
+            write_image(output / SHEET_FILE, contact_sheet(defects, goods))
+    good = raw.then(model.select_from)
+    watcher.stage("Preparing validation")
+    validation = make_validation(model, split.held_out, config, fabric.device)
+    batches = Batches(
+        model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
+        settings.workers, fabric.global_rank, fabric.world_size,
+    )  # fmt: skip
+    return batches, validation
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a flag, so that a step is finished and saved; a second one interrupts at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _finish(
+    output: Path,
+    model: RealNet,
+    validation: Validation,
+    config: Config,
+    progress: Progress,
+    categories: Sequence[Category],
+    split: Split,
+    data_fingerprint: str,
+    launch: Launch,
+) -> None:
+    """Calibrate on the held-out images and write everything a run consists of, the model last."""
+    figure = validation()
+    good = np.array(figure.good_scores)
+    metrics = {
+        "validation": {
+            "meaning": "held-out good images against synthetic defects made of them; no test image was looked at",
+            "image_auroc": figure.image_auroc,
+            "pixel_average_precision": figure.pixel_average_precision,
+            "good_images": len(good),
+            "synthetic_defects": len(figure.defect_scores),
+        },
+        "threshold": {
+            # Of n exchangeable good scores a further one exceeds the largest with probability 1 / (n + 1).
+            "score": float(good.max()),
+            "pixel": validation.pixel_threshold(),
+            "rule": "above the highest score of the held-out good images",
+            "expected_false_alarms_at_most": 1 / (len(good) + 1),
+        },
+        "training": {
+            "categories": [category.name for category in categories],
+            "good_images": len(split.train),
+            "held_out_images": len(split.held_out),
+            "steps": progress.step,
+            "planned_steps": total_steps(config.training, len(split.train)),
+            "best_step": progress.best_step,
+            "seconds": round(progress.seconds, 1),
+            "time_budget_seconds": launch.time_budget,
+            "precision": str(launch.precision),
+            "devices": launch.devices,
+        },
+        "provenance": collect_provenance(
+            data_fingerprint=data_fingerprint,
+            split="train",
+            seed=config.seed,
+            preset=config.preset,
+            image_score=config.model.image_score,
+        ),
+        "test": {},
+    }
+    write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
+    write_text(output / LOG_FILE, _log_csv(progress.log))
+    write_text(output / "README.md", model_card(config, metrics))
+    save_model(output, model)
+    (output / PREPARED_FILE).unlink(missing_ok=True)
+
+
+def _log_csv(rows: Sequence[dict[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["step"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
