@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -43,8 +44,9 @@ class Backbone(nn.Module):
     def __init__(self, config: BackboneConfig, pretrained: bool = True) -> None:
         super().__init__()
         self.network = _create(config)
-        self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
-        self.strides: tuple[int, ...] = tuple(self.network.feature_info.reduction())
+        info: Any = self.network.feature_info
+        self.channels: tuple[int, ...] = tuple(info.channels())
+        self.strides: tuple[int, ...] = tuple(info.reduction())
         if list(self.strides) != sorted(set(self.strides)):
             raise UserError(
                 f"model.backbone.taps of {config.name} have strides {self.strides}; name taps finest first, "
