@@ -1,0 +1,35 @@
+# Everything from nothing, one line each: `make demo`, `make test`. Another interpreter: `make test PYTHON=python3.12`.
+PYTHON ?= python3
+VENV := .venv
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+
+.PHONY: demo test lint
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and where the report lies.
+	$(VENV)/bin/realnet demo
+
+test: $(VENV)/.installed-test  ## Run the tests.
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed-test  ## Style and types.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# The stamps spare the second call the installation; what the package declares or pins makes them old.
+$(VENV)/.installed-demo: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); PyTorch is large, so this takes a few minutes."
+	@$(INSTALL) '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); PyTorch is large, so this takes a few minutes."
+	@$(INSTALL) '.[test,demo,tensorboard]'
+	@touch $(VENV)/.installed-demo $@
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "RealNet needs Python 3.11 or newer, which '$(PYTHON)' is not: name one, as in make demo PYTHON=python3.12." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
