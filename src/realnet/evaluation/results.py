@@ -1,0 +1,348 @@
+"""Results of an evaluation, typed, with everything that says where a figure comes from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from realnet.data.samples import Sample
+from realnet.errors import UserError
+from realnet.evaluation.metrics import average_precision, f1_max, image_auroc, pixel_figures
+from realnet.evaluation.protocol import realnet_protocol
+from realnet.provenance import collect_provenance
+
+Protocol = Literal["exact", "realnet"]
+
+
+class Metric(NamedTuple):
+    """A figure's title, and what it means in one plain sentence."""
+
+    title: str
+    meaning: str
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "image_auroc": Metric(
+            "Image AUROC",
+            "The chance that a defective image scores higher than a good one: 1 is perfect, 0.5 is guessing.",
+        ),
+        "pixel_auroc": Metric(
+            "Pixel AUROC",
+            "The chance that a defective pixel is marked more strongly than a good one; "
+            "high values come easily, as most pixels are good.",
+        ),
+        "pro": Metric(
+            "PRO",
+            "How much of each defect is covered, small defects counting as much as large ones, "
+            "while at most 30% of the good pixels are marked.",
+        ),
+        "image_average_precision": Metric(
+            "Image AP",
+            "How pure the list of images sorted by score stays, on average, until every defective one is found.",
+        ),
+        "pixel_average_precision": Metric(
+            "Pixel AP",
+            "How pure the marked area stays, on average, until every defective pixel is found; "
+            "the strictest of the pixel figures.",
+        ),
+        "image_f1_max": Metric(
+            "Image F1-max",
+            "Precision and recall of the verdict at the best threshold for these very images: "
+            "an upper bound for a threshold set beforehand.",
+        ),
+        "pixel_f1_max": Metric(
+            "Pixel F1-max",
+            "How well marked and defective area agree at the best threshold for these very images: an upper bound.",
+        ),
+    }
+)
+"""What is measured, by the name of its field in :class:`Figures`."""
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Figures(_Node):
+    """One row: the figures of some good and some defective images. None where a figure is not defined.
+
+    Attributes:
+        category: the product, or ``all`` for the mean of the categories.
+        defect: the kind of defect, measured against all good images of the category; None for all kinds.
+        good: number of good images; ``defective`` of the others.
+        missed: defective images at or below the run's threshold; None where no threshold was given.
+        false_alarms: good images above it.
+        oracle: the model was selected by test images, so every figure of the row flatters it.
+    """
+
+    category: str
+    defect: str | None
+    good: int
+    defective: int
+    image_auroc: float | None = None
+    pixel_auroc: float | None = None
+    pro: float | None = None
+    image_average_precision: float | None = None
+    pixel_average_precision: float | None = None
+    image_f1_max: float | None = None
+    pixel_f1_max: float | None = None
+    missed: int | None = None
+    false_alarms: int | None = None
+    oracle: bool = False
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return self.good + self.defective
+
+    def text(self, metric: str) -> str:
+        """A figure as it is shown anywhere: ``0.991``, ``0.991 (oracle)``, or a dash where undefined."""
+        value = getattr(self, metric)
+        if value is None:
+            return "–"
+        return f"{value:.3f} (oracle)" if self.oracle else f"{value:.3f}"
+
+
+class Provenance(_Node):
+    """Where figures come from.
+
+    Attributes:
+        data: name of the data set; ``data_fingerprint`` is the SHA-256 of the images evaluated.
+        split: which images, such as ``test``.
+        image_score: ``max`` or ``pooled16``.
+        selection: what the checkpoint was selected by, such as ``validation``; ``oracle`` means test images.
+        protocol: ``exact``, or ``realnet`` for the authors' evaluator.
+        fpr_limit: of PRO.
+    """
+
+    data: str
+    data_fingerprint: str
+    split: str
+    seed: int
+    preset: str
+    image_score: str
+    selection: str
+    protocol: Protocol = "exact"
+    fpr_limit: float = 0.3
+    versions: dict[str, str]
+    python: str
+    system: str
+    hardware: str
+    date: str
+
+    @classmethod
+    def collect(
+        cls,
+        *,
+        data: str,
+        data_fingerprint: str,
+        split: str,
+        seed: int,
+        preset: str,
+        image_score: str,
+        selection: str,
+    ) -> "Provenance":
+        """These facts with the versions, hardware and date of now."""
+        return cls(
+            **collect_provenance(
+                data=data,
+                data_fingerprint=data_fingerprint,
+                split=split,
+                seed=seed,
+                preset=preset,
+                image_score=image_score,
+                selection=selection,
+            )
+        )
+
+
+class Results(_Node):
+    """All figures of one evaluation.
+
+    Attributes:
+        overall: the only category's figures, or the mean over categories, as published tables have it.
+        categories: a row a category.
+        defects: a row a kind of defect and category.
+        notes: sentences on what is missing and why.
+    """
+
+    overall: Figures
+    categories: tuple[Figures, ...]
+    defects: tuple[Figures, ...]
+    provenance: Provenance
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Indented JSON; ``from_json`` gives the same object back."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            UserError: for anything else.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the text"
+            raise UserError(
+                f"These are no evaluation results ({place}: {first['msg']}); evaluate the run again."
+            ) from error
+
+
+def evaluate_maps(
+    samples: Sequence[Sample],
+    maps: Sequence[np.ndarray] | np.ndarray,
+    masks: Sequence[np.ndarray | None],
+    scores: Sequence[float] | np.ndarray,
+    provenance: Provenance,
+    *,
+    protocol: Protocol = "exact",
+    fpr_limit: float = 0.3,
+    threshold: float | None = None,
+) -> Results:
+    """All figures of ``samples``: overall, a category, and a kind of defect.
+
+    Args:
+        samples: the images, good and defective, of one or several categories.
+        maps: their anomaly maps ``[h, w]``, which may differ in size.
+        masks: at the size of the map (nearest neighbour); None for good images, or where there is no truth.
+        scores: image scores ``[N]`` of the kind ``provenance.image_score``.
+        provenance: where it all comes from.
+        protocol: ``exact``, or ``realnet`` to repeat the authors' evaluator: its three figures only, of its own
+            image score (``pooled16``) and FPR limit.
+        fpr_limit: of PRO.
+        threshold: the run's; above it an image counts as anomalous.
+
+    Raises:
+        ValueError: where lengths or sizes do not agree, or values are no finite numbers.
+    """
+    if not len(samples) == len(maps) == len(masks) == len(scores):
+        raise ValueError(f"{len(samples)} samples, {len(maps)} maps, {len(masks)} masks, {len(scores)} scores")
+    if not len(samples):
+        raise ValueError("there is no image to evaluate")
+    facts: dict[str, Any] = {"protocol": protocol, "fpr_limit": fpr_limit}
+    if protocol == "realnet":
+        facts = {"protocol": protocol, "fpr_limit": 0.3, "image_score": "pooled16"}
+    evaluation = _Evaluation(samples, maps, masks, scores, provenance.model_copy(update=facts), threshold)
+    names = list(dict.fromkeys(sample.category for sample in samples))
+    categories = tuple(evaluation.row(name) for name in names)
+    defects = tuple(
+        evaluation.row(name, kind)
+        for name in names
+        for kind in sorted({s.defect for s in samples if s.category == name and s.is_anomalous})
+    )
+    return Results(
+        overall=categories[0] if len(categories) == 1 else _mean(categories),
+        categories=categories,
+        defects=defects,
+        provenance=evaluation.provenance,
+        notes=tuple(evaluation.notes(row) for row in categories if evaluation.notes(row)),
+    )
+
+
+class _Evaluation:
+    """What `evaluate_maps` was given, and the figures of any part of it."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        maps: Sequence[np.ndarray] | np.ndarray,
+        masks: Sequence[np.ndarray | None],
+        scores: Sequence[float] | np.ndarray,
+        provenance: Provenance,
+        threshold: float | None,
+    ) -> None:
+        self.samples, self.maps, self.masks = samples, maps, masks
+        self.scores = np.asarray(scores, dtype=np.float64)
+        self.provenance, self.threshold = provenance, threshold
+
+    def row(self, category: str, defect: str | None = None) -> Figures:
+        """The figures of a category, or of its good images with one kind of defect."""
+        chosen = [
+            index
+            for index, sample in enumerate(self.samples)
+            if sample.category == category and (not sample.is_anomalous or defect in (None, sample.defect))
+        ]
+        labels = np.array([self.samples[index].is_anomalous for index in chosen])
+        scores = self.scores[chosen]
+        counts: dict[str, int] = {"good": int((~labels).sum()), "defective": int(labels.sum())}
+        if self.threshold is not None:
+            counts["missed"] = int((scores[labels] <= self.threshold).sum())
+            counts["false_alarms"] = int((scores[~labels] > self.threshold).sum())
+        figures: dict[str, float | None] = {}
+        if labels.any() and not labels.all():
+            compute = self._protocol if self.provenance.protocol == "realnet" else self._exact
+            figures = compute(chosen, labels)
+        oracle = self.provenance.selection == "oracle"
+        return Figures(category=category, defect=defect, oracle=oracle, **counts, **figures)
+
+    def notes(self, row: Figures) -> str:
+        """Why figures of a category are missing; empty where none is."""
+        if not row.good or not row.defective:
+            kind = "defective" if row.good else "good"
+            return f"{row.category} has no {kind} image, so nothing can be told apart: no figures."
+        defective = [i for i, s in enumerate(self.samples) if s.category == row.category and s.is_anomalous]
+        without = sum(self._mask(index) is None for index in defective)
+        if without:
+            return f"{row.category}: {without} of {len(defective)} defective images have no mask: no pixel figures."
+        return ""
+
+    def _exact(self, chosen: Sequence[int], labels: np.ndarray) -> dict[str, float | None]:
+        scores = self.scores[list(chosen)]
+        figures: dict[str, float | None] = {
+            "image_auroc": image_auroc(scores, labels),
+            "image_average_precision": average_precision(scores, labels),
+            "image_f1_max": f1_max(scores, labels).value,
+        }
+        maps, masks = self._pictures(chosen)
+        if masks is not None:
+            pixels = pixel_figures(maps, masks, self.provenance.fpr_limit)
+            figures |= {
+                "pixel_auroc": pixels.auroc,
+                "pro": pixels.pro,
+                "pixel_average_precision": pixels.average_precision,
+                "pixel_f1_max": pixels.f1_max.value,
+            }
+        return figures
+
+    def _protocol(self, chosen: Sequence[int], labels: np.ndarray) -> dict[str, float | None]:
+        maps, masks = self._pictures(chosen)
+        figures = realnet_protocol(maps, masks, labels)
+        return {"image_auroc": figures.image_auroc, "pixel_auroc": figures.pixel_auroc, "pro": figures.pro}
+
+    def _pictures(self, chosen: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        maps = [self.maps[index] for index in chosen]
+        masks = [self._mask(index) for index in chosen]
+        known = [mask for mask in masks if mask is not None]
+        return maps, known if len(known) == len(masks) else None
+
+    def _mask(self, index: int) -> np.ndarray | None:
+        """The truth of an image; None where a defective image has none, or one that marks nothing."""
+        mask = self.masks[index]
+        if not self.samples[index].is_anomalous:
+            return np.broadcast_to(np.False_, np.shape(self.maps[index]))
+        return mask if mask is not None and np.any(mask) else None
+
+
+def _mean(rows: Sequence[Figures]) -> Figures:
+    """The mean row; a figure is the mean over the categories in which it is defined."""
+
+    def mean_of(values: list[Any], combine: Callable[[list[Any]], Any]) -> Any:
+        known = [value for value in values if value is not None]
+        return combine(known) if known else None
+
+    figures = {
+        name: mean_of([getattr(row, name) for row in rows], lambda known: float(np.mean(known))) for name in METRICS
+    }
+    counts = {
+        name: mean_of([getattr(row, name) for row in rows], sum)
+        for name in ("good", "defective", "missed", "false_alarms")
+    }
+    return Figures(category="all", defect=None, oracle=rows[0].oracle, **figures, **counts)
