@@ -42,6 +42,7 @@ class SelectionConfig(_Node):
 class ReconstructionConfig(_Node):
     """The networks G_k: their arrangement (App. C.4: A independent, B aligned, C neighbouring) and their kind.
 
+    ``prototypes`` (0: none, as in the paper) is how many each layer's features are projected onto before its network.
     ``width`` is the base width as a share of m_k, ``residual_blocks`` the number a level (``simple``: of its stack).
     """
 
@@ -52,14 +53,20 @@ class ReconstructionConfig(_Node):
     residual_blocks: int = Field(2, ge=1)
     attention_at: tuple[int, ...] = (2, 4)
     head_channels: int = Field(64, ge=1)
+    prototypes: int = Field(0, ge=0)
 
 
 class ResidualsConfig(_Node):
-    """RRS: which share P of the residual channels is handed to the discriminator, ranked by what."""
+    """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
+
+    ``compress`` hands on log(1 + E / its running mean) instead of E, and each layer's mean of that beside the selected
+    channels: residuals of synthetic defects are far larger than those of faint real ones.
+    """
 
     mode: Literal["max", "mean", "max&mean", "off"] = "max&mean"
     retention: float = Field(1 / 3, gt=0, le=1)
     momentum: float = Field(0.9, gt=0, le=1)
+    compress: bool = False
 
 
 class DiscriminatorConfig(_Node):

@@ -38,13 +38,15 @@ def _lite() -> Config:
         preset="lite",
         model=ModelConfig(
             backbone=BackboneConfig(name="tf_efficientnet_lite0", standardise=True),
-            afs=SelectionConfig(dimensions=(24, 40, 64, 64), batches=16),
-            reconstruction=ReconstructionConfig(network="slim", width=1.0, multipliers=(1, 2, 2), residual_blocks=1),
-            rrs=ResidualsConfig(momentum=0.1),
-            discriminator=DiscriminatorConfig(residual_layers=1, widths=(32, 16, 8, 4), stride=8),
+            afs=SelectionConfig(dimensions=(24, 40, 64, 64), batches=8),
+            reconstruction=ReconstructionConfig(
+                network="slim", width=1.0, multipliers=(1, 2, 2), residual_blocks=1, prototypes=128
+            ),
+            rrs=ResidualsConfig(momentum=0.1, compress=True),
+            discriminator=DiscriminatorConfig(residual_layers=1, widths=(48, 32, 16, 16), stride=8),
         ),
         training=TrainingConfig(
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             schedule="cosine",
             steps=2000,
             fresh_anomalies=4,

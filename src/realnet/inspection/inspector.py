@@ -1,6 +1,5 @@
 """The trained inspector: one image in, score, verdict and anomaly map out."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,8 @@ import torch
 from realnet.config import Config
 from realnet.data import image_from_array, read_image, resize_image
 from realnet.errors import UserError
-from realnet.model.network import RealNet, image_score
-from realnet.model.saving import load_model
-
-METRICS_FILE = "metrics.json"
+from realnet.model.network import RealNet, image_score, predict
+from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,8 @@ class Inspector:
     """
 
     def __init__(self, model: RealNet, config: Config, threshold: float, pixel_threshold: float) -> None:
-        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.model = model.eval()
         self.config, self.threshold, self.pixel_threshold = config, threshold, pixel_threshold
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model runs."""
-        return next(self.model.buffers()).device
 
     def inspect(self, image: Any) -> Inspection:
         """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
@@ -88,18 +80,12 @@ class Inspector:
 
     def _judge(self, images: Sequence[np.ndarray]) -> Iterator[Inspection]:
         size = self.config.model.image_size
-        maps = self.anomaly_maps([resize_image(image, size) for image in images])
+        maps = predict(self.model, [resize_image(image, size) for image in images])
         scores = image_score(torch.from_numpy(maps)[:, None], self.config.model.image_score)
         for image, anomaly_map, score in zip(images, maps, scores.tolist(), strict=True):
             height, width = image.shape[:2]
             own = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
             yield Inspection(score, self.threshold, self.pixel_threshold, own, image)
-
-    @torch.no_grad()
-    def anomaly_maps(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Maps float32 ``[N, size, size]`` of images uint8 ``[size, size, 3]`` at the model's size."""
-        batch = torch.from_numpy(np.stack(list(images))).to(self.device).permute(0, 3, 1, 2).float().div_(255)
-        return self.model(batch.contiguous(memory_format=torch.channels_last))[:, 0].float().cpu().numpy()
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
@@ -125,19 +111,3 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
         return Inspector(model, config, float(thresholds["score"]), float(thresholds["pixel"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / METRICS_FILE} names no threshold; restore it or train again.") from error
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """The contents of a run's ``metrics.json``.
-
-    Raises:
-        UserError: where it is missing or damaged.
-    """
-    path = folder / METRICS_FILE
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is missing or damaged; restore it or train again.") from error
-    if not isinstance(metrics, dict):
-        raise UserError(f"{path} holds no table; restore it or train again.")
-    return metrics

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -62,16 +63,20 @@ class RealNet(nn.Module):
                 raise UserError(f"{error}; lower it with --set.") from error
             dimensions = self.selection.dimensions
             self.reconstruction = Reconstruction(dimensions, model.reconstruction)
-            self.residual_selection = ResidualSelection(sum(dimensions), model.rrs)
-            self.discriminator = Discriminator(self.residual_selection.r, model.discriminator)
+            widths = [sum(dimensions[k] for k in group) for group in self.reconstruction.groups]
+            self.residual_selection = ResidualSelection(widths, model.rrs)
+            self.discriminator = Discriminator(self.residual_selection.out_channels, model.discriminator)
 
     def select(self, image: Tensor) -> list[Tensor]:
-        """The selected, aligned features of ``image``: what is reconstructed, and what training caches."""
+        """All that is frozen of ``image``, and that training caches: the selected, aligned features, one tensor a
+        network, followed by their projections where the reconstruction has prototypes.
+        """
         return self.select_from(self.backbone.extract(image))
 
     def select_from(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Likewise of the backbone's raw ``features``."""
-        return self.reconstruction.align(self.selection(self.backbone.standardised(features)))
+        aligned = self.reconstruction.align(self.selection(self.backbone.standardised(features)))
+        return aligned + self.reconstruction.project(aligned)
 
     def discriminate(self, features: Sequence[Tensor], size: tuple[int, int]) -> Output:
         """Reconstruct selected features and judge their residuals E_k = [phi_k(A) - G_k(phi_k(A))]^2.
@@ -80,8 +85,9 @@ class RealNet(nn.Module):
             features: as :meth:`select` returns them.
             size: the image's ``(H, W)``.
         """
-        reconstructions = self.reconstruction(features)
-        residuals = [(f - r).square() for f, r in zip(features, reconstructions, strict=True)]
+        count = len(self.reconstruction.networks)
+        reconstructions = self.reconstruction(features[-count:])
+        residuals = [(f - r).square() for f, r in zip(features[:count], reconstructions, strict=True)]
         grid = tuple(residuals[0].shape[-2:])
         stride = self.config.discriminator.stride
         if stride is not None:
@@ -96,6 +102,14 @@ class RealNet(nn.Module):
             raise ValueError(f"RealNet takes [B, 3, H, W] with H and W divisible by 32, not {tuple(image.shape)}")
         logits = self.discriminate(self.select(image), (height, width)).logits
         return logits.softmax(1)[:, 1:]
+
+
+@torch.no_grad()
+def predict(model: RealNet, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Anomaly maps float32 ``[N, size, size]`` of images uint8 ``[size, size, 3]`` RGB, by a model in eval mode."""
+    device = next(model.buffers()).device
+    batch = torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float().div_(255)
+    return model(batch.contiguous(memory_format=torch.channels_last))[:, 0].float().cpu().numpy()
 
 
 def image_score(anomaly_map: Tensor, kind: str) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.config import ReconstructionConfig
+from realnet.model.prototypes import Prototypes
 from realnet.model.unet import SimpleUNet, SlimUNet, UNet
 
 NETWORKS: dict[str, type[UNet] | type[SimpleUNet] | type[SlimUNet]] = {
@@ -40,7 +41,9 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.groups = layer_groups(config.architecture, len(dimensions))
         network = NETWORKS[config.network]
-        self.networks = nn.ModuleList(network(sum(dimensions[k] for k in group), config) for group in self.groups)
+        widths = [sum(dimensions[k] for k in group) for group in self.groups]
+        self.networks = nn.ModuleList(network(width, config) for width in widths)
+        self.prototypes = nn.ModuleList(Prototypes(width, config.prototypes) for width in widths if config.prototypes)
 
     def align(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Bring the layers of each network to its finest grid (bilinear, align_corners) and concatenate them."""
@@ -52,6 +55,13 @@ class Reconstruction(nn.Module):
             aligned.append(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
         return aligned
 
-    def forward(self, aligned: Sequence[Tensor]) -> list[Tensor]:
-        """G_k of each aligned feature."""
-        return [network(feature) for network, feature in zip(self.networks, aligned, strict=True)]
+    def project(self, aligned: Sequence[Tensor]) -> list[Tensor]:
+        """The aligned features projected onto the prototypes; nothing where there are none."""
+        return [p(feature) for p, feature in zip(self.prototypes, aligned, strict=False)]
+
+    def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """G_k of each aligned feature, or of its projection, to which the network then adds a correction."""
+        outputs = [network(feature) for network, feature in zip(self.networks, inputs, strict=True)]
+        if not self.prototypes:
+            return outputs
+        return [feature + output for feature, output in zip(inputs, outputs, strict=True)]

@@ -1,7 +1,9 @@
-"""A model as a folder: ``config.yaml`` and ``model.safetensors``, nothing pickled."""
+"""A run as a folder: ``config.yaml``, ``model.safetensors`` and ``metrics.json``, nothing pickled."""
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -14,7 +16,7 @@ from realnet.config import Config, first_problem
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 
-MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.yaml"
+MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.yaml", "metrics.json"
 
 
 def save_config(folder: Path, config: Config) -> None:
@@ -78,4 +80,20 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
     model.load_state_dict(tensors)
-    return model.to(device).eval(), config
+    return model.to(device).to(memory_format=torch.channels_last).eval(), config
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The contents of a run's ``metrics.json``.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    path = folder / METRICS_FILE
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is missing or damaged; restore it or train again.") from error
+    if not isinstance(metrics, dict):
+        raise UserError(f"{path} holds no table; restore it or train again.")
+    return metrics

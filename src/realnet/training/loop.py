@@ -14,6 +14,7 @@ from realnet.model.losses import realnet_loss
 from realnet.model.network import RealNet
 from realnet.training.batches import Batches
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
+from realnet.training.prepare import FROZEN
 from realnet.training.validation import Validation
 
 Report = Callable[[Progress, int], None]
@@ -58,11 +59,11 @@ def total_steps(config: TrainingConfig, images: int) -> int:
 
 
 def trained_state(model: RealNet) -> dict[str, Tensor]:
-    """A copy of what training changes: everything but the backbone and the selection."""
+    """A copy of what training changes: everything but the backbone and what preparation fitted."""
     return {
         name: tensor.detach().clone()
         for name, tensor in model.state_dict().items()
-        if not name.startswith(("backbone.", "selection."))
+        if not name.startswith(("backbone.", *FROZEN))
     }
 
 
@@ -165,7 +166,7 @@ def _validate(progress: Progress, validation: Validation, every: int, rate: floa
             "reconstruction_loss": reconstruction,
             "segmentation_loss": segmentation,
             "validation_image_auroc": figure.image_auroc,
-            "validation_pixel_average_precision": figure.pixel_average_precision,
+            "validation_pixel_average_precision": figure.pixel_average_precision or math.nan,
             "validation": figure.value,
         }
     )

@@ -8,15 +8,20 @@ import torch
 from torch import Tensor
 
 from realnet.config import Config
-from realnet.data import GoodImages, Sample
+from realnet.data import GoodImages, Sample, read_image, read_mask
 from realnet.errors import UserError
 from realnet.model.network import RealNet
+from realnet.model.prototypes import Prototypes
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
 from realnet.training.validation import Validation
 
 # Defects for AFS and for validation are numbered far from those of training, or seeded apart.
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
+# Enough for 20,000 feature vectors on every grid but the coarsest.
+_PROTOTYPE_IMAGES = 96
+# What preparation fits; together with the backbone's own weights, all that training leaves alone.
+FROZEN = ("backbone.mean_", "backbone.std_", "selection.", "reconstruction.prototypes.")
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,21 @@ def make_synthesizer(samples: Sequence[Sample], images: Sequence[np.ndarray], co
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:
-    """Standardisation over the good images, then AFS (Eq. 4) in one pass over synthetic defects."""
+    """Standardisation over the good images, AFS (Eq. 4) in one pass over synthetic defects, prototypes."""
     if config.model.backbone.standardise:
         model.backbone.fit_statistics(raw.batches())
     model.selection.fit(_afs_batches(model, raw, synthesizer, config))
+    if model.reconstruction.prototypes:
+        order = np.random.default_rng([config.seed, 4]).permutation(len(raw.images))
+        chosen = [int(number) for number in order[:_PROTOTYPE_IMAGES]]
+        batches = [
+            model.reconstruction.align(model.selection(model.backbone.standardised(raw[chosen[i : i + 8]])))
+            for i in range(0, len(chosen), 8)
+        ]
+        generator = torch.Generator().manual_seed(config.seed)
+        for k, prototypes in enumerate(model.reconstruction.prototypes):
+            assert isinstance(prototypes, Prototypes)
+            prototypes.fit((batch[k] for batch in batches), generator)
 
 
 def _afs_batches(
@@ -84,4 +100,18 @@ def make_validation(model: RealNet, held_out: Sequence[Sample], config: Config, 
     count = min(48, len(held_out))
     chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int)]
     images = good_images(chosen, config)
-    return Validation(model, images, make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED), device)
+    synthesizer = make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED)
+    return Validation.synthetic(model, images, synthesizer, device)
+
+
+def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: torch.device) -> Validation:
+    """The test set in the place of validation: what the authors' code selects by, for comparison only."""
+    size = config.model.image_size
+    images = (read_image(sample.image, size) for sample in test)
+    masks: list[np.ndarray | None] = [
+        read_mask(sample.mask, size)
+        if sample.mask is not None
+        else (None if sample.is_anomalous else np.zeros((size, size), bool))
+        for sample in test
+    ]
+    return Validation(model, images, masks, [sample.is_anomalous for sample in test], device)

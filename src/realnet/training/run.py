@@ -23,7 +23,7 @@ from realnet.config import Config
 from realnet.data import Category, fingerprint
 from realnet.errors import UserError
 from realnet.model.network import RealNet
-from realnet.model.saving import CONFIG_FILE, MODEL_FILE, load_config, save_config, save_model
+from realnet.model.saving import CONFIG_FILE, METRICS_FILE, MODEL_FILE, load_config, save_config, save_model
 from realnet.provenance import collect_provenance
 from realnet.synthesis import contact_sheet, write_image
 from realnet.training.batches import Batches, GoodFeatures
@@ -31,21 +31,18 @@ from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
+    FROZEN,
     Split,
     fit_selection,
     good_images,
+    make_oracle,
     make_synthesizer,
     make_validation,
     split_good,
 )
 from realnet.training.validation import Validation
 
-PREPARED_FILE, METRICS_FILE, LOG_FILE, SHEET_FILE = (
-    "prepared.safetensors",
-    "metrics.json",
-    "log.csv",
-    "synthetic_defects.png",
-)
+PREPARED_FILE, LOG_FILE, SHEET_FILE = "prepared.safetensors", "log.csv", "synthetic_defects.png"
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,12 @@ def train(
     with _interruptible() as stop:
         batches, validation = _prepare(model, split, config, output, fabric, watcher)
         spent = time.monotonic() - started
+        judge = validation
+        if config.training.select == "oracle":
+            test = [sample for category in categories for sample in category.test]
+            judge = make_oracle(model, test, config, fabric.device)
         progress = optimise(
-            fabric, model, batches, validation, config, output, identity, launch.time_budget, spent,
+            fabric, model, batches, judge, config, output, identity, launch.time_budget, spent,
             watcher.step if fabric.is_global_zero else None, stop,
         )  # fmt: skip
     if fabric.is_global_zero:
@@ -165,7 +166,7 @@ def _prepare(
             fitted = {
                 name: tensor.detach().cpu().contiguous()
                 for name, tensor in model.state_dict().items()
-                if name.startswith(("backbone.mean_", "backbone.std_", "selection."))
+                if name.startswith(FROZEN)
             }
             with atomic_path(prepared) as temporary:
                 save_file(fitted, temporary)

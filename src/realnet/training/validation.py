@@ -1,6 +1,6 @@
 """The held-out figure that training is steered by: good images never trained on, and defects made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,68 +15,71 @@ from realnet.training.batches import to_tensor
 
 @dataclass(frozen=True)
 class Figure:
-    """What one validation gives; ``value`` is what is maximised. No test data is involved.
-
-    ``image_auroc`` and ``pixel_average_precision`` are over held-out good images and synthetic defects.
-    """
+    """What one validation gives; ``value`` is what is maximised. Without masks there is no pixel figure."""
 
     image_auroc: float
-    pixel_average_precision: float
+    pixel_average_precision: float | None
     good_scores: tuple[float, ...]
     defect_scores: tuple[float, ...]
 
     @property
     def value(self) -> float:
         """The mean of both: the first alone saturates long before localisation is learned."""
+        if self.pixel_average_precision is None:
+            return self.image_auroc
         return (self.image_auroc + self.pixel_average_precision) / 2
 
 
 class Validation:
-    """A fixed validation set, its frozen features computed once.
+    """A fixed set of images with their truth, whose frozen features are computed once.
 
     Args:
         model: with its selection fitted.
-        images: held-out good images, uint8 ``[h, w, 3]``.
-        synthesizer: over the same images, with a seed training does not use.
+        images: uint8 ``[h, w, 3]``, read one batch at a time.
+        masks: bool ``[h, w]``, one an image, or None where an image's truth has no mask.
+        labels: whether each image shows a defect.
         device: where features are kept.
-        defects_each: synthetic defects made of every image.
     """
 
     def __init__(
         self,
         model: RealNet,
+        images: Iterable[np.ndarray],
+        masks: Sequence[np.ndarray | None],
+        labels: Sequence[bool],
+        device: torch.device,
+    ) -> None:
+        self.model, self.labels = model, np.array(labels)
+        self.batches: list[list[Tensor]] = []
+        for batch in batched(images, 16):
+            shown = to_tensor(batch).to(device).contiguous(memory_format=torch.channels_last)
+            with torch.no_grad():
+                self.batches.append(model.select(shown))
+            self.size = (batch[0].shape[0], batch[0].shape[1])
+        self.masks = None if any(mask is None for mask in masks) else np.stack([m for m in masks if m is not None])
+
+    @classmethod
+    def synthetic(
+        cls,
+        model: RealNet,
         images: Sequence[np.ndarray],
         synthesizer: Synthesizer,
         device: torch.device,
         defects_each: int = 2,
-    ) -> None:
-        self.model, self.device = model, device
-        self.batches: list[list[Tensor]] = []
-        masks: list[np.ndarray] = []
-        labels: list[bool] = []
-        shown = list(images)
-        for image in images:
-            masks.append(np.zeros(image.shape[:2], bool))
-            labels.append(False)
-        for index in range(defects_each * len(images)):
-            anomaly = synthesizer(index, index % len(images))
-            shown.append(anomaly.image)
-            masks.append(anomaly.mask)
-            labels.append(True)
-        for start in range(0, len(shown), 16):
-            batch = to_tensor(shown[start : start + 16]).to(device)
-            with torch.no_grad():
-                self.batches.append(model.select(batch.contiguous(memory_format=torch.channels_last)))
-        self.masks, self.labels = np.stack(masks), np.array(labels)
-        self.size = self.masks.shape[1:]
+    ) -> "Validation":
+        """Held-out good images, and ``defects_each`` defects made of every one; no test data is involved."""
+        goods = list(images)
+        defects = [synthesizer(index, index % len(goods)) for index in range(defects_each * len(goods))]
+        masks = [np.zeros(image.shape[:2], bool) for image in goods] + [defect.mask for defect in defects]
+        labels = [False] * len(goods) + [True] * len(defects)
+        return cls(model, [*goods, *(defect.image for defect in defects)], masks, labels, device)
 
     @torch.no_grad()
     def maps(self) -> Tensor:
         """Anomaly maps of the whole set ``[N, 1, h, w]``, good images first, by the model as it is now."""
         was_training = self.model.training
         self.model.eval()
-        size = (int(self.size[0]), int(self.size[1]))
-        logits = [self.model.discriminate(features, size).logits.float().cpu() for features in self.batches]
+        logits = [self.model.discriminate(features, self.size).logits.float().cpu() for features in self.batches]
         self.model.train(was_training)
         return torch.cat(logits).softmax(1)[:, 1:]
 
@@ -84,12 +87,15 @@ class Validation:
         """Judge the set with the model as it is now."""
         maps = self.maps()
         scores = image_score(maps, self.model.config.image_score)
-        # Every second pixel ranks the same and costs a quarter.
-        pixels, marked = maps[:, 0, ::2, ::2], torch.from_numpy(self.masks[:, ::2, ::2])
         labels = torch.from_numpy(self.labels)
+        precision = None
+        if self.masks is not None:
+            # Every second pixel ranks the same and costs a quarter.
+            pixels, marked = maps[:, 0, ::2, ::2], torch.from_numpy(self.masks[:, ::2, ::2])
+            precision = float(binary_average_precision(pixels.flatten(), marked.flatten().long()))
         return Figure(
             image_auroc=float(binary_auroc(scores, labels.long())),
-            pixel_average_precision=float(binary_average_precision(pixels.flatten(), marked.flatten().long())),
+            pixel_average_precision=precision,
             good_scores=tuple(scores[~labels].tolist()),
             defect_scores=tuple(scores[labels].tolist()),
         )
@@ -101,3 +107,15 @@ class Validation:
         """
         good = self.maps()[torch.from_numpy(~self.labels)].flatten().numpy()
         return float(np.clip(np.quantile(good, 0.999), 0.05, 0.5))
+
+
+def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    """Lists of ``size`` items, the last one shorter."""
+    batch: list[np.ndarray] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,45 @@
+"""``realnet inspect``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet.cli.app import app, console, errors
+
+
+@app.command()
+def inspect(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for overlays and results.")],
+    threshold: Annotated[
+        float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json."""
+    from realnet.data import list_images
+    from realnet.errors import UserError
+    from realnet.inspection.inspector import load
+    from realnet.inspection.results import inspect_files
+
+    files = list_images(images)
+    inspector = load(run, device)
+    if threshold is not None:
+        inspector.threshold = threshold
+    with console.status("Inspecting") as status:
+        rows = inspect_files(
+            inspector, files, output, lambda done: status.update(f"Inspecting image {done} of {len(files)}")
+        )
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
+    anomalous = sum(row.verdict == "anomalous" for row in rows)
+    console.print(
+        f"{len(rows) - len(failed)} images judged, {anomalous} anomalous (score above {inspector.threshold:.4f}). "
+        f"Overlays and results: {output}",
+        soft_wrap=True,
+    )
+    if failed:
+        raise UserError(f"{len(failed)} of {len(rows)} images could not be read; the others are judged.")

@@ -1,0 +1,101 @@
+"""Evaluation of a trained run on the test images of a data set."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from realnet.atomic import atomic_path, write_text
+from realnet.config import Config
+from realnet.data import Category, Sample, fingerprint, read_image, read_mask
+from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
+from realnet.model.network import RealNet, image_score, predict
+from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results, and what they were computed from: all the report needs.
+
+    ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``.
+    """
+
+    results: Results
+    model: RealNet
+    config: Config
+    samples: list[Sample]
+    maps: np.ndarray
+    masks: list[np.ndarray | None]
+    scores: np.ndarray
+    threshold: float
+    pixel_threshold: float
+
+
+def evaluate_run(
+    run: Path,
+    data: str,
+    categories: Sequence[Category],
+    protocol: Protocol = "exact",
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    batch_size: int = 16,
+) -> Evaluation:
+    """Judge the test images of ``categories`` with the run's model and compute every figure.
+
+    Args:
+        run: folder of a trained run.
+        data: name of the data set, for the record.
+        categories: with test images.
+        protocol: ``exact``, or ``realnet`` for the authors' evaluator.
+        device: where the model runs.
+        progress: told how many images of how many are judged.
+        batch_size: images at a time.
+
+    Raises:
+        UserError: for a damaged run or unreadable images.
+    """
+    model, config = load_model(run, device)
+    thresholds = read_metrics(run)["threshold"]
+    samples = [sample for category in categories for sample in category.test]
+    size = config.model.image_size
+    maps = np.empty((len(samples), size, size), np.float32)
+    for start in range(0, len(samples), batch_size):
+        batch = samples[start : start + batch_size]
+        maps[start : start + len(batch)] = predict(model, [read_image(sample.image, size) for sample in batch])
+        progress(start + len(batch), len(samples))
+    masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
+    scores = image_score(torch.from_numpy(maps)[:, None], config.model.image_score).numpy()
+    provenance = Provenance.collect(
+        data=f"{Path(data).name} ({', '.join(category.name for category in categories)})",
+        data_fingerprint=fingerprint(samples),
+        split="test",
+        seed=config.seed,
+        preset=config.preset,
+        image_score=config.model.image_score,
+        selection=config.training.select,
+    )
+    threshold = float(thresholds["score"])
+    results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
+    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, float(thresholds["pixel"]))
+
+
+def record(run: Path, results: Results) -> None:
+    """Add ``results`` to the run's ``metrics.json``, under the data they were computed on."""
+    metrics = read_metrics(run)
+    facts = results.provenance
+    key = f"{facts.data}, protocol {facts.protocol}"
+    metrics.setdefault("test", {})[key] = results.model_dump(mode="json")
+    write_text(run / METRICS_FILE, json.dumps(metrics, indent=2))
+
+
+def write_maps(folder: Path, samples: Sequence[Sample], maps: np.ndarray) -> None:
+    """Write anomaly maps as float32 TIFF in MVTec's evaluation layout: ``CATEGORY/test/DEFECT/NAME.tiff``."""
+    from PIL import Image
+
+    for sample, anomaly_map in zip(samples, maps, strict=True):
+        path = folder / sample.category / "test" / sample.defect / f"{sample.image.stem}.tiff"
+        with atomic_path(path) as temporary:
+            Image.fromarray(anomaly_map).save(temporary, format="TIFF")
