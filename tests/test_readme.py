@@ -97,17 +97,15 @@ def test_every_command_is_documented(commands: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_internal_link_leads_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if target.startswith(("https://", "http://")):
-            continue
-        file, _, anchor = target.partition("#")
-        linked = page.parent / file if file else page
-        assert linked.exists(), f"{page.name} links to {target}, which is not there"
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    internal = [target.partition("#") for target in targets if not target.startswith(("https://", "http://"))]
+    assert [file for file, _, _ in internal if not (page.parent / file).exists()] == []
+    for file, _, anchor in internal:
         if anchor:
+            linked = page.parent / file if file else page
             titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
-            assert anchor in anchors, f"{page.name} links to {target}; there is no such heading"
+            assert anchor in anchors, f"{page.name} links to #{anchor} in {linked.name}, where no heading has that name"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
