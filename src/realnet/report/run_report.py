@@ -1,0 +1,100 @@
+"""The report of one evaluation of a run: collects what :func:`write_report` draws."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from realnet.data import Category, read_image
+from realnet.errors import UserError
+from realnet.evaluation.evaluate import Evaluation
+from realnet.model.saving import read_metrics
+from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
+from realnet.report.page import write_report
+from realnet.synthesis import Anomaly
+from realnet.training.batches import to_tensor
+from realnet.training.prepare import good_images, make_synthesizer, split_good
+
+_SYNTHETIC = 12
+
+
+def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories: Sequence[Category]) -> None:
+    """Write ``report.html`` for ``evaluation`` of the run in the folder ``run``.
+
+    The synthetic defects and the AFS view are made again from the good images in ``categories``; where those, or the
+    folder of sources, are no longer at hand, the report does without them.
+    """
+    labels = [sample.is_anomalous for sample in evaluation.samples]
+    shown = worst_first(evaluation.scores, labels, evaluation.threshold)
+    synthetic = _training_defects(evaluation, categories)
+    training = read_metrics(run)["training"]
+    facts = {
+        "Trained on": f"{training['good_images']} good images, {training['held_out_images']} more held out",
+        "Steps": f"{training['steps']} of {training['planned_steps']}, best at {training['best_step']}",
+        "Training time": f"{training['seconds']:.0f} s",
+    }
+    write_report(
+        path,
+        evaluation.results,
+        evaluation.scores,
+        labels,
+        gallery=[_gallery_item(evaluation, index) for index in shown],
+        afs=_afs_view(evaluation, synthetic[0]) if synthetic else None,
+        synthetic=synthetic,
+        threshold=evaluation.threshold,
+        facts=facts,
+    )
+
+
+def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
+    sample = evaluation.samples[index]
+    return GalleryItem(
+        image=read_image(sample.image, evaluation.config.model.image_size),
+        mask=evaluation.masks[index],
+        anomaly_map=evaluation.maps[index],
+        score=float(evaluation.scores[index]),
+        label=sample.is_anomalous,
+        name=f"{sample.defect}/{sample.image.name}",
+        defect=sample.defect,
+        threshold=evaluation.threshold,
+        pixel_threshold=evaluation.pixel_threshold,
+    )
+
+
+def _training_defects(evaluation: Evaluation, categories: Sequence[Category]) -> list[tuple[np.ndarray, Anomaly]]:
+    """The first defects the run was trained on, with their good images; a defect depends on seed and number only."""
+    config = evaluation.config
+    try:
+        samples = [sample for category in categories for sample in category.train]
+        split = split_good(samples, config.training.validation_share, config.seed)
+        images = good_images(split.train, config)
+        synthesizer = make_synthesizer(split.train, images, config, config.seed)
+        return [(images[synthesizer.good_of(i)], synthesizer(i)) for i in range(_SYNTHETIC)]
+    except UserError:
+        return []
+
+
+def _afs_view(evaluation: Evaluation, example: tuple[np.ndarray, Anomaly]) -> AfsView | None:
+    """Fig. S7 for one synthetic defect; None where the run selected otherwise than by AFS."""
+    model = evaluation.model
+    if model.selection.method != "afs":
+        return None
+    good, anomaly = example
+    device = next(model.buffers()).device
+    with torch.no_grad():
+        of_good, of_anomalous = (
+            [feature[0].float().cpu().numpy() for feature in model.backbone(to_tensor([image]).to(device))]
+            for image in (good, anomaly.image)
+        )
+    layers = tuple(
+        afs_layer(
+            f"stride {stride}",
+            of_good[k],
+            of_anomalous[k],
+            model.selection.get_buffer(f"loss_{k}").cpu().numpy(),
+            model.selection.get_buffer(f"index_{k}").cpu().numpy(),
+        )
+        for k, stride in enumerate(model.backbone.strides)
+    )
+    return AfsView(good=good, anomalous=anomaly.image, mask=anomaly.mask, layers=layers)
