@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from realnet.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Width = Annotated[int, Field(ge=1)]
 OpacityRange = tuple[Fraction, Fraction]
 SynthesisName = Literal["dtd", "nsa", "cutpaste", "sia", "mix"]
 
 
 class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class BackboneConfig(_Node):
@@ -25,7 +26,7 @@ class BackboneConfig(_Node):
     """
 
     name: str = "wide_resnet50_2"
-    taps: tuple[int, ...] = (1, 2, 3, 4)
+    taps: tuple[int, ...] = Field((1, 2, 3, 4), min_length=1)
     weights: Path | None = None
     standardise: bool = False
 
@@ -49,7 +50,7 @@ class ReconstructionConfig(_Node):
     architecture: Literal["A", "B", "C"] = "A"
     network: Literal["unet", "simple", "slim"] = "unet"
     width: float = Field(0.5, gt=0)
-    multipliers: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4)
+    multipliers: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4), min_length=1)
     residual_blocks: int = Field(2, ge=1)
     attention_at: tuple[int, ...] = (2, 4)
     head_channels: int = Field(64, ge=1)
@@ -68,13 +69,19 @@ class ResidualsConfig(_Node):
     momentum: float = Field(0.9, gt=0, le=1)
     compress: bool = False
 
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        """YAML reads a bare ``off`` as false."""
+        return "off" if value is False else value
+
 
 class DiscriminatorConfig(_Node):
     """The discriminator's widths; ``stride`` is the grid it works on (the paper: the finest residual's)."""
 
     residual_layers: int = Field(2, ge=0)
-    widths: tuple[int, int, int, int] = (128, 32, 8, 4)
-    stride: int | None = None
+    widths: tuple[Width, Width, Width, Width] = (128, 32, 8, 4)
+    stride: Literal[1, 2, 4, 8, 16, 32] | None = None
 
 
 class ModelConfig(_Node):
