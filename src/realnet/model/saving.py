@@ -25,10 +25,17 @@ def save_config(folder: Path, config: Config) -> None:
 
 
 def save_model(folder: Path, model: RealNet) -> None:
-    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own)."""
+    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own).
+
+    Raises:
+        UserError: where the folder cannot be written or the disk is full.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(folder / MODEL_FILE) as temporary:
-        save_file(tensors, temporary)
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise OSError(str(error)) from error
 
 
 def load_config(folder: Path) -> Config:
