@@ -3,7 +3,6 @@
 import sys
 import warnings
 
-import click
 import typer
 from rich.console import Console
 
@@ -35,19 +34,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        status = app(standalone_mode=False)
+        app()  # a wrong option or command ends here, with typer's own sentence and status 2
     except UserError as error:
         errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        status = 2
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except click.exceptions.Abort:
-        errors.print("Interrupted.")
-        status = 130
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What is finished is kept.")
-        status = 130
-    except BrokenPipeError:
-        status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+        sys.exit(2)

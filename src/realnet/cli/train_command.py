@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.app import app, console, errors
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -62,8 +62,12 @@ def train(
     check_dataset(categories, need_test=select == "oracle")
     launch = Launch(accelerator, devices, precision, strategy, budget, resume)
     bar = Bar()
-    with bar.display:
-        progress = train_run(categories, config, output, launch, bar)
+    try:
+        with bar.display:
+            progress = train_run(categories, config, output, launch, bar)
+    except KeyboardInterrupt:
+        errors.print(f"Interrupted. What is finished is kept in {output}: continue with the same call and --resume.")
+        raise typer.Exit(130) from None
     console.print(
         f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best validation figure, "
         f"{progress.best_value:.3f}, came at step {progress.best_step} (held-out good images and synthetic "
