@@ -1,7 +1,9 @@
 """The commands and what they share: one sentence and exit status 2 for a user's mistake, never a traceback."""
 
+import os
 import sys
 import warnings
+from typing import cast
 
 import typer
 from rich.console import Console
@@ -18,6 +20,9 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 
+# Newer releases of typer carry a click of their own, older ones use the package: this is ClickException of either.
+_CommandLineError = cast(type[Exception], typer.BadParameter.__mro__[2])
+
 
 def main() -> None:
     """Run the command line; the console script's entry."""
@@ -33,8 +38,34 @@ def main() -> None:
         # A log file or an old console may know less than UTF-8: better a question mark than a crash.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    # Under DDP this program runs once a device; only the first talks.
+    console.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     try:
-        app()  # a wrong option or command ends here, with typer's own sentence and status 2
+        status = app(prog_name="realnet", standalone_mode=False)
     except UserError as error:
-        errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _complain(str(error))
+        status = 2
+    except _CommandLineError as error:
+        # `realnet` alone has shown its help, and there is no message.
+        if str(error):
+            _complain(_usage(error))
+        status = 2
+    except (typer.Abort, KeyboardInterrupt):
+        status = 130
+    except BrokenPipeError:
+        status = 1
+    if status == 130:
+        errors.print("Interrupted. What is finished is kept.")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(text: str) -> None:
+    errors.print(f"Error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _usage(error: BaseException) -> str:
+    """What is wrong with the command line itself, and where its help is."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    command = getattr(getattr(error, "ctx", None), "command_path", "realnet")
+    message = " ".join(message.split())
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See {command} --help."
