@@ -150,6 +150,7 @@ def test_realnet_protocol_is_labelled_and_holds_its_own_figures_only(plates: Pla
     assert results.overall.pixel_auroc is not None and results.overall.pixel_auroc > 0.5
     assert results.overall.pixel_average_precision is None
     assert "authors" in to_markdown(results)
+    assert "a: this protocol turned the Pixel AUROC, which was below 0.5, around." in results.notes
     exact = evaluate_maps(plates.samples, 1 - plates.maps, plates.masks, 1 - plates.scores, provenance())
     assert exact.overall.pixel_auroc is not None and exact.overall.pixel_auroc < 0.5
 

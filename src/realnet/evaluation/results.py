@@ -98,12 +98,13 @@ class Figures(_Node):
         """Number of images."""
         return self.good + self.defective
 
-    def text(self, metric: str) -> str:
+    def text(self, name: str) -> str:
         """A figure as it is shown anywhere: ``0.991``, ``0.991 (oracle)``, or a dash where undefined."""
-        value = getattr(self, metric)
+        value = getattr(self, name)
         if value is None:
             return "–"
-        return f"{value:.3f} (oracle)" if self.oracle else f"{value:.3f}"
+        text = str(value) if isinstance(value, int) else f"{value:.3f}"
+        return f"{text} (oracle)" if self.oracle else text
 
 
 class Provenance(_Node):
@@ -216,7 +217,7 @@ def evaluate_maps(
         scores: image scores ``[N]`` of the kind ``provenance.image_score``.
         provenance: where it all comes from.
         protocol: ``exact``, or ``realnet`` to repeat the authors' evaluator: its three figures only, of its own
-            image score (``pooled16``) and FPR limit.
+            image score (``pooled16``) and FPR limit, whatever ``scores``, ``fpr_limit`` and ``threshold`` are.
         fpr_limit: of PRO.
         threshold: the run's; above it an image counts as anomalous.
 
@@ -229,7 +230,8 @@ def evaluate_maps(
         raise ValueError("there is no image to evaluate")
     facts: dict[str, Any] = {"protocol": protocol, "fpr_limit": fpr_limit}
     if protocol == "realnet":
-        facts = {"protocol": protocol, "fpr_limit": 0.3, "image_score": "pooled16"}
+        # The run's threshold belongs to its own image score.
+        facts, threshold = {"protocol": protocol, "fpr_limit": 0.3, "image_score": "pooled16"}, None
     evaluation = _Evaluation(samples, maps, masks, scores, provenance.model_copy(update=facts), threshold)
     names = list(dict.fromkeys(sample.category for sample in samples))
     categories = tuple(evaluation.row(name) for name in names)
@@ -243,7 +245,7 @@ def evaluate_maps(
         categories=categories,
         defects=defects,
         provenance=evaluation.provenance,
-        notes=tuple(evaluation.notes(row) for row in categories if evaluation.notes(row)),
+        notes=(*(note for row in categories if (note := evaluation.note(row))), *evaluation.flips),
     )
 
 
@@ -262,6 +264,7 @@ class _Evaluation:
         self.samples, self.maps, self.masks = samples, maps, masks
         self.scores = np.asarray(scores, dtype=np.float64)
         self.provenance, self.threshold = provenance, threshold
+        self.flips: list[str] = []
 
     def row(self, category: str, defect: str | None = None) -> Figures:
         """The figures of a category, or of its good images with one kind of defect."""
@@ -278,12 +281,13 @@ class _Evaluation:
             counts["false_alarms"] = int((scores[~labels] > self.threshold).sum())
         figures: dict[str, float | None] = {}
         if labels.any() and not labels.all():
-            compute = self._protocol if self.provenance.protocol == "realnet" else self._exact
-            figures = compute(chosen, labels)
+            name = category if defect is None else f"{category}, {defect}"
+            exact = self.provenance.protocol == "exact"
+            figures = self._exact(chosen, labels) if exact else self._protocol(chosen, labels, name)
         oracle = self.provenance.selection == "oracle"
         return Figures(category=category, defect=defect, oracle=oracle, **counts, **figures)
 
-    def notes(self, row: Figures) -> str:
+    def note(self, row: Figures) -> str:
         """Why figures of a category are missing; empty where none is."""
         if not row.good or not row.defective:
             kind = "defective" if row.good else "good"
@@ -312,9 +316,13 @@ class _Evaluation:
             }
         return figures
 
-    def _protocol(self, chosen: Sequence[int], labels: np.ndarray) -> dict[str, float | None]:
+    def _protocol(self, chosen: Sequence[int], labels: np.ndarray, name: str) -> dict[str, float | None]:
         maps, masks = self._pictures(chosen)
         figures = realnet_protocol(maps, masks, labels)
+        for flipped in figures.flipped:
+            self.flips.append(
+                f"{name}: this protocol turned the {METRICS[flipped].title}, which was below 0.5, around."
+            )
         return {"image_auroc": figures.image_auroc, "pixel_auroc": figures.pixel_auroc, "pro": figures.pro}
 
     def _pictures(self, chosen: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:

@@ -1,33 +1,44 @@
 """Results as a table: on a terminal, in Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from realnet.evaluation.results import METRICS, Figures, Results
 
+_NUMBERS = frozenset(["Missed", "False alarms", "Defective", "Good", *(metric.title for metric in METRICS.values())])
+
 
 def to_table(results: Results) -> Table:
-    """A rich table: a row a kind of defect, a category, and all categories; its caption says what was done."""
-    header, rows = _cells(results)
-    table = Table(title=escape(heading(results)), caption=escape("\n".join(remarks(results))), caption_justify="left")
-    for index, name in enumerate(header):
-        table.add_column(escape(name), justify="left" if index < 2 else "right")
+    """A rich table of what fits a terminal: without F1-max; its caption says what was done."""
+    header, rows = cells_of(results, [name for name in shown_metrics(results) if not name.endswith("f1_max")])
+    table = Table(
+        title=escape(heading(results)),
+        caption=escape("\n".join(remarks(results))),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    for name in header:
+        # A title breaks between its words, a figure never.
+        width = max(5, *(len(word) for word in name.split())) if name in _NUMBERS else None
+        table.add_column(
+            escape(name), justify="right" if name in _NUMBERS else "left", min_width=width, overflow="fold"
+        )
     for cells, strong in rows:
         table.add_row(*(escape(cell) for cell in cells), style="bold" if strong else None)
     return table
 
 
 def to_markdown(results: Results) -> str:
-    """The same as a Markdown table with its remarks."""
-    header, rows = _cells(results)
-    lines = [
-        f"**{_plain(heading(results))}**",
-        "",
-        _line(header),
-        _line(["---", "---"] + ["--:"] * (len(header) - 2)),
-    ]
+    """All figures as a Markdown table with its remarks."""
+    header, rows = cells_of(results, shown_metrics(results))
+    sides = ["--:" if name in _NUMBERS else "---" for name in header]
+    lines = [f"**{_plain(heading(results))}**", "", _line(header), _line(sides)]
     lines += [_line([f"**{_plain(c)}**" if strong else _plain(c) for c in cells]) for cells, strong in rows]
     lines += [""] + [f"- {_plain(remark)}" for remark in remarks(results)]
     return "\n".join(lines) + "\n"
@@ -72,17 +83,26 @@ def shown_metrics(results: Results) -> list[str]:
     return [name for name in METRICS if any(getattr(row, name) is not None for row in rows)] or ["image_auroc"]
 
 
-def _cells(results: Results) -> tuple[list[str], list[tuple[list[str], bool]]]:
-    metrics = shown_metrics(results)
+def cells_of(results: Results, metrics: Sequence[str]) -> tuple[list[str], list[tuple[list[str], bool]]]:
+    """The header, and the cells of each row with whether it stands out.
+
+    ``metrics`` names the figures to show; missed defects and false alarms stand before them where a threshold
+    was given, the numbers of images otherwise, and the category where there are several.
+    """
+    several = len(results.categories) > 1
     thresholded = results.overall.missed is not None
-    header = ["Category", "Defect", "Good", "Defective", *(METRICS[name].title for name in metrics)]
-    header += ["Missed", "False alarms"] if thresholded else []
+    header = ["Category", "Defect"] if several else ["Defect"]
+    header += ["Missed", "False alarms"] if thresholded else ["Defective", "Good"]
+    header += [METRICS[name].title for name in metrics]
     rows = []
     for row, strong in rows_of(results):
-        cells = [row.category, row.defect or "all kinds", str(row.good), str(row.defective)]
-        cells += [row.text(name) for name in metrics]
-        cells += [str(row.missed), str(row.false_alarms)] if thresholded else []
-        rows.append((cells, strong))
+        cells = [row.category, row.defect or "all kinds"] if several else [row.defect or "all kinds"]
+        if thresholded:
+            mark = " (oracle)" if row.oracle else ""
+            cells += [f"{row.missed} of {row.defective}{mark}", f"{row.false_alarms} of {row.good}{mark}"]
+        else:
+            cells += [str(row.defective), str(row.good)]
+        rows.append(([*cells, *(row.text(name) for name in metrics)], strong))
     return header, rows
 
 

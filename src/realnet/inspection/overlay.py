@@ -1,0 +1,89 @@
+"""Drawing anomaly maps: heat colours, overlays, outlines, side by side."""
+
+import cv2
+import numpy as np
+
+_GAP = 8
+_STRONGEST = 0.75
+_LINE = (0, 235, 255)
+
+
+def heatmap(anomaly_map: np.ndarray, high: float = 1.0) -> np.ndarray:
+    """Colours from black (0) through red to light yellow (``high`` and above), ordered in brightness too.
+
+    Args:
+        anomaly_map: ``[h, w]``, 0 or more.
+        high: the value that gets the brightest colour; the same for all maps that are to be compared.
+
+    Returns:
+        uint8 ``[h, w, 3]`` RGB.
+    """
+    levels = (_share(anomaly_map, high) * 255).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def overlay(image: np.ndarray, anomaly_map: np.ndarray, high: float = 1.0) -> np.ndarray:
+    """The heat colours over a grey version of the image, the more opaque the higher the map.
+
+    Args:
+        image: uint8 ``[h, w, 3]`` RGB.
+        anomaly_map: ``[h', w']``; brought to the image's size.
+        high: as for :func:`heatmap`.
+
+    Returns:
+        uint8 ``[h, w, 3]`` RGB.
+    """
+    grown = _grown(anomaly_map, image)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    # The square root lets faint responses show without hiding what lies below.
+    opacity = (_STRONGEST * np.sqrt(_share(grown, high)))[..., None]
+    return (grey * (1 - opacity) + heatmap(grown, high) * opacity).round().astype(np.uint8)
+
+
+def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with the borders of ``mask`` drawn on it (holes too); unchanged where the mask is empty.
+
+    Args:
+        image: uint8 ``[h, w, 3]`` RGB.
+        mask: bool ``[h', w']``; brought to the image's size.
+
+    Returns:
+        uint8 ``[h, w, 3]`` RGB, a copy.
+    """
+    height, width = image.shape[:2]
+    drawn = np.ascontiguousarray(image).copy()
+    grown = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(grown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    line = max(2, round(max(height, width) / 200))
+    # A dark rim under the line keeps it visible on light ground.
+    cv2.drawContours(drawn, contours, -1, (0, 0, 0), line + 2 * (line // 2))
+    cv2.drawContours(drawn, contours, -1, _LINE, line)
+    return drawn
+
+
+def side_by_side(image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, high: float = 1.0) -> np.ndarray:
+    """Image, overlay and outline next to each other, with white gaps.
+
+    Args:
+        image: uint8 ``[h, w, 3]`` RGB.
+        anomaly_map: ``[h', w']``.
+        mask: bool ``[h', w']``, what is outlined.
+        high: as for :func:`heatmap`.
+
+    Returns:
+        uint8 ``[h, 3 w + 16, 3]`` RGB.
+    """
+    gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
+    return np.hstack([image, gap, overlay(image, anomaly_map, high), gap, outline(image, mask)])
+
+
+def _share(anomaly_map: np.ndarray, high: float) -> np.ndarray:
+    if not high > 0:
+        raise ValueError(f"high is a positive number, not {high}")
+    return np.clip(np.asarray(anomaly_map, dtype=np.float32) / high, 0, 1)
+
+
+def _grown(anomaly_map: np.ndarray, image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    plane = np.asarray(anomaly_map, dtype=np.float32)
+    return plane if plane.shape == (height, width) else cv2.resize(plane, (width, height))

@@ -1,0 +1,152 @@
+"""What goes into a report, beside the results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class GalleryItem:
+    """One judged image.
+
+    Attributes:
+        image: uint8 ``[h, w, 3]`` RGB.
+        mask: the truth, bool ``[h', w']``; None for a good image, or where there is none.
+        anomaly_map: float32 ``[h', w']`` in 0..1.
+        score: the image score.
+        label: whether the image is defective.
+        name: shown above it.
+        defect: the kind of defect, ``good`` for none.
+        threshold: scores above it are anomalous.
+        pixel_threshold: map values above it are outlined.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray | None
+    anomaly_map: np.ndarray
+    score: float
+    label: bool
+    name: str
+    defect: str
+    threshold: float
+    pixel_threshold: float
+
+    @property
+    def verdict(self) -> str:
+        """``missed``, ``false alarm``, ``found`` or ``passed``."""
+        anomalous = self.score > self.threshold
+        if self.label:
+            return "found" if anomalous else "missed"
+        return "false alarm" if anomalous else "passed"
+
+    @property
+    def outlined(self) -> np.ndarray:
+        """What the inspector outlines, bool ``[h', w']``: nothing on an image that passes."""
+        return (self.anomaly_map > self.pixel_threshold) & (self.score > self.threshold)
+
+
+@dataclass(frozen=True)
+class AfsLayer:
+    """Some channels of one backbone layer, best first (a row of Fig. S7).
+
+    Attributes:
+        name: shown beside the row.
+        channels: their indices in the layer.
+        losses: their AFS loss (Eq. 4).
+        differences: ``[n, h, w]`` in 0..1, the normalised squared difference of the features.
+        kept: whether AFS kept them.
+        total: number of channels of the layer; ``selected`` of them are kept.
+    """
+
+    name: str
+    channels: tuple[int, ...]
+    losses: tuple[float, ...]
+    differences: np.ndarray
+    kept: tuple[bool, ...]
+    total: int
+    selected: int
+
+
+@dataclass(frozen=True)
+class AfsView:
+    """Which feature channels see a defect (Fig. S7).
+
+    Attributes:
+        good: uint8 ``[h, w, 3]``; ``anomalous`` the same image with a synthetic defect.
+        mask: of the defect, bool ``[h, w]``.
+        layers: a row each, finest first.
+    """
+
+    good: np.ndarray
+    anomalous: np.ndarray
+    mask: np.ndarray
+    layers: tuple[AfsLayer, ...]
+
+
+def afs_layer(
+    name: str,
+    good: np.ndarray,
+    anomalous: np.ndarray,
+    losses: np.ndarray,
+    selected: Sequence[int] | np.ndarray,
+    columns: int = 8,
+) -> AfsLayer:
+    """A row of the AFS view: ``columns`` channels evenly spread from the best to the worst loss.
+
+    Args:
+        name: of the layer.
+        good: features of I, ``[C, h, w]``.
+        anomalous: features of A, ``[C, h, w]``.
+        losses: AFS loss a channel, ``[C]``.
+        selected: indices of the channels that AFS kept.
+        columns: how many to show.
+    """
+    ranked = np.argsort(losses, kind="stable")
+    chosen = ranked[np.linspace(0, len(ranked) - 1, min(columns, len(ranked))).round().astype(int)]
+    difference = np.square(np.asarray(anomalous, np.float32)[chosen] - np.asarray(good, np.float32)[chosen])
+    low, high = difference.min((1, 2), keepdims=True), difference.max((1, 2), keepdims=True)
+    kept = {int(index) for index in selected}
+    return AfsLayer(
+        name=name,
+        channels=tuple(int(index) for index in chosen),
+        losses=tuple(float(losses[index]) for index in chosen),
+        differences=(difference - low) / np.maximum(high - low, 1e-12),
+        kept=tuple(int(index) in kept for index in chosen),
+        total=len(ranked),
+        selected=len(kept),
+    )
+
+
+def worst_first(
+    scores: Sequence[float] | np.ndarray, labels: Sequence[bool] | np.ndarray, threshold: float, limit: int = 40
+) -> list[int]:
+    """Which images to show, and in which order: wrong verdicts, the worst first, then right ones, the closest first.
+
+    How wrong a verdict is counts relative to the room on that side of the threshold, so that misses (just below a
+    low threshold) are not pushed out by false alarms. At most three quarters of ``limit`` are wrong ones where
+    there are right ones to show as well; where not all right ones fit, they are spread evenly.
+
+    Args:
+        scores: ``[N]``.
+        labels: ``[N]``, whether each image is defective.
+        threshold: scores above it are anomalous.
+        limit: how many at most.
+
+    Returns:
+        Indices.
+    """
+    values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
+    if not len(values):
+        return []
+    rejected = values > threshold
+    room = np.where(rejected, values.max() - threshold, threshold - values.min())
+    distance = np.abs(values - threshold) / np.where(room > 0, room, 1)
+    wrong = np.flatnonzero(rejected != defective)
+    right = np.flatnonzero(rejected == defective)
+    wrong = wrong[np.argsort(-distance[wrong], kind="stable")]
+    right = right[np.argsort(distance[right], kind="stable")]
+    wrong = wrong[: max(limit - len(right), 3 * limit // 4)]
+    places = min(limit - len(wrong), len(right))
+    spread = np.linspace(0, len(right) - 1, places).round().astype(int) if places else np.array([], int)
+    return [int(index) for index in np.concatenate([wrong, right[spread]])]
