@@ -1,6 +1,6 @@
 """What a feature can be on good images: a frozen set of prototypes that every feature is projected onto."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,21 +41,21 @@ class Prototypes(nn.Module):
         return mixture.reshape(b, height, width, c).permute(0, 3, 1, 2)
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor], generator: torch.Generator, vectors: int = 20_000) -> None:
+    def fit(self, batches: Sequence[Tensor], generator: torch.Generator, vectors: int = 20_000) -> None:
         """Set the prototypes by k-means over features of good images ``[B, C, h, w]``.
 
         Args:
-            batches: the features, in any order.
+            batches: the features; as many vectors are drawn from each.
             generator: draws the vectors used and the start.
             vectors: about how many feature vectors to cluster.
         """
         pairs = []
         for x in batches:
-            flat = [part.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).cpu() for part in (_surroundings(x), x)]
-            pairs.append(torch.cat(flat, 1))
-        rows = torch.cat(pairs).float()
-        rows = rows[torch.randperm(len(rows), generator=generator)[:vectors]]
-        surroundings, own = rows.chunk(2, dim=1)
+            positions = x.shape[0] * x.shape[2] * x.shape[3]
+            drawn = torch.randperm(positions, generator=generator)[: -(-vectors // len(batches))].to(x.device)
+            flat = [part.permute(0, 2, 3, 1).reshape(positions, -1)[drawn] for part in (_surroundings(x), x)]
+            pairs.append(torch.cat(flat, 1).float().cpu())
+        surroundings, own = torch.cat(pairs).chunk(2, dim=1)
         keys, nearest = k_means(surroundings, len(self.keys), generator)
         count = torch.zeros(len(keys)).index_add_(0, nearest, torch.ones(len(nearest)))
         values = torch.zeros_like(keys).index_add_(0, nearest, own) / count.clamp_min(1)[:, None]

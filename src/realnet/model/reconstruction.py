@@ -20,13 +20,15 @@ NETWORKS: dict[str, type[UNet] | type[SimpleUNet] | type[SlimUNet]] = {
 def layer_groups(architecture: str, layers: int) -> list[tuple[int, ...]]:
     """Which layers each network reconstructs together.
 
-    A: each its own. B: all in one, on the finest grid. C: neighbouring pairs, on the finer grid of the two.
+    A: each its own. B: all in one, on the finest grid. C: neighbouring pairs, on the finer grid of the two; the finest
+    of an odd number of layers, which carries most positions, stays alone.
     """
     if architecture == "A":
         return [(k,) for k in range(layers)]
     if architecture == "B":
         return [tuple(range(layers))]
-    return [tuple(range(k, min(k + 2, layers))) for k in range(0, layers, 2)]
+    alone = [(0,)] if layers % 2 else []
+    return alone + [(k, k + 1) for k in range(len(alone), layers, 2)]
 
 
 class Reconstruction(nn.Module):

@@ -79,7 +79,7 @@ def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, c
         generator = torch.Generator().manual_seed(config.seed)
         for k, prototypes in enumerate(model.reconstruction.prototypes):
             assert isinstance(prototypes, Prototypes)
-            prototypes.fit((batch[k] for batch in batches), generator)
+            prototypes.fit([batch[k] for batch in batches], generator)
 
 
 def _afs_batches(
