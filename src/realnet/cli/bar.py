@@ -8,9 +8,13 @@ from realnet.training.run import Watcher
 
 
 class Bar(Watcher):
-    """A watcher of training that draws a progress bar and prints a line a validation."""
+    """A watcher of training that draws a progress bar and prints a line a validation.
 
-    def __init__(self) -> None:
+    ``oracle``: the figures are those of the test images, and are called so.
+    """
+
+    def __init__(self, oracle: bool = False) -> None:
+        self.judge = "TEST IMAGES (oracle)" if oracle else "validation"
         self.shown = 0
         self.display = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),
@@ -33,7 +37,7 @@ class Bar(Watcher):
             self.shown = len(progress.log)
             row = progress.log[-1]
             self.display.console.print(
-                f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  validation "
+                f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
                 f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, pixel AP "
                 f"{row['validation_pixel_average_precision']:.3f})",
                 highlight=False,

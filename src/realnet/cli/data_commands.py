@@ -78,10 +78,11 @@ def synthesize(
 
 def _synthesizer(data: str, category: str | None, config: "Config", size: int | None = None) -> "Synthesizer":
     from realnet.data import GoodImages, check_dataset, open_dataset
-    from realnet.training.prepare import make_synthesizer
 
     categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
+    from realnet.training.prepare import make_synthesizer
+
     samples = [sample for c in categories for sample in c.train]
     images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30)
     return make_synthesizer(samples, images, config, config.seed)

@@ -61,6 +61,8 @@ def configuration(
         named.append(f"seed={seed}")
     config = override(presets[preset], (assignments or []) + named, file)
     if source is not None:
+        if config.synthesis.source in ("nsa", "cutpaste"):
+            raise UserError(f"--source is for dtd, sia and mix; {config.synthesis.source} uses the good images alone.")
         if not source.is_dir():
             raise UserError(f"The source folder {source} does not exist; check --source.")
         part = config.synthesis.model_copy(update={"directory": source.resolve()})
@@ -84,6 +86,21 @@ def one_category(data: str, category: str | None) -> str | None:
                 "or --category all for one inspector of them all."
             )
     return category
+
+
+def torch_device(name: str) -> str:
+    """``name``, once torch has agreed to it.
+
+    Raises:
+        UserError: for a device that does not exist or is not there.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"There is no device {name!r} here: use --device cpu, or cuda with a GPU.") from error
+    return name
 
 
 def seconds(text: str | None) -> float | None:

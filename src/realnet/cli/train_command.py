@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console, errors
+from realnet.cli.app import app, console
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -37,41 +37,40 @@ def train(
     assignments: SetOption = None,
     config_file: ConfigOption = None,
     select: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="validation (default), or oracle: keep the state that is best on the TEST images, for comparison "
             "with published tables only; every figure of such a run is marked."
         ),
-    ] = "validation",
+    ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
-    config = configuration(
-        preset, [*(assignments or []), f"training.select={select}"], config_file, synthesis, source, seed
-    )
-    budget = seconds(time_budget)
-    from realnet.cli.bar import Bar
     from realnet.data import check_dataset, open_dataset
+
+    # What is quickly found wrong is said before torch is loaded.
+    budget = seconds(time_budget)
+    categories = open_dataset(Path(data), one_category(data, category))
+    chosen = [] if select is None else [f"training.select={select}"]
+    config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
+    oracle = config.training.select == "oracle"
+    check_dataset(categories, need_test=oracle)
+
+    from realnet.cli.bar import Bar
     from realnet.training.run import Launch
     from realnet.training.run import train as train_run
 
-    categories = open_dataset(Path(data), one_category(data, category))
-    check_dataset(categories, need_test=select == "oracle")
     launch = Launch(accelerator, devices, precision, strategy, budget, resume)
-    bar = Bar()
-    try:
-        with bar.display:
-            progress = train_run(categories, config, output, launch, bar)
-    except KeyboardInterrupt:
-        errors.print(f"Interrupted. What is finished is kept in {output}: continue with the same call and --resume.")
-        raise typer.Exit(130) from None
+    bar = Bar(oracle)
+    with bar.display:
+        progress = train_run(categories, config, output, launch, bar)
+    judged = "of the TEST IMAGES (oracle)" if oracle else "of held-out good images and synthetic defects, no test image"
     console.print(
-        f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best validation figure, "
-        f"{progress.best_value:.3f}, came at step {progress.best_step} (held-out good images and synthetic "
-        f"defects{', CHOSEN BY TEST IMAGES (oracle)' if select == 'oracle' else '; no test image was used'}).",
+        f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best figure, {progress.best_value:.3f} "
+        f"({judged}), came at step {progress.best_step}.",
         soft_wrap=True,
     )
     console.print(f"The inspector is {output}. Next: realnet inspect {output} IMAGES --output DIR", soft_wrap=True)

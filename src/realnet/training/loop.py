@@ -15,7 +15,7 @@ from realnet.model.network import RealNet
 from realnet.training.batches import Batches
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
 from realnet.training.prepare import FROZEN
-from realnet.training.validation import Validation
+from realnet.training.validation import Figure, Validation
 
 Report = Callable[[Progress, int], None]
 
@@ -106,6 +106,8 @@ def optimise(
         state, progress = load_checkpoint(folder, module, optimizer)
         best = {name: tensor.to(fabric.device) for name, tensor in state.items()}
     if progress.finished:
+        if report:
+            report(progress, steps)
         model.load_state_dict(best, strict=False)
         model.eval()
         return progress
@@ -114,7 +116,8 @@ def optimise(
     model.train()
     saved = time.monotonic()
     for batch in batches.starting_at(progress.step, steps):
-        fraction = max(progress.step / steps, clock.fraction())
+        # Under DDP the first process's clock and Ctrl-C count: all must take the same steps at the same rate.
+        fraction = fabric.broadcast(max(progress.step / steps, clock.fraction()))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, fraction)
         optimizer.zero_grad(set_to_none=True)
@@ -124,15 +127,17 @@ def optimise(
         parts = torch.stack([loss.detach(), reconstruction.detach(), segmentation.detach()]).tolist()
         progress.losses = [kept + part for kept, part in zip(progress.losses, parts, strict=True)]
         progress.step += 1
-        over = time_budget is not None and bool(fabric.broadcast(clock.over(), src=0))
+        over, stopping = fabric.broadcast((clock.over(), stop()))
         due = progress.step % settings.validation_every == 0 or progress.step >= steps or over
+        progress.seconds = clock.seconds()
         if due:
-            _validate(progress, validation, settings.validation_every, optimizer.param_groups[0]["lr"])
+            _share_statistics(fabric, module)
+            figure = fabric.broadcast(validation())
+            _note(progress, figure, settings.validation_every, optimizer.param_groups[0]["lr"])
             if progress.best_step == progress.step:
                 best = trained_state(model)
             progress.finished = progress.step >= steps or over or progress.bad_validations >= settings.patience
         progress.seconds = clock.seconds()
-        stopping = stop()
         if fabric.is_global_zero and (due or stopping or time.monotonic() - saved > CHECKPOINT_SECONDS):
             save_checkpoint(folder, module, best, optimizer, progress)
             saved = time.monotonic()
@@ -148,9 +153,15 @@ def optimise(
     return progress
 
 
-def _validate(progress: Progress, validation: Validation, every: int, rate: float) -> None:
+def _share_statistics(fabric: Fabric, module: nn.Module) -> None:
+    """Under DDP each process has running statistics of its own share; those of the first are judged and kept."""
+    if fabric.world_size > 1:
+        for buffer in module.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
     """Append the newest figures to the log and note whether they are the best so far."""
-    figure = validation()
     if figure.value > progress.best_value:
         progress.best_value, progress.best_step, progress.bad_validations = figure.value, progress.step, 0
     else:
@@ -158,15 +169,17 @@ def _validate(progress: Progress, validation: Validation, every: int, rate: floa
     averaged = (progress.step - 1) % every + 1
     total, reconstruction, segmentation = (loss / averaged for loss in progress.losses)
     progress.losses = [0.0, 0.0, 0.0]
+    precision = figure.pixel_average_precision
     progress.log.append(
         {
             "step": progress.step,
+            "seconds": round(progress.seconds, 1),
             "learning_rate": rate,
             "loss": total,
             "reconstruction_loss": reconstruction,
             "segmentation_loss": segmentation,
             "validation_image_auroc": figure.image_auroc,
-            "validation_pixel_average_precision": figure.pixel_average_precision or math.nan,
+            "validation_pixel_average_precision": math.nan if precision is None else precision,
             "validation": figure.value,
         }
     )

@@ -1,8 +1,6 @@
 """A training run as a folder: what is checked, prepared, trained, calibrated and written, in this order."""
 
-import csv
 import hashlib
-import io
 import json
 import signal
 import threading
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from realnet.atomic import atomic_path, write_text
@@ -29,6 +28,7 @@ from realnet.synthesis import contact_sheet, write_image
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.log import TrainingLog
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
     FROZEN,
@@ -42,7 +42,7 @@ from realnet.training.prepare import (
 )
 from realnet.training.validation import Validation
 
-PREPARED_FILE, LOG_FILE, SHEET_FILE = "prepared.safetensors", "log.csv", "synthetic_defects.png"
+PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def train(
     """Train an inspector on the good images of ``categories`` (together, where several) and save it as ``output``.
 
     Raises:
-        UserError: for an output folder in use, or a resumed run that differs in data or configuration.
+        UserError: for an output folder in use, a resumed run that differs in data or configuration, or devices
+            that are not there.
         KeyboardInterrupt: on Ctrl-C, after a checkpoint was saved.
     """
     watcher = watcher or Watcher()
@@ -89,33 +90,70 @@ def train(
     split = split_good(samples, config.training.validation_share, config.seed)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
+    if config.training.batch_size // 2 % launch.devices:
+        raise UserError(
+            f"Half of training.batch_size={config.training.batch_size} cannot be shared evenly among "
+            f"{launch.devices} devices; choose a multiple of {2 * launch.devices}."
+        )
     _claim(output, config, identity, launch.resume)
     finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
-    fabric = Fabric(
-        accelerator=launch.accelerator,
-        devices=launch.devices,
-        precision=launch.precision,
-        strategy=launch.strategy,
-    )
-    fabric.launch()
+    fabric = _launched(launch)
     model = RealNet(config).to(fabric.device).to(memory_format=torch.channels_last)
     with _interruptible() as stop:
-        batches, validation = _prepare(model, split, config, output, fabric, watcher)
+        batches, validation = _prepare(model, split, config, output, identity, fabric, watcher)
         spent = time.monotonic() - started
         judge = validation
         if config.training.select == "oracle":
             test = [sample for category in categories for sample in category.test]
             judge = make_oracle(model, test, config, fabric.device)
-        progress = optimise(
-            fabric, model, batches, judge, config, output, identity, launch.time_budget, spent,
-            watcher.step if fabric.is_global_zero else None, stop,
-        )  # fmt: skip
+        with _reporting(output, config, watcher, fabric.is_global_zero) as report:
+            progress = optimise(
+                fabric, model, batches, judge, config, output, identity, launch.time_budget, spent, report, stop
+            )
     if fabric.is_global_zero:
         _finish(output, model, validation, config, progress, categories, split, data_fingerprint, launch)
     fabric.barrier()
     return progress
+
+
+def _launched(launch: Launch) -> Fabric:
+    """Fabric with its processes started."""
+    try:
+        fabric = Fabric(
+            accelerator=launch.accelerator,
+            devices=launch.devices,
+            precision=launch.precision,
+            strategy=launch.strategy,
+        )
+    except Exception as error:  # Fabric and its parts raise many kinds for what a machine cannot do.
+        raise UserError(
+            f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
+            f"{launch.precision}, strategy {launch.strategy}: {str(error).splitlines()[0].rstrip('.')}."
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _reporting(
+    output: Path, config: Config, watcher: Watcher, first: bool
+) -> Iterator[Callable[[Progress, int], None] | None]:
+    """What is called after every step: the log and the watcher; nothing in all processes but the first."""
+    if not first:
+        yield None
+        return
+    log = TrainingLog(output, config.training.select == "oracle")
+
+    def report(progress: Progress, steps: int) -> None:
+        log.write(progress.log)
+        watcher.step(progress, steps)
+
+    try:
+        yield report
+    finally:
+        log.close()
 
 
 def _claim(output: Path, config: Config, identity: str, resume: bool) -> None:
@@ -127,14 +165,34 @@ def _claim(output: Path, config: Config, identity: str, resume: bool) -> None:
         raise UserError(
             f"{output} already holds a run ({used[0]}): continue it with --resume, or give another --output."
         )
-    if not used and output.is_dir() and any(p.name != CONFIG_FILE for p in output.iterdir()) and not resume:
-        raise UserError(f"{output} is not empty; give --output a new folder.")
-    progress = read_progress(output)
-    if progress is not None and progress.identity != identity:
+    if used == [MODEL_FILE]:
+        raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
+    if not used and output.is_dir():
+        # A run that was stopped before anything was prepared has left no more than its configuration.
+        foreign = [p.name for p in output.iterdir() if p.name != CONFIG_FILE and not p.name.startswith(".")]
+        if foreign:
+            raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
+    started_with = _identity(output)
+    if started_with not in (None, identity):
         changed = _differences(load_config(output).model_dump(), config.model_dump())
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
         raise UserError(f"{output} cannot be resumed: {what} from this call. Repeat the call it was started with.")
     save_config(output, config)
+
+
+def _identity(output: Path) -> str | None:
+    """What the run in ``output`` was started with, as far as it came."""
+    progress = read_progress(output)
+    if progress is not None:
+        return progress.identity
+    path = output / PREPARED_FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("identity")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged; delete it and repeat the call.") from error
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
@@ -148,7 +206,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list
 
 
 def _prepare(
-    model: RealNet, split: Split, config: Config, output: Path, fabric: Fabric, watcher: Watcher
+    model: RealNet, split: Split, config: Config, output: Path, identity: str, fabric: Fabric, watcher: Watcher
 ) -> tuple[Batches, Validation]:
     """Statistics, selection, caches. What was selected is saved, so that a resumed run need not select again."""
     settings = config.training
@@ -169,7 +227,7 @@ def _prepare(
                 if name.startswith(FROZEN)
             }
             with atomic_path(prepared) as temporary:
-                save_file(fitted, temporary)
+                save_file(fitted, temporary, metadata={"identity": identity})
             defects = [synthesizer(index) for index in range(12)]
             goods = [images[synthesizer.good_of(index)] for index in range(12)]
             write_image(output / SHEET_FILE, contact_sheet(defects, goods))
@@ -217,9 +275,14 @@ def _finish(
     """Calibrate on the held-out images and write everything a run consists of, the model last."""
     figure = validation()
     good = np.array(figure.good_scores)
+    meaning = "held-out good images against synthetic defects made of them; "
+    if config.training.select == "oracle":
+        meaning += "(oracle) of the state that is best on the TEST images"
+    else:
+        meaning += "no test image was looked at"
     metrics = {
         "validation": {
-            "meaning": "held-out good images against synthetic defects made of them; no test image was looked at",
+            "meaning": meaning,
             "image_auroc": figure.image_auroc,
             "pixel_average_precision": figure.pixel_average_precision,
             "good_images": len(good),
@@ -237,6 +300,7 @@ def _finish(
             "good_images": len(split.train),
             "held_out_images": len(split.held_out),
             "steps": progress.step,
+            "selected_by": config.training.select,
             "planned_steps": total_steps(config.training, len(split.train)),
             "best_step": progress.best_step,
             "seconds": round(progress.seconds, 1),
@@ -250,19 +314,13 @@ def _finish(
             seed=config.seed,
             preset=config.preset,
             image_score=config.model.image_score,
+            selection=config.training.select,
         ),
         "test": {},
     }
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
-    write_text(output / LOG_FILE, _log_csv(progress.log))
     write_text(output / "README.md", model_card(config, metrics))
     save_model(output, model)
-    (output / PREPARED_FILE).unlink(missing_ok=True)
-
-
-def _log_csv(rows: Sequence[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["step"])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    # What only served training, and what a killed attempt left half-written.
+    for leftover in (output / PREPARED_FILE, *output.glob(".*.part.*")):
+        leftover.unlink(missing_ok=True)

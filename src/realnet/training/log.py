@@ -1,0 +1,69 @@
+"""The figures of training as they come: ``log.csv``, and TensorBoard's event file where that package is installed."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from realnet.atomic import write_text
+
+LOG_FILE, BOARD_FOLDER = "log.csv", "tensorboard"
+
+
+class TrainingLog:
+    """Keeps a run's log on disk up to date.
+
+    Args:
+        folder: the run's.
+        oracle: whether the figures of ``validation`` are those of the test images; they are then named so.
+    """
+
+    def __init__(self, folder: Path, oracle: bool) -> None:
+        self.folder, self.oracle, self.written = folder, oracle, 0
+        self.board = _board(folder / BOARD_FOLDER)
+
+    def write(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Bring the files up to ``rows``, one a validation since the first step of the first attempt."""
+        if len(rows) == self.written:
+            return
+        named = [{marked(name, self.oracle): value for name, value in row.items()} for row in rows]
+        write_text(self.folder / LOG_FILE, _csv(named))
+        if self.board is not None:
+            for row in named[self.written :]:
+                for name, value in row.items():
+                    if name != "step" and math.isfinite(value):
+                        self.board.add_scalar(name, value, int(row["step"]))
+            self.board.flush()
+        self.written = len(rows)
+
+    def close(self) -> None:
+        """Release the event file."""
+        if self.board is not None:
+            self.board.close()
+
+
+def marked(name: str, oracle: bool) -> str:
+    """The name of a figure, which says so where test images gave it."""
+    return name.replace("validation", "oracle_test") if oracle else name
+
+
+def _board(folder: Path) -> Any:
+    """A writer of TensorBoard events, or None without the package."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    # A checkpoint holds the whole log: a resumed run writes it again, so that no step is missing and none twice.
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+    return SummaryWriter(str(folder))
+
+
+def _csv(rows: Sequence[Mapping[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
