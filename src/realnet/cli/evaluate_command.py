@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from realnet.cli.app import app, console
-from realnet.cli.options import CategoryOption, Data
+from realnet.cli.options import CategoryOption, Data, check_run, torch_device
 
 
 @app.command()
@@ -25,6 +25,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
 ) -> None:
     """Measure a run on the test images of DATA: a table, metrics.json, report.html."""
+    check_run(run)
     evaluate_and_show(run, data, category, json_file, maps, report, protocol, device)
 
 
@@ -39,18 +40,20 @@ def evaluate_and_show(
     device: str = "cpu",
 ) -> Path:
     """What the command does; returns the report's path."""
-    from realnet.atomic import write_text
     from realnet.data import check_dataset, open_dataset
     from realnet.errors import UserError
+
+    if protocol not in ("exact", "realnet"):
+        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
+    categories = open_dataset(Path(data), category)
+
+    from realnet.atomic import write_text
     from realnet.evaluation.evaluate import evaluate_run, record, write_maps
     from realnet.evaluation.tables import to_table
     from realnet.model.saving import read_metrics
     from realnet.report.run_report import report_evaluation
 
-    if protocol not in ("exact", "realnet"):
-        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
     trained = read_metrics(run).get("training", {}).get("categories", [])
-    categories = open_dataset(Path(data), category)
     if category is None:
         # A run knows what it was trained on: by default nothing else of the data set is judged.
         own = [c for c in categories if c.name in trained]
@@ -62,7 +65,7 @@ def evaluate_and_show(
             data,
             categories,
             "realnet" if protocol == "realnet" else "exact",
-            device,
+            torch_device(device),
             lambda done, total: status.update(f"Evaluating image {done} of {total}"),
         )
         record(run, evaluation.results)

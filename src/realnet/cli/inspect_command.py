@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from realnet.cli.app import app, console, errors
+from realnet.cli.options import check_run, torch_device
 
 
 @app.command()
@@ -21,11 +22,14 @@ def inspect(
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json."""
     from realnet.data import list_images
     from realnet.errors import UserError
+
+    check_run(run)
+    files = list_images(images)
+
     from realnet.inspection.inspector import load
     from realnet.inspection.results import inspect_files
 
-    files = list_images(images)
-    inspector = load(run, device)
+    inspector = load(run, torch_device(device))
     if threshold is not None:
         inspector.threshold = threshold
     with console.status("Inspecting") as status:

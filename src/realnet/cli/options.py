@@ -88,6 +88,17 @@ def one_category(data: str, category: str | None) -> str | None:
     return category
 
 
+def check_run(run: Path) -> None:
+    """Refuse what is no run, before torch is loaded to read it.
+
+    Raises:
+        UserError: for a folder that is missing or that no training was started in.
+    """
+    if not (run / "config.yaml").is_file():
+        what = "has no config.yaml" if run.is_dir() else "does not exist"
+        raise UserError(f"{run} is no trained run: it {what}. Give the --output folder of `realnet train`.")
+
+
 def torch_device(name: str) -> str:
     """``name``, once torch has agreed to it.
 

@@ -12,6 +12,7 @@ from realnet.atomic import atomic_path, write_text
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image, read_mask
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
+from realnet.inspection.inspector import read_thresholds
 from realnet.model.network import RealNet, image_score, predict
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
@@ -58,7 +59,7 @@ def evaluate_run(
         UserError: for a damaged run or unreadable images.
     """
     model, config = load_model(run, device)
-    thresholds = read_metrics(run)["threshold"]
+    threshold, pixel_threshold = read_thresholds(run)
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps = np.empty((len(samples), size, size), np.float32)
@@ -77,9 +78,8 @@ def evaluate_run(
         image_score=config.model.image_score,
         selection=config.training.select,
     )
-    threshold = float(thresholds["score"])
     results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
-    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, float(thresholds["pixel"]))
+    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold)
 
 
 def record(run: Path, results: Results) -> None:

@@ -106,8 +106,17 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
     if not folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
     model, config = load_model(folder, device)
-    thresholds = read_metrics(folder).get("threshold", {})
+    return Inspector(model, config, *read_thresholds(folder))
+
+
+def read_thresholds(run: Path) -> tuple[float, float]:
+    """The thresholds of image score and anomaly map that a run was calibrated to.
+
+    Raises:
+        UserError: where its ``metrics.json`` is missing, damaged or has none.
+    """
     try:
-        return Inspector(model, config, float(thresholds["score"]), float(thresholds["pixel"]))
+        threshold = read_metrics(run)["threshold"]
+        return float(threshold["score"]), float(threshold["pixel"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / METRICS_FILE} names no threshold; restore it or train again.") from error
+        raise UserError(f"{run / METRICS_FILE} names no threshold; restore it or train again.") from error
