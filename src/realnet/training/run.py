@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file
 
 from realnet.atomic import atomic_path, write_text
 from realnet.config import Config
-from realnet.data import Category, fingerprint
+from realnet.data import Category, Sample, fingerprint
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import CONFIG_FILE, METRICS_FILE, MODEL_FILE, load_config, save_config, save_model
 from realnet.provenance import collect_provenance
-from realnet.synthesis import contact_sheet, write_image
+from realnet.synthesis import Synthesizer, contact_sheet, write_image
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
@@ -90,19 +90,20 @@ def train(
     split = split_good(samples, config.training.validation_share, config.seed)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
-    if config.training.batch_size // 2 % launch.devices:
-        raise UserError(
-            f"Half of training.batch_size={config.training.batch_size} cannot be shared evenly among "
-            f"{launch.devices} devices; choose a multiple of {2 * launch.devices}."
-        )
-    _claim(output, config, identity, launch.resume)
+    _check_output(output, config, identity, launch.resume)
     finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
-    fabric = _launched(launch)
-    model = RealNet(config).to(fabric.device).to(memory_format=torch.channels_last)
+    # Whatever can be wrong is found before anything is written.
+    images = good_images(split.train, config)
+    synthesizer = make_synthesizer(split.train, images, config, config.seed)
+    model = RealNet(config)
+    fabric = _fabric(config, launch)
+    save_config(output, config)
+    fabric.launch()
+    model = model.to(fabric.device).to(memory_format=torch.channels_last)
     with _interruptible() as stop:
-        batches, validation = _prepare(model, split, config, output, identity, fabric, watcher)
+        batches, validation = _prepare(model, synthesizer, split.held_out, config, output, identity, fabric, watcher)
         spent = time.monotonic() - started
         judge = validation
         if config.training.select == "oracle":
@@ -118,10 +119,15 @@ def train(
     return progress
 
 
-def _launched(launch: Launch) -> Fabric:
-    """Fabric with its processes started."""
+def _fabric(config: Config, launch: Launch) -> Fabric:
+    """Fabric, its processes not started yet."""
+    if config.training.batch_size // 2 % launch.devices:
+        raise UserError(
+            f"Half of training.batch_size={config.training.batch_size} cannot be shared evenly among "
+            f"{launch.devices} devices; choose a multiple of {2 * launch.devices}."
+        )
     try:
-        fabric = Fabric(
+        return Fabric(
             accelerator=launch.accelerator,
             devices=launch.devices,
             precision=launch.precision,
@@ -132,8 +138,6 @@ def _launched(launch: Launch) -> Fabric:
             f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
             f"{launch.precision}, strategy {launch.strategy}: {str(error).splitlines()[0].rstrip('.')}."
         ) from error
-    fabric.launch()
-    return fabric
 
 
 @contextmanager
@@ -156,8 +160,8 @@ def _reporting(
         log.close()
 
 
-def _claim(output: Path, config: Config, identity: str, resume: bool) -> None:
-    """Refuse to overwrite; agree with what is resumed; write the configuration."""
+def _check_output(output: Path, config: Config, identity: str, resume: bool) -> None:
+    """Refuse to overwrite, and to continue another run than this."""
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; give --output a folder.")
     used = [name for name in (MODEL_FILE, CHECKPOINT_FILE, PREPARED_FILE) if (output / name).is_file()]
@@ -177,7 +181,6 @@ def _claim(output: Path, config: Config, identity: str, resume: bool) -> None:
         changed = _differences(load_config(output).model_dump(), config.model_dump())
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
         raise UserError(f"{output} cannot be resumed: {what} from this call. Repeat the call it was started with.")
-    save_config(output, config)
 
 
 def _identity(output: Path) -> str | None:
@@ -206,12 +209,18 @@ def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list
 
 
 def _prepare(
-    model: RealNet, split: Split, config: Config, output: Path, identity: str, fabric: Fabric, watcher: Watcher
+    model: RealNet,
+    synthesizer: Synthesizer,
+    held_out: Sequence[Sample],
+    config: Config,
+    output: Path,
+    identity: str,
+    fabric: Fabric,
+    watcher: Watcher,
 ) -> tuple[Batches, Validation]:
     """Statistics, selection, caches. What was selected is saved, so that a resumed run need not select again."""
     settings = config.training
-    images = good_images(split.train, config)
-    synthesizer = make_synthesizer(split.train, images, config, config.seed)
+    images = synthesizer.images
     watcher.stage(f"Reading {len(images)} good images")
     raw = GoodFeatures(images, model.backbone.extract, fabric.device, settings.cache_gigabytes)
     prepared = output / PREPARED_FILE
@@ -233,7 +242,7 @@ def _prepare(
             write_image(output / SHEET_FILE, contact_sheet(defects, goods))
     good = raw.then(model.select_from)
     watcher.stage("Preparing validation")
-    validation = make_validation(model, split.held_out, config, fabric.device)
+    validation = make_validation(model, held_out, config, fabric.device)
     batches = Batches(
         model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
         settings.workers, fabric.global_rank, fabric.world_size,
