@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from realnet import RealNet
@@ -12,7 +13,7 @@ from realnet.model.discriminator import Discriminator
 from realnet.model.losses import realnet_loss, reconstruction_loss, segmentation_loss
 from realnet.model.network import image_score
 from realnet.presets import presets
-from tests.model.brute import perturb, tiny
+from tests.model.brute import bilinear, perturb, tiny
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,27 @@ def test_the_discriminator_gives_two_logits_a_pixel(size: tuple[int, int]) -> No
         network = Discriminator(12, DiscriminatorConfig(residual_layers=residual_layers, widths=(8, 6, 4, 3)))
         assert network(torch.rand(2, 12, 9, 7), size).shape == (2, 2, *size)
         assert sum(p.ndim == 4 for p in network.parameters()) == 2 * residual_layers + 5
+
+
+def test_the_discriminator_s_layers() -> None:
+    """Two residual layers (3x3, 1x1), 128 + BatchNorm, 32, 8, twice the size, 4, 2."""
+    network = Discriminator(6, DiscriminatorConfig(widths=(8, 6, 4, 3))).eval()
+    perturb(network)
+    weights = network.state_dict()
+    x = torch.rand(2, 6, 5, 7)
+    h = x
+    for layer in ("residual.0.body", "residual.1.body"):
+        inner = F.conv2d(h.relu(), weights[f"{layer}.1.weight"], padding=1)
+        h = h + F.conv2d(inner.relu(), weights[f"{layer}.3.weight"])
+    h = F.conv2d(h.relu(), weights["entry.0.weight"], weights["entry.0.bias"], padding=1)
+    mean, variance = weights["entry.1.running_mean"], weights["entry.1.running_var"]
+    h = F.batch_norm(h, mean, variance, weights["entry.1.weight"], weights["entry.1.bias"]).relu()
+    for layer in ("body.0", "body.2"):
+        h = F.conv2d(h, weights[f"{layer}.weight"], weights[f"{layer}.bias"], padding=1).relu()
+    h = bilinear(h, (10, 14))
+    h = F.conv2d(h, weights["head.0.weight"], weights["head.0.bias"], padding=1).relu()
+    h = F.conv2d(h, weights["head.2.weight"], weights["head.2.bias"], padding=1)
+    torch.testing.assert_close(network(x, (20, 31)), bilinear(h, (20, 31)), atol=1e-5, rtol=1e-4)
 
 
 def test_every_residual_channel_counts_for_the_discriminator() -> None:

@@ -1,4 +1,4 @@
-"""The sizes the paper gives (Tab. S4, REFERENCE counts), on the meta device: no memory, no arithmetic."""
+"""The paper's sizes (Tab. S4) and the released model's counts, on the meta device: no memory, no arithmetic."""
 
 import pytest
 import torch
