@@ -94,7 +94,6 @@ def test_lite_is_small() -> None:
     assert presets["lite"].training.steps is not None, "it ends on a CPU"
 
 
-@pytest.mark.xfail(reason="the submodule of the same name hides the mapping", strict=True)
 @pytest.mark.parametrize("line", ["", "import realnet.presets; "])
 def test_the_package_hands_out_the_mapping(line: str) -> None:
     program = f"{line}from realnet import presets; assert presets['paper'].preset == 'paper'"

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+# At once, unlike the others: the module's own name would otherwise stand in for the mapping.
+from realnet.presets import presets
+
 if TYPE_CHECKING:
     from realnet.inspection.inspector import load
     from realnet.model.network import RealNet
-    from realnet.presets import presets
 
 __all__ = ["RealNet", "load", "presets"]
 
@@ -20,8 +22,4 @@ def __getattr__(name: str) -> Any:
         from realnet.inspection.inspector import load
 
         return load
-    if name == "presets":
-        from realnet.presets import presets
-
-        return presets
     raise AttributeError(f"module 'realnet' has no attribute {name!r}")

@@ -43,7 +43,8 @@ class SelectionConfig(_Node):
 class ReconstructionConfig(_Node):
     """The networks G_k: their arrangement (App. C.4: A independent, B aligned, C neighbouring) and their kind.
 
-    ``prototypes`` (0: none, as in the paper) is how many each layer's features are projected onto before its network.
+    ``prototypes`` (0: none, as in the paper) is how many vectors of good features the widest layer is projected
+    onto before its network, the others in proportion to their channels.
     ``width`` is the base width as a share of m_k, ``residual_blocks`` the number a level (``simple``: of its stack).
     """
 

@@ -37,13 +37,14 @@ def _lite() -> Config:
     return Config(
         preset="lite",
         model=ModelConfig(
-            backbone=BackboneConfig(name="tf_efficientnet_lite0", standardise=True),
-            afs=SelectionConfig(dimensions=(24, 40, 64, 64), batches=8),
+            image_score="pooled16",
+            backbone=BackboneConfig(name="tf_efficientnet_lite0", taps=(2, 3, 4), standardise=True),
+            afs=SelectionConfig(dimensions=(40, 80, 64), batches=8),
             reconstruction=ReconstructionConfig(
-                network="slim", width=1.0, multipliers=(1, 2, 2), residual_blocks=1, prototypes=128
+                architecture="C", network="slim", multipliers=(1, 2, 2), residual_blocks=1, prototypes=512
             ),
             rrs=ResidualsConfig(momentum=0.1, compress=True),
-            discriminator=DiscriminatorConfig(residual_layers=1, widths=(48, 32, 16, 16), stride=8),
+            discriminator=DiscriminatorConfig(residual_layers=1, widths=(48, 32, 16, 16)),
         ),
         training=TrainingConfig(
             learning_rate=2e-3,

@@ -86,6 +86,7 @@ class RealNet(nn.Module):
             size: the image's ``(H, W)``.
         """
         count = len(self.reconstruction.networks)
+        # What a network sees is the last of what was selected: the features, or their projections where there are any.
         reconstructions = self.reconstruction(features[-count:])
         residuals = [(f - r).square() for f, r in zip(features[:count], reconstructions, strict=True)]
         grid = tuple(residuals[0].shape[-2:])

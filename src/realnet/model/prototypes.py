@@ -12,9 +12,9 @@ class Prototypes(nn.Module):
 
     .. math:: P(x)_p = \sum_j w_{pj} v_j, \quad w_p = \mathrm{softmax}_j(-\beta \| \bar x_p - k_j \|^2)
 
-    where x-bar is x averaged over 3x3. A defect has no prototype, so what follows cannot copy it: a network that
-    reconstructs from P(x) alone generalises to unseen defects after far fewer steps than one that sees x.
-    (The paper's G_k see x; presets that follow the paper have no prototypes.) Nothing here is trained.
+    where x-bar is x averaged over 3x3. A defect has no prototype, so a network that reconstructs from P(x) instead of
+    x cannot copy it, however little it was trained. An addition of ours for short trainings, not the paper's; presets
+    that follow the paper have none. Nothing here is trained.
 
     Shapes:
         input and output: ``[B, channels, h, w]``.

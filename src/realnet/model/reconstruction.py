@@ -20,15 +20,14 @@ NETWORKS: dict[str, type[UNet] | type[SimpleUNet] | type[SlimUNet]] = {
 def layer_groups(architecture: str, layers: int) -> list[tuple[int, ...]]:
     """Which layers each network reconstructs together.
 
-    A: each its own. B: all in one, on the finest grid. C: neighbouring pairs, on the finer grid of the two; the finest
-    of an odd number of layers, which carries most positions, stays alone.
+    A: each its own. B: all in one, on the finest grid. C: neighbouring pairs, on the finer grid of the two; the
+    coarsest of an odd number of layers stays alone.
     """
     if architecture == "A":
         return [(k,) for k in range(layers)]
     if architecture == "B":
         return [tuple(range(layers))]
-    alone = [(0,)] if layers % 2 else []
-    return alone + [(k, k + 1) for k in range(len(alone), layers, 2)]
+    return [tuple(range(k, min(k + 2, layers))) for k in range(0, layers, 2)]
 
 
 class Reconstruction(nn.Module):
@@ -45,7 +44,8 @@ class Reconstruction(nn.Module):
         network = NETWORKS[config.network]
         widths = [sum(dimensions[k] for k in group) for group in self.groups]
         self.networks = nn.ModuleList(network(width, config) for width in widths)
-        self.prototypes = nn.ModuleList(Prototypes(width, config.prototypes) for width in widths if config.prototypes)
+        counts = [max(8, config.prototypes * width // max(widths)) for width in widths if config.prototypes]
+        self.prototypes = nn.ModuleList(Prototypes(w, count) for w, count in zip(widths, counts, strict=False))
 
     def align(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Bring the layers of each network to its finest grid (bilinear, align_corners) and concatenate them."""
@@ -62,7 +62,7 @@ class Reconstruction(nn.Module):
         return [p(feature) for p, feature in zip(self.prototypes, aligned, strict=False)]
 
     def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """G_k of each aligned feature, or of its projection, to which the network then adds a correction."""
+        """G_k of each aligned feature; given projections, each network adds a correction to its own."""
         outputs = [network(feature) for network, feature in zip(self.networks, inputs, strict=True)]
         if not self.prototypes:
             return outputs

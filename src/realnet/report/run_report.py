@@ -55,7 +55,7 @@ def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
         anomaly_map=evaluation.maps[index],
         score=float(evaluation.scores[index]),
         label=sample.is_anomalous,
-        name=f"{sample.defect}/{sample.image.name}",
+        name=sample.image.name,
         defect=sample.defect,
         threshold=evaluation.threshold,
         pixel_threshold=evaluation.pixel_threshold,

@@ -21,6 +21,9 @@ Report = Callable[[Progress, int], None]
 
 # Between validations that are far apart, no more than this is lost to a kill.
 CHECKPOINT_SECONDS = 120.0
+# Validation differs by about as much between equally good states: of those the later one, with the smaller
+# learning rate, is kept.
+TOLERANCE = 0.01
 
 
 class LossOfBatch(nn.Module):
@@ -162,8 +165,9 @@ def _share_statistics(fabric: Fabric, module: nn.Module) -> None:
 
 def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
     """Append the newest figures to the log and note whether they are the best so far."""
-    if figure.value > progress.best_value:
-        progress.best_value, progress.best_step, progress.bad_validations = figure.value, progress.step, 0
+    progress.best_value = max(progress.best_value, figure.value)
+    if figure.value > progress.best_value - TOLERANCE:
+        progress.best_step, progress.bad_validations = progress.step, 0
     else:
         progress.bad_validations += 1
     averaged = (progress.step - 1) % every + 1
