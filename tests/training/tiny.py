@@ -1,0 +1,49 @@
+"""Miniature trainings: 64x64 images, eight channels a layer, a few steps; under a second each."""
+
+from pathlib import Path
+
+from realnet.config import Config, override
+from realnet.data import open_dataset
+from realnet.presets import presets
+from realnet.training.checkpoint import Progress
+from realnet.training.run import Launch, Watcher, train
+
+FIELDS = (
+    "model.image_size=64",
+    "model.backbone.taps=[1,2,3,4]",
+    "model.afs.dimensions=[8,8,8,8]",
+    "model.afs.batches=1",
+    "model.afs.batch_size=4",
+    "model.reconstruction.prototypes=8",
+    "training.batch_size=4",
+    "training.fresh_anomalies=2",
+    "training.anomaly_window=8",
+    "training.steps=6",
+    "training.validation_every=3",
+)
+
+
+def tiny(*fields: str, seed: int = 0) -> Config:
+    """Preset lite made tiny, with ``fields`` set beside."""
+    return override(presets["lite"], [*FIELDS, f"seed={seed}", *fields])
+
+
+def run(
+    data: Path,
+    output: Path,
+    config: Config,
+    *,
+    category: str | None = None,
+    resume: bool = False,
+    time_budget: float | None = None,
+    precision: str = "32-true",
+    watcher: Watcher | None = None,
+) -> Progress:
+    """Train on the CPU."""
+    launch = Launch("cpu", precision=precision, time_budget=time_budget, resume=resume)
+    return train(open_dataset(data, category), config, output, launch, watcher)
+
+
+def flags(*fields: str) -> list[str]:
+    """The same configuration for the command line."""
+    return ["--preset", "lite", *(part for field in (*FIELDS, *fields) for part in ("--set", field))]
