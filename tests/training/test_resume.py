@@ -49,7 +49,17 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    command = [sys.executable, "-m", "realnet", "train", product, "--output", output, "--accelerator", "cpu"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "realnet",
+        "train",
+        product,
+        "--output",
+        output,
+        "--accelerator",
+        "cpu",
+    ]
     with subprocess.Popen([*command, *flags(*FIELDS)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or process.poll() is not None)
@@ -106,7 +116,7 @@ def stopping_at(step: int) -> Iterator[None]:
 
 def test_ctrl_c_saves_and_the_same_call_continues(product: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    call = ["train", product, "--output", output, "--accelerator", "cpu", *flags(*FIELDS)]
+    call: list[str | Path] = ["train", product, "--output", output, "--accelerator", "cpu", *flags(*FIELDS)]
     started = Started(call, tmp_path)
     wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or not started.process.is_alive())
     os.kill(started.pid, signal.SIGINT)

@@ -134,9 +134,10 @@ def _fabric(config: Config, launch: Launch) -> Fabric:
             strategy=launch.strategy,
         )
     except Exception as error:  # Fabric and its parts raise many kinds for what a machine cannot do.
+        why = (str(error) or repr(error)).splitlines()[0].rstrip(".")
         raise UserError(
             f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
-            f"{launch.precision}, strategy {launch.strategy}: {str(error).splitlines()[0].rstrip('.')}."
+            f"{launch.precision}, strategy {launch.strategy}: {why}."
         ) from error
 
 
