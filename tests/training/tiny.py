@@ -10,6 +10,7 @@ from realnet.training.run import Launch, Watcher, train
 
 FIELDS = (
     "model.image_size=64",
+    "model.image_score=max",
     "model.backbone.taps=[1,2,3,4]",
     "model.afs.dimensions=[8,8,8,8]",
     "model.afs.batches=1",

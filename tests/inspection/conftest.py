@@ -1,0 +1,1 @@
+from tests.training.conftest import product, trained  # noqa: F401 - fixtures
