@@ -24,15 +24,15 @@ class Bar(Watcher):
             rich_progress.TimeRemainingColumn(),
             console=console,
         )
-        self.task = self.display.add_task("Checking", total=None)
+        self.task = self.display.add_task("", total=None, visible=False)
 
     def stage(self, text: str) -> None:
         """A new stage of preparation."""
-        self.display.update(self.task, description=text)
+        self.display.update(self.task, description=text, visible=True)
 
     def step(self, progress: Progress, steps: int) -> None:
         """One step more; its figures where there are new ones."""
-        self.display.update(self.task, description="Training", total=steps, completed=progress.step)
+        self.display.update(self.task, description="Training", total=steps, completed=progress.step, visible=True)
         if len(progress.log) > self.shown:
             self.shown = len(progress.log)
             row = progress.log[-1]

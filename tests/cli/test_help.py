@@ -1,0 +1,77 @@
+"""Help, and what is answered without loading torch."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import Finished
+
+COMMANDS = {
+    "demo": ["--fast"],
+    "train": ["DATA", "--category", "--preset", "--synthesis", "--source", "--time-budget", "--seed", "--output"],
+    "evaluate": ["RUN", "DATA", "--category", "--json", "--maps"],
+    "inspect": ["RUN", "IMAGES", "--output"],
+    "preview": ["DATA", "--category", "--synthesis", "--output"],
+    "synthesize": ["DATA", "--category", "--synthesis", "--count", "--seed", "--output"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(realnet: Callable[..., Finished], command: str) -> None:
+    finished = realnet(command, "--help")
+    assert (finished.status, finished.err) == (0, "")
+    for name in COMMANDS[command]:
+        assert name in finished.out or name.lower() in finished.out
+
+
+def test_the_commands_are_listed(realnet: Callable[..., Finished]) -> None:
+    finished = realnet("--help")
+    assert finished.status == 0
+    assert all(command in finished.out for command in COMMANDS)
+    bare = realnet()
+    assert "Usage" in bare.out + bare.err, "without arguments: the help"
+
+
+QUICK = """
+import contextlib, io, sys
+from realnet.cli import main
+
+for arguments in {calls!r}:
+    sys.argv = ["realnet", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as text:
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code in (0, 2), (arguments, end.code, text.getvalue())
+    heavy = {{"torch", "lightning", "timm", "scipy", "skimage", "matplotlib"}} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
+"""
+
+
+def test_quick_answers_do_not_load_torch(tmp_path: Path) -> None:
+    calls = [
+        ["--help"],
+        *([command, "--help"] for command in COMMANDS),
+        ["train", "nowhere", "--output", str(tmp_path / "run")],
+        ["train", str(tmp_path), "--output", str(tmp_path / "run")],
+        ["train", str(tmp_path), "--output", str(tmp_path / "run"), "--time-budget", "soon"],
+        ["preview", "nowhere", "--output", str(tmp_path / "sheet.png")],
+        ["synthesize", "nowhere", "--count", "3", "--output", str(tmp_path / "pairs")],
+        ["evaluate", "nowhere", str(tmp_path)],
+        ["inspect", "nowhere", str(tmp_path), "--output", str(tmp_path / "out")],
+        ["nonsense"],
+    ]
+    subprocess.run([sys.executable, "-c", QUICK.format(calls=calls)], check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_m_realnet() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "realnet", "train"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("Error: Missing")
+    assert "realnet train --help" in finished.stderr
