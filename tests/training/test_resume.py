@@ -20,7 +20,7 @@ from tests.data.layouts import make_mvtec, picture, save
 from tests.training.test_run import digest, rows
 from tests.training.tiny import Launch, flags, run, tiny
 
-FIELDS = ("training.steps=40", "training.validation_every=2")
+FIELDS = ("training.steps=40", "training.validation_every=4")
 
 
 @pytest.fixture(scope="module")
