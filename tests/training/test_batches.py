@@ -121,6 +121,14 @@ def test_normal_images_come_in_shuffled_passes() -> None:
     assert passes != [shuffled_index(7, 2, position) for position in range(21)]
 
 
+def test_training_goes_through_all_good_images() -> None:
+    """In the normal half in whole passes, and in the defects it makes."""
+    batches = list(numbered_batches(2, 2, 4).starting_at(0, 12))
+    normal = [int(number) for batch in batches for number in batch.normal[0][:2, 2, 0, 0]]
+    assert all(sorted(normal[i : i + 4]) == list(range(4)) for i in range(0, 24, 4))
+    assert {int(number) for batch in batches for number in batch.normal[0][2:, 2, 0, 0]} == set(range(4))
+
+
 def test_seeds_differ_and_repeat() -> None:
     first = list(real_batches(seed=3).starting_at(0, 2))
     assert_same(list(real_batches(seed=3).starting_at(0, 2)), first)

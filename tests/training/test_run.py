@@ -14,6 +14,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
+from sklearn.metrics import average_precision_score
 
 from realnet import load
 from realnet.config import Config
@@ -205,6 +206,10 @@ def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> N
     best = next(row for row in log if int(row["step"]) == progress.best_step)
     labels = [sample.is_anomalous for sample in category.test]
     assert float(best["oracle_test_image_auroc"]) == pytest.approx(image_auroc(evaluation.scores, labels), abs=1e-6)
+    masks = np.stack([np.zeros((64, 64), bool) if mask is None else mask for mask in evaluation.masks])
+    # Of every second pixel, as in validation.
+    precision = average_precision_score(masks[:, ::2, ::2].ravel(), evaluation.maps[:, ::2, ::2].ravel())
+    assert float(best["oracle_test_pixel_average_precision"]) == pytest.approx(precision, abs=1e-4)
 
     kept = metrics(output)
     assert kept["training"]["selected_by"] == "oracle"
