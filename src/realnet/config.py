@@ -109,10 +109,10 @@ class ModelConfig(_Node):
 class MixtureConfig(_Node):
     """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given."""
 
-    nsa: float = Field(1.0, ge=0)
+    nsa: float = Field(0.4, ge=0)
     cutpaste: float = Field(0.5, ge=0)
-    scar: float = Field(0.5, ge=0)
-    texture: float = Field(1.0, ge=0)
+    scar: float = Field(0.25, ge=0)
+    texture: float = Field(2.0, ge=0)
     structure: float = Field(1.0, ge=0)
     dtd: float = Field(2.0, ge=0)
     sia: float = Field(2.0, ge=0)

@@ -47,11 +47,11 @@ def _lite() -> Config:
             discriminator=DiscriminatorConfig(residual_layers=1, widths=(48, 32, 16, 16)),
         ),
         training=TrainingConfig(
-            learning_rate=2e-3,
+            learning_rate=1e-3,
             schedule="cosine",
-            steps=2000,
+            steps=500,
             fresh_anomalies=4,
-            anomaly_window=256,
+            anomaly_window=128,
             validation_every=100,
         ),
     )

@@ -65,7 +65,8 @@ class RealNet(nn.Module):
             self.reconstruction = Reconstruction(dimensions, model.reconstruction)
             widths = [sum(dimensions[k] for k in group) for group in self.reconstruction.groups]
             self.residual_selection = ResidualSelection(widths, model.rrs)
-            self.discriminator = Discriminator(self.residual_selection.out_channels, model.discriminator)
+            evidence = len(widths) if model.rrs.compress else 0
+            self.discriminator = Discriminator(self.residual_selection.out_channels, model.discriminator, evidence)
 
     def select(self, image: Tensor) -> list[Tensor]:
         """All that is frozen of ``image``, and that training caches: the selected, aligned features, one tensor a
