@@ -23,6 +23,9 @@ from tests.training.tiny import Launch, flags, run, tiny
 FIELDS = ("training.steps=40", "training.validation_every=4")
 
 
+posix = pytest.mark.skipif(os.name != "posix", reason="sends signals as POSIX has them")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(product: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("undisturbed") / "run"
@@ -47,6 +50,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
 
 
+@posix
 def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     command: list[str | Path] = [
@@ -84,6 +88,7 @@ def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path
     assert_same_run(output, undisturbed)
 
 
+@posix
 def test_tensorboard_has_no_step_twice_after_a_resume(product: Path, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     fields = ("training.steps=6", "training.validation_every=2")
@@ -114,6 +119,7 @@ def stopping_at(step: int) -> Iterator[None]:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@posix
 def test_ctrl_c_saves_and_the_same_call_continues(product: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     call: list[str | Path] = ["train", product, "--output", output, "--accelerator", "cpu", *flags(*FIELDS)]
