@@ -10,9 +10,7 @@ from PIL import Image
 SIZE = 64
 
 
-def picture(
-    rng: np.random.Generator, size: int = SIZE, defect: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def picture(rng: np.random.Generator, size: int = SIZE, defect: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """A product (a bright square with a little noise) as uint8 [size, size, 3] and its defect's bool mask."""
     image = np.full((size, size, 3), 40.0)
     edge = size // 5

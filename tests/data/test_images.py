@@ -23,9 +23,7 @@ def rgb() -> np.ndarray:
 
 def _smooth(height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
-    return np.stack([y * 255 // height, x * 255 // width, (x + y) * 255 // (height + width)], -1).astype(
-        np.uint8
-    )
+    return np.stack([y * 255 // height, x * 255 // width, (x + y) * 255 // (height + width)], -1).astype(np.uint8)
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,7 @@ def test_layout(tmp_path: Path, make: Callable[[Path], Path]) -> None:
                 assert 0 < read_mask(sample.mask).mean() < 0.1
 
 
-@pytest.mark.parametrize(
-    "make", [layouts.make_mvtec, layouts.make_mpdd, layouts.make_btad, layouts.make_visa]
-)
+@pytest.mark.parametrize("make", [layouts.make_mvtec, layouts.make_mpdd, layouts.make_btad, layouts.make_visa])
 def test_a_category_of_a_data_set_is_one_too(
     tmp_path: Path, make: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,9 +18,7 @@ def synthesizer(seed=0, **options):
 
 
 def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_pairs_and_manifest_say_what_was_made(tmp_path):
@@ -72,9 +70,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
     assert contents(tmp_path) == {"notes.txt": b"mine"}
 
 
-@pytest.mark.parametrize(
-    ("seed", "count", "options"), [(1, 3, {}), (0, 4, {}), (0, 3, {"source": "cutpaste"})]
-)
+@pytest.mark.parametrize(("seed", "count", "options"), [(1, 3, {}), (0, 4, {}), (0, 3, {"source": "cutpaste"})])
 def test_another_set_in_the_folder_is_refused(tmp_path, seed, count, options):
     write_pairs(synthesizer(), NAMES, 3, tmp_path / "out")
     with pytest.raises(UserError, match="other settings"):

@@ -48,8 +48,7 @@ def test_auto_finds_several_objects():
         colourful((256, 256)),
         np.full((64, 80, 3), 77, dtype=np.uint8),
         np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8),
-        np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((32, 32)))[..., None].repeat(3, 2).astype(np.uint8)
-        * 200,
+        np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((32, 32)))[..., None].repeat(3, 2).astype(np.uint8) * 200,
         np.repeat(np.tile(np.linspace(0, 255, 256), (256, 1)).astype(np.uint8)[..., None], 3, axis=2),
     ],
     ids=["brushed", "colour fields", "plain", "noise", "checks", "gradient"],

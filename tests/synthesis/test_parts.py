@@ -69,9 +69,7 @@ def test_every_part_on_every_kind_of_image(kind, shape, folder):
     assert kind in seen
 
 
-@given(
-    seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(("nsa", "cutpaste", "scar", "texture", "structure"))
-)
+@given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(("nsa", "cutpaste", "scar", "texture", "structure")))
 @settings(max_examples=25, deadline=None)
 def test_parts_are_visible_and_labelled_for_any_seed(seed, kind):
     shape = (64, 80)
@@ -224,9 +222,7 @@ def test_sia_takes_the_folder_of_the_category(tmp_path):
 def test_sia_takes_a_flat_folder_for_any_category(tmp_path):
     Image.fromarray(np.full((32, 32, 3), 255, np.uint8)).save(tmp_path / "0.png")
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    assert (
-        Sia(tmp_path, "anything")(image, np.ones((64, 64), bool), np.random.default_rng(0)).origin == "0.png"
-    )
+    assert Sia(tmp_path, "anything")(image, np.ones((64, 64), bool), np.random.default_rng(0)).origin == "0.png"
 
 
 def test_the_texture_cache_is_bounded(folder):

@@ -117,17 +117,13 @@ def test_mixture_weights_are_heeded():
 
 
 def test_opacity_overrides_every_part():
-    synthesizer = Synthesizer(
-        [colourful(SHAPE)], SynthesisConfig(source="cutpaste", opacity=(0.5, 0.6)), seed=0
-    )
+    synthesizer = Synthesizer([colourful(SHAPE)], SynthesisConfig(source="cutpaste", opacity=(0.5, 0.6)), seed=0)
     assert all(0.5 <= synthesizer(index).opacity <= 0.6 for index in range(10))
 
 
 def test_defects_are_put_on_the_product():
     good = product((128, 128), 20, (200, 150, 90))
-    synthesizer = Synthesizer(
-        [good], SynthesisConfig(mixture=MixtureConfig(nsa=0, structure=0, cutpaste=0)), seed=0
-    )
+    synthesizer = Synthesizer([good], SynthesisConfig(mixture=MixtureConfig(nsa=0, structure=0, cutpaste=0)), seed=0)
     foreground = synthesizer.foreground(0)
     assert 0.05 < foreground.mean() < 0.4
     hits = [(synthesizer(index).mask & foreground).any() for index in range(30)]
