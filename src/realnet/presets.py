@@ -49,7 +49,7 @@ def _lite() -> Config:
         training=TrainingConfig(
             learning_rate=1e-3,
             schedule="cosine",
-            steps=500,
+            steps=400,
             fresh_anomalies=4,
             anomaly_window=128,
             validation_every=100,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from realnet.config import DiscriminatorConfig
 
 # How far the convolutions may move a logit that the evidence has set.
-BOUND = 3.0
+BOUND = 1.5
 
 
 class ResidualLayer(nn.Module):
