@@ -141,6 +141,7 @@ class TrainingConfig(_Node):
     ``fresh_anomalies`` new synthetic defects are made a step (None: half a batch) and join a window of the last
     ``anomaly_window`` ones, of which each step draws half a batch: on a CPU a defect serves more than once, as
     its backbone features are what costs most. Good images' features are cached up to ``cache_gigabytes``.
+    ``false_alarms`` is the share of good images that the threshold may reject, as far as the held-out ones can promise.
     ``select`` names what the kept state is chosen by: held-out good images with synthetic defects, or (``oracle``)
     the test images, for comparison with published tables only.
     """
@@ -155,6 +156,7 @@ class TrainingConfig(_Node):
     select: Literal["validation", "oracle"] = "validation"
     reconstruction_weight: float = Field(1.0, ge=0)
     segmentation_weight: float = Field(1.0, ge=0)
+    false_alarms: float = Field(0.1, gt=0, lt=1)
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     validation_every: int = Field(100, ge=1)
     patience: int = Field(20, ge=1)

@@ -86,7 +86,7 @@ def test_the_numbers_of_a_run_say_where_they_come_from(trained: Path, product: P
     assert f"{kept['threshold']['score']:.4f}" in card
 
 
-def test_the_threshold_is_the_highest_good_score_held_out(trained: Path, product: Path) -> None:
+def test_of_few_held_out_images_the_threshold_is_the_highest_score(trained: Path, product: Path) -> None:
     from realnet.training.prepare import split_good
 
     (category,) = open_dataset(product)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
@@ -40,7 +39,7 @@ from realnet.training.prepare import (
     make_validation,
     split_good,
 )
-from realnet.training.validation import Validation
+from realnet.training.validation import Validation, score_threshold
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 
@@ -284,7 +283,7 @@ def _finish(
 ) -> None:
     """Calibrate on the held-out images and write everything a run consists of, the model last."""
     figure = validation()
-    good = np.array(figure.good_scores)
+    threshold, promised = score_threshold(figure.good_scores, config.training.false_alarms)
     meaning = "held-out good images against synthetic defects made of them; "
     if config.training.select == "oracle":
         meaning += "(oracle) of the state that is best on the TEST images"
@@ -295,15 +294,15 @@ def _finish(
             "meaning": meaning,
             "image_auroc": figure.image_auroc,
             "pixel_average_precision": figure.pixel_average_precision,
-            "good_images": len(good),
+            "good_images": len(figure.good_scores),
             "synthetic_defects": len(figure.defect_scores),
         },
         "threshold": {
-            # Of n exchangeable good scores a further one exceeds the largest with probability 1 / (n + 1).
-            "score": float(good.max()),
+            "score": threshold,
             "pixel": validation.pixel_threshold(),
-            "rule": "above the highest score of the held-out good images",
-            "expected_false_alarms_at_most": 1 / (len(good) + 1),
+            "rule": f"order statistic of {len(figure.good_scores)} held-out good scores for "
+            f"{config.training.false_alarms:g} false alarms",
+            "expected_false_alarms_at_most": promised,
         },
         "training": {
             "categories": [category.name for category in categories],
