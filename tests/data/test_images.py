@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from realnet.data import image_from_array, list_images, read_image, read_mask
-from realnet.data.images import _load, _resize, verify_image
+from realnet.data.images import _load, resize_image, verify_image
 from realnet.errors import UserError
 from tests.data.layouts import picture, save, save_mask
 
@@ -202,7 +202,7 @@ def test_non_ascii_names(tmp_path: Path, rgb: np.ndarray) -> None:
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 48))
 def test_resize_keeps_flat_images_and_shape(height: int, width: int, size: int) -> None:
     flat = np.full((height, width, 3), (7, 130, 255), np.uint8)
-    resized = _resize(flat, size)
+    resized = resize_image(flat, size)
     assert resized.shape == (size, size, 3)
     assert (resized == (7, 130, 255)).all()
 
