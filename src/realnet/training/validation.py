@@ -104,7 +104,7 @@ class Validation:
     def pixel_threshold(self) -> float:
         """From where on a pixel is outlined: what one in a thousand pixels of held-out good images exceeds.
 
-        Never above 0.5, the discriminator's own boundary, nor below 0.2, where an outline would follow the halo of a defect.
+        Never above 0.5, the discriminator's own boundary, nor below 0.2, where an outline would follow a defect's halo.
         """
         good = self.maps()[torch.from_numpy(~self.labels)].flatten().numpy()
         return float(np.clip(np.quantile(good, 0.999), 0.2, 0.5))
