@@ -32,8 +32,8 @@ def reconstruction(architecture: str, network: str = "slim", prototypes: int = 0
         ("C", 4, [(0, 1), (2, 3)]),
         ("A", 3, [(0,), (1,), (2,)]),
         ("B", 3, [(0, 1, 2)]),
-        ("C", 3, [(0,), (1, 2)]),
-        ("C", 5, [(0,), (1, 2), (3, 4)]),
+        ("C", 3, [(0, 1), (2,)]),
+        ("C", 5, [(0, 1), (2, 3), (4,)]),
     ],
 )
 def test_which_layers_go_together(architecture: str, layers: int, groups: list[tuple[int, ...]]) -> None:
