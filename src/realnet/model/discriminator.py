@@ -5,26 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.config import DiscriminatorConfig
+from realnet.model.unet import ResidualLayer
 
 # How far the convolutions may move a logit that the evidence has set.
 BOUND = 1.5
-
-
-class ResidualLayer(nn.Module):
-    """ReLU, 3x3, ReLU, 1x1 (all without bias), added to the input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 1, bias=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, h, w]`` to the same shape."""
-        return x + self.body(x)
 
 
 class Discriminator(nn.Module):
@@ -53,7 +37,7 @@ class Discriminator(nn.Module):
             if self.weigh.bias is not None:
                 nn.init.constant_(self.weigh.bias, -4.0)
         a, b, c, d = config.widths
-        self.residual = nn.Sequential(*(ResidualLayer(r) for _ in range(config.residual_layers)), nn.ReLU())
+        self.residual = nn.Sequential(*(ResidualLayer(r, r) for _ in range(config.residual_layers)), nn.ReLU())
         self.entry = nn.Sequential(nn.Conv2d(r, a, 3, padding=1), nn.BatchNorm2d(a), nn.ReLU())
         self.body = nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.Conv2d(b, c, 3, padding=1), nn.ReLU())
         self.head = nn.Sequential(nn.Conv2d(c, d, 3, padding=1), nn.ReLU(), nn.Conv2d(d, 2, 3, padding=1))

@@ -131,7 +131,7 @@ class SimpleUNet(nn.Module):
         c = channels
         self.block1 = nn.Sequential(*_conv_norm_relu(c, c), *_conv_norm_relu(c, 2 * c))
         self.block2 = nn.Sequential(*_conv_norm_relu(2 * c, 2 * c), *_conv_norm_relu(2 * c, 4 * c))
-        self.stack = nn.Sequential(*(_Bottleneck(4 * c, 2 * c) for _ in range(config.residual_blocks)), nn.ReLU())
+        self.stack = nn.Sequential(*(ResidualLayer(4 * c, 2 * c) for _ in range(config.residual_blocks)), nn.ReLU())
         self.up1 = nn.ConvTranspose2d(8 * c, 2 * c, 4, 2, 1)
         self.up2 = nn.ConvTranspose2d(4 * c, c, 4, 2, 1)
 
@@ -148,8 +148,8 @@ def _conv_norm_relu(channels: int, out: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, out, 3, padding=1), nn.InstanceNorm2d(out), nn.ReLU()]
 
 
-class _Bottleneck(nn.Module):
-    """ReLU, 3x3 without bias, ReLU, 1x1 without bias, added to the input."""
+class ResidualLayer(nn.Module):
+    """ReLU, 3x3 to ``hidden`` channels, ReLU, 1x1 back (all without bias), added to the input."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -161,6 +161,7 @@ class _Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels, h, w]`` to the same shape."""
         return x + self.body(x)
 
 
