@@ -1,7 +1,7 @@
 """The one configuration tree: typed, validated before anything starts, saved with every model and result."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -203,7 +203,10 @@ def first_problem(error: ValidationError) -> str:
     return f"{place}: {message}" if place else message
 
 
-def override(config: Config, assignments: list[str], file: Path | None = None) -> Config:
+C = TypeVar("C", bound=BaseModel)
+
+
+def override(config: C, assignments: list[str], file: Path | None = None) -> C:
     """``config`` with the fields of a YAML file, then ``path=value`` assignments, replaced and validated.
 
     Args:
@@ -229,7 +232,7 @@ def override(config: Config, assignments: list[str], file: Path | None = None) -
             value = {part: value}
         _merge(tree, value, "")
     try:
-        return Config.model_validate(tree)
+        return type(config).model_validate(tree)
     except ValidationError as error:
         raise UserError(f"The configuration is wrong: {first_problem(error)}.") from error
 

@@ -122,14 +122,14 @@ def test_a_stop_saves_where_training_stands_and_is_continued(tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         parts().optimise(iter([False, False, True]))
-    stood = read_progress(tmp_path / "b")
+    stood = read_progress(tmp_path / "b", Progress)
     assert stood is not None
     assert (stood.step, stood.finished, stood.identity) == (3, False, "me")
     continued = parts()
     assert continued.optimise().step == 5
     ours, theirs = trained_state(continued.model), trained_state(undisturbed.model)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    logs = [read_progress(tmp_path / name).log for name in "ab"]  # type: ignore[union-attr]
+    logs = [read_progress(tmp_path / name, Progress).log for name in "ab"]  # type: ignore[union-attr]
     figures = [[{k: v for k, v in row.items() if k != "seconds"} for row in log] for log in logs]
     assert figures[0] == figures[1], "the mean loss too is that of all five steps"
 
@@ -163,4 +163,4 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
         save_file(load_file(path), path)
     module = LossOfBatch(parts.model, (1.0, 1.0))
     with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged \(.*delete it"):
-        load_checkpoint(tmp_path, module, torch.optim.Adam(module.parameters()))
+        load_checkpoint(tmp_path, module, torch.optim.Adam(module.parameters()), Progress)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +14,7 @@ from realnet.atomic import atomic_path
 from realnet.errors import UserError
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+P = TypeVar("P")
 
 
 @dataclass
@@ -35,9 +37,9 @@ def save_checkpoint(
     model: nn.Module,
     best: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
-    progress: Progress,
+    progress: Any,
 ) -> None:
-    """Write model, best state so far, optimiser state and progress."""
+    """Write model, best state so far (or whatever else is to be kept beside), optimiser state and progress."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -48,9 +50,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], Progress]:
-    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress.
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, kind: type[P]
+) -> tuple[dict[str, Tensor], P]:
+    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress, of ``kind``.
 
     Raises:
         UserError: for a damaged file.
@@ -59,7 +61,7 @@ def load_checkpoint(
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     try:
         with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
+            progress = kind(**json.loads(file.metadata()["progress"]))
             for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
                 part, _, rest = name.partition(".")
                 parts[part][rest] = file.get_tensor(name)
@@ -74,13 +76,13 @@ def load_checkpoint(
     return parts["best"], progress
 
 
-def read_progress(folder: Path) -> Progress | None:
+def read_progress(folder: Path, kind: type[P]) -> P | None:
     """The progress of the run in ``folder``, or None where there is no checkpoint."""
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            return Progress(**json.loads(file.metadata()["progress"]))
+            return kind(**json.loads(file.metadata()["progress"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error

@@ -14,6 +14,7 @@ from realnet.model.losses import realnet_loss
 from realnet.model.network import RealNet
 from realnet.training.batches import Batches
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
+from realnet.training.launch import Clock
 from realnet.training.prepare import FROZEN
 from realnet.training.validation import Figure, Validation
 
@@ -106,7 +107,7 @@ def optimise(
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999))
     progress, best = Progress(identity=identity), trained_state(model)
     if (folder / CHECKPOINT_FILE).is_file():
-        state, progress = load_checkpoint(folder, module, optimizer)
+        state, progress = load_checkpoint(folder, module, optimizer, Progress)
         best = {name: tensor.to(fabric.device) for name, tensor in state.items()}
     if progress.finished:
         if report:
@@ -115,7 +116,7 @@ def optimise(
         model.eval()
         return progress
     wrapped, optimizer = fabric.setup(module, optimizer)
-    clock = _Clock(progress.seconds + spent, time_budget)
+    clock = Clock(progress.seconds + spent, time_budget)
     model.train()
     saved = time.monotonic()
     for batch in batches.starting_at(progress.step, steps):
@@ -187,19 +188,3 @@ def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
             "validation": figure.value,
         }
     )
-
-
-class _Clock:
-    """Seconds of training over all attempts, against the budget."""
-
-    def __init__(self, before: float, budget: float | None) -> None:
-        self.started, self.before, self.budget = time.monotonic(), before, budget
-
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self.started
-
-    def fraction(self) -> float:
-        return 0.0 if self.budget is None else self.seconds() / self.budget
-
-    def over(self) -> bool:
-        return self.fraction() >= 1.0

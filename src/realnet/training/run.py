@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from realnet.synthesis import Synthesizer, contact_sheet, write_image
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.launch import Launch, interruptible, make_fabric
 from realnet.training.log import TrainingLog
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
@@ -42,21 +40,6 @@ from realnet.training.prepare import (
 from realnet.training.validation import Validation, score_threshold
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How the work is done, as opposed to what is trained: none of it is part of the configuration.
-
-    ``devices``, ``accelerator``, ``precision`` and ``strategy`` are Fabric's; ``time_budget`` is in seconds.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: Any = "32-true"
-    strategy: str = "auto"
-    time_budget: float | None = None
-    resume: bool = False
 
 
 class Watcher:
@@ -90,7 +73,7 @@ def train(
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
     _check_output(output, config, identity, launch.resume)
-    finished = read_progress(output)
+    finished = read_progress(output, Progress)
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
     # Whatever can be wrong is found before anything is written.
@@ -101,7 +84,7 @@ def train(
     save_config(output, config)
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
-    with _interruptible() as stop:
+    with interruptible() as stop:
         batches, validation = _prepare(model, synthesizer, split.held_out, config, output, identity, fabric, watcher)
         spent = time.monotonic() - started
         judge = validation
@@ -125,19 +108,7 @@ def _fabric(config: Config, launch: Launch) -> Fabric:
             f"Half of training.batch_size={config.training.batch_size} cannot be shared evenly among "
             f"{launch.devices} devices; choose a multiple of {2 * launch.devices}."
         )
-    try:
-        return Fabric(
-            accelerator=launch.accelerator,
-            devices=launch.devices,
-            precision=launch.precision,
-            strategy=launch.strategy,
-        )
-    except Exception as error:  # Fabric and its parts raise many kinds for what a machine cannot do.
-        why = (str(error) or repr(error)).splitlines()[0].rstrip(".")
-        raise UserError(
-            f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
-            f"{launch.precision}, strategy {launch.strategy}: {why}."
-        ) from error
+    return make_fabric(launch)
 
 
 @contextmanager
@@ -185,7 +156,7 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
 
 def _identity(output: Path) -> str | None:
     """What the run in ``output`` was started with, as far as it came."""
-    progress = read_progress(output)
+    progress = read_progress(output, Progress)
     if progress is not None:
         return progress.identity
     path = output / PREPARED_FILE
@@ -248,26 +219,6 @@ def _prepare(
         settings.workers, fabric.global_rank, fabric.world_size,
     )  # fmt: skip
     return batches, validation
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, so that a step is finished and saved; a second one interrupts at once."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-
-    def note(number: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _finish(

@@ -1,0 +1,30 @@
+"""How the training of a diffusion model is shown in a terminal."""
+
+from rich import progress as rich_progress
+
+from realnet.cli.app import console
+from realnet.sdas.loop import Progress
+from realnet.sdas.run import Watcher
+
+
+class SdasBar(Watcher):
+    """A watcher of training that draws a progress bar and prints what is said."""
+
+    def __init__(self) -> None:
+        self.display = rich_progress.Progress(
+            rich_progress.TextColumn("Training"),
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeElapsedColumn(),
+            rich_progress.TimeRemainingColumn(),
+            console=console,
+        )
+        self.task = self.display.add_task("", total=None, visible=False)
+
+    def say(self, text: str) -> None:
+        """A sentence, above the bar."""
+        self.display.console.print(text, highlight=False, soft_wrap=True)
+
+    def step(self, progress: Progress, steps: int) -> None:
+        """One step more."""
+        self.display.update(self.task, total=steps, completed=progress.step, visible=True)

@@ -1,0 +1,229 @@
+"""``realnet sdas``: train a diffusion model of good images and make anomaly images (SIA) with it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from realnet.cli.app import app, console
+from realnet.cli.options import CategoryOption, ConfigOption, Data, SeedOption, SetOption, seconds, torch_device
+
+if TYPE_CHECKING:
+    from realnet.sdas.sampling import Request
+    from realnet.sdas.saving import DiffusionModel
+
+sdas = typer.Typer(
+    name="sdas",
+    help="Make anomaly images (SIA) with a diffusion model trained on good ones.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(sdas)
+
+Model = Annotated[Path, typer.Argument(help="Folder of a trained diffusion model.")]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the model's).", min=1)]
+Sampling = Annotated[str, typer.Option(help="iddpm (Algorithm 1) or ddim (Algorithm S1).")]
+Perturbing = Annotated[str, typer.Option(help="The variance that ddim scales: beta, posterior or learned.")]
+Guidance = Annotated[float, typer.Option(help="Scale of the classifier's guidance; 0: none.", min=0)]
+Device = Annotated[str, typer.Option(help="cpu, cuda, ...")]
+Batch = Annotated[int, typer.Option(help="Images made together; part of what the set is.", min=1)]
+
+
+@sdas.command()
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
+    category: CategoryOption = None,
+    preset: Annotated[
+        str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
+    ] = None,
+    seed: SeedOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    assignments: SetOption = None,
+    config_file: ConfigOption = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
+    strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
+) -> None:
+    """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
+    from realnet.config import override
+    from realnet.data import check_dataset, open_dataset
+    from realnet.diffusion.presets import diffusion_presets
+    from realnet.errors import UserError
+
+    budget = seconds(time_budget)
+    categories = open_dataset(Path(data), category)
+    check_dataset(categories, need_test=False)
+    if preset is None:
+        import torch
+
+        preset = "gpu" if torch.cuda.is_available() else "lite"
+    if preset not in diffusion_presets:
+        raise UserError(f"There is no preset {preset!r} of sdas; choose one of {', '.join(diffusion_presets)}.")
+    named = [] if seed is None else [f"seed={seed}"]
+    config = override(diffusion_presets[preset], (assignments or []) + named, config_file)
+
+    from realnet.cli.sdas_bar import SdasBar
+    from realnet.sdas.run import train_diffusion
+    from realnet.training.launch import Launch
+
+    bar = SdasBar()
+    with bar.display:
+        progress = train_diffusion(
+            categories, config, output, Launch(accelerator, devices, precision, strategy, budget, resume), init, bar
+        )
+    last = progress.log[-1]
+    console.print(
+        f"Trained {progress.step} steps in {progress.seconds:.0f} s; readiness {last['readiness']:.2f} "
+        f"({last['verdict']}). Samples of good images: {output / 'samples'}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"Next: realnet sdas grid {output} --output grid.png, "
+        f"then realnet sdas sample {output} --count 1000 --output SIA",
+        soft_wrap=True,
+    )
+
+
+@sdas.command()
+def sample(
+    model: Model,
+    count: Annotated[int, typer.Option(help="How many images a category.", min=1)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the images, one folder a category in it.")],
+    category: Annotated[
+        str | None, typer.Option("--category", help="One category, or 'all' the model was trained on.")
+    ] = None,
+    strength: Annotated[
+        str, typer.Option(help="s, or low:high to draw it for each image; 0 makes good images.")
+    ] = "0.1:0.2",
+    steps: Steps = None,
+    seed: SeedOption = 0,
+    sampler: Sampling = "iddpm",
+    perturbation: Perturbing = "learned",
+    guidance: Guidance = 0.0,
+    batch: Batch = 8,
+    device: Device = "cpu",
+) -> None:
+    """Make anomaly images with a manifest of their origin; the same call continues after a stop."""
+    low, high = strengths(strength, ":")[0], strengths(strength, ":")[-1]
+    loaded, request = _ready(model, low, high, steps, seed, sampler, perturbation, guidance, batch, device)
+
+    from realnet.sdas.sampling import sample_set
+
+    names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
+    with _progress() as bar:
+        for name in names:
+            task = bar.add_task(name, total=count)
+            manifest = sample_set(loaded, name, request, count, output, lambda n, t=task: bar.update(t, completed=n))  # type: ignore[misc]
+            console.print(f"{count} images of {name}; {manifest} names the origin of each.", soft_wrap=True)
+    console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
+
+
+@sdas.command()
+def grid(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
+    category: Annotated[str | None, typer.Option("--category", help="The category to draw.")] = None,
+    values: Annotated[str, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2,0.5.")] = "0,0.1,0.2,0.5,1",
+    rows: Annotated[int, typer.Option(help="Images, one a row.", min=1, max=64)] = 6,
+    steps: Steps = None,
+    seed: SeedOption = 0,
+    sampler: Sampling = "iddpm",
+    perturbation: Perturbing = "learned",
+    guidance: Guidance = 0.0,
+    device: Device = "cpu",
+) -> None:
+    """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4)."""
+    columns = strengths(values, ",")
+    _png(output)
+    loaded, request = _ready(model, 0.0, 0.0, steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
+
+    from realnet.sdas.grid import grid_image, strength_columns
+    from realnet.synthesis import write_image
+
+    name = loaded.categories[loaded.category_number(category)]
+    with _progress() as bar:
+        task = bar.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
+        shown, titles = strength_columns(
+            loaded, name, columns, rows, request, lambda done: bar.update(task, completed=done)
+        )
+    write_image(output, grid_image(shown, titles))
+    console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
+
+
+def strengths(text: str, separator: str) -> list[float]:
+    """Strengths as written: ``0.1:0.2`` or ``0,0.1,0.2``.
+
+    Raises:
+        UserError: for anything else, and below 0.
+    """
+    from realnet.errors import UserError
+
+    example = "0.1, or 0.1:0.2" if separator == ":" else "0,0.1,0.2"
+    try:
+        values = [float(part) for part in text.split(separator)]
+    except ValueError:
+        values = []
+    fitting = bool(values) and all(0 <= value < 1e3 for value in values)
+    if not fitting or (separator == ":" and (len(values) > 2 or values[0] > values[-1])):
+        raise UserError(f"{text!r} is no strength: write {example}, with numbers from 0 on, the lower first.")
+    return values
+
+
+def _png(output: Path) -> None:
+    from realnet.errors import UserError
+
+    if output.suffix.lower() != ".png":
+        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+
+
+def _ready(
+    model: Path,
+    low: float,
+    high: float,
+    steps: int | None,
+    seed: int | None,
+    sampler: Any,
+    perturbation: Any,
+    guidance: float,
+    batch: int,
+    device: str,
+) -> "tuple[DiffusionModel, Request]":
+    """The loaded model and what is asked of it, once everything about the call is known to be right."""
+    from realnet.errors import UserError
+    from realnet.sdas.saving import load_diffusion_config
+
+    if sampler not in ("iddpm", "ddim"):
+        raise UserError(f"There is no sampler {sampler!r}: use iddpm or ddim.")
+    if perturbation not in ("beta", "posterior", "learned"):
+        raise UserError(f"There is no perturbation {perturbation!r}: use beta, posterior or learned.")
+    if not model.is_dir():
+        raise UserError(f"{model} does not exist. Give the --output folder of `realnet sdas train`.")
+    config = load_diffusion_config(model)
+
+    from realnet.sdas.sampling import Request
+    from realnet.sdas.saving import load_diffusion
+
+    request = Request(
+        low, high, steps or config.training.sampling_steps, seed or 0, sampler, perturbation, guidance, batch
+    )
+    return load_diffusion(model, torch_device(device), guided=guidance > 0), request
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

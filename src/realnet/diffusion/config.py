@@ -1,0 +1,100 @@
+"""The configuration of a diffusion model: typed, validated at the start, saved beside the weights."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class DenoiserConfig(_Node):
+    """The U-Net that predicts the noise and the variance.
+
+    ``image_size`` is the side of the images in pixels. ``patch`` folds that many pixels a side into channels before
+    the network and unfolds them behind it: at 4 a 256x256 image is worked on as a 64x64 grid, sixteen times cheaper.
+    ``attention_at`` are the downsampling factors of the grid at which there is self-attention. ``groups`` is the most
+    groups a GroupNorm has. ``categories`` is how many products it is conditioned on; 0: none.
+    ``output`` is what the U-Net itself puts out: the noise, as in the paper, or (``image``) a correction of the best
+    linear estimate of the image, from ``components`` principal components of the good ones; the noise follows from the
+    image. Learned in minutes rather than days.
+    """
+
+    image_size: int = Field(256, ge=16, le=1024)
+    patch: Literal[1, 2, 4, 8] = 1
+    width: Count = 256
+    multipliers: tuple[Count, ...] = Field((1, 1, 2, 2, 4, 4), min_length=1)
+    residual_blocks: Count = 2
+    attention_at: tuple[Count, ...] = (8, 16, 32)
+    head_channels: Count = 64
+    groups: Count = 32
+    dropout: float = Field(0.0, ge=0, lt=1)
+    output: Literal["noise", "image"] = "noise"
+    components: Count = 64
+    categories: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _divides(self) -> "DenoiserConfig":
+        smallest = self.patch * 2 ** (len(self.multipliers) - 1)
+        if self.image_size % smallest:
+            raise ValueError(
+                f"denoiser.image_size={self.image_size} must be a multiple of {smallest} with patch {self.patch} "
+                f"and {len(self.multipliers)} levels"
+            )
+        return self
+
+
+class ProcessConfig(_Node):
+    """The diffusion process (Sec. 3.1).
+
+    ``steps`` is T in training. ``start`` is the share of T that is used: 1 is the paper's process from pure noise;
+    below 1, images are made from good ones noised up to that point, and training draws its timesteps below it.
+    ``variance_weight`` is gamma of Eq. S2.
+    """
+
+    schedule: Literal["linear", "cosine"] = "linear"
+    steps: int = Field(1000, ge=2)
+    start: float = Field(1.0, gt=0, le=1)
+    variance_weight: float = Field(0.001, ge=0)
+
+    @property
+    def highest(self) -> int:
+        """How many timesteps of training are used: t is 0 .. ``highest`` - 1."""
+        return max(2, round(self.start * self.steps))
+
+
+class DenoiserTrainingConfig(_Node):
+    """Optimisation. A step is ``accumulate`` batches of ``batch_size`` a device.
+
+    ``ema`` is the decay of the averaged weights, which are those sampled from; early on it is (1 + n) / (10 + n) where
+    that is less, so that a short run does not sample its start values. ``flip`` mirrors images at random: only for
+    products that look the same mirrored. ``report_every`` steps come a grid and the readiness figure.
+    """
+
+    steps: Count = 50_000
+    batch_size: Count = 5
+    accumulate: Count = 3
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: int = Field(0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.9999, ge=0, lt=1)
+    ema_warm_up: bool = True
+    flip: bool = False
+    held_out_share: float = Field(0.1, gt=0, lt=0.5)
+    report_every: Count = 2_500
+    report_images: int = Field(32, ge=4)
+    sampling_steps: Count = 20
+
+
+class DiffusionConfig(_Node):
+    """The whole tree, as saved in ``config.yaml`` of a diffusion model."""
+
+    preset: str = "paper"
+    seed: int = Field(0, ge=0)
+    denoiser: DenoiserConfig = DenoiserConfig()
+    process: ProcessConfig = ProcessConfig()
+    training: DenoiserTrainingConfig = DenoiserTrainingConfig()

@@ -1,0 +1,54 @@
+"""Complete configurations of a diffusion model by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from realnet.diffusion.config import DenoiserConfig, DenoiserTrainingConfig, DiffusionConfig, ProcessConfig
+
+
+def _gpu() -> DiffusionConfig:
+    """One GPU of 8 GiB or more, hours: the paper's process, a quarter of its width, images folded by two."""
+    return DiffusionConfig(
+        preset="gpu",
+        denoiser=DenoiserConfig(patch=2, width=96, multipliers=(1, 2, 3, 4), attention_at=(4, 8)),
+        training=DenoiserTrainingConfig(batch_size=16, accumulate=1, steps=40_000, warm_up=500, report_every=2_000),
+    )
+
+
+def _small(preset: str, width: int, start: float, steps: int, report_every: int) -> DiffusionConfig:
+    """For CPUs: a small network around the best linear estimate, from partly noised good images."""
+    return DiffusionConfig(
+        preset=preset,
+        denoiser=DenoiserConfig(
+            patch=8,
+            width=width,
+            multipliers=(1, 2, 2),
+            residual_blocks=1,
+            attention_at=(4,),
+            head_channels=32,
+            output="image",
+        ),
+        process=ProcessConfig(start=start),
+        training=DenoiserTrainingConfig(
+            batch_size=4,
+            accumulate=1,
+            steps=steps,
+            learning_rate=1e-3,
+            schedule="cosine",
+            warm_up=20,
+            ema=0.999,
+            report_every=report_every,
+            report_images=16,
+            sampling_steps=10,
+        ),
+    )
+
+
+diffusion_presets: Mapping[str, DiffusionConfig] = MappingProxyType(
+    {
+        "paper": DiffusionConfig(),
+        "gpu": _gpu(),
+        "cpu": _small("cpu", 96, 0.5, 8_000, 1_000),
+        "lite": _small("lite", 64, 0.3, 1_200, 300),
+    }
+)

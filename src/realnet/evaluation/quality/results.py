@@ -1,0 +1,97 @@
+"""How good synthetic anomaly images are, with everything that a reader of the figures must know."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from realnet.errors import UserError
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class QualityFigure(_Node):
+    """One figure.
+
+    Attributes:
+        name: what it may be called: ``FID``, ``KID``, ``cluster LPIPS`` and ``IC-LPIPS`` by the published networks
+            only.
+        value: mean over the repeats; None where it is not defined.
+        deviation: sample deviation over the repeats; None for a single one.
+        better: which direction is better.
+        network: the feature network and where its weights come from.
+        subset_deviation: of a kernel distance, the deviation over its own subsets, averaged over repeats.
+        groups: of a clustered distance, how many clusters went into it, one number a repeat.
+        left_out: how many clusters had fewer than two members, likewise.
+    """
+
+    name: str
+    value: float | None
+    deviation: float | None = None
+    better: Literal["lower", "higher"]
+    network: str
+    subset_deviation: float | None = None
+    groups: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """``60.39 ± 1.26``, four digits that count, or a dash where undefined."""
+        if self.value is None:
+            return "–"
+        value = f"{self.value:#.4g}".rstrip(".")
+        return value if self.deviation is None else f"{value} ± {self.deviation:.2g}"
+
+
+class Quality(_Node):
+    """All figures of one set of synthetic images.
+
+    Attributes:
+        figures: in the order of the paper's Tab. S6, distances before diversity.
+        real: number of real anomalous images.
+        synthetic: number of synthetic images in each repeat; ``available`` of those to draw from.
+        good: number of good images that the IC distance clusters around; None without.
+        repeats: how often the figures were measured.
+        size: side of the images in pixels as the networks were given them.
+        seed: of all draws.
+        notes: sentences on what limits the figures.
+    """
+
+    figures: tuple[QualityFigure, ...]
+    real: int
+    synthetic: int
+    available: int
+    good: int | None = None
+    repeats: int
+    size: int
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    def figure(self, name: str) -> QualityFigure | None:
+        """The figure of this name, if there is one."""
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """Indented JSON; ``from_json`` gives the same object back."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Quality":
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            UserError: for anything else.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the text"
+            raise UserError(
+                f"This is no measured quality ({place}: {first['msg']}); measure the images again."
+            ) from error

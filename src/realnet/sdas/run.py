@@ -1,0 +1,264 @@
+"""Training a diffusion model as a folder: what is checked, estimated, trained, judged and written, in this order."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+
+from realnet.atomic import write_text
+from realnet.data import Category, GoodImages, fingerprint
+from realnet.diffusion.config import DiffusionConfig
+from realnet.diffusion.denoiser import Denoiser
+from realnet.diffusion.guided_layout import initialise
+from realnet.diffusion.schedule import make_schedule
+from realnet.errors import UserError
+from realnet.provenance import collect_provenance
+from realnet.sdas.batches import NoisedBatches
+from realnet.sdas.estimate import estimate_training
+from realnet.sdas.grid import grid_image
+from realnet.sdas.loop import NoisePrediction, Progress, optimise
+from realnet.sdas.readiness import Readiness, describer, judge_samples
+from realnet.sdas.sampling import Request, sample_numbers, to_images
+from realnet.sdas.saving import (
+    CONFIG_FILE,
+    FACTS_FILE,
+    STARTS_FOLDER,
+    WEIGHTS_FILE,
+    DiffusionModel,
+    load_diffusion_config,
+    make_denoiser,
+    save_config,
+    save_starts,
+    save_weights,
+)
+from realnet.synthesis import write_image
+from realnet.training.batches import to_tensor
+from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
+from realnet.training.launch import Launch, interruptible, make_fabric
+from realnet.training.log import TrainingLog
+from realnet.training.prepare import Split, split_good
+
+SAMPLES_FOLDER = "samples"
+_CACHE_BYTES = 2**31
+# Images that the prior's components are computed from; more change them little.
+_PRIOR_IMAGES = 512
+
+
+class Watcher:
+    """What training tells whoever watches; the command line prints it."""
+
+    def say(self, text: str) -> None:
+        """A sentence for the user."""
+
+    def step(self, progress: Progress, steps: int) -> None:
+        """A step is done."""
+
+
+def train_diffusion(
+    categories: Sequence[Category],
+    config: DiffusionConfig,
+    output: Path,
+    launch: Launch,
+    init: Path | None = None,
+    watcher: Watcher | None = None,
+) -> Progress:
+    """Train a diffusion model on the good images of ``categories`` and save it as ``output``.
+
+    Where there are several categories the network is conditioned on them. ``init`` is a checkpoint in guided
+    diffusion's layout to start from. Continues from the checkpoint in ``output`` with ``launch.resume``.
+
+    Raises:
+        UserError: for an output folder in use, a resumed run that differs in data or configuration, an ``init`` that
+            does not fit, too little memory, or devices that are not there.
+        KeyboardInterrupt: on Ctrl-C, after a checkpoint was saved.
+    """
+    watcher = watcher or Watcher()
+    names = tuple(category.name for category in categories)
+    config = _conditioned(config, len(names))
+    samples = [sample for category in categories for sample in category.train]
+    split = split_good(samples, config.training.held_out_share, config.seed)
+    made_of = config.model_dump_json() + fingerprint(samples) + ("" if init is None else str(init))
+    identity = hashlib.sha256(made_of.encode()).hexdigest()
+    _check_output(output, identity, launch.resume)
+    finished = read_progress(output, Progress)
+    if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
+        return finished
+    denoiser = make_denoiser(config)
+    if init is not None and finished is None:
+        watcher.say(initialise(denoiser, init))
+    size = config.denoiser.image_size
+    images = GoodImages([sample.image for sample in split.train], size, _CACHE_BYTES)
+    held_out = GoodImages([sample.image for sample in split.held_out], size, _CACHE_BYTES)
+    if denoiser.prior is not None:
+        watcher.say(f"Fitting the linear estimate to {len(images)} good images")
+        _fit_prior(denoiser, images, held_out)
+    fabric = make_fabric(launch)
+    save_config(output, config)
+    fabric.launch()
+    denoiser = denoiser.to(fabric.device).to(memory_format=torch.channels_last)
+    numbers = [names.index(sample.category) for sample in split.train]
+    batches = NoisedBatches(images, numbers, config, fabric.global_rank, fabric.world_size)
+    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
+    first = batches.number(0)
+    moved = type(first)(*(None if part is None else part.to(fabric.device) for part in first))  # type: ignore[arg-type]
+    estimate = estimate_training(fabric, module, moved, config)
+    done = 0 if finished is None else finished.step
+    watcher.say(estimate.sentence(config.training.steps, done, launch.time_budget))
+    if fabric.is_global_zero and config.process.start < 1:
+        for name in names:
+            of_category = [i for i, sample in enumerate(split.train) if sample.category == name]
+            save_starts(output, name, [images[i] for i in of_category])
+    judge = _judge(denoiser, config, output, names, images, held_out, split, watcher)
+    log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
+
+    def report(progress: Progress, steps: int) -> None:
+        if log is not None:
+            log.write([_numbers_only(row) for row in progress.log])
+            watcher.step(progress, steps)
+
+    try:
+        with interruptible() as stop:
+            progress = optimise(
+                fabric, denoiser, batches, judge, config, output, identity, launch.time_budget, 0.0, report, stop
+            )
+    finally:
+        if log is not None:
+            log.close()
+    if fabric.is_global_zero:
+        _finish(output, denoiser, config, names, split, progress, launch, fabric, init)
+    fabric.barrier()
+    return progress
+
+
+def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
+    """One product needs no condition."""
+    denoiser = config.denoiser.model_copy(update={"categories": count if count > 1 else 0})
+    return config.model_copy(update={"denoiser": denoiser})
+
+
+def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> None:
+    assert denoiser.prior is not None
+    chosen = np.linspace(0, len(images) - 1, min(len(images), _PRIOR_IMAGES)).round().astype(int)
+    denoiser.prior.fit(
+        (to_tensor([images[i]]).mul_(2).sub_(1) for i in chosen),
+        (to_tensor([image]).mul_(2).sub_(1) for image in held_out),
+    )
+
+
+def _check_output(output: Path, identity: str, resume: bool) -> None:
+    """Refuse to overwrite, and to continue another training than this."""
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; give --output a folder.")
+    progress = read_progress(output, Progress)
+    used = [name for name in (WEIGHTS_FILE, CHECKPOINT_FILE) if (output / name).is_file()]
+    if used and not resume:
+        raise UserError(
+            f"{output} already holds a diffusion model ({used[0]}): continue it with --resume, or give another "
+            "--output."
+        )
+    if not used and output.is_dir():
+        own = {CONFIG_FILE, STARTS_FOLDER, SAMPLES_FOLDER, FACTS_FILE, "tensorboard"}
+        foreign = [path.name for path in output.iterdir() if path.name not in own and not path.name.startswith(".")]
+        if foreign:
+            raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
+        if (output / CONFIG_FILE).is_file():
+            load_diffusion_config(output)  # what is no diffusion model's is not written over
+    if progress is not None and progress.identity != identity:
+        raise UserError(
+            f"{output} cannot be resumed: its good images or its settings differ from this call's. Repeat the call "
+            "it was started with."
+        )
+    if used == [WEIGHTS_FILE]:
+        raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
+
+
+def _judge(
+    denoiser: Denoiser,
+    config: DiffusionConfig,
+    output: Path,
+    names: tuple[str, ...],
+    images: GoodImages,
+    held_out: GoodImages,
+    split: Split,
+    watcher: Watcher,
+) -> Callable[[int], dict[str, Any]]:
+    """What is done at every report: samples of s = 0, their grid, the readiness figure."""
+    count = config.training.report_images
+    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    starts = [images[i] for i in chosen] if config.process.start < 1 else None
+    goods = np.stack([images[i] for i in chosen])
+    unseen = np.stack([held_out[i] for i in range(min(64, len(held_out)))])
+    describe, features = describer()
+
+    def judge(step: int) -> dict[str, Any]:
+        model = DiffusionModel(output, config, denoiser, names, "")
+        request = Request(0.0, 0.0, config.training.sampling_steps, seed=config.seed)
+        shown = []
+        for begin in range(0, len(chosen), config.training.batch_size):
+            part = list(range(begin, min(begin + config.training.batch_size, len(chosen))))
+            categories = [names.index(split.train[chosen[i]].category) for i in part]
+            own = None if starts is None else [starts[i] for i in part]
+            shown.append(to_images(sample_numbers(model, request, part, categories, [0.0] * len(part), own)))
+        samples = np.concatenate(shown)
+        path = output / SAMPLES_FOLDER / f"step-{step:07d}.png"
+        rows = [samples[:16]] if starts is None else [goods[:16], samples[:16]]
+        write_image(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
+        readiness: Readiness = judge_samples(samples, goods, unseen, describe, features)
+        watcher.say(f"Step {step}: {readiness.sentence(config, step)}")
+        return {
+            "readiness": readiness.ratio,
+            "sample_distance": readiness.samples,
+            "good_distance": readiness.goods,
+            "grain": readiness.grain,
+            "verdict": readiness.verdict,
+        }
+
+    return judge
+
+
+def _numbers_only(row: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if isinstance(value, int | float)}
+
+
+def _finish(
+    output: Path,
+    denoiser: Denoiser,
+    config: DiffusionConfig,
+    names: tuple[str, ...],
+    split: Split,
+    progress: Progress,
+    launch: Launch,
+    fabric: Fabric,
+    init: Path | None,
+) -> None:
+    """Write what a model consists of, the weights last."""
+    last = progress.log[-1]
+    images = config.training.batch_size * config.training.accumulate * fabric.world_size
+    facts = {
+        "format": "realnet diffusion model 1",
+        "categories": list(names),
+        "readiness": {
+            name: last[name] for name in ("readiness", "sample_distance", "good_distance", "grain", "verdict")
+        },
+        "training": {
+            "good_images": len(split.train),
+            "held_out_images": len(split.held_out),
+            "steps": progress.step,
+            "planned_steps": config.training.steps,
+            "images_seen": progress.step * images,
+            "seconds": round(progress.seconds, 1),
+            "time_budget_seconds": launch.time_budget,
+            "initialised_from": None if init is None else init.name,
+            "simple_loss": last["simple_loss"],
+        },
+        "provenance": collect_provenance(split="train", seed=config.seed, preset=config.preset),
+    }
+    write_text(output / FACTS_FILE, json.dumps(facts, indent=2))
+    save_weights(output / WEIGHTS_FILE, denoiser)
+    for leftover in output.glob(".*.part.*"):  # of a killed attempt
+        leftover.unlink(missing_ok=True)

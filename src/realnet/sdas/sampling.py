@@ -1,0 +1,191 @@
+"""SIA: sets of anomaly images that are the same whatever interrupted their making, with the origin of each."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from realnet.atomic import write_text
+from realnet.diffusion.classifier import guidance_gradient
+from realnet.diffusion.sampling import Guide, ImageNoise, Perturbation, Sampler, synthesise
+from realnet.diffusion.schedule import make_schedule, respaced
+from realnet.errors import UserError
+from realnet.sdas.saving import DiffusionModel
+from realnet.synthesis import write_image
+from realnet.training.batches import to_tensor
+
+SETTINGS, MANIFEST = "sia.json", "manifest.jsonl"
+# Streams of random numbers beside the noise of the images themselves.
+_CHOICE = 17
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be sampled: strengths s ~ U(low, high), steps, seed, and how.
+
+    ``guidance`` is the scale of the classifier's gradient; 0: none. ``batch`` images are made together: it is part of
+    what the set is, since a network's rounding depends on it.
+    """
+
+    low: float
+    high: float
+    steps: int = 20
+    seed: int = 0
+    sampler: Sampler = "iddpm"
+    perturbation: Perturbation = "learned"
+    guidance: float = 0.0
+    batch: int = 8
+
+
+def strength_of(request: Request, number: int) -> float:
+    """The strength of image ``number``: drawn for each image by the seed and its number."""
+    return float(np.random.default_rng([request.seed, _CHOICE, number]).uniform(request.low, request.high))
+
+
+def start_of(request: Request, number: int, count: int) -> int:
+    """Which of ``count`` good images image ``number`` starts from."""
+    return int(np.random.default_rng([request.seed, _CHOICE, number, 1]).integers(count))
+
+
+def sample_numbers(
+    model: DiffusionModel,
+    request: Request,
+    numbers: Sequence[int],
+    categories: Sequence[int],
+    strengths: Sequence[float],
+    starts: Sequence[np.ndarray] | None = None,
+) -> Tensor:
+    """Images ``numbers`` of the set with ``request.seed``: ``[B, 3, S, S]`` in -1..1, on the model's device.
+
+    Args:
+        categories, strengths: one an image.
+        starts: good images uint8 ``[S, S, 3]``, one each, for a model that starts from such.
+    """
+    config = model.config
+    device = model.denoiser.alphas_bar.device
+    size = config.denoiser.image_size
+    noise = ImageNoise(request.seed, numbers, (3, size, size), device)
+    category = torch.tensor(list(categories), device=device) if config.denoiser.categories else None
+    start = None if starts is None else to_tensor(starts).mul_(2).sub_(1).to(device)
+    guide: Guide | None = None
+    if request.guidance and model.classifier is not None:
+        own = torch.tensor(list(categories), device=device)
+        gradient = partial(guidance_gradient, model.classifier)
+
+        def guide(x: Tensor, t: Tensor, _: Tensor | None) -> Tensor:
+            return gradient(x, t, own, request.guidance)
+
+    return synthesise(
+        model.denoiser,
+        respaced(make_schedule(config.process), request.steps, config.process.highest),
+        noise,
+        torch.tensor(list(strengths), device=device),
+        category,
+        start,
+        request.sampler,
+        request.perturbation,
+        guide,
+    )
+
+
+def to_images(samples: Tensor) -> np.ndarray:
+    """``[B, 3, S, S]`` in -1..1 to uint8 ``[B, S, S, 3]``."""
+    levels = samples.float().add(1).mul(127.5).round().clamp(0, 255).byte()
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def sample_set(
+    model: DiffusionModel,
+    category: str,
+    request: Request,
+    count: int,
+    output: Path,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write images 0 .. count - 1 of a set to ``output/category/NNNNNN.png`` and return the path of their manifest.
+
+    The manifest has a line an image: number, file, category, seed, strength, steps, sampler, the good image it starts
+    from, and the model's SHA-256. It is written last: where it exists the set is whole. The same call continues an
+    interrupted one and gives the same set; with a larger ``count`` it adds to it.
+
+    Raises:
+        UserError: where the folder holds something else, or it cannot be written.
+    """
+    folder = output / category
+    _claim(folder, model, category, request)
+    goods = model.starts(category)
+    number = model.category_number(category)
+    lines: list[str] = []
+    for begin in range(0, count, request.batch):
+        # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.
+        numbers = list(range(begin, begin + request.batch))
+        wanted = [n for n in numbers if n < count]
+        strengths = [strength_of(request, n) for n in numbers]
+        chosen = None if goods is None else [start_of(request, n, len(goods)) for n in numbers]
+        if not all((folder / _name(n)).is_file() for n in wanted):
+            starts = None if goods is None or chosen is None else [goods[i] for i in chosen]
+            made = to_images(sample_numbers(model, request, numbers, [number] * len(numbers), strengths, starts))
+            for place, n in enumerate(wanted):
+                if not (folder / _name(n)).is_file():
+                    write_image(folder / _name(n), made[place])
+        for place, n in enumerate(wanted):
+            good = None if goods is None or chosen is None else goods.paths[chosen[place]].name
+            lines.append(json.dumps(_record(model, category, request, n, strengths[place], good)))
+        if progress is not None:
+            progress(len(lines))
+    write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+    return folder / MANIFEST
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}.png"
+
+
+def _record(
+    model: DiffusionModel, category: str, request: Request, number: int, strength: float, good: str | None
+) -> dict[str, Any]:
+    return {
+        "number": number,
+        "file": _name(number),
+        "category": category,
+        "seed": request.seed,
+        "strength": strength,
+        "steps": request.steps,
+        "sampler": request.sampler,
+        "good": good,
+        "model_sha256": model.sha256,
+    }
+
+
+def _claim(folder: Path, model: DiffusionModel, category: str, request: Request) -> None:
+    """Take an empty folder, or one that this very set was begun in."""
+    settings = {
+        "format": "realnet SIA 1",
+        "category": category,
+        "model_sha256": model.sha256,
+        "start": model.config.process.start,
+        **asdict(request),
+    }
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose a folder to write the images to.")
+    file = folder / SETTINGS
+    if file.is_file():
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if found != settings:
+            raise UserError(
+                f"{folder} holds images of another model, seed, strength, batch or number of steps: choose another "
+                "--output, or repeat the settings to continue."
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty and holds no set of `sdas sample`: choose another --output.")
+    write_text(file, json.dumps(settings, indent=2) + "\n")

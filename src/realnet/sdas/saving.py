@@ -1,0 +1,192 @@
+"""A diffusion model as a folder: configuration, averaged weights, what it was trained on; nothing pickled."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from realnet.atomic import atomic_path, write_text
+from realnet.config import first_problem
+from realnet.data import GoodImages, list_images
+from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
+from realnet.diffusion.config import DiffusionConfig
+from realnet.diffusion.denoiser import Denoiser
+from realnet.diffusion.schedule import make_schedule
+from realnet.errors import UserError
+from realnet.synthesis import write_image
+
+CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"
+CLASSIFIER_FILE, CLASSIFIER_CONFIG = "classifier.safetensors", "classifier.json"
+STARTS_FOLDER = "good"
+# So many good images a category are kept with the model, to start sampling from.
+MOST_STARTS = 500
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A trained model ready to sample from: network in eval mode, what it knows, and its hash."""
+
+    folder: Path
+    config: DiffusionConfig
+    denoiser: Denoiser
+    categories: tuple[str, ...]
+    sha256: str
+    classifier: NoisyClassifier | None = None
+
+    def category_number(self, name: str | None) -> int:
+        """The number of category ``name``; None is the only one there is.
+
+        Raises:
+            UserError: for a name the model was not trained on, or none where there are several.
+        """
+        if name is None and len(self.categories) == 1:
+            return 0
+        if name not in self.categories:
+            what = "knows several categories" if name is None else f"was not trained on {name}"
+            raise UserError(f"{self.folder} {what}: give --category, one of {', '.join(self.categories)}.")
+        return self.categories.index(name)
+
+    def starts(self, category: str) -> GoodImages | None:
+        """The good images that sampling begins with; None where it begins with noise.
+
+        Raises:
+            UserError: where they are gone.
+        """
+        if self.config.process.start >= 1:
+            return None
+        folder = self.folder / STARTS_FOLDER / category
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder} is missing, and this model starts from good images: copy it back or train again."
+            )
+        return GoodImages(list_images([folder]), self.config.denoiser.image_size, 2**29)
+
+
+def make_denoiser(config: DiffusionConfig) -> Denoiser:
+    """A network as ``config`` says, with fresh weights drawn by its seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        denoiser = Denoiser(config.denoiser, make_schedule(config.process).alphas_bar)
+        # Nothing said at first: what is learned first is then the noise, not the initialisation.
+        nn.init.zeros_(denoiser.unet.conv_out.weight)
+        nn.init.zeros_(denoiser.unet.conv_out.bias)
+    return denoiser
+
+
+def save_config(folder: Path, config: DiffusionConfig) -> None:
+    """Write ``config`` as YAML."""
+    write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def save_weights(path: Path, module: nn.Module) -> None:
+    """Write every tensor of ``module`` to ``path``, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise OSError(str(error)) from error
+
+
+def save_starts(folder: Path, category: str, images: Sequence[np.ndarray]) -> None:
+    """Keep good images with the model; what is there stays."""
+    chosen = np.linspace(0, len(images) - 1, min(len(images), MOST_STARTS)).round().astype(int)
+    for number in chosen:
+        path = folder / STARTS_FOLDER / category / f"{number:05d}.png"
+        if not path.exists():
+            write_image(path, images[number])
+
+
+def load_diffusion_config(folder: Path) -> DiffusionConfig:
+    """The configuration of the diffusion model in ``folder``.
+
+    Raises:
+        UserError: where there is none or it is damaged.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} is no diffusion model: it has no {CONFIG_FILE}. Give the --output of `sdas train`.")
+    try:
+        return DiffusionConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        raise UserError(f"{path} is no configuration of a diffusion model: {problem}. Restore it.") from error
+
+
+def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: bool = False) -> DiffusionModel:
+    """Load a trained diffusion model; with ``guided`` its classifier too.
+
+    Raises:
+        UserError: for a folder without a finished model, damaged or foreign weights, or a missing classifier.
+    """
+    config = load_diffusion_config(folder)
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} has no {WEIGHTS_FILE}: its training has not finished. Continue it with --resume.")
+    facts = _read_json(folder / FACTS_FILE)
+    names = facts.get("categories")
+    if not isinstance(names, list) or not names or not all(_plain(name) for name in names):
+        raise UserError(f"{folder / FACTS_FILE} names no categories: restore it or train again.")
+    denoiser = Denoiser(config.denoiser, make_schedule(config.process).alphas_bar)
+    _load_weights(path, denoiser)
+    classifier = None
+    if guided:
+        if not (folder / CLASSIFIER_FILE).is_file():
+            raise UserError(f"{folder} has no classifier to guide by: train one with `realnet sdas classifier`.")
+        try:
+            settings = ClassifierConfig.model_validate(_read_json(folder / CLASSIFIER_CONFIG))
+        except ValidationError as error:
+            raise UserError(f"{folder / CLASSIFIER_CONFIG} is damaged: {first_problem(error)}.") from error
+        classifier = NoisyClassifier(settings)
+        _load_weights(folder / CLASSIFIER_FILE, classifier)
+        classifier = classifier.to(device).eval()
+    denoiser = denoiser.to(device).to(memory_format=torch.channels_last).eval()
+    return DiffusionModel(folder, config, denoiser, tuple(names), file_sha256(path), classifier)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _plain(name: Any) -> bool:
+    """Whether a category's name is one folder's name: it becomes a path."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged; restore it or train again.") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no table; restore it or train again.")
+    return loaded
+
+
+def _load_weights(path: Path, module: nn.Module) -> None:
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
+    expected = module.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors))
+    wrong += [n for n in expected if n in tensors and expected[n].shape != tensors[n].shape]
+    if wrong:
+        raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not math.isfinite(float(tensor.abs().sum(dtype=torch.float64))):
+            raise UserError(f"{path} holds numbers that are not finite in {name}. Train again or restore it.")
+    module.load_state_dict(tensors)

@@ -1,0 +1,88 @@
+"""How training is carried out: devices, Ctrl-C, and the clock."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.fabric import Fabric
+
+from realnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the work is done, as opposed to what is trained: none of it is part of the configuration.
+
+    ``devices``, ``accelerator``, ``precision`` and ``strategy`` are Fabric's; ``time_budget`` is in seconds.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: Any = "32-true"
+    strategy: str = "auto"
+    time_budget: float | None = None
+    resume: bool = False
+
+
+def make_fabric(launch: Launch) -> Fabric:
+    """Fabric, its processes not started yet.
+
+    Raises:
+        UserError: for devices, a precision or a strategy that are not to be had here.
+    """
+    try:
+        return Fabric(
+            accelerator=launch.accelerator,
+            devices=launch.devices,
+            precision=launch.precision,
+            strategy=launch.strategy,
+        )
+    except Exception as error:  # Fabric and its parts raise many kinds for what a machine cannot do.
+        why = (str(error) or repr(error)).splitlines()[0].rstrip(".")
+        raise UserError(
+            f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
+            f"{launch.precision}, strategy {launch.strategy}: {why}."
+        ) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a flag, so that a step is finished and saved; a second one interrupts at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Clock:
+    """Seconds of training over all attempts, against the budget."""
+
+    def __init__(self, before: float, budget: float | None) -> None:
+        self.started, self.before, self.budget = time.monotonic(), before, budget
+
+    def seconds(self) -> float:
+        """So far."""
+        return self.before + time.monotonic() - self.started
+
+    def fraction(self) -> float:
+        """The share of the budget that is spent; 0 without one."""
+        return 0.0 if self.budget is None else self.seconds() / self.budget
+
+    def over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.fraction() >= 1.0
