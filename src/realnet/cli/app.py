@@ -31,7 +31,7 @@ def main() -> None:
     import realnet.cli.demo_command
     import realnet.cli.evaluate_command
     import realnet.cli.inspect_command
-    import realnet.cli.sdas_commands
+    import realnet.cli.sdas_judging
     import realnet.cli.train_command  # noqa: F401
 
     warnings.filterwarnings("ignore", module="lightning.*|torch.*|timm.*|torchmetrics.*")

@@ -75,10 +75,10 @@ def train(
     from realnet.sdas.run import train_diffusion
     from realnet.training.launch import Launch
 
-    bar = SdasBar()
-    with bar.display:
+    watcher = SdasBar()
+    with watcher.display:
         progress = train_diffusion(
-            categories, config, output, Launch(accelerator, devices, precision, strategy, budget, resume), init, bar
+            categories, config, output, Launch(accelerator, devices, precision, strategy, budget, resume), init, watcher
         )
     last = progress.log[-1]
     console.print(
@@ -114,15 +114,15 @@ def sample(
 ) -> None:
     """Make anomaly images with a manifest of their origin; the same call continues after a stop."""
     low, high = strengths(strength, ":")[0], strengths(strength, ":")[-1]
-    loaded, request = _ready(model, low, high, steps, seed, sampler, perturbation, guidance, batch, device)
+    loaded, request = ready(model, low, high, steps, seed, sampler, perturbation, guidance, batch, device)
 
     from realnet.sdas.sampling import sample_set
 
     names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
-    with _progress() as bar:
+    with bar() as shown:
         for name in names:
-            task = bar.add_task(name, total=count)
-            manifest = sample_set(loaded, name, request, count, output, lambda n, t=task: bar.update(t, completed=n))  # type: ignore[misc]
+            task = shown.add_task(name, total=count)
+            manifest = sample_set(loaded, name, request, count, output, lambda n, t=task: shown.update(t, completed=n))  # type: ignore[misc]
             console.print(f"{count} images of {name}; {manifest} names the origin of each.", soft_wrap=True)
     console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
 
@@ -143,19 +143,19 @@ def grid(
 ) -> None:
     """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4)."""
     columns = strengths(values, ",")
-    _png(output)
-    loaded, request = _ready(model, 0.0, 0.0, steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
+    check_png(output)
+    loaded, request = ready(model, 0.0, 0.0, steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
 
     from realnet.sdas.grid import grid_image, strength_columns
     from realnet.synthesis import write_image
 
     name = loaded.categories[loaded.category_number(category)]
-    with _progress() as bar:
-        task = bar.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
-        shown, titles = strength_columns(
-            loaded, name, columns, rows, request, lambda done: bar.update(task, completed=done)
+    with bar() as shown:
+        task = shown.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
+        drawn, titles = strength_columns(
+            loaded, name, columns, rows, request, lambda done: shown.update(task, completed=done)
         )
-    write_image(output, grid_image(shown, titles))
+    write_image(output, grid_image(drawn, titles))
     console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
 
 
@@ -178,14 +178,15 @@ def strengths(text: str, separator: str) -> list[float]:
     return values
 
 
-def _png(output: Path) -> None:
+def check_png(output: Path) -> None:
+    """Refuse a sheet that is no PNG."""
     from realnet.errors import UserError
 
     if output.suffix.lower() != ".png":
         raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
 
 
-def _ready(
+def ready(
     model: Path,
     low: float,
     high: float,
@@ -218,7 +219,8 @@ def _ready(
     return load_diffusion(model, torch_device(device), guided=guidance > 0), request
 
 
-def _progress() -> Progress:
+def bar() -> Progress:
+    """A progress bar with the time that is left."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

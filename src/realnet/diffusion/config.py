@@ -91,10 +91,30 @@ class DenoiserTrainingConfig(_Node):
 
 
 class DiffusionConfig(_Node):
-    """The whole tree, as saved in ``config.yaml`` of a diffusion model."""
+    """The whole tree, as saved in ``config.yaml`` of a diffusion model.
+
+    ``output_size`` is the side of the images that are made, where that is a multiple of the network's own: the good
+    images they start from lend them their fine detail.
+    """
 
     preset: str = "paper"
     seed: int = Field(0, ge=0)
+    output_size: int | None = Field(None, ge=16, le=2048)
     denoiser: DenoiserConfig = DenoiserConfig()
     process: ProcessConfig = ProcessConfig()
     training: DenoiserTrainingConfig = DenoiserTrainingConfig()
+
+    @model_validator(mode="after")
+    def _detail_needs_a_start(self) -> "DiffusionConfig":
+        size = self.denoiser.image_size
+        if self.size % size or (self.size > size and self.process.start >= 1):
+            raise ValueError(
+                f"output_size={self.output_size} must be a multiple of denoiser.image_size={size}, and above it only "
+                "with process.start below 1, where there are good images to take the detail from"
+            )
+        return self
+
+    @property
+    def size(self) -> int:
+        """The side of the images that are made, in pixels."""
+        return self.output_size or self.denoiser.image_size

@@ -62,7 +62,7 @@ class Denoiser(nn.Module):
         estimate = prior(y, level.flatten())
         left = (y - estimate) / level.sqrt()
         correction, raw = self._unet(torch.cat([estimate, left], 1), t, category)
-        error = prior.deviation(level)
+        error = prior.deviation(level.flatten())
         # epsilon = (y - x_0) / sqrt(level), term by term: where little noise is left, digits count.
         return left - correction * (error / level.sqrt()), raw
 

@@ -15,19 +15,12 @@ def _gpu() -> DiffusionConfig:
     )
 
 
-def _small(preset: str, width: int, start: float, steps: int, report_every: int) -> DiffusionConfig:
-    """For CPUs: a small network around the best linear estimate, from partly noised good images."""
+def _small(preset: str, denoiser: DenoiserConfig, start: float, steps: int, report_every: int) -> DiffusionConfig:
+    """For CPUs: a small network around the best linear estimate, from partly noised good images, in a low resolution."""
     return DiffusionConfig(
         preset=preset,
-        denoiser=DenoiserConfig(
-            patch=8,
-            width=width,
-            multipliers=(1, 2, 2),
-            residual_blocks=1,
-            attention_at=(4,),
-            head_channels=32,
-            output="image",
-        ),
+        output_size=256,
+        denoiser=denoiser,
         process=ProcessConfig(start=start),
         training=DenoiserTrainingConfig(
             batch_size=4,
@@ -44,11 +37,28 @@ def _small(preset: str, width: int, start: float, steps: int, report_every: int)
     )
 
 
+def _cpu() -> DiffusionConfig:
+    """Two cores and an hour or two: 128x128 pixels."""
+    denoiser = DenoiserConfig(
+        image_size=128, patch=4, width=96, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(4,),
+        head_channels=32, output="image",
+    )  # fmt: skip
+    return _small("cpu", denoiser, 0.4, 10_000, 1_000)
+
+
+def _lite() -> DiffusionConfig:
+    """Two cores and ten minutes: 64x64 pixels; see benchmarks/RESULTS.md for what was tried."""
+    denoiser = DenoiserConfig(
+        image_size=64, patch=2, width=48, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(), output="image",
+    )  # fmt: skip
+    return _small("lite", denoiser, 0.3, 2_500, 500)
+
+
 diffusion_presets: Mapping[str, DiffusionConfig] = MappingProxyType(
     {
         "paper": DiffusionConfig(),
         "gpu": _gpu(),
-        "cpu": _small("cpu", 96, 0.5, 8_000, 1_000),
-        "lite": _small("lite", 64, 0.3, 1_200, 300),
+        "cpu": _cpu(),
+        "lite": _lite(),
     }
 )

@@ -1,19 +1,24 @@
-"""A Gaussian of the good images: the best linear denoiser, known before anything is trained."""
+"""A Gaussian of the good images: a linear denoiser that is known before anything is trained."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-# Fewer images than this have no principal components worth the name; their grain alone is then the model.
+# Fewer images than this have no principal components worth the name; their variance alone is then the model.
 _LEAST_IMAGES = 8
+# The rest's variance is averaged over so many pixels a side, and never below the rounding of grey levels.
+_WINDOW, _LEAST_VARIANCE = 9, 1e-4
 
 
 class GaussianPrior(nn.Module):
-    """N(mean, U diag(lambda) U^T + rho^2 (I - U U^T)): the product's mean, its main variations, and a rest.
+    """The product's mean, its main variations, and a rest whose variance depends on the place.
 
-    For images like that the expectation of x_0 given x_t is exact and linear (see `forward`). A small network that has
-    to learn only what this leaves learns in minutes what takes it hours from nothing.
+    Along each principal component, and in what all of them leave, the expectation of x_0 given x_t is the usual
+    shrinkage towards the mean. Where the rest's variance is the same everywhere that is the exact expectation for
+    N(mean, U diag(lambda) U^T + rho^2 (I - U U^T)); where it varies, a good approximation. A small network that has to
+    learn only what this leaves learns in minutes what takes it hours from nothing.
 
     Args:
         shape: ``(3, S, S)`` of the images.
@@ -30,7 +35,7 @@ class GaussianPrior(nn.Module):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("basis", torch.zeros(components, shape[0] * shape[1] * shape[2]))
         self.register_buffer("variances", torch.zeros(components))
-        self.register_buffer("rest", torch.tensor(0.25))
+        self.register_buffer("rest", torch.full((1, *shape[1:]), 0.25))
 
     @torch.no_grad()
     def fit(self, images: Iterable[Tensor], held_out: Iterable[Tensor]) -> None:
@@ -49,26 +54,30 @@ class GaussianPrior(nn.Module):
             # The few images' products rather than the many pixels': the same components at a fraction of the work.
             _, vectors = torch.linalg.eigh((centred @ centred.T).double())
             directions = vectors.flip(1)[:, :count].float().T @ centred
-            self.basis[:count] = torch.nn.functional.normalize(directions, dim=1)
+            self.basis[:count] = F.normalize(directions, dim=1)
         projected = (unseen - mean) @ self.basis.T
         self.variances.copy_(projected.square().mean(0))
-        leftover = unseen - mean - projected @ self.basis
-        self.rest.copy_(leftover.square().mean().clamp_min(1e-4))
+        leftover = (unseen - mean - projected @ self.basis).view(-1, *self.mean.shape)
+        variance = leftover.square().mean((0, 1), keepdim=True)
+        window = min(_WINDOW, 2 * (variance.shape[-1] // 2) - 1)
+        smooth = F.avg_pool2d(variance, window, stride=1, padding=window // 2, count_include_pad=False)
+        self.rest.copy_(smooth[0].clamp_min(_LEAST_VARIANCE))
 
     def forward(self, y: Tensor, variance: Tensor) -> Tensor:
-        """E[x_0 | y] for y = x_0 + noise of ``variance``: each direction is shrunk towards the mean by its own share.
+        """About E[x_0 | y] for y = x_0 + noise of ``variance``: each part is shrunk towards the mean by its own share.
 
         Shapes:
             y: ``[B, 3, S, S]``. variance: ``[B]``. output: ``[B, 3, S, S]``.
         """
         centred = (y - self.mean).flatten(1)
-        variance = variance[:, None].to(centred)
-        own = self.rest / (self.rest + variance)
-        shares = self.variances / (self.variances + variance)
         projected = centred @ self.basis.T
-        estimate = own * centred + (projected * (shares - own)) @ self.basis
-        return self.mean + estimate.view_as(y)
+        shares = self.variances / (self.variances + variance[:, None].to(centred))
+        level = variance[:, None, None, None].to(centred)
+        left = (centred - projected @ self.basis).view_as(y)
+        along = ((projected * shares) @ self.basis).view_as(y)
+        return self.mean + along + self.rest / (self.rest + level) * left
 
     def deviation(self, variance: Tensor) -> Tensor:
-        """How far off, a pixel, that estimate is where U says nothing: sqrt(rho^2 v / (rho^2 + v)), ``[B]``."""
-        return (self.rest * variance / (self.rest + variance)).sqrt()
+        """How far off that estimate is in what U leaves: sqrt(rho^2 v / (rho^2 + v)), ``[B, 1, S, S]``."""
+        level = variance[:, None, None, None].to(self.rest)
+        return (self.rest * level / (self.rest + level)).sqrt()

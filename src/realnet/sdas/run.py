@@ -11,7 +11,7 @@ import torch
 from lightning.fabric import Fabric
 
 from realnet.atomic import write_text
-from realnet.data import Category, GoodImages, fingerprint
+from realnet.data import Category, GoodImages, fingerprint, read_image
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.guided_layout import initialise
@@ -112,8 +112,8 @@ def train_diffusion(
     if fabric.is_global_zero and config.process.start < 1:
         for name in names:
             of_category = [i for i, sample in enumerate(split.train) if sample.category == name]
-            save_starts(output, name, [images[i] for i in of_category])
-    judge = _judge(denoiser, config, output, names, images, held_out, split, watcher)
+            save_starts(output, name, [split.train[i].image for i in of_category], config.size)
+    judge = _judge(denoiser, config, output, names, images, split, watcher)
     log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
 
     def report(progress: Progress, steps: int) -> None:
@@ -183,16 +183,15 @@ def _judge(
     output: Path,
     names: tuple[str, ...],
     images: GoodImages,
-    held_out: GoodImages,
     split: Split,
     watcher: Watcher,
 ) -> Callable[[int], dict[str, Any]]:
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
     count = config.training.report_images
     chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
-    starts = [images[i] for i in chosen] if config.process.start < 1 else None
-    goods = np.stack([images[i] for i in chosen])
-    unseen = np.stack([held_out[i] for i in range(min(64, len(held_out)))])
+    goods = np.stack([read_image(split.train[i].image, config.size) for i in chosen])
+    starts = list(goods) if config.process.start < 1 else None
+    unseen = np.stack([read_image(sample.image, config.size) for sample in split.held_out[:64]])
     describe, features = describer()
 
     def judge(step: int) -> dict[str, Any]:

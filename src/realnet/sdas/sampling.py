@@ -16,6 +16,7 @@ from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.sampling import Guide, ImageNoise, Perturbation, Sampler, synthesise
 from realnet.diffusion.schedule import make_schedule, respaced
 from realnet.errors import UserError
+from realnet.sdas.detail import shrunk, with_detail
 from realnet.sdas.saving import DiffusionModel
 from realnet.synthesis import write_image
 from realnet.training.batches import to_tensor
@@ -65,14 +66,15 @@ def sample_numbers(
 
     Args:
         categories, strengths: one an image.
-        starts: good images uint8 ``[S, S, 3]``, one each, for a model that starts from such.
+        starts: good images uint8 ``[S, S, 3]``, one each, for a model that starts from such; S is the size of what is
+            made, see `with_detail`.
     """
     config = model.config
     device = model.denoiser.alphas_bar.device
     size = config.denoiser.image_size
     noise = ImageNoise(request.seed, numbers, (3, size, size), device)
     category = torch.tensor(list(categories), device=device) if config.denoiser.categories else None
-    start = None if starts is None else to_tensor(starts).mul_(2).sub_(1).to(device)
+    good = None if starts is None else to_tensor(starts).mul_(2).sub_(1).to(device)
     guide: Guide | None = None
     if request.guidance and model.classifier is not None:
         own = torch.tensor(list(categories), device=device)
@@ -81,17 +83,18 @@ def sample_numbers(
         def guide(x: Tensor, t: Tensor, _: Tensor | None) -> Tensor:
             return gradient(x, t, own, request.guidance)
 
-    return synthesise(
+    made = synthesise(
         model.denoiser,
         respaced(make_schedule(config.process), request.steps, config.process.highest),
         noise,
         torch.tensor(list(strengths), device=device),
         category,
-        start,
+        None if good is None else shrunk(good, size),
         request.sampler,
         request.perturbation,
         guide,
     )
+    return made if good is None else with_detail(made, good)
 
 
 def to_images(samples: Tensor) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import nn
 
 from realnet.atomic import atomic_path, write_text
 from realnet.config import first_problem
-from realnet.data import GoodImages, list_images
+from realnet.data import GoodImages, list_images, read_image
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
@@ -70,7 +70,7 @@ class DiffusionModel:
             raise UserError(
                 f"{folder} is missing, and this model starts from good images: copy it back or train again."
             )
-        return GoodImages(list_images([folder]), self.config.denoiser.image_size, 2**29)
+        return GoodImages(list_images([folder]), self.config.size, 2**29)
 
 
 def make_denoiser(config: DiffusionConfig) -> Denoiser:
@@ -99,13 +99,13 @@ def save_weights(path: Path, module: nn.Module) -> None:
             raise OSError(str(error)) from error
 
 
-def save_starts(folder: Path, category: str, images: Sequence[np.ndarray]) -> None:
-    """Keep good images with the model; what is there stays."""
+def save_starts(folder: Path, category: str, images: Sequence[Path], size: int) -> None:
+    """Keep good images with the model, at the side ``size``; what is there stays."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), MOST_STARTS)).round().astype(int)
     for number in chosen:
         path = folder / STARTS_FOLDER / category / f"{number:05d}.png"
         if not path.exists():
-            write_image(path, images[number])
+            write_image(path, read_image(images[number], size))
 
 
 def load_diffusion_config(folder: Path) -> DiffusionConfig:

@@ -1,0 +1,122 @@
+"""``realnet sdas``: the classifier for guidance, the choice of the strength, the quality of the images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet.cli.app import console
+from realnet.cli.options import Data, SeedOption, check_run, torch_device
+from realnet.cli.sdas_commands import Device, Model, Steps, bar, check_png, ready, sdas, strengths
+
+
+@sdas.command()
+def classifier(
+    model: Model,
+    data: Data,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 2000,
+    device: Device = "cpu",
+) -> None:
+    """Train the classifier that --guidance uses, on DATA, for a model of several categories."""
+    from realnet.data import check_dataset, open_dataset
+
+    categories = open_dataset(Path(data))
+    check_dataset(categories, need_test=False)
+
+    from realnet.sdas.guide import train_classifier
+    from realnet.sdas.saving import load_diffusion
+
+    loaded = load_diffusion(model, torch_device(device))
+    with bar() as shown:
+        task = shown.add_task("Training", total=steps)
+        loss = train_classifier(
+            loaded, categories, steps, report=lambda step, recent: shown.update(task, completed=step)
+        )
+    console.print(f"Classifier of {len(loaded.categories)} categories: loss {loss:.3f} nats. Saved in {model}.")
+
+
+@sdas.command()
+def strength(
+    model: Model,
+    run: Annotated[Path, typer.Argument(help="A trained inspector of the same product.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
+    category: Annotated[str | None, typer.Option("--category", help="The category to sample.")] = None,
+    values: Annotated[str, typer.Option("--strengths", help="Columns.")] = "0,0.05,0.1,0.2,0.3,0.5,1",
+    rows: Annotated[int, typer.Option(help="Images a strength.", min=2, max=64)] = 8,
+    steps: Steps = None,
+    seed: SeedOption = 0,
+    device: Device = "cpu",
+) -> None:
+    """Help to choose the strength: samples over s, and what an inspector says of them."""
+    columns = strengths(values, ",")
+    check_png(output)
+    check_run(run)
+    loaded, request = ready(model, 0.0, 0.0, steps, seed, "iddpm", "learned", 0.0, min(rows, 8), device)
+
+    from rich.table import Table
+
+    from realnet.inspection.inspector import load
+    from realnet.inspection.strength import advice, respond
+    from realnet.sdas.grid import grid_image, strength_columns
+    from realnet.synthesis import write_image
+
+    inspector = load(run, device)
+    name = loaded.categories[loaded.category_number(category)]
+    with bar() as shown:
+        task = shown.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
+        drawn, titles = strength_columns(
+            loaded, name, columns, rows, request, lambda done: shown.update(task, completed=done)
+        )
+    responses, overlays = respond(inspector, drawn[-len(columns) :], columns)
+    # Each image stands over its heat map; the good images, which are not judged, over themselves.
+    judged = [*drawn[: -len(columns)], *overlays]
+    both = [[p for pair in zip(a, b, strict=True) for p in pair] for a, b in zip(drawn, judged, strict=True)]
+    write_image(output, grid_image(both, titles, 128))
+    table = Table("s", "mean score", "found")
+    for response in responses:
+        table.add_row(f"{response.strength:g}", f"{response.mean_score:.4f}", f"{response.share_above:.0%}")
+    console.print(table)
+    console.print(f"{advice(responses)} The sheet: {output}", soft_wrap=True)
+
+
+@sdas.command()
+def quality(
+    images: Annotated[list[Path], typer.Argument(help="Folders of synthetic anomaly images, a row each.")],
+    data: Annotated[Path, typer.Option("--data", help="The data set with real anomalous images.")],
+    category: Annotated[str | None, typer.Option("--category", help="One category of it.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Images a draw (the paper: 1000; default: all).", min=2)] = None,
+    repeats: Annotated[int, typer.Option(help="Draws.", min=1)] = 3,
+    size: Annotated[int, typer.Option(help="Side the images are compared at.", min=32)] = 256,
+    inception: Annotated[Path | None, typer.Option(help="Inception weights, for FID and KID.")] = None,
+    alexnet: Annotated[Path | None, typer.Option(help="AlexNet weights, for LPIPS.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch these weights where they are missing.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
+    seed: SeedOption = 0,
+    device: Device = "cpu",
+) -> None:
+    """Compare synthetic with real anomaly images: FID, KID, cluster LPIPS, IC-LPIPS (Tab. S6), or their offline kin."""
+    import json
+
+    from realnet.atomic import write_text
+    from realnet.cli.options import one_category
+    from realnet.data import check_dataset, list_images, open_dataset
+
+    (chosen,) = open_dataset(data, one_category(str(data), category))
+    check_dataset([chosen], need_test=True)
+    files = {folder: list_images([folder]) for folder in images}
+
+    from realnet.evaluation.quality import Quality, measure_quality, quality_table
+
+    rows: list[tuple[str, Quality]] = []
+    real = [sample_.image for sample_ in chosen.test if sample_.is_anomalous]
+    good = [sample_.image for sample_ in chosen.train]
+    with console.status("Measuring") as status:
+        for folder, paths in files.items():
+            measured = measure_quality(
+                paths, real, good, size=size, repeats=repeats, sample=sample, seed=seed or 0, inception=inception,
+                alexnet=alexnet, download=download, device=torch_device(device), progress=status.update,
+            )  # fmt: skip
+            rows.append((str(folder), measured))
+    if json_file is not None:
+        write_text(json_file, json.dumps({name: row.to_dict() for name, row in rows}, indent=2))
+    console.print(quality_table(rows))
