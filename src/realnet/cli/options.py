@@ -1,13 +1,17 @@
 """Options that several commands take, and their meaning as objects."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from realnet.config import Config, override
 from realnet.errors import UserError
+
+if TYPE_CHECKING:
+    from realnet.data import Category
 
 Data = Annotated[
     str,
@@ -68,6 +72,35 @@ def configuration(
         part = config.synthesis.model_copy(update={"directory": source.resolve()})
         config = config.model_copy(update={"synthesis": part})
     return config
+
+
+def default_synthesis(
+    data: Path,
+    categories: "Sequence[Category]",
+    synthesis: str | None,
+    source: Path | None,
+    assignments: list[str] | None,
+    file: Path | None,
+) -> tuple[str | None, Path | None]:
+    """``synthesis`` and ``source`` as given; where no kind was chosen and there are generated images: ``sia`` and those.
+
+    A configuration file, or a field of ``synthesis`` set by hand, counts as a choice; so do several categories in one
+    inspector, which the images of one cannot serve.
+    """
+    chosen = synthesis is not None or file is not None
+    chosen = chosen or any(assignment.strip().startswith("synthesis.") for assignment in assignments or [])
+    if chosen or len(categories) != 1:
+        return synthesis, source
+
+    from realnet.synthesis.sia import generated_images
+
+    found = generated_images(data, categories[0].name, source)
+    if found is None:
+        return synthesis, source
+    from realnet.cli.app import console
+
+    console.print(f"Generated images of this product in {found}: defects are made of them (--synthesis sia).")
+    return "sia", found
 
 
 def one_category(data: str, category: str | None) -> str | None:

@@ -16,6 +16,7 @@ from realnet.cli.options import (
     SourceOption,
     SynthesisOption,
     configuration,
+    default_synthesis,
     one_category,
     seconds,
 )
@@ -55,6 +56,7 @@ def train(
     budget = seconds(time_budget)
     categories = open_dataset(Path(data), one_category(data, category))
     chosen = [] if select is None else [f"training.select={select}"]
+    synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
     oracle = config.training.select == "oracle"
     check_dataset(categories, need_test=oracle)

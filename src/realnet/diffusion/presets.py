@@ -16,7 +16,7 @@ def _gpu() -> DiffusionConfig:
 
 
 def _small(preset: str, denoiser: DenoiserConfig, start: float, steps: int, report_every: int) -> DiffusionConfig:
-    """For CPUs: a small network around the best linear estimate, from partly noised good images, in a low resolution."""
+    """For CPUs: a small network around the best linear estimate, from partly noised good images, at low resolution."""
     return DiffusionConfig(
         preset=preset,
         output_size=256,

@@ -19,9 +19,10 @@ from realnet.errors import UserError
 from realnet.sdas.detail import shrunk, with_detail
 from realnet.sdas.saving import DiffusionModel
 from realnet.synthesis import write_image
+from realnet.synthesis.sia import MARK
 from realnet.training.batches import to_tensor
 
-SETTINGS, MANIFEST = "sia.json", "manifest.jsonl"
+MANIFEST = "manifest.jsonl"
 # Streams of random numbers beside the noise of the images themselves.
 _CHOICE = 17
 
@@ -177,7 +178,7 @@ def _claim(folder: Path, model: DiffusionModel, category: str, request: Request)
     }
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose a folder to write the images to.")
-    file = folder / SETTINGS
+    file = folder / MARK
     if file.is_file():
         try:
             found = json.loads(file.read_text(encoding="utf-8"))

@@ -9,6 +9,9 @@ from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, compose, draw
 from realnet.synthesis.folder import ImageFolder
 from realnet.synthesis.perlin import perlin_mask
 
+# What `sdas sample` leaves in each folder it fills, and where a data set's generated images are looked for.
+MARK, SIA_FOLDER = "sia.json", "SIA"
+
 
 class Sia:
     """An image generated for this product, through a Perlin mask in the foreground.
@@ -49,3 +52,19 @@ def _of_category(directory: Path, category: str | None) -> Path:
             f"give the folder that holds the generated images of {category}."
         )
     return directory
+
+
+def generated_images(data: Path, category: str | None, source: Path | None) -> Path | None:
+    """The folder of images generated for this product: ``source`` or the data set's folder SIA; None where neither is.
+
+    ``source`` counts where a set of `sdas sample` lies in it, at most two levels down; ``data``/SIA where it has a
+    folder of the category's name, as the published SIA data set has.
+    """
+    if source is not None:
+        marked = any(next(source.glob(pattern), None) for pattern in (MARK, f"*/{MARK}", f"*/*/{MARK}"))
+        return source if marked else None
+    if category is None:
+        return None
+    place = data / SIA_FOLDER
+    inner = [*place.glob("*"), *place.glob("*/*")]
+    return place if any(path.is_dir() and path.name.lower() == category.lower() for path in inner) else None

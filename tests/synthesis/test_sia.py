@@ -1,0 +1,49 @@
+"""Where generated images are looked for, and what that makes the default."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realnet.cli.options import default_synthesis
+from realnet.data import open_dataset
+from realnet.synthesis.sia import generated_images
+from tests.data.layouts import make_mvtec, save
+
+
+def picture(path: Path) -> Path:
+    save(path, np.full((16, 16, 3), 99, np.uint8))
+    return path
+
+
+@pytest.mark.parametrize("place", ["", "bolt", "some/bolt"])
+def test_a_source_made_by_sdas_sample_is_recognised(tmp_path: Path, place: str) -> None:
+    picture(tmp_path / place / "000000.png")
+    assert generated_images(tmp_path / "data", "bolt", tmp_path) is None, "a folder of any pictures is none"
+    (tmp_path / place / "sia.json").write_text("{}")
+    assert generated_images(tmp_path / "data", "bolt", tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("place", ["SIA/Bolt", "SIA/mvtec/bolt"])
+def test_the_data_sets_own_folder_counts_for_its_category(tmp_path: Path, place: str) -> None:
+    picture(tmp_path / place / "1.png")
+    assert generated_images(tmp_path, "bolt", None) == tmp_path / "SIA"
+    assert generated_images(tmp_path, "nut", None) is None
+    assert generated_images(tmp_path, None, None) is None
+    textures = picture(tmp_path / "textures" / "a.png").parent
+    assert generated_images(tmp_path, "bolt", textures) is None, "what the user names goes first"
+
+
+def test_sia_is_the_default_where_there_are_generated_images(tmp_path: Path) -> None:
+    data = make_mvtec(tmp_path / "set", ("bolt", "nut"))
+    bolt, both = open_dataset(data, "bolt"), open_dataset(data)
+    assert default_synthesis(data, bolt, None, None, None, None) == (None, None)
+    picture(data / "SIA" / "bolt" / "0.png")
+    assert open_dataset(data, "bolt") == bolt, "the folder is no category"
+    assert default_synthesis(data, bolt, None, None, None, None) == ("sia", data / "SIA")
+    assert default_synthesis(data, bolt, None, None, ["training.steps=3"], None) == ("sia", data / "SIA")
+    assert default_synthesis(data, open_dataset(data, "nut"), None, None, None, None) == (None, None)
+    assert default_synthesis(data, both, None, None, None, None) == (None, None)
+    for chosen in (("mix", None, None), (None, ["synthesis.source=nsa"], None), (None, None, tmp_path / "x.yaml")):
+        kind, assignments, file = chosen
+        assert default_synthesis(data, bolt, kind, None, assignments, file) == (kind, None)
