@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 import yaml
+from pydantic import BaseModel
 
 import realnet.cli
 from realnet.cli.app import app
-from realnet.config import Config
+from realnet.config import Config, override
+from realnet.diffusion.config import DiffusionConfig
+from realnet.diffusion.presets import diffusion_presets
 from realnet.presets import presets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,42 +48,66 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
 
 
 def mentions() -> Iterator[tuple[str, list[str]]]:
-    """(page, words) of every `realnet ...` in running text."""
+    """(page, words) of every `realnet ...` in running text, and of every `sdas ...`, which is short for one."""
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        for code in re.findall(r"`(realnet [^`]+)`", text):
-            yield page.name, code.split()
+        for code in re.findall(r"`((?:realnet|sdas) [^`]+)`", text):
+            yield page.name, code.removeprefix("realnet ").split()
 
 
 @pytest.fixture(scope="module")
 def commands() -> dict[str, Any]:
     for module in pkgutil.iter_modules(realnet.cli.__path__):
         importlib.import_module(f"realnet.cli.{module.name}")
-    group: Any = typer.main.get_command(app)
-    return group.commands
+    return flat(typer.main.get_command(app))
+
+
+def flat(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Every command by its whole name, those of a group included: ``train``, ``sdas train``."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        found |= flat(command, f"{prefix}{name} ") if hasattr(command, "commands") else {prefix + name: command}
+    return found
+
+
+def split(words: list[str], commands: dict[str, Any]) -> tuple[str, list[str]]:
+    """The whole name of the command that ``words`` begin with, and the rest; of an unknown one the first words."""
+    for length in (1, 2):
+        name = " ".join(words[:length])
+        if name in commands:
+            return name, words[length:]
+    in_group = any(name.startswith(f"{words[0]} ") for name in commands)
+    return " ".join(words[: 1 + in_group]), []
 
 
 @pytest.mark.parametrize(("page", "words"), list(command_lines()), ids=lambda value: str(value)[-60:])
 def test_every_command_line_is_understood(page: str, words: list[str], commands: dict[str, Any]) -> None:
-    assert words[1] in commands, f"{page}: there is no command {words[1]}"
+    name, rest = split(words[1:], commands)
+    assert name in commands, f"{page}: there is no command {name}"
     # Parses names, types and required options, and runs nothing.
-    commands[words[1]].make_context(words[1], words[2:])
+    commands[name].make_context(name, rest)
 
 
 def test_a_wrong_command_line_would_be_noticed(commands: dict[str, Any]) -> None:
     for wrong in (["DATA", "--output", "RUN", "--budget", "1m"], ["DATA"], ["DATA", "--output", "RUN", "--seed", "x"]):
-        with pytest.raises(Exception, match=r"(?i)no such option|missing|valid integer"):
-            commands["train"].make_context("train", wrong)
+        for train in ("train", "sdas train"):
+            name, rest = split([*train.split(), *wrong], commands)
+            assert (name, rest) == (train, wrong)
+            with pytest.raises(Exception, match=r"(?i)no such option|missing|valid integer"):
+                commands[name].make_context(name, rest)
+    for wrong in (["sdas"], ["sdas", "trian", "DATA"], ["sdas", "--preset", "lite"], ["trian", "DATA"]):
+        assert split(wrong, commands)[0] not in commands
 
 
 def test_commands_and_options_in_running_text_exist(commands: dict[str, Any]) -> None:
-    found = [(page, words) for page, words in mentions() if words[1] != "COMMAND"]
-    assert found
+    found = [(page, words) for page, words in mentions() if words[0] != "COMMAND"]
+    assert {"train", "sdas"} <= {words[0] for _, words in found}
     for page, words in found:
-        assert words[1] in commands, f"{page}: there is no command {words[1]}"
-        options = {name for parameter in commands[words[1]].params for name in parameter.opts}
-        for word in words[2:]:
-            assert not word.startswith("--") or word in options, f"{page}: {words[1]} has no option {word}"
+        name, rest = split(words, commands)
+        assert name in commands, f"{page}: there is no command {name}"
+        options = {name for parameter in commands[name].params for name in parameter.opts}
+        for word in rest:
+            assert not word.startswith("--") or word in options, f"{page}: {name} has no option {word}"
 
 
 def test_options_named_alone_belong_to_some_command(commands: dict[str, Any]) -> None:
@@ -128,12 +156,14 @@ def documented_value(text: str) -> Any:
     return float(Fraction(text)) if re.fullmatch(r"\d+/\d+", text) else yaml.safe_load(text)
 
 
-def test_every_field_is_documented_with_its_default() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([\w.]+)` \| `([^`]+)` \| (.+) \|$", page, re.MULTILINE)
+@pytest.mark.parametrize(("page", "config"), [("configuration.md", Config()), ("sdas.md", DiffusionConfig())])
+def test_every_field_is_documented_with_its_default(page: str, config: BaseModel) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| `([^`]+)` \| (.+) \|$", text, re.MULTILINE)
     documented = {field: documented_value(default) for field, default, _ in rows}
-    actual = leaves(Config().model_dump(mode="json"))
-    assert sorted(set(actual) ^ set(documented)) == [], "fields in the code or in docs/configuration.md only"
+    assert len(documented) == len(rows), f"a field stands twice in docs/{page}"
+    actual = leaves(config.model_dump(mode="json"))
+    assert sorted(set(actual) ^ set(documented)) == [], f"fields in the code or in docs/{page} only"
     assert documented == actual
 
 
@@ -149,9 +179,26 @@ def test_presets_are_documented_as_they_are() -> None:
     assert [name for name in presets if f"\n| `{name}` | " not in configuration] == []
 
 
-def test_yaml_examples_are_valid_configurations(tmp_path: Path) -> None:
-    from realnet.config import override
+def test_presets_of_sdas_are_documented_as_they_are() -> None:
+    pytest.importorskip("diffusers")
+    from realnet.diffusion.denoiser import Denoiser, parameter_count
 
+    page = (ROOT / "docs" / "sdas.md").read_text(encoding="utf-8")
+    number = r" ([\d.]+) "
+    row = rf"^\| `(\w+)` \|{number}M \|{number}\|{number}\|{number}\|{number}x{number}\| [\d.]+ GiB \| .+ \|$"
+    documented = {name: tuple(map(float, figures)) for name, *figures in re.findall(row, page, re.MULTILINE)}
+    actual = {}
+    for name, preset in diffusion_presets.items():
+        with torch.device("meta"):
+            parameters = parameter_count(Denoiser(preset.denoiser, torch.ones(preset.process.steps)))
+        training = preset.training
+        images = training.batch_size * training.accumulate
+        sizes = (preset.denoiser.image_size, preset.size)
+        actual[name] = (round(parameters / 1e6, 1), *sizes, preset.process.start, training.steps, images)
+    assert documented == actual
+
+
+def test_yaml_examples_are_valid_configurations(tmp_path: Path) -> None:
     blocks = fenced(ROOT / "docs" / "configuration.md", "yaml")
     assert blocks
     for block in blocks:
@@ -161,12 +208,30 @@ def test_yaml_examples_are_valid_configurations(tmp_path: Path) -> None:
 
 
 def test_fields_set_on_documented_command_lines_exist() -> None:
-    from realnet.config import override
-
-    settings = [words[i + 1] for _, words in command_lines() for i, word in enumerate(words) if word == "--set"]
+    lines = [words for _, words in command_lines()]
+    settings = [setting for words in lines if words[1] != "sdas" for setting in given(words, "--set")]
     assert settings
     for setting in settings:
         override(presets["paper"], [setting])
+    of_sdas = [words for words in lines if words[1] == "sdas" and "--set" in words]
+    assert of_sdas
+    for words in of_sdas:
+        # Without --preset the machine decides between these two.
+        for preset in given(words, "--preset") or ["gpu", "lite"]:
+            override(diffusion_presets[preset], given(words, "--set"))
+
+
+def test_presets_named_on_documented_command_lines_exist() -> None:
+    lines = [words for _, words in command_lines()]
+    for sdas, known in ((False, presets), (True, diffusion_presets)):
+        named = {name for words in lines if (words[1] == "sdas") is sdas for name in given(words, "--preset")}
+        assert named
+        assert named <= set(known)
+
+
+def given(words: list[str], option: str) -> list[str]:
+    """The values of ``option`` on a command line."""
+    return [words[i + 1] for i, word in enumerate(words) if word == option]
 
 
 def test_no_file_names_a_machine_path_or_registry() -> None:

@@ -16,7 +16,13 @@ _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods(
 _CONTEXT: Any = multiprocessing.get_context(_METHOD)
 if _METHOD == "forkserver":
     _CONTEXT.set_forkserver_preload(
-        ["realnet.training.run", "realnet.evaluation.evaluate", "realnet.report.run_report", "torch.utils.tensorboard"]
+        [
+            "realnet.training.run",
+            "realnet.evaluation.evaluate",
+            "realnet.report.run_report",
+            "realnet.sdas.run",
+            "torch.utils.tensorboard",
+        ]
     )
 
 

@@ -16,12 +16,18 @@ COMMANDS = {
     "inspect": ["RUN", "IMAGES", "--output"],
     "preview": ["DATA", "--category", "--synthesis", "--output"],
     "synthesize": ["DATA", "--category", "--synthesis", "--count", "--seed", "--output"],
+    "sdas train": ["DATA", "--category", "--preset", "--init", "--time-budget", "--seed", "--resume", "--output"],
+    "sdas sample": ["MODEL", "--count", "--category", "--strength", "--steps", "--sampler", "--guidance", "--output"],
+    "sdas grid": ["MODEL", "--category", "--strengths", "--rows", "--seed", "--output"],
+    "sdas classifier": ["MODEL", "DATA", "--steps", "--device"],
+    "sdas strength": ["MODEL", "RUN", "--category", "--strengths", "--rows", "--output"],
+    "sdas quality": ["IMAGES", "--data", "--category", "--sample", "--repeats", "--download", "--json"],
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command(realnet: Callable[..., Finished], command: str) -> None:
-    finished = realnet(command, "--help")
+    finished = realnet(*command.split(), "--help")
     assert (finished.status, finished.err) == (0, "")
     for name in COMMANDS[command]:
         assert name in finished.out or name.lower() in finished.out
@@ -30,9 +36,19 @@ def test_help_of_every_command(realnet: Callable[..., Finished], command: str) -
 def test_the_commands_are_listed(realnet: Callable[..., Finished]) -> None:
     finished = realnet("--help")
     assert finished.status == 0
-    assert all(command in finished.out for command in COMMANDS)
+    assert all(command.split()[0] in finished.out for command in COMMANDS)
     bare = realnet()
     assert "Usage" in bare.out + bare.err, "without arguments: the help"
+
+
+def test_the_commands_of_a_group_are_listed(realnet: Callable[..., Finished]) -> None:
+    finished = realnet("sdas", "--help")
+    assert finished.status == 0
+    of_group = [command.split()[1] for command in COMMANDS if command.startswith("sdas ")]
+    assert of_group
+    assert all(command in finished.out for command in of_group)
+    bare = realnet("sdas")
+    assert "Usage: realnet sdas" in bare.out + bare.err, "without arguments: the help"
 
 
 QUICK = """
@@ -54,7 +70,8 @@ for arguments in {calls!r}:
 def test_quick_answers_do_not_load_torch(tmp_path: Path) -> None:
     calls = [
         ["--help"],
-        *([command, "--help"] for command in COMMANDS),
+        ["sdas", "--help"],
+        *([*command.split(), "--help"] for command in COMMANDS),
         ["train", "nowhere", "--output", str(tmp_path / "run")],
         ["train", str(tmp_path), "--output", str(tmp_path / "run")],
         ["train", str(tmp_path), "--output", str(tmp_path / "run"), "--time-budget", "soon"],
@@ -62,6 +79,14 @@ def test_quick_answers_do_not_load_torch(tmp_path: Path) -> None:
         ["synthesize", "nowhere", "--count", "3", "--output", str(tmp_path / "pairs")],
         ["evaluate", "nowhere", str(tmp_path)],
         ["inspect", "nowhere", str(tmp_path), "--output", str(tmp_path / "out")],
+        ["sdas", "train", "nowhere", "--output", str(tmp_path / "model")],
+        ["sdas", "train", str(tmp_path), "--output", str(tmp_path / "model"), "--time-budget", "soon"],
+        ["sdas", "sample", "nowhere", "--count", "3", "--strength", "much", "--output", str(tmp_path / "sia")],
+        ["sdas", "grid", "nowhere", "--output", str(tmp_path / "grid.jpg")],
+        ["sdas", "classifier", str(tmp_path), "nowhere"],
+        ["sdas", "strength", str(tmp_path), "nowhere", "--output", str(tmp_path / "sheet.png")],
+        ["sdas", "quality", str(tmp_path), "--data", "nowhere"],
+        ["sdas", "nonsense"],
         ["nonsense"],
     ]
     subprocess.run([sys.executable, "-c", QUICK.format(calls=calls)], check=True, timeout=60)

@@ -29,14 +29,14 @@ def known(rest: float = 0.05, variances: tuple[float, ...] = (2.0, 0.7, 0.0)) ->
 
 def covariance(prior: GaussianPrior) -> Tensor:
     """U diag(lambda) U^T + rho^2 (I - U U^T), ``[12, 12]``."""
-    u = prior.basis.double()
-    return u.T @ torch.diag(prior.variances.double()) @ u + prior.rest.double() * (torch.eye(PIXELS).double() - u.T @ u)
+    u, rest = prior.basis.double(), prior.rest.double().flatten()[0]
+    return u.T @ torch.diag(prior.variances.double()) @ u + rest * (torch.eye(PIXELS).double() - u.T @ u)
 
 
 @given(st.floats(1e-4, 1e3), st.floats(1e-4, 2), st.integers(0, 99))
 @settings(max_examples=50, deadline=None)
 def test_the_expected_image_by_dense_matrices(variance: float, rest: float, seed: int) -> None:
-    """E[x_0 | y] = mean + C (C + v I)^-1 (y - mean), each image at a variance of its own."""
+    """E[x_0 | y] = mean + C (C + v I)^-1 (y - mean), each image at a variance of its own, if the rest is uniform."""
     prior, y = known(rest), torch.randn(2, *SHAPE, generator=generator(seed))
     levels = torch.tensor([variance, 0.3])
     expected = []
@@ -45,6 +45,25 @@ def test_the_expected_image_by_dense_matrices(variance: float, rest: float, seed
         gain = c @ torch.linalg.inv(c + level * torch.eye(PIXELS).double())
         expected.append(prior.mean + (gain @ away).float().view(SHAPE))
     torch.testing.assert_close(prior(y, levels), torch.stack(expected), rtol=1e-3, atol=1e-4)
+
+
+def test_the_rest_is_shrunk_by_the_variance_of_its_place() -> None:
+    prior, y = known(), torch.randn(1, *SHAPE, generator=generator(3))
+    prior.rest.copy_(torch.tensor([[[0.01, 0.1], [1.0, 10.0]]]))
+    away = (y - prior.mean)[0]
+    expected = prior.mean.clone()
+    left = away.clone()
+    for direction, variance in zip(prior.basis.view(3, *SHAPE), (2.0, 0.7, 0.0), strict=True):
+        weight = float((direction * away).sum())
+        expected += weight * variance / (variance + 0.3) * direction
+        left -= weight * direction
+    for i, j, rest in ((0, 0, 0.01), (0, 1, 0.1), (1, 0, 1.0), (1, 1, 10.0)):
+        expected[:, i, j] += rest / (rest + 0.3) * left[:, i, j]
+    torch.testing.assert_close(prior(y, torch.tensor([0.3]))[0], expected)
+    deviation = prior.deviation(torch.tensor([0.3, 2.0]))
+    assert deviation.shape == (2, 1, 2, 2)
+    assert float(deviation[1, 0, 1, 0]) == pytest.approx((1.0 * 2.0 / 3.0) ** 0.5)
+    assert float(deviation[0, 0, 0, 1]) == pytest.approx((0.1 * 0.3 / 0.4) ** 0.5)
 
 
 @pytest.mark.parametrize("variance", [1e-3, 0.1, 20.0])
@@ -56,14 +75,16 @@ def test_the_deviation_is_what_is_unknown_outside_the_directions(variance: float
     outside -= prior.basis.double().T @ (prior.basis.double() @ outside)
     outside /= outside.norm()
     expected = float(outside @ left @ outside) ** 0.5
-    assert prior.deviation(torch.tensor([variance])).tolist() == pytest.approx([expected], rel=1e-4)
+    assert prior.deviation(torch.tensor([variance])).flatten().tolist() == pytest.approx([expected] * 4, rel=1e-4)
 
 
 def test_without_noise_the_image_with_nothing_but_noise_the_mean() -> None:
     prior, y = known(variances=(2.0, 0.7, 0.1)), torch.randn(2, *SHAPE, generator=generator(3))
     torch.testing.assert_close(prior(y, torch.full((2,), 1e-9)), y)
     torch.testing.assert_close(prior(y, torch.full((2,), 1e9)), prior.mean.expand_as(y), rtol=0, atol=1e-6)
-    assert prior.deviation(torch.tensor([1e-9, 1e9])).tolist() == pytest.approx([0, 0.05**0.5], abs=1e-4)
+    deviation = prior.deviation(torch.tensor([1e-9, 1e9]))
+    assert deviation[0].max() < 1e-4
+    torch.testing.assert_close(deviation[1], torch.full((1, 2, 2), 0.05**0.5))
 
 
 SIDE = 16
@@ -88,7 +109,7 @@ def test_what_gaussian_images_were_made_of_is_found() -> None:
     u = torch.linalg.qr(torch.randn(3 * SIDE**2, 2, generator=generator(100))).Q
     assert (prior.basis @ u).abs().diagonal().min() > 0.99, "the directions, largest first"
     assert prior.variances.tolist() == pytest.approx([30, 8], rel=0.2)
-    assert float(prior.rest) == pytest.approx(0.01, rel=0.05)
+    torch.testing.assert_close(prior.rest, torch.full((1, SIDE, SIDE), 0.01), rtol=0.1, atol=0)
     assert float((prior.mean - 0.2).square().mean().sqrt()) < 0.02
 
 
@@ -99,7 +120,8 @@ def test_the_estimate_is_better_than_any_uniform_shrinkage() -> None:
     error = float((prior(y, torch.full((50,), variance)) - images).square().mean())
     uniform = [float((prior.mean + k / 20 * (y - prior.mean) - images).square().mean()) for k in range(21)]
     assert error < 0.8 * min(uniform)
-    assert error == pytest.approx(float(prior.deviation(torch.tensor([variance]))) ** 2, rel=0.1)
+    expected = float(prior.deviation(torch.tensor([variance])).square().mean())
+    assert error == pytest.approx(expected, rel=0.1), "as far off as it says"
 
 
 def test_variances_are_measured_on_images_that_were_not_used() -> None:
@@ -108,9 +130,22 @@ def test_variances_are_measured_on_images_that_were_not_used() -> None:
     away = (held_out - images.mean(0)).flatten(1)
     for direction, variance in zip(prior.basis, prior.variances, strict=True):
         assert float(variance) == pytest.approx(float((away @ direction).square().mean()), rel=1e-4)
-    left = away - away @ prior.basis.T @ prior.basis
-    assert float(prior.rest) == pytest.approx(float(left.square().mean()), rel=1e-4)
     torch.testing.assert_close(prior.mean, images.mean(0))
+    left = (away - away @ prior.basis.T @ prior.basis).view(30, 3, SIDE, SIDE).square().mean((0, 1))
+    for i, j in ((0, 0), (3, 15), (8, 7)):  # the mean of 9 x 9 pixels, those that there are
+        around = left[max(0, i - 4) : i + 5, max(0, j - 4) : j + 5]
+        assert float(prior.rest[0, i, j]) == pytest.approx(float(around.mean()), rel=1e-4)
+
+
+def test_a_place_that_varies_more_has_a_larger_rest() -> None:
+    def uneven(seed: int) -> Tensor:
+        images = torch.randn(30, 3, SIDE, SIDE, generator=generator(seed)) * 0.1
+        images[..., SIDE // 2 :] *= 3
+        return images
+
+    rest = fitted(uneven(0), uneven(1), components=1).rest
+    assert float(rest[0, 8, 0]) == pytest.approx(0.01, rel=0.15)
+    assert float(rest[0, 8, 15]) == pytest.approx(0.09, rel=0.15)
 
 
 def test_batches_are_one_set() -> None:
@@ -140,12 +175,11 @@ def test_a_few_images_have_no_directions(count: int) -> None:
     images, held_out = gaussian(0, count), gaussian(2, 5)
     prior = fitted(images, held_out)
     assert not prior.basis.any()
-    rest = float((held_out - images.mean(0)).square().mean())
+    assert float(prior.rest.mean()) == pytest.approx(float((held_out - images.mean(0)).square().mean()), rel=0.1)
     y = gaussian(6, 2)
-    shrunk = images.mean(0) + rest / (rest + 0.3) * (y - images.mean(0))
+    shrunk = images.mean(0) + prior.rest / (prior.rest + 0.3) * (y - images.mean(0))
     torch.testing.assert_close(prior(y, torch.tensor([0.3, 0.3])), shrunk)
-    assert prior.basis.shape == fitted(gaussian(0, 8), held_out).basis.shape, "eight images do"
-    assert fitted(gaussian(0, 8), held_out).basis.any(1).all()
+    assert fitted(gaussian(0, 8), held_out).basis.any(1).all(), "eight images do"
 
 
 def test_no_more_directions_than_images_allow() -> None:
@@ -165,7 +199,7 @@ def test_fitted_again_nothing_is_left_of_the_first_time() -> None:
 def test_identical_images_leave_some_grain() -> None:
     same = torch.full((10, 3, SIDE, SIDE), 0.5)
     prior = fitted(same, same)
-    assert float(prior.rest) == pytest.approx(1e-4)
+    torch.testing.assert_close(prior.rest, torch.full((1, SIDE, SIDE), 1e-4))
     assert prior(same + 0.1, torch.full((10,), 0.1)).isfinite().all()
 
 

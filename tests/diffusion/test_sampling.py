@@ -258,13 +258,18 @@ class Trained:
         self.denoiser = Denoiser(config, WHOLE.alphas_bar)
         assert self.denoiser.prior is not None
         self.denoiser.prior.fit([products(0, 40)], [products(1, 20)])
-        self.before = float(self.loss(1).detach())
+        self.before = self.error()
         optimiser = torch.optim.Adam(self.denoiser.parameters(), 2e-3)
         for step in range(40):
             optimiser.zero_grad()
             self.loss(10 + step).backward()
             optimiser.step()
         self.denoiser.eval()
+
+    def error(self) -> float:
+        """The loss on ten batches that are not trained on."""
+        with torch.no_grad():
+            return sum(float(self.loss(1000 + k)) for k in range(10))
 
     def loss(self, seed: int) -> Tensor:
         """L_hybrid of a batch at random timesteps."""
@@ -291,7 +296,7 @@ def distance(images: Tensor) -> float:
 
 
 def test_a_few_steps_of_training_help(trained: Trained) -> None:
-    assert float(trained.loss(1).detach()) < 0.5 * trained.before
+    assert trained.error() < 0.8 * trained.before
 
 
 @pytest.mark.parametrize(("sampler", "scale"), [("iddpm", 1.0), ("ddim", 0.3)])

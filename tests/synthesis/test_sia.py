@@ -47,3 +47,18 @@ def test_sia_is_the_default_where_there_are_generated_images(tmp_path: Path) -> 
     for chosen in (("mix", None, None), (None, ["synthesis.source=nsa"], None), (None, None, tmp_path / "x.yaml")):
         kind, assignments, file = chosen
         assert default_synthesis(data, bolt, kind, None, assignments, file) == (kind, None)
+
+
+@pytest.mark.parametrize("with_defects", [False, True])
+def test_generated_images_beside_a_plain_folders_are_neither_good_nor_a_defect(
+    tmp_path: Path, with_defects: bool
+) -> None:
+    folder = tmp_path / "bolt"
+    for number in range(6):
+        picture(folder / "good" / f"{number}.png")
+    if with_defects:
+        picture(folder / "scratch" / "0.png")
+    before = open_dataset(folder)
+    picture(folder / "SIA" / "bolt" / "0.png")
+    assert open_dataset(folder) == before
+    assert default_synthesis(folder, before, None, None, None, None) == ("sia", folder / "SIA")

@@ -82,7 +82,7 @@ def default_synthesis(
     assignments: list[str] | None,
     file: Path | None,
 ) -> tuple[str | None, Path | None]:
-    """``synthesis`` and ``source`` as given; where no kind was chosen and there are generated images: ``sia`` and those.
+    """``synthesis`` and ``source`` as given; where no kind was chosen and there are generated images, ``sia`` and them.
 
     A configuration file, or a field of ``synthesis`` set by hand, counts as a choice; so do several categories in one
     inspector, which the images of one cannot serve.

@@ -80,6 +80,8 @@ def train(
         progress = train_diffusion(
             categories, config, output, Launch(accelerator, devices, precision, strategy, budget, resume), init, watcher
         )
+    if not progress.log:
+        return  # the first process of several keeps the log, and talks
     last = progress.log[-1]
     console.print(
         f"Trained {progress.step} steps in {progress.seconds:.0f} s; readiness {last['readiness']:.2f} "
@@ -200,7 +202,6 @@ def ready(
 ) -> "tuple[DiffusionModel, Request]":
     """The loaded model and what is asked of it, once everything about the call is known to be right."""
     from realnet.errors import UserError
-    from realnet.sdas.saving import load_diffusion_config
 
     if sampler not in ("iddpm", "ddim"):
         raise UserError(f"There is no sampler {sampler!r}: use iddpm or ddim.")
@@ -208,10 +209,11 @@ def ready(
         raise UserError(f"There is no perturbation {perturbation!r}: use beta, posterior or learned.")
     if not model.is_dir():
         raise UserError(f"{model} does not exist. Give the --output folder of `realnet sdas train`.")
-    config = load_diffusion_config(model)
 
     from realnet.sdas.sampling import Request
-    from realnet.sdas.saving import load_diffusion
+    from realnet.sdas.saving import load_diffusion, load_diffusion_config
+
+    config = load_diffusion_config(model)
 
     request = Request(
         low, high, steps or config.training.sampling_steps, seed or 0, sampler, perturbation, guidance, batch

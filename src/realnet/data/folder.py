@@ -9,6 +9,8 @@ from realnet.errors import UserError
 
 LAYOUT = "folder"
 GOOD_FOLDERS = ("good", "ok")
+# Images generated for the product, which lie beside the data: neither good nor a kind of defect.
+GENERATED_FOLDER = "SIA"
 # Folders that tell of another structure: taking what is in them for good images would teach defects.
 FOREIGN = frozenset(
     ("train", "test", "ground_truth", "mask", "masks", "bad", "defect", "defects", "defective", "ng", "ko")
@@ -32,9 +34,11 @@ def read(folder: Path, name: str, problems: list[str]) -> Category:
         UserError: where the folder holds no image or is laid out in another way.
     """
     good = next((folder / part for part in GOOD_FOLDERS if (folder / part).is_dir()), None)
-    if good is not None and len(subfolders(folder)) > 1:
+    if good is not None and len(_own_folders(folder)) > 1:
         return _with_defects(folder, good, name, problems)
-    images = sorted(file for file in folder.rglob("*") if is_image_file(file, folder))
+    generated = folder / GENERATED_FOLDER
+    found = (file for file in folder.rglob("*") if is_image_file(file, folder))
+    images = sorted(file for file in found if not file.is_relative_to(generated))
     if not images:
         raise UserError(f"{folder} holds no images; choose a folder with the good images of a product.")
     for image in images:
@@ -61,6 +65,10 @@ def _with_defects(folder: Path, good: Path, name: str, problems: list[str]) -> C
     train = tuple(Sample(image, name, "train") for image in sorted(images) if image not in held_out)
     test = [Sample(image, name, "test") for image in sorted(held_out)]
     truth = folder / "ground_truth"
-    kinds = [path for path in subfolders(folder) if path not in (good, truth)]
+    kinds = [path for path in _own_folders(folder) if path not in (good, truth)]
     defective = read_tests(kinds, truth, name, good.name, problems)
     return Category(name, LAYOUT, train, (*test, *defective))
+
+
+def _own_folders(folder: Path) -> list[Path]:
+    return [path for path in subfolders(folder) if path.name != GENERATED_FOLDER]

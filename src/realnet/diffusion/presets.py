@@ -7,7 +7,7 @@ from realnet.diffusion.config import DenoiserConfig, DenoiserTrainingConfig, Dif
 
 
 def _gpu() -> DiffusionConfig:
-    """One GPU of 8 GiB or more, hours: the paper's process, a quarter of its width, images folded by two."""
+    """One GPU of 16 GiB or more, hours: the paper's process, a quarter of its width, images folded by two."""
     return DiffusionConfig(
         preset="gpu",
         denoiser=DenoiserConfig(patch=2, width=96, multipliers=(1, 2, 3, 4), attention_at=(4, 8)),

@@ -1,6 +1,7 @@
 """A Gaussian of the good images: a linear denoiser that is known before anything is trained."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -48,13 +49,15 @@ class GaussianPrior(nn.Module):
         unseen = torch.cat([batch.flatten(1) for batch in held_out]).float()
         mean = seen.mean(0)
         self.mean.copy_(mean.view_as(self.mean))
+        self.basis.zero_()
         count = min(len(self.basis), len(seen) - 1) if len(seen) >= _LEAST_IMAGES else 0
         if count:
             centred = seen - mean
             # The few images' products rather than the many pixels': the same components at a fraction of the work.
             _, vectors = torch.linalg.eigh((centred @ centred.T).double())
             directions = vectors.flip(1)[:, :count].float().T @ centred
-            self.basis[:count] = F.normalize(directions, dim=1)
+            # Orthonormal also where the images, such as duplicates, vary in fewer directions than there are columns.
+            self.basis[:count] = torch.linalg.qr(directions.T).Q.T
         projected = (unseen - mean) @ self.basis.T
         self.variances.copy_(projected.square().mean(0))
         leftover = (unseen - mean - projected @ self.basis).view(-1, *self.mean.shape)
@@ -70,14 +73,20 @@ class GaussianPrior(nn.Module):
             y: ``[B, 3, S, S]``. variance: ``[B]``. output: ``[B, 3, S, S]``.
         """
         centred = (y - self.mean).flatten(1)
-        projected = centred @ self.basis.T
         shares = self.variances / (self.variances + variance[:, None].to(centred))
         level = variance[:, None, None, None].to(centred)
-        left = (centred - projected @ self.basis).view_as(y)
-        along = ((projected * shares) @ self.basis).view_as(y)
+        with _full_precision(y.device.type):
+            projected = centred @ self.basis.T
+            left = (centred - projected @ self.basis).view_as(y)
+            along = ((projected * shares) @ self.basis).view_as(y)
         return self.mean + along + self.rest / (self.rest + level) * left
 
     def deviation(self, variance: Tensor) -> Tensor:
         """How far off that estimate is in what U leaves: sqrt(rho^2 v / (rho^2 + v)), ``[B, 1, S, S]``."""
         level = variance[:, None, None, None].to(self.rest)
         return (self.rest * level / (self.rest + level)).sqrt()
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """No autocast: at little noise epsilon is a small difference of large numbers, of which bfloat16 leaves nothing."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

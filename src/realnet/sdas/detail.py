@@ -25,7 +25,8 @@ def with_detail(small: Tensor, good: Tensor) -> Tensor:
         return small
     size = (good.shape[-2], good.shape[-1])
     lowered = shrunk(good, small.shape[-1])
-    difference = F.avg_pool2d((small - lowered).abs().mean(1, keepdim=True), 3, stride=1, padding=1)
+    changed = (small - lowered).abs().mean(1, keepdim=True)
+    difference = F.avg_pool2d(changed, 3, stride=1, padding=1, count_include_pad=False)
     weight = torch.exp(-(difference * (127.5 / _SAME_LEVELS)).square())
     detail = good - _enlarged(lowered, size)
     return (_enlarged(small, size) + _enlarged(weight, size) * detail).clamp(-1, 1)

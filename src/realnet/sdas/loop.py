@@ -70,9 +70,9 @@ def make_average(denoiser: Denoiser, config: DenoiserTrainingConfig) -> EMAModel
 
 
 def start_share(config: DenoiserTrainingConfig, step: int) -> float:
-    """How much of the averaged weights after ``step`` steps is still what training began with, 0..1."""
+    """How much of the averaged weights after ``step`` steps is still what the first step left, 0..1."""
     share = 1.0
-    for n in range(1, step + 1):
+    for n in range(2, step + 1):  # the average begins with the first step's weights
         decay = min(config.ema, n / (9 + n)) if config.ema_warm_up else config.ema
         share *= decay
         if share < 1e-6:

@@ -17,8 +17,8 @@ from realnet.training.batches import to_tensor
 
 Describe = Callable[[np.ndarray], Tensor]
 
-# How much further than a good image a sample may lie; beyond the second, samples are noise rather than the product.
-READY, ROUGH = 1.15, 1.6
+# How much further than a good image a sample may lie; beyond the second, samples are not yet the product.
+READY, ROUGH = 1.2, 2.0
 # A sample's grain may be this many times that of good images.
 _NOISY = 2.0
 _GRID = 8
@@ -66,7 +66,9 @@ class Readiness:
             )
         else:
             why = "shapes are not yet those of the product: train longer, or with more good images"
-        what = "samples are still noise" if self.verdict == "noise" else "usable with care"
+        what = "usable with care"
+        if self.verdict == "noise":
+            what = "samples are still noise" if self.grain > _NOISY else "samples do not yet show the product"
         return f"{figure}: {what}; {why}."
 
 

@@ -119,12 +119,13 @@ def sample_set(
     interrupted one and gives the same set; with a larger ``count`` it adds to it.
 
     Raises:
-        UserError: where the folder holds something else, or it cannot be written.
+        UserError: where the model lacks the category or its good images, or the folder holds something else or cannot
+            be written.
     """
     folder = output / category
-    _claim(folder, model, category, request)
     goods = model.starts(category)
     number = model.category_number(category)
+    _claim(folder, model, category, request)
     lines: list[str] = []
     for begin in range(0, count, request.batch):
         # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.

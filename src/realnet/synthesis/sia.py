@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from realnet.data.folder import GENERATED_FOLDER
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, compose, draw_opacity, first_visible
 from realnet.synthesis.folder import ImageFolder
 from realnet.synthesis.perlin import perlin_mask
 
-# What `sdas sample` leaves in each folder it fills, and where a data set's generated images are looked for.
-MARK, SIA_FOLDER = "sia.json", "SIA"
+# What `sdas sample` leaves in each folder it fills.
+MARK = "sia.json"
 
 
 class Sia:
@@ -65,6 +66,6 @@ def generated_images(data: Path, category: str | None, source: Path | None) -> P
         return source if marked else None
     if category is None:
         return None
-    place = data / SIA_FOLDER
+    place = data / GENERATED_FOLDER
     inner = [*place.glob("*"), *place.glob("*/*")]
     return place if any(path.is_dir() and path.name.lower() == category.lower() for path in inner) else None

@@ -22,7 +22,6 @@ _LITE0 = "EfficientNet-Lite0, ImageNet"
 _INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 )
-_ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 _LPIPS_EPSILON = 1e-8
 
 
@@ -86,11 +85,17 @@ def perceptual_network(weights: Path | None = None, download: bool = False, devi
     Raises:
         UserError: as :func:`pooled_network`.
     """
-    path = find_weights(weights, _ALEXNET_URL, "AlexNet", download)
+    path = find_weights(weights, _alexnet_url(), "AlexNet", download)
     if path is None:
         return Network(("PD-lite0",), f"{_LITE0}, features of four scales", _perceptual(_lite0(device)))
-    words, note = describe_weights(path, _ALEXNET_URL, "AlexNet")
+    words, note = describe_weights(path, _alexnet_url(), "AlexNet")
     return Network(("LPIPS",), words, _lpips(_alexnet(path).to(device)), () if note is None else (note,))
+
+
+def _alexnet_url() -> str:
+    from torchvision.models import AlexNet_Weights
+
+    return str(AlexNet_Weights.IMAGENET1K_V1.url)
 
 
 def _lite0(device: str) -> Backbone:
@@ -146,7 +151,7 @@ def _alexnet(path: Path) -> nn.Module:
     try:
         network.net.load_state_dict({name: weights[source] for name, source in names.items()})
     except (KeyError, RuntimeError) as error:
-        raise _misfit(path, "AlexNet", _ALEXNET_URL) from error
+        raise _misfit(path, "AlexNet", _alexnet_url()) from error
     return network
 
 
