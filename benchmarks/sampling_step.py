@@ -150,6 +150,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--processes", type=int, default=5, help="for the peak memory, which differs from one to the next"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", action="store_true", help="also print the figures as JSON")
     options = parser.parse_args()
@@ -161,13 +164,14 @@ def main() -> None:
     missed, untold, figures = [], [], []
     for preset in options.preset or ["lite"]:
         denoiser, schedule, images = prepared(preset, options.batch, options.steps, options.device)
-        name = f"{preset}, {parameter_count(denoiser) / 1e6:.1f} M"
+        name = f"{preset}, {denoiser.config.image_size} px, {parameter_count(denoiser) / 1e6:.1f} M"
         work = workloads(denoiser, schedule, images, denoiser.config.categories)
         turns = in_turns(work, len(schedule), options.rounds, device)
         paired = within(denoiser, schedule, images, options.rounds)
         del denoiser, images, work
         arguments = (preset, options.batch, options.steps, options.device, threads)
-        held = {kind: peak_of_a_new_process(kind, *arguments) for kind in KINDS}
+        peaks = [{kind: peak_of_a_new_process(kind, *arguments) for kind in KINDS} for _ in range(options.processes)]
+        held = {kind: statistics.median(found[kind] for found in peaks) for kind in KINDS}
         control = turns["again"] / turns["network"]
         told = abs(control - 1) <= RESOLUTION
         for what, network, step, unit, scale, counts in (

@@ -21,6 +21,7 @@ if _METHOD == "forkserver":
             "realnet.evaluation.evaluate",
             "realnet.report.run_report",
             "realnet.sdas.run",
+            "diffusers.models.unets.unet_2d",
             "torch.utils.tensorboard",
         ]
     )

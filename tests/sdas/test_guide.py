@@ -92,10 +92,10 @@ def test_a_damaged_classifier(guided: DiffusionModel, tmp_path: Path) -> None:
     shutil.copytree(guided.folder, folder)
     whole = (folder / "classifier.safetensors").read_bytes()
     (folder / "classifier.safetensors").write_bytes(whole[:-100])
-    with pytest.raises(UserError, match="classifier.safetensors is damaged or no safetensors file"):
+    with pytest.raises(UserError, match=r"classifier\.safetensors is damaged or no safetensors file"):
         load_diffusion(folder, guided=True)
     assert load_diffusion(folder).classifier is None, "without guidance it is not needed"
     (folder / "classifier.safetensors").write_bytes(whole)
     (folder / "classifier.json").write_text('{"categories": 1}')
-    with pytest.raises(UserError, match="classifier.json is damaged: categories"):
+    with pytest.raises(UserError, match=r"classifier\.json is damaged: categories"):
         load_diffusion(folder, guided=True)

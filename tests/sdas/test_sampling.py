@@ -193,7 +193,7 @@ def test_folders_that_are_no_set(model: DiffusionModel, whole: Path, tmp_path: P
     with pytest.raises(UserError, match="choose another --output"):
         sample_set(model, "widget", REQUEST, 1, tmp_path)
     with pytest.raises(UserError, match="is a file: choose a folder"):
-        sample_set(replace(model, categories=("holiday.jpg",)), "holiday.jpg", REQUEST, 1, tmp_path / "widget")
+        sample_set(untrained(plain(), ["holiday.jpg"]), "holiday.jpg", REQUEST, 1, tmp_path / "widget")
     assert sorted(path.name for path in (tmp_path / "widget").iterdir()) == ["holiday.jpg", "sia.json"]
 
 

@@ -98,7 +98,6 @@ def train_diffusion(
         watcher.say(f"Fitting the linear estimate to {len(images)} good images")
         _fit_prior(denoiser, images, held_out)
     fabric = make_fabric(launch)
-    save_config(output, config)
     fabric.launch()
     denoiser = denoiser.to(fabric.device).to(memory_format=torch.channels_last)
     numbers = [names.index(sample.category) for sample in split.train]
@@ -107,6 +106,7 @@ def train_diffusion(
     first = batches.number(0)
     moved = type(first)(*(None if part is None else part.to(fabric.device) for part in first))  # type: ignore[arg-type]
     estimate = estimate_training(fabric, module, moved, config)
+    save_config(output, config)
     done = 0 if finished is None else finished.step
     watcher.say(estimate.sentence(config.training.steps, done, launch.time_budget))
     if fabric.is_global_zero and config.process.start < 1:
@@ -154,6 +154,8 @@ def _check_output(output: Path, identity: str, resume: bool) -> None:
     """Refuse to overwrite, and to continue another training than this."""
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; give --output a folder.")
+    if (output / CONFIG_FILE).is_file():
+        load_diffusion_config(output)  # what is no diffusion model's, an inspector's run say, is not written over
     progress = read_progress(output, Progress)
     used = [name for name in (WEIGHTS_FILE, CHECKPOINT_FILE) if (output / name).is_file()]
     if used and not resume:
@@ -166,8 +168,6 @@ def _check_output(output: Path, identity: str, resume: bool) -> None:
         foreign = [path.name for path in output.iterdir() if path.name not in own and not path.name.startswith(".")]
         if foreign:
             raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
-        if (output / CONFIG_FILE).is_file():
-            load_diffusion_config(output)  # what is no diffusion model's is not written over
     if progress is not None and progress.identity != identity:
         raise UserError(
             f"{output} cannot be resumed: its good images or its settings differ from this call's. Repeat the call "
