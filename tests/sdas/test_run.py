@@ -22,7 +22,7 @@ from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import parameter_count
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
-from realnet.sdas.estimate import Estimate, activation_bytes, duration, estimate_training
+from realnet.sdas.estimate import Estimate, activation_bytes, check_memory, duration, estimate_training
 from realnet.sdas.loop import NoisePrediction, Progress
 from realnet.sdas.run import Watcher, train_diffusion
 from realnet.sdas.saving import file_sha256, load_diffusion, load_diffusion_config, make_denoiser
@@ -300,6 +300,8 @@ def test_too_little_memory_is_said_before_training(
     assert_refused(
         product, tmp_path / "run", r"GiB: choose a smaller preset, such as gpu or lite\.", tiny("training.batch_size=1")
     )
+    monkeypatch.setattr("realnet.sdas.estimate.device_memory", lambda device: None)
+    assert check_memory(torch.device("cpu"), tiny("training.batch_size=10000000")) > 2**40, "nothing is allocated"
 
 
 def counted(config: DiffusionConfig, batch_size: int) -> int:
@@ -324,8 +326,7 @@ def counted(config: DiffusionConfig, batch_size: int) -> int:
 
 @pytest.mark.parametrize("config", [tiny(), plain(), plain("denoiser.categories=2")], ids=["image", "noise", "two"])
 def test_the_memory_of_a_forward_pass(config: DiffusionConfig) -> None:
-    denoiser = make_denoiser(config)
-    estimated = [activation_bytes(denoiser, count) for count in (1, 2, 8)]
+    estimated = [activation_bytes(config.denoiser, count) for count in (1, 2, 8)]
     for count, found in zip((1, 2, 8), estimated, strict=True):
         assert found == pytest.approx(counted(config, count), rel=0.02)
     assert estimated[2] - estimated[1] == pytest.approx(6 * (estimated[1] - estimated[0]), rel=0.02)
@@ -336,12 +337,13 @@ def test_the_estimate_leaves_no_trace() -> None:
     config = plain("training.accumulate=3")
     module = NoisePrediction(make_denoiser(config), make_schedule(config.process), 0.001)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    estimate = estimate_training(cpu(), module, batches(config).number(0), config)
+    memory = check_memory(torch.device("cpu"), config)
+    estimate = estimate_training(cpu(), module, batches(config).number(0), config, memory)
     assert all(parameter.grad is None for parameter in module.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
     assert estimate.parameters == parameter_count(module.denoiser)
     assert estimate.images == 6
-    assert estimate.memory == 20 * estimate.parameters + activation_bytes(module.denoiser, 2)
+    assert estimate.memory == memory == 20 * estimate.parameters + activation_bytes(config.denoiser, 2)
     assert 0 < estimate.step_seconds < 30
 
 

@@ -154,7 +154,11 @@ def test_after_kill_9_the_same_set_comes_out(diffusion: Path, whole: Path, tmp_p
 
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_a_larger_set_begins_with_the_smaller(model: DiffusionModel, whole: Path, tmp_path: Path, count: int) -> None:
+    seen: list[int] = []
+    hook = model.denoiser.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     sample_set(model, "widget", REQUEST, count, tmp_path)
+    hook.remove()
+    assert set(seen) == {4}, "a network's rounding depends on how many it sees at a time"
     small = content(tmp_path / "widget")
     assert sorted(small) == [*(f"{n:06d}.png" for n in range(count)), "manifest.jsonl", "sia.json"]
     assert lines(tmp_path / "widget") == lines(whole)[:count]

@@ -230,4 +230,5 @@ def bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        transient=True,  # what is refused after all leaves no bar behind
     )

@@ -8,7 +8,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from realnet.diffusion.config import DiffusionConfig
+from realnet.diffusion.config import DenoiserConfig, DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser, parameter_count
 from realnet.errors import UserError
 from realnet.sdas.batches import NoisedBatch
@@ -46,26 +46,33 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def estimate_training(fabric: Fabric, module: NoisePrediction, batch: NoisedBatch, config: DiffusionConfig) -> Estimate:
-    """Measure one forward and backward pass, after checking that the memory for it is there.
+def check_memory(device: torch.device, config: DiffusionConfig) -> int:
+    """The bytes that training needs on a device, before anything is allocated.
 
     Raises:
-        UserError: where the device has less memory than is needed.
+        UserError: where the device has less.
     """
-    parameters = parameter_count(module)
-    activations = activation_bytes(module.denoiser, len(batch.images))
-    needed = _COPIES * 4 * parameters + activations
-    there = device_memory(fabric.device)
+    size = config.training.batch_size
+    with torch.device("meta"):
+        parameters = parameter_count(Denoiser(config.denoiser, torch.ones(1)))
+    needed = _COPIES * 4 * parameters + activation_bytes(config.denoiser, size)
+    there = device_memory(device)
     if there is not None and needed > there:
-        size = config.training.batch_size
         raise UserError(
-            f"Training needs about {needed / 2**30:.1f} GiB and {fabric.device} has {there / 2**30:.1f} GiB: "
+            f"Training needs about {needed / 2**30:.1f} GiB and {device} has {there / 2**30:.1f} GiB: "
             + (f"lower training.batch_size={size} and raise training.accumulate, or " if size > 1 else "")
             + "choose a smaller preset, such as gpu or lite."
         )
+    return needed
+
+
+def estimate_training(
+    fabric: Fabric, module: NoisePrediction, batch: NoisedBatch, config: DiffusionConfig, memory: int
+) -> Estimate:
+    """Measure one forward and backward pass; ``memory`` as `check_memory` found it."""
     seconds = min(_timed(fabric, module, batch) for _ in range(2))
     images = config.training.batch_size * config.training.accumulate * fabric.world_size
-    return Estimate(parameters, needed, seconds * config.training.accumulate, images)
+    return Estimate(parameter_count(module), memory, seconds * config.training.accumulate, images)
 
 
 def _timed(fabric: Fabric, module: NoisePrediction, batch: NoisedBatch) -> float:
@@ -84,14 +91,14 @@ def _finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def activation_bytes(denoiser: Denoiser, batch_size: int) -> int:
+def activation_bytes(config: DenoiserConfig, batch_size: int) -> int:
     """What a forward pass of ``batch_size`` images keeps for the backward pass; nothing is computed, nor allocated."""
     with torch.device("meta"):
-        model = Denoiser(denoiser.config, torch.ones(len(denoiser.alphas_bar)))
-    size = denoiser.config.image_size
+        model = Denoiser(config, torch.ones(1))
+    size = config.image_size
     x = torch.empty(batch_size, 3, size, size, device="meta")
     t = torch.zeros(batch_size, dtype=torch.long, device="meta")
-    category = t if denoiser.config.categories else None
+    category = t if config.categories else None
     parameters = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, int] = {}
 

@@ -19,7 +19,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.provenance import collect_provenance
 from realnet.sdas.batches import NoisedBatches
-from realnet.sdas.estimate import estimate_training
+from realnet.sdas.estimate import check_memory, estimate_training
 from realnet.sdas.grid import grid_image
 from realnet.sdas.loop import NoisePrediction, Progress, optimise
 from realnet.sdas.readiness import Readiness, describer, judge_samples
@@ -88,16 +88,18 @@ def train_diffusion(
     finished = read_progress(output, Progress)
     if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
         return finished
+    fabric = make_fabric(launch)
+    memory = check_memory(fabric.device, config)
     denoiser = make_denoiser(config)
     if init is not None and finished is None:
         watcher.say(initialise(denoiser, init))
+    save_config(output, config)
     size = config.denoiser.image_size
     images = GoodImages([sample.image for sample in split.train], size, _CACHE_BYTES)
     held_out = GoodImages([sample.image for sample in split.held_out], size, _CACHE_BYTES)
     if denoiser.prior is not None:
         watcher.say(f"Fitting the linear estimate to {len(images)} good images")
         _fit_prior(denoiser, images, held_out)
-    fabric = make_fabric(launch)
     fabric.launch()
     denoiser = denoiser.to(fabric.device).to(memory_format=torch.channels_last)
     numbers = [names.index(sample.category) for sample in split.train]
@@ -105,8 +107,7 @@ def train_diffusion(
     module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
     first = batches.number(0)
     moved = type(first)(*(None if part is None else part.to(fabric.device) for part in first))  # type: ignore[arg-type]
-    estimate = estimate_training(fabric, module, moved, config)
-    save_config(output, config)
+    estimate = estimate_training(fabric, module, moved, config, memory)
     done = 0 if finished is None else finished.step
     watcher.say(estimate.sentence(config.training.steps, done, launch.time_budget))
     if fabric.is_global_zero and config.process.start < 1:
