@@ -186,6 +186,13 @@ def test_other_settings_are_not_mixed_into_a_set(model: DiffusionModel, whole: P
     assert content(whole) == before
 
 
+def test_a_smaller_count_does_not_disown_images(model: DiffusionModel, whole: Path) -> None:
+    before = content(whole)
+    with pytest.raises(UserError, match="holds 6 images of this set already: ask for as many or more, not 5"):
+        sample_set(model, "widget", REQUEST, 5, whole.parent)
+    assert content(whole) == before
+
+
 def test_folders_that_are_no_set(model: DiffusionModel, whole: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another model, seed"):
         sample_set(replace(model, sha256="1" * 64), "widget", REQUEST, 6, whole.parent)

@@ -88,6 +88,8 @@ def train_diffusion(
     finished = read_progress(output, Progress)
     if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
         return finished
+    if init is not None and not init.is_file():
+        raise UserError(f"Training cannot start from {init}: there is no such file. Check --init.")
     fabric = make_fabric(launch)
     memory = check_memory(fabric.device, config)
     denoiser = make_denoiser(config)

@@ -126,6 +126,7 @@ def sample_set(
     goods = model.starts(category)
     number = model.category_number(category)
     _claim(folder, model, category, request)
+    _refuse_fewer(folder, count)
     lines: list[str] = []
     for begin in range(0, count, request.batch):
         # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.
@@ -166,6 +167,13 @@ def _record(
         "good": good,
         "model_sha256": model.sha256,
     }
+
+
+def _refuse_fewer(folder: Path, count: int) -> None:
+    """A manifest of the first images would disown the others."""
+    there = sum(1 for _ in folder.glob("[0-9]*.png"))
+    if there > count:
+        raise UserError(f"{folder} holds {there} images of this set already: ask for as many or more, not {count}.")
 
 
 def _claim(folder: Path, model: DiffusionModel, category: str, request: Request) -> None:
