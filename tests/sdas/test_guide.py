@@ -13,8 +13,9 @@ from realnet.data import open_dataset
 from realnet.diffusion.process import diffuse
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.model.saving import save_weights
 from realnet.sdas.guide import train_classifier
-from realnet.sdas.saving import DiffusionModel, load_diffusion, save_config, save_weights
+from realnet.sdas.saving import DiffusionModel, load_diffusion, save_config
 from realnet.training.batches import to_tensor
 from tests.data.layouts import save
 from tests.sdas.tiny import plain, untrained

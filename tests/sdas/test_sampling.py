@@ -198,7 +198,7 @@ def test_folders_that_are_no_set(model: DiffusionModel, whole: Path, tmp_path: P
         sample_set(replace(model, sha256="1" * 64), "widget", REQUEST, 6, whole.parent)
     (tmp_path / "widget").mkdir()
     (tmp_path / "widget" / "holiday.jpg").write_text("mine")
-    with pytest.raises(UserError, match="is not empty and holds no set of `sdas sample`"):
+    with pytest.raises(UserError, match="is not empty and holds no images of this command"):
         sample_set(model, "widget", REQUEST, 1, tmp_path)
     (tmp_path / "widget" / "sia.json").write_text("{")
     with pytest.raises(UserError, match="choose another --output"):

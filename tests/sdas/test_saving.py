@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from realnet.data import read_image
 from realnet.errors import UserError
+from realnet.model.saving import save_weights
 from realnet.sdas.saving import (
     file_sha256,
     load_diffusion,
     load_diffusion_config,
     make_denoiser,
     save_starts,
-    save_weights,
 )
 from tests.data.layouts import make_good
 from tests.sdas.tiny import plain, tiny, untrained

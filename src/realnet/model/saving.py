@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from realnet.atomic import atomic_path, write_text
 from realnet.config import Config, first_problem
@@ -30,12 +31,42 @@ def save_model(folder: Path, model: RealNet) -> None:
     Raises:
         UserError: where the folder cannot be written or the disk is full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(folder / MODEL_FILE) as temporary:
+    save_weights(folder / MODEL_FILE, model)
+
+
+def save_weights(path: Path, module: nn.Module) -> None:
+    """Write every tensor of ``module`` to ``path``, whole or not at all.
+
+    Raises:
+        UserError: where the folder cannot be written or the disk is full.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary)
         except SafetensorError as error:  # how safetensors reports a full disk
             raise OSError(str(error)) from error
+
+
+def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of ``path``, which are those of ``module`` by name and shape, and finite. Nothing is unpickled.
+
+    Raises:
+        UserError: for a damaged or foreign file, or numbers that are not finite.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
+    expected = module.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors))
+    wrong += [n for n in expected if n in tensors and expected[n].shape != tensors[n].shape]
+    if wrong:
+        raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not math.isfinite(float(tensor.abs().sum(dtype=torch.float64))):
+            raise UserError(f"{path} holds numbers that are not finite in {name}. Train again or restore it.")
+    return tensors
 
 
 def load_config(folder: Path) -> Config:
@@ -69,18 +100,7 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
     if not path.is_file():
         raise UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
     model = RealNet(config, pretrained=False)
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
-    expected = model.state_dict()
-    wrong = sorted(set(expected) ^ set(tensors))
-    wrong += [n for n in expected if n in tensors and expected[n].shape != tensors[n].shape]
-    if wrong:
-        raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not math.isfinite(float(tensor.abs().sum(dtype=torch.float64))):
-            raise UserError(f"{path} holds numbers that are not finite in {name}. Train again or restore it.")
+    tensors = read_weights(path, model)
     for name, tensor in tensors.items():
         if "selection.index_" in name:
             channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]

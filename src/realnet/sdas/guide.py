@@ -12,8 +12,9 @@ from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier, clas
 from realnet.diffusion.process import diffuse
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.model.saving import save_weights
 from realnet.sdas.batches import NoisedBatches
-from realnet.sdas.saving import CLASSIFIER_CONFIG, CLASSIFIER_FILE, DiffusionModel, save_weights
+from realnet.sdas.saving import CLASSIFIER_CONFIG, CLASSIFIER_FILE, DiffusionModel
 
 
 def train_classifier(

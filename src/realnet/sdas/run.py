@@ -17,6 +17,7 @@ from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.guided_layout import initialise
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.model.saving import save_weights
 from realnet.provenance import collect_provenance
 from realnet.sdas.batches import NoisedBatches
 from realnet.sdas.estimate import check_memory, estimate_training
@@ -34,7 +35,6 @@ from realnet.sdas.saving import (
     make_denoiser,
     save_config,
     save_starts,
-    save_weights,
 )
 from realnet.synthesis import write_image
 from realnet.training.batches import to_tensor

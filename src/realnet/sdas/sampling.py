@@ -19,6 +19,7 @@ from realnet.errors import UserError
 from realnet.sdas.detail import shrunk, with_detail
 from realnet.sdas.saving import DiffusionModel
 from realnet.synthesis import write_image
+from realnet.synthesis.export import claim_folder
 from realnet.synthesis.sia import MARK
 from realnet.training.batches import to_tensor
 
@@ -185,20 +186,5 @@ def _claim(folder: Path, model: DiffusionModel, category: str, request: Request)
         "start": model.config.process.start,
         **asdict(request),
     }
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: choose a folder to write the images to.")
-    file = folder / MARK
-    if file.is_file():
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
-        if found != settings:
-            raise UserError(
-                f"{folder} holds images of another model, seed, strength, batch or number of steps: choose another "
-                "--output, or repeat the settings to continue."
-            )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty and holds no set of `sdas sample`: choose another --output.")
-    write_text(file, json.dumps(settings, indent=2) + "\n")
+    other = "images of another model, seed, strength, batch or number of steps"
+    claim_folder(folder, MARK, settings, "images", other)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,9 @@ import numpy as np
 import torch
 import yaml
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from realnet.atomic import atomic_path, write_text
+from realnet.atomic import write_text
 from realnet.config import first_problem
 from realnet.data import GoodImages, list_images, read_image
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
@@ -24,6 +21,7 @@ from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.model.saving import read_weights
 from realnet.synthesis import write_image
 
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"
@@ -89,16 +87,6 @@ def save_config(folder: Path, config: DiffusionConfig) -> None:
     write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
-def save_weights(path: Path, module: nn.Module) -> None:
-    """Write every tensor of ``module`` to ``path``, whole or not at all."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:  # how safetensors reports a full disk
-            raise OSError(str(error)) from error
-
-
 def save_starts(folder: Path, category: str, images: Sequence[Path], size: int) -> None:
     """Keep good images with the model, at the side ``size``; what is there stays."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), MOST_STARTS)).round().astype(int)
@@ -139,7 +127,7 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
     if not isinstance(names, list) or not names or not all(_plain(name) for name in names):
         raise UserError(f"{folder / FACTS_FILE} names no categories: restore it or train again.")
     denoiser = Denoiser(config.denoiser, make_schedule(config.process).alphas_bar)
-    _load_weights(path, denoiser)
+    denoiser.load_state_dict(read_weights(path, denoiser))
     classifier = None
     if guided:
         if not (folder / CLASSIFIER_FILE).is_file():
@@ -149,7 +137,7 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
         except ValidationError as error:
             raise UserError(f"{folder / CLASSIFIER_CONFIG} is damaged: {first_problem(error)}.") from error
         classifier = NoisyClassifier(settings)
-        _load_weights(folder / CLASSIFIER_FILE, classifier)
+        classifier.load_state_dict(read_weights(folder / CLASSIFIER_FILE, classifier))
         classifier = classifier.to(device).eval()
     denoiser = denoiser.to(device).to(memory_format=torch.channels_last).eval()
     return DiffusionModel(folder, config, denoiser, tuple(names), file_sha256(path), classifier)
@@ -174,19 +162,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UserError(f"{path} holds no table; restore it or train again.")
     return loaded
-
-
-def _load_weights(path: Path, module: nn.Module) -> None:
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
-    expected = module.state_dict()
-    wrong = sorted(set(expected) ^ set(tensors))
-    wrong += [n for n in expected if n in tensors and expected[n].shape != tensors[n].shape]
-    if wrong:
-        raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not math.isfinite(float(tensor.abs().sum(dtype=torch.float64))):
-            raise UserError(f"{path} holds numbers that are not finite in {name}. Train again or restore it.")
-    module.load_state_dict(tensors)

@@ -42,7 +42,8 @@ def write_pairs(
         raise UserError(f"Cannot write {count} defects: ask for at least one.")
     if len(names) != len(synthesizer.images):
         raise ValueError(f"{len(names)} names for {len(synthesizer.images)} images")
-    _claim(output, _settings(synthesizer, names, count))
+    other = "synthetic defects made with other settings, images, seed or count"
+    claim_folder(output, SETTINGS, _settings(synthesizer, names, count), "synthetic defects", other)
     lines = []
     for index in range(count):
         anomaly = synthesizer(index)
@@ -99,22 +100,25 @@ def _settings(synthesizer: Synthesizer, names: Sequence[str], count: int) -> dic
     }
 
 
-def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Take an empty folder, or one that these very settings were begun in."""
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} is a file: choose a folder to write the defects to.")
-    file = output / SETTINGS
+def claim_folder(folder: Path, file_name: str, settings: dict[str, Any], what: str, other: str) -> None:
+    """Take an empty folder, or one that these very settings were begun in, and leave them there as ``file_name``.
+
+    ``what`` is what goes into the folder and ``other`` what else it may hold of that kind, both for the messages.
+
+    Raises:
+        UserError: for a folder that holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose a folder to write the {what} to.")
+    file = folder / file_name
     if file.is_file():
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = None
         if found != settings:
-            raise UserError(
-                f"{output} holds synthetic defects made with other settings, images, seed or count: "
-                "choose another folder, or repeat the settings to continue."
-            )
+            raise UserError(f"{folder} holds {other}: choose another --output, or repeat the settings to continue.")
         return
-    if output.is_dir() and any(output.iterdir()):
-        raise UserError(f"{output} is not empty and holds no synthetic defects: choose an empty folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty and holds no {what} of this command: choose an empty --output.")
     write_text(file, json.dumps(settings, indent=2) + "\n")
