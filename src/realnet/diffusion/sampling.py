@@ -75,7 +75,7 @@ def synthesise(
     Args:
         network: epsilon and v of ``x_t``, the timestep of training and the category; see `Denoiser`.
         schedule: the steps to be run, see `respaced`.
-        noise: standard normal ``[B, 3, S, S]``, called once for the beginning and once a step.
+        noise: standard normal ``[B, 3, S, S]``, called once for the beginning and once a step but the last.
         strength: s >= 0, ``[B]``; about 0.1 to 0.2 for iddpm, 0.01 to 0.03 for ddim.
         category: ``[B]``, for a network that is conditioned.
         start: good images in -1..1 ``[B, 3, S, S]``, noised up to the schedule's last step, to begin with instead
