@@ -142,7 +142,10 @@ WRONG_CALLS: dict[str, tuple[str, str]] = {
     ),
     "device": ("sample {model} --count 1 --device abacus --output {out}", "no device 'abacus' here"),
     "images below a file": ("sample {model} --count 1 --output {data}/widget/license.txt", "Cannot write"),
-    "images of something else": ("sample {model} --count 1 --output {data}", "is not empty and holds no images of this command"),
+    "images of something else": (
+        "sample {model} --count 1 --output {data}",
+        "is not empty and holds no images of this command",
+    ),
     "grid's kind": ("grid {model} --output {out}.jpg", "written as PNG: name --output something.png, not out.jpg."),
     "strength's kind": ("strength {model} {run} --output {out}.gif", "written as PNG"),
     "rows": ("grid {model} --rows 0 --output {out}.png", "Invalid value for '--rows'"),
