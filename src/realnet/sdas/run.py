@@ -20,7 +20,7 @@ from realnet.errors import UserError
 from realnet.model.saving import save_weights
 from realnet.provenance import collect_provenance
 from realnet.sdas.batches import NoisedBatches
-from realnet.sdas.estimate import check_memory, estimate_training
+from realnet.sdas.estimate import Estimate, check_memory, estimate_training
 from realnet.sdas.grid import grid_image
 from realnet.sdas.loop import NoisePrediction, Progress, optimise
 from realnet.sdas.readiness import Readiness, describer, judge_samples
@@ -106,16 +106,13 @@ def train_diffusion(
     denoiser = denoiser.to(fabric.device).to(memory_format=torch.channels_last)
     numbers = [names.index(sample.category) for sample in split.train]
     batches = NoisedBatches(images, numbers, config, fabric.global_rank, fabric.world_size)
-    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
-    first = batches.number(0)
-    moved = type(first)(*(None if part is None else part.to(fabric.device) for part in first))  # type: ignore[arg-type]
-    estimate = estimate_training(fabric, module, moved, config, memory)
+    estimate = _estimate(fabric, denoiser, batches, config, memory)
     done = 0 if finished is None else finished.step
     watcher.say(estimate.sentence(config.training.steps, done, launch.time_budget))
     if fabric.is_global_zero and config.process.start < 1:
         for name in names:
-            of_category = [i for i, sample in enumerate(split.train) if sample.category == name]
-            save_starts(output, name, [split.train[i].image for i in of_category], config.size)
+            own = [sample.image for sample in split.train if sample.category == name]
+            save_starts(output, name, own, config.size)
     judge = _judge(denoiser, config, output, names, images, split, watcher)
     log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
 
@@ -151,6 +148,14 @@ def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Seque
         (to_tensor([images[i]]).mul_(2).sub_(1) for i in chosen),
         (to_tensor([image]).mul_(2).sub_(1) for image in held_out),
     )
+
+
+def _estimate(
+    fabric: Fabric, denoiser: Denoiser, batches: NoisedBatches, config: DiffusionConfig, memory: int
+) -> Estimate:
+    """What training will take, by its first batch."""
+    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
+    return estimate_training(fabric, module, next(batches.starting_at(0, fabric.device)), config, memory)
 
 
 def _check_output(output: Path, identity: str, resume: bool) -> None:
