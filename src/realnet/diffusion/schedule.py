@@ -41,10 +41,13 @@ class Schedule:
     Args:
         betas: float64 ``[n]`` in 0..1.
         timesteps: int64 ``[n]``, the timestep of training that each one stands for: what the network is told.
+        known: float64 ``[n]``, alpha-bar_t where it is known beforehand: the product of 1 - beta_t loses its digits
+            where hardly anything of the image is left.
     """
 
     betas: Tensor
     timesteps: Tensor
+    known: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.betas)
@@ -57,7 +60,7 @@ class Schedule:
     @cached_property
     def alphas_bar(self) -> Tensor:
         """alpha-bar_t, the product of alpha_1 .. alpha_t: the share of the image's variance left in x_t."""
-        return self.alphas.cumprod(0)
+        return self.alphas.cumprod(0) if self.known is None else self.known
 
     @cached_property
     def alphas_bar_before(self) -> Tensor:
@@ -97,4 +100,4 @@ def respaced(schedule: Schedule, count: int, highest: int | None = None) -> Sche
     kept = spread.round().long() if count > 1 else torch.tensor([highest - 1])
     alphas_bar = schedule.alphas_bar[kept]
     before = torch.cat([alphas_bar.new_ones(1), alphas_bar[:-1]])
-    return Schedule(1 - alphas_bar / before, schedule.timesteps[kept])
+    return Schedule(1 - alphas_bar / before, schedule.timesteps[kept], alphas_bar)
