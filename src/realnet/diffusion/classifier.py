@@ -1,40 +1,23 @@
 """The classifier p(y | x_t, t) of noised images, whose gradient may guide the sampling (Dhariwal & Nichol 2021)."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from realnet.diffusion.config import Count, DenoiserConfig
-from realnet.diffusion.denoiser import _unet_class, common_groups, unet_arguments
+from realnet.diffusion.config import Count, DenoiserConfig, UNetConfig
+from realnet.diffusion.denoiser import common_groups, unet_arguments, unet_class
 
 
-class ClassifierConfig(BaseModel):
-    """The way down of the denoiser's U-Net, half as wide; the fields mean what they mean in `DenoiserConfig`."""
+class ClassifierConfig(UNetConfig):
+    """The way down of the denoiser's U-Net, half as wide, for ``categories`` products."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    part = "classifier"
 
-    image_size: int = Field(256, ge=16, le=1024)
-    patch: Literal[1, 2, 4, 8] = 1
     width: Count = 128
-    multipliers: tuple[Count, ...] = Field((1, 1, 2, 2, 4, 4), min_length=1)
-    residual_blocks: Count = 2
-    attention_at: tuple[Count, ...] = (8, 16, 32)
-    head_channels: Count = 64
-    groups: Count = 32
     categories: int = Field(ge=2)
-
-    @model_validator(mode="after")
-    def _divides(self) -> "ClassifierConfig":
-        smallest = self.patch * 2 ** (len(self.multipliers) - 1)
-        if self.image_size % smallest:
-            raise ValueError(
-                f"classifier.image_size={self.image_size} must be a multiple of {smallest} with patch {self.patch} "
-                f"and {len(self.multipliers)} levels"
-            )
-        return self
 
     def unet(self) -> DenoiserConfig:
         """The U-Net of which the classifier is the way down."""
@@ -56,7 +39,7 @@ class NoisyClassifier(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        unet = _unet_class()(**unet_arguments(config.unet()))
+        unet = unet_class()(**unet_arguments(config.unet()))
         self.frequencies: Any = unet.time_proj
         self.time_embedding: Any = unet.time_embedding
         self.stem: nn.Conv2d = unet.conv_in

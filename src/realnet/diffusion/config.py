@@ -1,6 +1,6 @@
 """The configuration of a diffusion model: typed, validated at the start, saved beside the weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,17 +11,16 @@ class _Node(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
-class DenoiserConfig(_Node):
-    """The U-Net that predicts the noise and the variance.
+class UNetConfig(_Node):
+    """The shape of the U-Net, or of its way down (`ClassifierConfig`).
 
     ``image_size`` is the side of the images in pixels. ``patch`` folds that many pixels a side into channels before
     the network and unfolds them behind it: at 4 a 256x256 image is worked on as a 64x64 grid, sixteen times cheaper.
     ``attention_at`` are the downsampling factors of the grid at which there is self-attention. ``groups`` is the most
-    groups a GroupNorm has. ``categories`` is how many products it is conditioned on; 0: none.
-    ``output`` is what the U-Net itself puts out: the noise, as in the paper, or (``image``) a correction of the best
-    linear estimate of the image, from ``components`` principal components of the good ones; the noise follows from the
-    image. Learned in minutes rather than days.
+    groups a GroupNorm has.
     """
+
+    part: ClassVar[str]
 
     image_size: int = Field(256, ge=16, le=1024)
     patch: Literal[1, 2, 4, 8] = 1
@@ -31,20 +30,32 @@ class DenoiserConfig(_Node):
     attention_at: tuple[Count, ...] = (8, 16, 32)
     head_channels: Count = 64
     groups: Count = 32
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        smallest = self.patch * 2 ** (len(self.multipliers) - 1)
+        if self.image_size % smallest:
+            raise ValueError(
+                f"{self.part}.image_size={self.image_size} must be a multiple of {smallest} with patch {self.patch} "
+                f"and {len(self.multipliers)} levels"
+            )
+        return self
+
+
+class DenoiserConfig(UNetConfig):
+    """The U-Net that predicts the noise and the variance.
+
+    ``categories`` is how many products it is conditioned on; 0: none. ``output`` is what the U-Net itself puts out: the
+    noise, as in the paper, or (``image``) a correction of the best linear estimate of the image, from ``components``
+    principal components of the good ones; the noise follows from the image. Learned in minutes rather than days.
+    """
+
+    part = "denoiser"
+
     dropout: float = Field(0.0, ge=0, lt=1)
     output: Literal["noise", "image"] = "noise"
     components: Count = 64
     categories: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _divides(self) -> "DenoiserConfig":
-        smallest = self.patch * 2 ** (len(self.multipliers) - 1)
-        if self.image_size % smallest:
-            raise ValueError(
-                f"denoiser.image_size={self.image_size} must be a multiple of {smallest} with patch {self.patch} "
-                f"and {len(self.multipliers)} levels"
-            )
-        return self
 
 
 class ProcessConfig(_Node):

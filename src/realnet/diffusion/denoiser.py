@@ -29,7 +29,7 @@ class Denoiser(nn.Module):
     def __init__(self, config: DenoiserConfig, alphas_bar: Tensor) -> None:
         super().__init__()
         self.config = config
-        self.unet: Any = _unet_class()(**unet_arguments(config))
+        self.unet: Any = unet_class()(**unet_arguments(config))
         # The process is part of the configuration, not of the weights.
         self.register_buffer("alphas_bar", alphas_bar.float(), persistent=False)
         self.prior: GaussianPrior | None = None
@@ -97,7 +97,8 @@ def common_groups(widths: list[int], most: int) -> int:
     return next(groups for groups in range(most, 0, -1) if all(width % groups == 0 for width in widths))
 
 
-def _unet_class() -> Any:
+def unet_class() -> Any:
+    """Diffusers' U-Net, imported when it is needed; raises `UserError` where the package is missing."""
     try:
         from diffusers import UNet2DModel
     except ImportError as error:

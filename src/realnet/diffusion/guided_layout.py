@@ -18,7 +18,7 @@ from torch import Tensor
 
 from realnet.config import first_problem
 from realnet.diffusion.config import DenoiserConfig
-from realnet.diffusion.denoiser import Denoiser, _unet_class, parameter_count, unet_arguments
+from realnet.diffusion.denoiser import Denoiser, parameter_count, unet_arguments, unet_class
 from realnet.errors import UserError
 
 _GROUPS = 32
@@ -202,7 +202,7 @@ def convert(tensors: dict[str, Tensor], config: DenoiserConfig) -> dict[str, Ten
     _check_settings(config)
     arguments = unet_arguments(config)
     with torch.device("meta"):
-        unet = _unet_class()(**arguments)
+        unet = unet_class()(**arguments)
     expected = {f"unet.{name}": tensor.shape for name, tensor in unet.state_dict().items()}
     targets = {
         f"{source}.{kind}": [f"{target}.{kind}" for target in goes]

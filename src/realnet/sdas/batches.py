@@ -15,6 +15,11 @@ from realnet.training.batches import shuffled_index, to_tensor
 _NOISE = 11
 
 
+def to_signed(images: Sequence[np.ndarray]) -> Tensor:
+    """uint8 ``[S, S, 3]`` images to ``[B, 3, S, S]`` in -1..1, the range of the diffusion process."""
+    return to_tensor(images).mul_(2).sub_(1)
+
+
 class NoisedBatch(NamedTuple):
     """x_0 ``[B, 3, S, S]`` in -1..1, the places in the schedule ``[B]``, epsilon ``[B, 3, S, S]``, category ``[B]``."""
 
@@ -53,7 +58,7 @@ class NoisedBatches:
         chosen = [shuffled_index(len(self.images), self.config.seed, position) for position in positions]
         rng = np.random.default_rng([self.config.seed, _NOISE, place])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        images = to_tensor([self.images[n] for n in chosen]).mul_(2).sub_(1)
+        images = to_signed([self.images[n] for n in chosen])
         if settings.flip:
             mirrored = torch.from_numpy(rng.random(len(chosen)) < 0.5)[:, None, None, None]
             images = torch.where(mirrored, images.flip(-1), images)

@@ -9,6 +9,7 @@ import torch
 from realnet.atomic import write_text
 from realnet.data import Category, GoodImages
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier, classifier_loss
+from realnet.diffusion.config import UNetConfig
 from realnet.diffusion.process import diffuse
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
@@ -48,7 +49,7 @@ def train_classifier(
         raise UserError(f"The data has no category {missing[0]}, which {model.folder} was trained on: give that data.")
     settings, device = model.config.denoiser, model.denoiser.alphas_bar.device
     config = ClassifierConfig(
-        **settings.model_dump(exclude={"width", "categories", "output", "components", "dropout"}),
+        **settings.model_dump(include=set(UNetConfig.model_fields) - {"width"}),
         width=max(8, settings.width // 2 // 8 * 8),
         categories=len(names),
     )

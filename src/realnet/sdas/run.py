@@ -19,7 +19,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.model.saving import save_weights
 from realnet.provenance import collect_provenance
-from realnet.sdas.batches import NoisedBatches
+from realnet.sdas.batches import NoisedBatches, to_signed
 from realnet.sdas.estimate import Estimate, check_memory, estimate_training
 from realnet.sdas.grid import grid_image
 from realnet.sdas.loop import NoisePrediction, Progress, optimise
@@ -37,7 +37,6 @@ from realnet.sdas.saving import (
     save_starts,
 )
 from realnet.synthesis import write_image
-from realnet.training.batches import to_tensor
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
 from realnet.training.launch import Launch, interruptible, make_fabric
 from realnet.training.log import TrainingLog
@@ -145,8 +144,8 @@ def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Seque
     assert denoiser.prior is not None
     chosen = np.linspace(0, len(images) - 1, min(len(images), _PRIOR_IMAGES)).round().astype(int)
     denoiser.prior.fit(
-        (to_tensor([images[i]]).mul_(2).sub_(1) for i in chosen),
-        (to_tensor([image]).mul_(2).sub_(1) for image in held_out),
+        (to_signed([images[i]]) for i in chosen),
+        (to_signed([image]) for image in held_out),
     )
 
 

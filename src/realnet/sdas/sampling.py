@@ -16,12 +16,12 @@ from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.sampling import Guide, ImageNoise, Perturbation, Sampler, synthesise
 from realnet.diffusion.schedule import make_schedule, respaced
 from realnet.errors import UserError
+from realnet.sdas.batches import to_signed
 from realnet.sdas.detail import shrunk, with_detail
 from realnet.sdas.saving import DiffusionModel
 from realnet.synthesis import write_image
 from realnet.synthesis.export import claim_folder
 from realnet.synthesis.sia import MARK
-from realnet.training.batches import to_tensor
 
 MANIFEST = "manifest.jsonl"
 # Streams of random numbers beside the noise of the images themselves.
@@ -76,7 +76,7 @@ def sample_numbers(
     size = config.denoiser.image_size
     noise = ImageNoise(request.seed, numbers, (3, size, size), device)
     category = torch.tensor(list(categories), device=device) if config.denoiser.categories else None
-    good = None if starts is None else to_tensor(starts).mul_(2).sub_(1).to(device)
+    good = None if starts is None else to_signed(starts).to(device)
     guide: Guide | None = None
     if request.guidance and model.classifier is not None:
         own = torch.tensor(list(categories), device=device)
