@@ -27,10 +27,12 @@ _CommandLineError = cast(type[Exception], typer.BadParameter.__mro__[2])
 def main() -> None:
     """Run the command line; the console script's entry."""
     # Modules register their commands on import; each imports torch only inside the command.
+    import realnet.cli.benchmark_command
     import realnet.cli.data_commands
     import realnet.cli.demo_command
     import realnet.cli.evaluate_command
     import realnet.cli.inspect_command
+    import realnet.cli.score_command
     import realnet.cli.sdas_judging
     import realnet.cli.train_command  # noqa: F401
 

@@ -45,6 +45,20 @@ def open_dataset(root: str | Path, category: str | None = None) -> list[Category
     return categories
 
 
+def dataset_folders(root: str) -> list[str]:
+    """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``.
+
+    Raises:
+        UserError: where there is no such folder.
+    """
+    place, layout = _detect(Path(root))
+    if layout is not folder:
+        return [root]
+    inner = [path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    known = [str(path) for path in inner if _detect(path)[1] is not folder]
+    return known or [root]
+
+
 def _detect(root: Path) -> tuple[Path, _Layout]:
     if str(root) == elpv.LAYOUT:
         return elpv.package_folder(), elpv

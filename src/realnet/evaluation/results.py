@@ -113,8 +113,11 @@ class Provenance(_Node):
     Attributes:
         data: name of the data set; ``data_fingerprint`` is the SHA-256 of the images evaluated.
         split: which images, such as ``test``.
+        seed: None where it is not known: maps made elsewhere.
+        preset: of the run; the method's name for maps made elsewhere.
         image_score: ``max`` or ``pooled16``.
-        selection: what the checkpoint was selected by, such as ``validation``; ``oracle`` means test images.
+        selection: what the checkpoint was selected by, such as ``validation``; ``oracle`` means test images,
+            ``unknown`` that somebody else chose it.
         protocol: ``exact``, or ``realnet`` for the authors' evaluator.
         fpr_limit: of PRO.
     """
@@ -122,7 +125,7 @@ class Provenance(_Node):
     data: str
     data_fingerprint: str
     split: str
-    seed: int
+    seed: int | None
     preset: str
     image_score: str
     selection: str
@@ -141,7 +144,7 @@ class Provenance(_Node):
         data: str,
         data_fingerprint: str,
         split: str,
-        seed: int,
+        seed: int | None,
         preset: str,
         image_score: str,
         selection: str,
@@ -246,6 +249,24 @@ def evaluate_maps(
         defects=defects,
         provenance=evaluation.provenance,
         notes=(*(note for row in categories if (note := evaluation.note(row))), *evaluation.flips),
+    )
+
+
+def merge(parts: Sequence[Results]) -> Results:
+    """Results of different categories, evaluated alike, as one; the provenance is the first one's.
+
+    Raises:
+        ValueError: for no results at all.
+    """
+    if not parts:
+        raise ValueError("there are no results to merge")
+    categories = tuple(row for part in parts for row in part.categories)
+    return Results(
+        overall=categories[0] if len(categories) == 1 else _mean(categories),
+        categories=categories,
+        defects=tuple(row for part in parts for row in part.defects),
+        provenance=parts[0].provenance,
+        notes=tuple(note for part in parts for note in part.notes),
     )
 
 

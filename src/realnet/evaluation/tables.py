@@ -45,9 +45,10 @@ def to_markdown(results: Results) -> str:
 
 
 def heading(results: Results) -> str:
-    """Data, split and preset in one line."""
+    """Data, split and preset (or method, where the maps were made elsewhere) in one line."""
     facts = results.provenance
-    return f"{facts.data}, {facts.split} images, preset {facts.preset}, seed {facts.seed}"
+    origin = f"method {facts.preset}" if facts.seed is None else f"preset {facts.preset}, seed {facts.seed}"
+    return f"{facts.data}, {facts.split} images, {origin}"
 
 
 def remarks(results: Results) -> list[str]:

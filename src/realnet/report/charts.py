@@ -14,7 +14,7 @@ from realnet.evaluation.metrics import image_auroc, roc_curve
 
 # Blue and orange: told apart on light and dark ground and by colour-blind readers.
 GOOD, DEFECTIVE = "#3b8fd6", "#e8792b"
-_INK = "#010203"  # Stands for the page's own text colour.
+INK = "#010203"  # Stands for the page's own text colour.
 
 
 def roc_chart(scores: np.ndarray, labels: np.ndarray, threshold: float | None, mark: str = "") -> str:
@@ -30,8 +30,8 @@ def roc_chart(scores: np.ndarray, labels: np.ndarray, threshold: float | None, m
         An ``<svg>`` element.
     """
     curve = roc_curve(scores, labels)
-    figure, axes = _figure()
-    axes.plot([0, 1], [0, 1], color=_INK, alpha=0.35, linewidth=1, linestyle=(0, (2, 3)))
+    figure, axes = new_figure()
+    axes.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=1, linestyle=(0, (2, 3)))
     axes.fill_between(curve.fpr, curve.tpr, color=GOOD, alpha=0.12, linewidth=0)
     name = f"AUROC {image_auroc(scores, labels):.3f} {mark}".strip()
     axes.plot(curve.fpr, curve.tpr, color=GOOD, linewidth=2, label=name, clip_on=False)
@@ -40,8 +40,8 @@ def roc_chart(scores: np.ndarray, labels: np.ndarray, threshold: float | None, m
         point = f"at the threshold: {found:.0%} found, {alarms:.0%} false alarms {mark}".strip()
         axes.plot([alarms], [found], "o", color=DEFECTIVE, markersize=8, label=point, clip_on=False, zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="good images rejected", ylabel="defective images found")
-    _legend(figure, columns=1)
-    return _svg(figure, "roc", f"ROC curve, {name}")
+    legend(figure, columns=1)
+    return to_svg(figure, "roc", f"ROC curve, {name}")
 
 
 def histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -> str:
@@ -55,7 +55,7 @@ def histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -
     Returns:
         An ``<svg>`` element.
     """
-    figure, axes = _figure()
+    figure, axes = new_figure()
     edges = np.histogram_bin_edges(scores, bins=30)
     for part, colour, name in ((~labels, GOOD, "good"), (labels, DEFECTIVE, "defective")):
         if part.any():
@@ -63,37 +63,40 @@ def histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -
             name = f"{name} ({int(part.sum())})"
             axes.stairs(counts.astype(float), edges, fill=True, color=colour, alpha=0.65, label=name)
     if threshold is not None:
-        axes.axvline(threshold, color=_INK, linewidth=1.2, linestyle=(0, (4, 3)), label=f"threshold {threshold:.3g}")
+        axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label=f"threshold {threshold:.3g}")
     low, high = (edges[0], edges[-1]) if threshold is None else (min(edges[0], threshold), max(edges[-1], threshold))
     axes.set(xlabel="image score", ylabel="images", xlim=(low, high))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    _legend(figure, columns=3)
-    return _svg(figure, "scores", "Histogram of the image scores of good and defective images")
+    legend(figure, columns=3)
+    return to_svg(figure, "scores", "Histogram of the image scores of good and defective images")
 
 
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.2, 3.7), layout="constrained")
+def new_figure(height: float = 3.7) -> tuple[Figure, Axes]:
+    """Empty axes in the page's style, ``height`` inches high."""
+    figure = Figure(figsize=(5.2, height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.spines[["left", "bottom"]].set_color(INK)
     axes.spines[["left", "bottom"]].set_alpha(0.5)
-    axes.tick_params(colors=_INK, labelsize=9, length=3)
-    axes.xaxis.label.set_color(_INK)
-    axes.yaxis.label.set_color(_INK)
-    axes.grid(color=_INK, alpha=0.1, linewidth=0.8)
+    axes.tick_params(colors=INK, labelsize=9, length=3)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.grid(color=INK, alpha=0.1, linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes
 
 
-def _legend(figure: Figure, columns: int) -> None:
+def legend(figure: Figure, columns: int) -> None:
+    """What the marks mean, above the axes."""
     figure.legend(
-        loc="outside upper left", ncols=columns, frameon=False, fontsize=9, labelcolor=_INK,
+        loc="outside upper left", ncols=columns, frameon=False, fontsize=9, labelcolor=INK,
         handlelength=1.4, columnspacing=1.4, borderaxespad=0,
     )  # fmt: skip
 
 
-def _svg(figure: Figure, name: str, description: str) -> str:
+def to_svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an ``<svg>`` element; ``name`` is its own on the page, ``description`` for who cannot see it."""
     text = io.StringIO()
     # Letters stay letters, in the page's font; ids are the same whenever the same chart is drawn.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
@@ -106,5 +109,5 @@ def _svg(figure: Figure, name: str, description: str) -> str:
     svg = re.sub(r'font: ([\d.]+px) [^;"]+', r"font: \1 system-ui, sans-serif", svg)
     # Two charts on one page must not share ids.
     svg = svg.replace(' id="', f' id="{name}-').replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
-    svg = svg.replace(_INK, "currentColor")
+    svg = svg.replace(INK, "currentColor")
     return svg.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)

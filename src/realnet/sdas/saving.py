@@ -122,10 +122,7 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise UserError(f"{folder} has no {WEIGHTS_FILE}: its training has not finished. Continue it with --resume.")
-    facts = _read_json(folder / FACTS_FILE)
-    names = facts.get("categories")
-    if not isinstance(names, list) or not names or not all(_plain(name) for name in names):
-        raise UserError(f"{folder / FACTS_FILE} names no categories: restore it or train again.")
+    names = read_categories(folder)
     denoiser = Denoiser(config.denoiser, make_schedule(config.process).alphas_bar)
     denoiser.load_state_dict(read_weights(path, denoiser))
     classifier = None
@@ -140,7 +137,19 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
         classifier.load_state_dict(read_weights(folder / CLASSIFIER_FILE, classifier))
         classifier = classifier.to(device).eval()
     denoiser = denoiser.to(device).to(memory_format=torch.channels_last).eval()
-    return DiffusionModel(folder, config, denoiser, tuple(names), file_sha256(path), classifier)
+    return DiffusionModel(folder, config, denoiser, names, file_sha256(path), classifier)
+
+
+def read_categories(folder: Path) -> tuple[str, ...]:
+    """The categories that the diffusion model in ``folder`` was trained on.
+
+    Raises:
+        UserError: where they cannot be read.
+    """
+    names = _read_json(folder / FACTS_FILE).get("categories")
+    if not isinstance(names, list) or not names or not all(_plain(name) for name in names):
+        raise UserError(f"{folder / FACTS_FILE} names no categories: restore it or train again.")
+    return tuple(names)
 
 
 def file_sha256(path: Path) -> str:

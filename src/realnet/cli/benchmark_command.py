@@ -1,0 +1,154 @@
+"""``realnet benchmark``: the paper's tables, measured on one's own data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from realnet.cli.app import app, console, errors
+from realnet.cli.options import SetOption, seconds
+
+if TYPE_CHECKING:
+    from realnet.lab.plan import Plan
+    from realnet.lab.products import Holdings
+
+
+@app.command()
+def benchmark(
+    plan: Annotated[
+        str,
+        typer.Argument(help="table1, table2, ..., tableS6, figure5, peers, or a YAML file; 'list' names them."),
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="A data set, a folder of data sets, or elpv; repeatable."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the cells and the tables.")] = Path("lab"),
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Rows of the plan or categories, by name; repeatable.")
+    ] = None,
+    category: Annotated[list[str] | None, typer.Option("--category", help="Categories; repeatable.")] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
+    preset: Annotated[str, typer.Option(help="RealNet's preset where a row names none.")] = "lite",
+    synthesis: Annotated[
+        str | None, typer.Option(help="How defects are made in rows that do not say: dtd, nsa, cutpaste, sia or mix.")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", help="For each training, RealNet's and the peers' alike, such as 5m.")
+    ] = None,
+    assignments: SetOption = None,
+    sia: Annotated[
+        Path | None, typer.Option(help="Generated images, a folder a category (default: DATA/SIA, or made here).")
+    ] = None,
+    textures: Annotated[Path | None, typer.Option(help="Textures for dtd (default: DATA/dtd).")] = None,
+    diffusion: Annotated[
+        list[Path] | None, typer.Option(help="Trained diffusion models to generate with; repeatable.")
+    ] = None,
+    diffusion_preset: Annotated[str, typer.Option(help="How diffusion models are trained here.")] = "lite",
+    diffusion_budget: Annotated[str | None, typer.Option(help="For the training of each, such as 10m.")] = None,
+    generated: Annotated[int, typer.Option(help="Images to generate a category (the paper: 10000).", min=1)] = 300,
+    quality_images: Annotated[int, typer.Option(help="Images a synthesis in tableS6.", min=2)] = 1000,
+    jobs: Annotated[int, typer.Option(help="Cells side by side, each with its share of the cores.", min=1)] = 1,
+    show: Annotated[bool, typer.Option("--show", help="Only show what is done so far; run nothing.")] = False,
+) -> None:
+    """Measure a table of the paper on DATA; the same call continues an interrupted one."""
+    from realnet.lab.plan import plan_names, read_plan
+
+    if plan == "list":
+        for name in plan_names():
+            console.print(f"{name}: {read_plan(name).title}", highlight=False, soft_wrap=True)
+        return
+    from realnet.errors import UserError
+
+    if not data:
+        raise UserError("Give the images with --data: a data set, a folder of data sets, or elpv.")
+    chosen = read_plan(plan)
+    numbers = _seeds(seeds)
+    budget, diffusion_seconds = seconds(time_budget), seconds(diffusion_budget)
+    for folder, option in ((sia, "--sia"), (textures, "--textures")):
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"The folder {folder} does not exist; check {option}.")
+
+    from dataclasses import replace
+
+    from realnet.lab.products import find_products
+
+    holdings = find_products(data)
+    holdings = replace(
+        holdings,
+        textures=(textures or holdings.textures),
+        generated=(sia or holdings.generated),
+    )
+    chosen, holdings = _subset(chosen, holdings, category or [], only or [])
+
+    from realnet.cli.lab_bar import LabBar
+    from realnet.lab.expand import Settings, expand
+    from realnet.lab.outputs import to_terminal, write_outputs
+    from realnet.lab.runner import Laboratory, failed
+    from realnet.lab.tables import make_table
+
+    settings = Settings(
+        preset, tuple(assignments or ()), numbers, synthesis, budget, diffusion_preset, diffusion_seconds, generated,
+        quality_images, tuple(diffusion or ()),
+    )  # fmt: skip
+    cells = output.resolve() / "cells"
+    with console.status("Reading the data"):
+        entries = list(expand(chosen, holdings, settings, cells))
+    bar = LabBar()
+    laboratory = Laboratory(cells, bar, jobs)
+    if show:
+        settled = laboratory.collect(entries)
+    else:
+        with bar.display:
+            settled = laboratory.run(entries)
+    table = make_table(chosen, settled, settings.remarks())
+    written = write_outputs(table, output)
+    for drawn in to_terminal(table):
+        console.print(drawn)
+    for fact in table.facts:
+        console.print(fact, style="dim", markup=False, highlight=False, soft_wrap=True)
+    for finished in failed(settled):
+        entry = finished.entry
+        errors.print(
+            f"{entry.row.name}, {entry.product}, seed {entry.seed}: {finished.failure}",
+            style="red", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    console.print(f"Tables: {', '.join(str(path) for path in written)}", soft_wrap=True, highlight=False)
+    if failed(settled) and not any(finished.outcome for finished in settled):
+        raise typer.Exit(1)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    from realnet.errors import UserError
+
+    try:
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 0:
+        raise UserError(f"{text!r} are no seeds: write whole numbers from 0 on, such as 0,1,2.")
+    return numbers
+
+
+def _subset(
+    plan: "Plan", holdings: "Holdings", categories: Sequence[str], only: Sequence[str]
+) -> "tuple[Plan, Holdings]":
+    """What ``--category`` and ``--only`` leave; the latter names rows and categories alike."""
+    from realnet.errors import UserError
+    from realnet.lab.products import choose
+
+    rows = {row.name.lower(): row for row in plan.rows}
+    products = {product.name.lower() for product in holdings.products}
+    unknown = [name for name in only if name.lower() not in rows and name.lower() not in products]
+    if unknown:
+        raise UserError(
+            f"--only {unknown[0]}: that is no row of {plan.name} ({', '.join(row.name for row in plan.rows)}) and no "
+            f"category of the data ({', '.join(sorted(products))})."
+        )
+    named = [name for name in only if name.lower() in products]
+    holdings = choose(holdings, [*categories, *named])
+    kept = [rows[name.lower()] for name in only if name.lower() in rows]
+    if kept:
+        plan = plan.model_copy(update={"rows": tuple(row for row in plan.rows if row in kept)})
+    return plan, holdings

@@ -1,0 +1,66 @@
+"""``realnet score``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet.cli.app import app, console
+from realnet.cli.options import CategoryOption
+
+
+@app.command()
+def score(
+    maps_dir: Annotated[
+        Path, typer.Argument(help="Folder of anomaly maps: CATEGORY/test/DEFECT/NAME, .tiff, .npy or 16-bit .png.")
+    ],
+    data: Annotated[str, typer.Argument(help="The data set whose test images the maps are of.")],
+    category: CategoryOption = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="CSV file (image, score) of the method's own image scores.")
+    ] = None,
+    image_score: Annotated[
+        str | None, typer.Option("--image-score", help="max (default) or pooled16, taken from the maps.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The method's name (default: the folder's).")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="exact, or realnet: the authors' evaluator, to compare with published tables.")
+    ] = "exact",
+) -> None:
+    """Measure the anomaly maps of any other method on the test images of DATA, with the same figures as a run's."""
+    from realnet.data import open_dataset
+    from realnet.errors import UserError
+
+    if protocol not in ("exact", "realnet"):
+        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
+    if scores is not None and image_score is not None:
+        raise UserError("--scores are the method's own image scores, --image-score takes them from the maps: give one.")
+    if protocol == "realnet" and image_score == "max":
+        raise UserError("The protocol realnet has an image score of its own (pooled16): leave --image-score out.")
+    if not maps_dir.is_dir():
+        raise UserError(f"{maps_dir} is no folder; give the one that holds CATEGORY/test/DEFECT/NAME.tiff.")
+    categories = open_dataset(Path(data), category)
+
+    from realnet.atomic import write_text
+    from realnet.evaluation.foreign_maps import score_maps, with_maps
+    from realnet.evaluation.tables import to_table
+
+    chosen = with_maps(maps_dir, categories)
+    with console.status("Reading maps") as status:
+        results = score_maps(
+            maps_dir,
+            data,
+            chosen,
+            name=name or maps_dir.resolve().name,
+            image_score=image_score or "max",
+            scores=scores,
+            protocol="realnet" if protocol == "realnet" else "exact",
+            progress=lambda done, total: status.update(f"Reading map {done} of {total}"),
+        )
+    if json_file is not None:
+        write_text(json_file, results.to_json())
+    console.print(to_table(results))
+    left = [c.name for c in categories if c not in chosen]
+    if left:
+        console.print(f"Not judged, as there are no maps of them: {', '.join(left)}.", soft_wrap=True, markup=False)

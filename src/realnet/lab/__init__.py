@@ -1,0 +1,1 @@
+"""Comparisons: the tables of the paper run again on images of one's own."""

@@ -1,0 +1,266 @@
+"""From a plan and what there is to the cells that have to be run."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from realnet.config import Config, override
+from realnet.data import fingerprint
+from realnet.diffusion.presets import diffusion_presets
+from realnet.errors import UserError
+from realnet.lab.cells import (
+    Cell,
+    DiffusionCell,
+    InspectorCell,
+    PeerCell,
+    Place,
+    QualityCell,
+    SamplesCell,
+)
+from realnet.lab.plan import QUALITY, REALNET, REPORTED, Plan, Row
+from realnet.lab.products import Holdings, Product
+from realnet.presets import presets
+from realnet.synthesis.sia import MARK
+
+# The paper's strength (Sec. 3.4).
+_STRENGTH = (0.1, 0.2)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of a plan, beside the data.
+
+    Attributes:
+        preset: of RealNet; ``assignments`` change fields of it in every row.
+        seeds: each of them a repetition.
+        synthesis: of the rows that name none; None: the plan's.
+        time_budget: seconds that each training may take, RealNet's and the peers' alike.
+        diffusion_preset, diffusion_budget: how the model is trained that generates images where none are at hand.
+        generated: how many images it generates; ``quality_images`` how many are compared with real ones.
+        models: trained diffusion models to take instead, each for the categories it knows.
+    """
+
+    preset: str = "lite"
+    assignments: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    synthesis: str | None = None
+    time_budget: float | None = None
+    diffusion_preset: str = "lite"
+    diffusion_budget: float | None = None
+    generated: int = 300
+    quality_images: int = 1000
+    models: tuple[Path, ...] = ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the table must know of them, in sentences."""
+        said = []
+        if self.assignments:
+            said.append(f"Changed in every row of RealNet: {', '.join(self.assignments)}.")
+        if self.time_budget is not None:
+            said.append(f"Each training had at most {self.time_budget:g} s.")
+        return tuple(said)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A place in the table: a row, a product (or all of them) and a seed.
+
+    ``cell`` does it, after the cells of ``before``; None with ``missing``, a sentence, where it cannot be done.
+    """
+
+    row: Row
+    product: str
+    seed: int
+    cell: Cell | None
+    before: tuple[Cell, ...] = ()
+    missing: str = ""
+
+
+class _Missing(Exception):
+    """An entry lacks something; the message says what."""
+
+
+def expand(plan: Plan, holdings: Holdings, settings: Settings, folder: Path) -> Iterator[Entry]:
+    """The entries of ``plan``, product by product, its cells to be kept in ``folder``.
+
+    Raises:
+        UserError: for a preset or field that does not exist.
+    """
+    maker = _Maker(plan, holdings, settings, folder)
+    apart = [row for row in plan.rows if row.method != REPORTED and not row.together]
+    together = [row for row in plan.rows if row.method != REPORTED and row.together]
+    for product in holdings.products:
+        for row in apart:
+            yield from maker.entries(row, product.name, [product])
+    for row in together:
+        yield from maker.entries(row, "all", holdings.products)
+
+
+class _Maker:
+    """Makes cells; reads each product's images once."""
+
+    def __init__(self, plan: Plan, holdings: Holdings, settings: Settings, folder: Path) -> None:
+        self.plan, self.holdings, self.settings, self.folder = plan, holdings, settings, folder
+        self.fingerprints: dict[Any, str] = {}
+
+    def entries(self, row: Row, name: str, products: Sequence[Product]) -> Iterator[Entry]:
+        if row.only_with not in (None, self.settings.preset):
+            return
+        for seed in self.settings.seeds:
+            entry = Entry(row, name, seed, None)
+            before: list[Cell] = []
+            try:
+                cell = self._cell(row, name, products, seed, before)
+            except _Missing as missing:
+                yield replace(entry, missing=str(missing))
+            else:
+                yield replace(entry, cell=cell, before=tuple(before))
+
+    def _cell(self, row: Row, name: str, products: Sequence[Product], seed: int, before: list[Cell]) -> Cell:
+        common: dict[str, Any] = {
+            "name": f"{name}-{row.name}-seed{seed}",
+            "places": tuple(self._place(product) for product in products),
+            "data": self._fingerprint(products),
+        }
+        if row.method not in (REALNET, QUALITY):
+            return self._peer(row, seed, common)
+        config, made_of = self._config(row, products, seed, before)
+        if row.method == QUALITY:
+            return QualityCell(**common, made_of=made_of, config=config, count=self.settings.quality_images)
+        return InspectorCell(**common, made_of=made_of, config=config, time_budget=self.settings.time_budget)
+
+    def _config(
+        self, row: Row, products: Sequence[Product], seed: int, before: list[Cell]
+    ) -> tuple[Config, tuple[str, ...]]:
+        """The configuration of a row, and what its defects are made of."""
+        preset = row.preset or self.settings.preset
+        if preset not in presets:
+            raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
+        config = presets[preset]
+        assignments = [f"{field}={_yaml(value)}" for field, value in row.set.items()]
+        if row.dimensions is not None:
+            dimensions = [max(1, round(m * row.dimensions)) for m in config.model.afs.dimensions]
+            assignments.append(f"model.afs.dimensions={dimensions}")
+        synthesis = row.synthesis or self.settings.synthesis or self.plan.synthesis
+        assignments += [f"synthesis.source={synthesis}", f"seed={seed}"]
+        config = override(config, [*self.settings.assignments, *assignments])
+        directory, made_of = self._source(synthesis, row, products, before)
+        if directory is not None:
+            part = config.synthesis.model_copy(update={"directory": directory})
+            config = config.model_copy(update={"synthesis": part})
+        return config, made_of
+
+    def _source(
+        self, synthesis: str, row: Row, products: Sequence[Product], before: list[Cell]
+    ) -> tuple[Path | None, tuple[str, ...]]:
+        if synthesis == "dtd":
+            if self.holdings.textures is None:
+                raise _Missing("needs textures: give the images of DTD with --textures, or put them into DATA/dtd.")
+            return self.holdings.textures, (self._folder_fingerprint(self.holdings.textures),)
+        if synthesis != "sia":
+            return None, ()
+        if len(products) > 1:
+            raise _Missing("generated images belong to one product: use another --synthesis for several together.")
+        return self._generated(products[0], row.strength, before)
+
+    def _generated(
+        self, product: Product, strength: tuple[float, float] | None, before: list[Cell]
+    ) -> tuple[Path, tuple[str, ...]]:
+        """Generated images of the product: those at hand, or the cells that make them."""
+        ready = self.holdings.generated
+        own = None if ready is None else ready / _own_name(product)
+        if strength is None and ready is not None and own is not None and own.is_dir():
+            return ready, (self._folder_fingerprint(own),)
+        low, high = strength or _STRENGTH
+        model, made_of = self._diffusion(product, before)
+        common = {"places": (self._place(product),), "data": self._fingerprint([product])}
+        samples = SamplesCell(
+            name=f"{product.name}-sia-{low:g}-{high:g}", **common, made_of=made_of, model=model, low=low, high=high,
+            count=self.settings.generated,
+        )  # fmt: skip
+        before.append(samples)
+        return self.folder / samples.folder / "SIA", (samples.key,)
+
+    def _diffusion(self, product: Product, before: list[Cell]) -> tuple[Path, tuple[str, ...]]:
+        from realnet.sdas.saving import WEIGHTS_FILE, file_sha256, read_categories
+
+        for model in self.settings.models:
+            if _own_name(product) in read_categories(model):
+                return model, (file_sha256(model / WEIGHTS_FILE)[:12],)
+        if self.settings.diffusion_preset not in diffusion_presets:
+            raise UserError(
+                f"There is no preset {self.settings.diffusion_preset!r} of sdas; choose one of "
+                f"{', '.join(diffusion_presets)}."
+            )
+        config = diffusion_presets[self.settings.diffusion_preset]
+        taught = [product]
+        if config.process.start >= 1:
+            # As in the paper: one model a data set, conditioned on the category.
+            taught = [other for other in self.holdings.products if other.root == product.root]
+        cell = DiffusionCell(
+            name=f"{product.name if len(taught) == 1 else Path(product.root).name}-sdas",
+            places=tuple(self._place(other) for other in taught),
+            data=self._fingerprint(taught),
+            config=config,
+            time_budget=self.settings.diffusion_budget,
+        )
+        before.append(cell)
+        return self.folder / cell.folder / "model", (cell.key,)
+
+    def _peer(self, row: Row, seed: int, common: dict[str, Any]) -> PeerCell:
+        from realnet.lab.peers.table import PEERS
+
+        if row.method not in PEERS:
+            raise UserError(
+                f"{row.name}: there is no method {row.method!r}; use {REALNET}, {QUALITY}, {REPORTED}, or a peer: "
+                f"{', '.join(PEERS)}."
+            )
+        # The same resolution and, for the methods that can run on it, the same backbone as RealNet.
+        model = override(presets[row.preset or self.settings.preset], list(self.settings.assignments)).model
+        peer = {
+            "name": row.method,
+            "image_size": model.image_size,
+            "seed": seed,
+            "backbone": model.backbone.model_dump(mode="json"),
+            "time_budget": self.settings.time_budget,
+            "options": row.set,
+        }
+        textures = self.holdings.textures if PEERS[row.method].textures_option else None
+        made_of = () if textures is None else (self._folder_fingerprint(textures),)
+        return PeerCell(**common, made_of=made_of, peer=peer, textures=textures)
+
+    def _place(self, product: Product) -> Place:
+        return Place(root=product.root, category=_own_name(product), name=product.name)
+
+    def _fingerprint(self, products: Sequence[Product]) -> str:
+        key = tuple((product.root, product.name) for product in products)
+        if key not in self.fingerprints:
+            samples = [s for product in products for s in (*product.category.train, *product.category.test)]
+            self.fingerprints[key] = fingerprint(samples)
+        return self.fingerprints[key]
+
+    def _folder_fingerprint(self, folder: Path) -> str:
+        if folder not in self.fingerprints:
+            self.fingerprints[folder] = _digest_of_folder(folder)
+        return self.fingerprints[folder]
+
+
+def _own_name(product: Product) -> str:
+    """The category's name in its own data set."""
+    return product.name.removeprefix(f"{Path(product.root).name}-")
+
+
+def _digest_of_folder(folder: Path) -> str:
+    """Of what lies in ``folder``: the mark of a generated set, otherwise names and sizes of its files."""
+    if (folder / MARK).is_file():
+        return hashlib.sha256((folder / MARK).read_bytes()).hexdigest()[:12]
+    lines = sorted(f"{path.relative_to(folder)} {path.stat().st_size}" for path in folder.rglob("*") if path.is_file())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _yaml(value: Any) -> str:
+    """A value as ``--set`` reads it."""
+    return json.dumps(value)

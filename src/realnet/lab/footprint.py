@@ -1,0 +1,74 @@
+"""What a trained run costs to use: images a second, size, memory; measured in a process of its own.
+
+``python -m realnet.lab.footprint RUN`` prints it as JSON.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from realnet.errors import UserError
+
+_WARM_UP, _IMAGES = 3, 20
+
+
+def peak_memory() -> int | None:
+    """The most memory in bytes that this process has held; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def measure_run(run: Path) -> dict[str, float]:
+    """Images a second one at a time, model size, parameters and memory of inference of the run in ``run``.
+
+    An image in memory goes in and an anomaly map comes out, eager PyTorch on the CPU; the median of 20 after
+    3 to warm up.
+
+    Raises:
+        UserError: where the process fails.
+    """
+    command = [sys.executable, "-m", "realnet.lab.footprint", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"Measuring the speed of {run} failed: {last}")
+    return {name: float(value) for name, value in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def _measure(run: Path) -> dict[str, float]:
+    import numpy as np
+
+    from realnet.model.network import predict
+    from realnet.model.saving import load_model
+
+    model, config = load_model(run)
+    size = config.model.image_size
+    rng = np.random.default_rng(0)
+    seconds = []
+    for _ in range(_WARM_UP + _IMAGES):
+        image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        start = time.perf_counter()
+        predict(model, [image])
+        seconds.append(time.perf_counter() - start)
+    parameters = sum(p.numel() for p in model.parameters())
+    tensors = [*model.parameters(), *model.buffers()]
+    measured = {
+        "images_per_second": 1 / statistics.median(seconds[_WARM_UP:]),
+        "model_gigabytes": sum(t.numel() * t.element_size() for t in tensors) / 2**30,
+        "parameters_millions": parameters / 1e6,
+    }
+    memory = peak_memory()
+    if memory is not None:
+        measured["inference_memory_gigabytes"] = memory / 2**30
+    return measured
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(Path(sys.argv[1]))))

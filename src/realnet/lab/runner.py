@@ -1,0 +1,192 @@
+"""Running cells: those that are done are left alone, those that fail are reported, and the rest go on."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from realnet.lab.cells import FAILURE_FILE, LOG_FILE, Cell, Outcome, read_outcome, write_cell
+from realnet.lab.expand import Entry
+
+_LOCK_FILE = ".lock"
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of an entry: its outcome, or the sentence that says why there is none."""
+
+    entry: Entry
+    outcome: Outcome | None
+    failure: str = ""
+
+
+class Observer:
+    """What running tells whoever watches."""
+
+    def starts(self, cell: Cell) -> None:
+        """A cell begins (or is waited for, where another process is at it)."""
+
+    def says(self, cell: Cell, line: str, seconds: float) -> None:
+        """The newest line that a running cell printed, and how long it has been running."""
+
+    def ends(self, finished: Finished, done: int, total: int, fresh: bool) -> None:
+        """An entry is settled; ``fresh``: by work of now."""
+
+
+@dataclass
+class Laboratory:
+    """Runs cells in ``folder``, each at most once a call, each by one process at a time.
+
+    ``jobs`` cells run side by side, each with its share of the cores. A cell that failed in an earlier call is tried
+    again: what it lacked may be there now.
+    """
+
+    folder: Path
+    observer: Observer = field(default_factory=Observer)
+    jobs: int = 1
+    failures: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+
+    def run(self, entries: Iterable[Entry]) -> list[Finished]:
+        """Settle all ``entries`` in their order.
+
+        Raises:
+            KeyboardInterrupt: on Ctrl-C, after the running cell has saved itself.
+        """
+        waiting = list(entries)
+        settled: list[Finished] = []
+
+        def settle(entry: Entry) -> tuple[Finished, bool]:
+            fresh = entry.cell is not None and self._outcome(entry.cell) is None
+            return self.settle(entry), fresh
+
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            for finished, fresh in pool.map(settle, waiting):
+                settled.append(finished)
+                self.observer.ends(finished, len(settled), len(waiting), fresh)
+        finally:
+            # On Ctrl-C what has not begun does not begin, and what runs saves itself.
+            self.stopped = True
+            pool.shutdown(wait=True, cancel_futures=True)
+        return settled
+
+    def settle(self, entry: Entry) -> Finished:
+        """Run what ``entry`` needs and itself."""
+        if entry.cell is None:
+            return Finished(entry, None, entry.missing)
+        outcome = self._outcome(entry.cell)
+        if outcome is not None:
+            return Finished(entry, outcome)
+        for needed in entry.before:
+            failure = self._do(needed)
+            if failure:
+                return Finished(entry, None, f"{needed.name} is missing: {failure}")
+        failure = self._do(entry.cell)
+        return Finished(entry, None if failure else self._outcome(entry.cell), failure)
+
+    def collect(self, entries: Iterable[Entry]) -> list[Finished]:
+        """What earlier calls have settled; nothing is run."""
+        return [
+            Finished(
+                entry,
+                None if entry.cell is None else self._outcome(entry.cell),
+                entry.missing or (self._earlier_failure(entry.cell) if entry.cell else ""),
+            )
+            for entry in entries
+        ]
+
+    def _outcome(self, cell: Cell) -> Outcome | None:
+        return read_outcome(self.folder / cell.folder)
+
+    def _earlier_failure(self, cell: Cell) -> str:
+        path = self.folder / cell.folder / FAILURE_FILE
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    def _do(self, cell: Cell) -> str:
+        """Do ``cell`` unless it is done; the reason where it cannot be, empty otherwise."""
+        if cell.key in self.failures:
+            return self.failures[cell.key]
+        if self.stopped:
+            raise KeyboardInterrupt
+        place = self.folder / cell.folder
+        if read_outcome(place) is not None:
+            return ""
+        self.observer.starts(cell)
+        place.mkdir(parents=True, exist_ok=True)
+        with _held(place / _LOCK_FILE):
+            # Another process may have done it in the meantime.
+            if read_outcome(place) is None:
+                write_cell(place, cell)
+                failure = self._process(cell, place)
+                if failure:
+                    self.failures[cell.key] = failure
+                    return failure
+        return ""
+
+    def _process(self, cell: Cell, place: Path) -> str:
+        """Do ``cell`` in a process of its own."""
+        log, failure = place / LOG_FILE, place / FAILURE_FILE
+        failure.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "realnet.lab.work", str(place)]
+        started = time.monotonic()
+        with log.open("w", encoding="utf-8") as stream:
+            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=self._environment())
+            # Ctrl-C reaches the cell from the terminal as well: it finishes its step and saves, and is waited for.
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    status = process.wait(_POLL_SECONDS)
+                    break
+                self.observer.says(cell, _last_line(log), time.monotonic() - started)
+        if status == 130:
+            raise KeyboardInterrupt
+        if status == 0 and read_outcome(place) is not None:
+            return ""
+        if failure.is_file():
+            return failure.read_text(encoding="utf-8").strip()
+        signal = f"was killed (signal {-status})" if status < 0 else f"ended with status {status}"
+        return f"its process {signal}, perhaps for lack of memory; see {log}."
+
+    def _environment(self) -> dict[str, str]:
+        """Side by side each cell has its share of the cores: spinning threads would slow each other tenfold."""
+        environment = dict(os.environ)
+        if self.jobs > 1:
+            environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // self.jobs))
+        return environment
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the lock ``path``, waiting for whoever has it; the system frees it where a process is killed."""
+    lock = FileLock(path)
+    while True:
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=_POLL_SECONDS)
+            break
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 400))
+            lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines()]
+    except OSError:
+        return ""
+    return next((line for line in reversed(lines) if line), "")
+
+
+def failed(settled: Sequence[Finished]) -> list[Finished]:
+    """Those without an outcome that have a reason."""
+    return [finished for finished in settled if finished.outcome is None and finished.failure]

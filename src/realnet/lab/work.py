@@ -1,0 +1,175 @@
+"""One cell done in a process of its own: ``python -m realnet.lab.work FOLDER``.
+
+A process of its own, so that a cell that runs out of memory, or is killed, takes no other with it, and so that its
+memory can be measured.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from realnet.atomic import write_text
+from realnet.data import Category, check_dataset, list_images, open_dataset
+from realnet.errors import UserError
+from realnet.evaluation.evaluate import evaluate_run, record
+from realnet.lab.cells import (
+    FAILURE_FILE,
+    OUTCOME_FILE,
+    Cell,
+    DiffusionCell,
+    InspectorCell,
+    Outcome,
+    PeerCell,
+    Place,
+    QualityCell,
+    SamplesCell,
+    read_cell,
+)
+from realnet.lab.footprint import measure_run, peak_memory
+from realnet.lab.products import renamed
+from realnet.model.saving import read_metrics
+from realnet.provenance import hardware
+from realnet.synthesis import write_pairs
+from realnet.training.checkpoint import Progress
+from realnet.training.launch import Launch
+from realnet.training.prepare import good_images, make_synthesizer
+from realnet.training.run import Watcher, train
+
+RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
+_GIGABYTE = 2**30
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do the cell in the folder ``arguments[0]``; 0 when it is done, 2 when it cannot be, with the reason beside it."""
+    folder = Path(arguments[0])
+    try:
+        outcome = work(folder, read_cell(folder))
+        write_text(folder / OUTCOME_FILE, outcome.model_dump_json(indent=2))
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+    except UserError as error:
+        write_text(folder / FAILURE_FILE, str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # Whatever a cell dies of, the others go on; its log has the rest.
+        traceback.print_exc()
+        first = (str(error) or repr(error)).splitlines()[0]
+        write_text(folder / FAILURE_FILE, f"{type(error).__name__}: {first}")
+        return 1
+    return 0
+
+
+def work(folder: Path, cell: Cell) -> Outcome:
+    """Do ``cell`` in ``folder``, continuing what was begun.
+
+    Raises:
+        UserError: where it cannot be done.
+    """
+    categories = [_category(place) for place in cell.places]
+    if isinstance(cell, InspectorCell):
+        return _inspector(folder, cell, categories)
+    if isinstance(cell, PeerCell):
+        return _peer(cell, categories)
+    if isinstance(cell, DiffusionCell):
+        return _diffusion(folder, cell, categories)
+    if isinstance(cell, SamplesCell):
+        return _samples(folder, cell, categories[0])
+    return _quality(folder, cell, categories[0])
+
+
+def _category(place: Place) -> Category:
+    """The product of ``place``, its samples under the table's name for it."""
+    (category,) = open_dataset(place.root, place.category)
+    return renamed(category, place.name)
+
+
+def _inspector(folder: Path, cell: InspectorCell, categories: Sequence[Category]) -> Outcome:
+    check_dataset(categories, need_test=True)
+    run = folder / RUN_FOLDER
+    train(categories, cell.config, run, Launch(time_budget=cell.time_budget, resume=True), _Lines())
+    memory = peak_memory()
+    # Under the name of the data set, as `realnet evaluate` calls it.
+    name = " + ".join(dict.fromkeys(Path(place.root).name for place in cell.places))
+    evaluation = evaluate_run(run, name, categories)
+    record(run, evaluation.results)
+    measured = measure_run(run)
+    measured["fit_seconds"] = float(read_metrics(run)["training"]["seconds"])
+    if memory is not None:
+        measured["peak_memory_gigabytes"] = memory / _GIGABYTE
+    return Outcome(results=evaluation.results, measured=measured, hardware=hardware())
+
+
+def _peer(cell: PeerCell, categories: Sequence[Category]) -> Outcome:
+    from realnet.lab.peer_cell import judge_peer
+
+    check_dataset(categories, need_test=True)
+    outcome = judge_peer(cell, categories)
+    memory = peak_memory()
+    measured = dict(outcome.measured)
+    if memory is not None:
+        measured["peak_memory_gigabytes"] = memory / _GIGABYTE
+    return outcome.model_copy(update={"measured": measured, "hardware": hardware()})
+
+
+def _diffusion(folder: Path, cell: DiffusionCell, categories: Sequence[Category]) -> Outcome:
+    from realnet.sdas import run
+
+    class Words(run.Watcher):
+        def say(self, text: str) -> None:
+            print(text, flush=True)
+
+    check_dataset(categories, need_test=False)
+    launch = Launch(time_budget=cell.time_budget, resume=True)
+    progress = run.train_diffusion(categories, cell.config, folder / MODEL_FOLDER, launch, watcher=Words())
+    return Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
+
+
+def _samples(folder: Path, cell: SamplesCell, category: Category) -> Outcome:
+    from realnet.sdas.sampling import Request, sample_set
+    from realnet.sdas.saving import load_diffusion
+
+    model = load_diffusion(cell.model)
+    request = Request(cell.low, cell.high, model.config.training.sampling_steps, cell.seed)
+    own = cell.places[0].category
+
+    def report(done: int) -> None:
+        print(f"image {done} of {cell.count}", flush=True)
+
+    sample_set(model, own, request, cell.count, folder / IMAGES_FOLDER, report)
+    return Outcome(hardware=hardware())
+
+
+def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
+    from realnet.evaluation.quality import measure_quality
+
+    check_dataset([category], need_test=True)
+    images = good_images(category.train, cell.config)
+    synthesizer = make_synthesizer(category.train, images, cell.config, cell.config.seed)
+    pairs = folder / "pairs"
+    write_pairs(synthesizer, list(synthesizer.names or []), cell.count, pairs, lambda done: None)
+    real = [sample.image for sample in category.test if sample.is_anomalous]
+    good = [sample.image for sample in category.train]
+    quality = measure_quality(
+        list_images([pairs / "test"]), real, good, size=cell.config.model.image_size, repeats=1, seed=cell.config.seed,
+        progress=lambda text: print(text, flush=True),
+    )  # fmt: skip
+    measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
+    write_text(folder / "quality.json", quality.to_json())
+    notes = (f"{quality.synthetic} synthetic against {quality.real} real defective images.", *quality.notes)
+    return Outcome(measured=measured, notes=notes, hardware=hardware())
+
+
+class _Lines(Watcher):
+    """Watches training by printing a line now and then; the parent shows the last one."""
+
+    def stage(self, text: str) -> None:
+        print(text, flush=True)
+
+    def step(self, progress: Progress, steps: int) -> None:
+        if progress.step % 20 == 0 or progress.step == steps:
+            print(f"step {progress.step} of {steps}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""``realnet benchmark`` as a user calls it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import Finished
+from tests.data.layouts import make_mvtec
+from tests.training.tiny import flags
+
+Call = Callable[..., Finished]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one data set of two products."""
+    root = tmp_path_factory.mktemp("shelf")
+    make_mvtec(root / "set", categories=("cap", "nut"))
+    return root
+
+
+def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "mine.yaml"
+    plan.write_text(
+        "title: My table\nquestion: Which?\nreported: table1\nrows:\n"
+        "  - {name: NSA, synthesis: nsa}\n  - {name: DTD, synthesis: dtd}\n"
+    )
+    call = ["benchmark", plan, "--data", shelf, "--output", tmp_path / "lab", "--only", "cap", *flags()]
+    first = realnet(*call)
+    assert first.status == 0, first.err
+    assert "1/2  cap, NSA, seed 0: Image AUROC" in first.out and "done before" not in first.out
+    assert "--textures" in first.err  # DTD cannot be done, and the rest went on
+    assert "training.steps=6" in first.out  # a changed preset is no secret
+    (cell,) = (tmp_path / "lab" / "cells").iterdir()
+    stamp = (cell / "outcome.json").stat().st_mtime_ns
+
+    again = realnet(*call)
+    assert again.status == 0 and "(done before)" in again.out
+    assert (cell / "outcome.json").stat().st_mtime_ns == stamp
+
+    shown = realnet(*call, "--show", "--only", "nut")
+    assert shown.status == 0 and "cap" in shown.out
+    assert len(list((tmp_path / "lab" / "cells").iterdir())) == 1, "--show runs nothing"
+    text = (tmp_path / "lab" / "mine.md").read_text(encoding="utf-8")
+    assert "### My table" in text and "| NSA |" in text and "100.00" in text
+    assert (tmp_path / "lab" / "mine.html").is_file() and (tmp_path / "lab" / "mine.csv").is_file()
+
+
+def test_the_plans_are_listed(realnet: Call) -> None:
+    finished = realnet("benchmark", "list")
+    assert finished.status == 0
+    assert all(name in finished.out for name in ("table1:", "table5a:", "figure5:", "tableS6:", "peers:"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["table9"], "There is no plan 'table9'"),
+        (["table1", "--only", "carpet"], "--only carpet: that is no row of table1 (SIA, DTD, NSA, CutPaste)"),
+        (["table1", "--category", "carpet"], "There is no category carpet"),
+        (["table1", "--seeds", "0,x"], "no seeds"),
+        (["table1", "--preset", "huge"], "no preset 'huge'"),
+        (["table1", "--set", "training.stops=1"], "no field training.stops"),
+        (["table1", "--sia", "nowhere"], "The folder nowhere does not exist; check --sia."),
+        (["table1", "--diffusion", "nowhere"], "model.json is missing or damaged"),
+    ],
+)
+def test_mistakes_are_answered_before_anything_runs(
+    realnet: Call, shelf: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    finished = realnet("benchmark", *options, "--data", shelf, "--output", tmp_path / "lab")
+    assert (finished.status, words in finished.err) == (2, True), finished.err
+    assert not (tmp_path / "lab").exists()
+
+
+def test_data_is_needed(realnet: Call) -> None:
+    finished = realnet("benchmark", "table1")
+    assert finished.status == 2 and "--data" in finished.err

@@ -1,0 +1,141 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from realnet.errors import UserError
+from realnet.lab.cells import DiffusionCell, InspectorCell, PeerCell, QualityCell, SamplesCell, read_cell, write_cell
+from realnet.lab.expand import Entry, Settings, expand
+from realnet.lab.plan import parse_plan
+from realnet.lab.products import Holdings, find_products
+from tests.data.layouts import make_good, make_mvtec
+
+HEAD = "title: T\nquestion: Q?\nrows:\n"
+
+
+@pytest.fixture(scope="module")
+def holdings(tmp_path_factory: pytest.TempPathFactory) -> Holdings:
+    root = tmp_path_factory.mktemp("expand")
+    return find_products([str(make_mvtec(root / "set", categories=("cap", "nut")))])
+
+
+def entries(rows: str, holdings: Holdings, settings: Settings | None = None) -> list[Entry]:
+    return list(expand(parse_plan("p", HEAD + rows), holdings, settings or Settings(), Path("/cells")))
+
+
+def test_a_cell_a_row_product_and_seed(holdings: Holdings) -> None:
+    made = entries("  - {name: A, synthesis: nsa}\n  - {name: B, synthesis: mix}\n", holdings, Settings(seeds=(0, 3)))
+    assert [(e.product, e.row.name, e.seed) for e in made] == [
+        ("cap", "A", 0), ("cap", "A", 3), ("cap", "B", 0), ("cap", "B", 3),
+        ("nut", "A", 0), ("nut", "A", 3), ("nut", "B", 0), ("nut", "B", 3),
+    ]  # fmt: skip
+    cells = [e.cell for e in made if isinstance(e.cell, InspectorCell)]
+    assert len({cell.key for cell in cells}) == len(cells) == 8
+    assert [cell.config.seed for cell in cells[:2]] == [0, 3]
+    assert cells[2].config.synthesis.source == "mix"
+
+
+def test_the_key_is_of_configuration_and_data_and_nothing_else(holdings: Holdings, tmp_path: Path) -> None:
+    (one, *_) = entries("  - {name: A, synthesis: nsa}\n", holdings)
+    (named, *_) = entries("  - {name: Z, synthesis: nsa}\n", holdings)
+    assert one.cell is not None and named.cell is not None
+    assert one.cell.key == named.cell.key
+    moved = find_products([str(make_mvtec(tmp_path / "elsewhere", categories=("cap", "nut")))])
+    (away, *_) = entries("  - {name: A, synthesis: nsa}\n", moved)
+    assert away.cell is not None and away.cell.key == one.cell.key
+    (other, *_) = entries("  - {name: A, synthesis: nsa, set: {model.rrs.retention: 0.5}}\n", holdings)
+    (budget, *_) = entries("  - {name: A, synthesis: nsa}\n", holdings, Settings(time_budget=60))
+    next((tmp_path / "elsewhere").rglob("test/good/*.png")).unlink()
+    (less, *_) = entries("  - {name: A, synthesis: nsa}\n", find_products([str(tmp_path / "elsewhere")]))
+    keys = {entry.cell.key for entry in (one, other, budget, less) if entry.cell is not None}
+    assert len(keys) == 4
+
+
+def test_row_fields_become_configuration(holdings: Holdings) -> None:
+    rows = '  - {name: A, synthesis: nsa, dimensions: 0.5, set: {model.rrs.mode: "off"}}\n'
+    (entry, *_) = entries(rows, holdings, Settings(assignments=("training.steps=7",)))
+    assert isinstance(entry.cell, InspectorCell)
+    config = entry.cell.config
+    assert (config.training.steps, config.model.rrs.mode) == (7, "off")
+    assert config.model.afs.dimensions == (20, 40, 32)
+
+
+def test_generated_images_are_made_where_there_are_none(holdings: Holdings) -> None:
+    rows = "  - {name: A, synthesis: sia}\n  - {name: B, synthesis: sia, strength: [0, 0]}\n"
+    first, second = entries(rows, holdings, Settings(generated=5))[:2]
+    for entry in (first, second):
+        assert [type(cell) for cell in entry.before] == [DiffusionCell, SamplesCell]
+    assert first.before[0] == second.before[0]
+    assert isinstance(first.before[1], SamplesCell) and isinstance(second.before[1], SamplesCell)
+    assert (first.before[1].low, first.before[1].high) == (0.1, 0.2)
+    assert (second.before[1].low, second.before[1].high) == (0, 0)
+    assert first.before[1].made_of == (first.before[0].key,)
+    assert isinstance(first.cell, InspectorCell)
+    assert first.cell.made_of == (first.before[1].key,)
+    assert first.cell.config.synthesis.directory == Path("/cells") / first.before[1].folder / "SIA"
+
+
+def test_generated_images_at_hand_are_taken(holdings: Holdings, tmp_path: Path) -> None:
+    import numpy as np
+
+    make_good(tmp_path / "SIA" / "cap", 2, np.random.default_rng(0))
+    cap, nut = entries("  - {name: A, synthesis: sia}\n", replace(holdings, generated=tmp_path / "SIA"))
+    assert isinstance(cap.cell, InspectorCell)
+    assert (cap.before, cap.cell.config.synthesis.directory) == ((), tmp_path / "SIA")
+    assert nut.before != ()
+
+
+def test_what_is_lacking_is_said(holdings: Holdings) -> None:
+    (dtd, *_) = entries("  - {name: A, synthesis: dtd}\n", holdings)
+    assert dtd.cell is None and "--textures" in dtd.missing
+    (together,) = entries("  - {name: A, synthesis: sia, together: true}\n", holdings)
+    assert together.cell is None and "one product" in together.missing
+    with pytest.raises(UserError, match="no preset 'huge'"):
+        entries("  - {name: A, preset: huge}\n", holdings)
+    with pytest.raises(UserError, match=r"no field model\.nose"):
+        entries("  - {name: A, set: {model.nose: 1}}\n", holdings)
+    with pytest.raises(UserError, match="A: there is no method 'magic'; use realnet, quality, reported, or a peer: "):
+        entries("  - {name: A, method: magic}\n", holdings)
+
+
+def test_a_peer_sees_the_same_images_through_the_same_backbone(holdings: Holdings) -> None:
+    settings = Settings(time_budget=60, assignments=("model.image_size=64",))
+    (entry, _) = entries("  - {name: A, method: padim, set: {n_features: 5}}\n", holdings, settings)
+    assert isinstance(entry.cell, PeerCell)
+    peer = entry.cell.peer
+    assert (peer["image_size"], peer["time_budget"], peer["options"]) == (64, 60, {"n_features": 5})
+    assert peer["backbone"]["name"] == "tf_efficientnet_lite0"
+
+
+def test_all_products_together(holdings: Holdings) -> None:
+    (entry,) = entries("  - {name: A, synthesis: nsa, together: true}\n", holdings)
+    assert entry.product == "all" and entry.cell is not None
+    assert [place.name for place in entry.cell.places] == ["cap", "nut"]
+
+
+def test_rows_of_one_preset_only(holdings: Holdings) -> None:
+    rows = "  - {name: A, synthesis: nsa}\n  - {name: B, synthesis: nsa, only_with: lite}\n"
+    assert len(entries(rows, holdings)) == 4
+    assert len(entries(rows, holdings, Settings(preset="paper"))) == 2
+
+
+def test_of_quality_only_the_synthesis_and_seed_matter(holdings: Holdings) -> None:
+    (one, *_) = entries("  - {name: A, method: quality, synthesis: nsa}\n", holdings, Settings(quality_images=9))
+    more = Settings(quality_images=9, assignments=("training.steps=7",))
+    (same, *_) = entries("  - {name: A, method: quality, synthesis: nsa}\n", holdings, more)
+    assert isinstance(one.cell, QualityCell) and isinstance(same.cell, QualityCell)
+    assert (one.cell.count, one.cell.key) == (9, same.cell.key)
+
+
+def test_cells_are_kept_as_they_are(holdings: Holdings, tmp_path: Path) -> None:
+    for entry in entries("  - {name: A, synthesis: sia}\n  - {name: B, method: quality, synthesis: nsa}\n", holdings):
+        for cell in (entry.cell, *entry.before):
+            assert cell is not None
+            write_cell(tmp_path / cell.folder, cell)
+            assert read_cell(tmp_path / cell.folder) == cell
+            assert cell.folder.startswith(("cap-", "nut-")) and cell.folder.endswith(cell.key)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "cell.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        read_cell(broken)

@@ -1,0 +1,125 @@
+"""Cells as processes: what is done stays done, what fails is said, and the rest go on."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from realnet.lab.cells import FAILURE_FILE, OUTCOME_FILE, Cell, InspectorCell, read_outcome
+from realnet.lab.expand import Entry, Settings, expand
+from realnet.lab.plan import parse_plan
+from realnet.lab.products import Holdings, find_products
+from realnet.lab.runner import Finished, Laboratory, Observer, failed
+from tests.data.layouts import make_mvtec
+from tests.training.tiny import FIELDS
+
+PLAN = parse_plan("p", "title: T\nquestion: Q?\nrows:\n  - {name: A, synthesis: nsa}\n")
+
+
+class Diary(Observer):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.settled: list[tuple[str, bool]] = []
+
+    def starts(self, cell: Cell) -> None:
+        self.started.append(cell.name)
+
+    def ends(self, finished: Finished, done: int, total: int, fresh: bool) -> None:
+        self.settled.append((finished.entry.product, fresh))
+
+
+@pytest.fixture(scope="module")
+def holdings(tmp_path_factory: pytest.TempPathFactory) -> Holdings:
+    """Two products; one image of ``nut`` is broken."""
+    root = make_mvtec(tmp_path_factory.mktemp("runner") / "set", categories=("cap", "nut"))
+    (root / "nut" / "train" / "good" / "000.png").write_bytes(b"no image")
+    return find_products([str(root)])
+
+
+def entries(holdings: Holdings, folder: Path, *fields: str) -> list[Entry]:
+    return list(expand(PLAN, holdings, Settings(assignments=(*FIELDS, *fields)), folder))
+
+
+@pytest.fixture(scope="module")
+def done(holdings: Holdings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Entry], list[Finished]]:
+    """Both cells run, side by side."""
+    folder = tmp_path_factory.mktemp("cells")
+    cells = entries(holdings, folder)
+    return folder, cells, Laboratory(folder, jobs=2).run(cells)
+
+
+def test_a_cell_gives_figures_and_what_they_cost(done: tuple[Path, list[Entry], list[Finished]]) -> None:
+    cap, _ = done[2]
+    assert cap.outcome is not None and cap.outcome.results is not None
+    assert cap.outcome.results.categories[0].category == "cap"
+    measured = cap.outcome.measured
+    assert measured["images_per_second"] > 0 and measured["fit_seconds"] > 0
+    assert 0 < measured["model_gigabytes"] < 0.1
+    assert 0.05 < measured["inference_memory_gigabytes"] <= measured["peak_memory_gigabytes"] * 1.5
+    assert "threads" in cap.outcome.hardware
+
+
+def test_a_cell_that_fails_leaves_the_others_alone(done: tuple[Path, list[Entry], list[Finished]]) -> None:
+    folder, cells, settled = done
+    (nut,) = failed(settled)
+    assert nut.entry.product == "nut" and "000.png" in nut.failure
+    assert cells[1].cell is not None
+    assert (folder / cells[1].cell.folder / FAILURE_FILE).is_file()
+    assert [f.failure for f in Laboratory(folder).collect(cells)] == ["", nut.failure]
+
+
+def test_what_is_done_is_not_run_again(done: tuple[Path, list[Entry], list[Finished]]) -> None:
+    folder, cells, settled = done
+    diary = Diary()
+    again = Laboratory(folder, diary).run(cells[:1])
+    assert (diary.started, diary.settled) == ([], [("cap", False)])
+    assert again[0].outcome == settled[0].outcome
+
+
+def test_an_entry_without_a_cell_says_what_it_lacks(tmp_path: Path, holdings: Holdings) -> None:
+    (entry, _) = entries(holdings, tmp_path)
+    (finished,) = Laboratory(tmp_path).run([replace(entry, cell=None, missing="needs textures")])
+    assert (finished.outcome, finished.failure) == (None, "needs textures")
+
+
+def test_a_cell_waits_for_what_it_needs(tmp_path: Path, holdings: Holdings) -> None:
+    good, bad = entries(holdings, tmp_path)
+    assert bad.cell is not None
+    (finished,) = Laboratory(tmp_path).run([replace(good, before=(bad.cell,))])
+    assert finished.outcome is None and finished.failure.startswith(f"{bad.cell.name} is missing: ")
+    assert good.cell is not None and not (tmp_path / good.cell.folder).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+def test_a_killed_cell_goes_on_where_it_was(tmp_path: Path, holdings: Holdings) -> None:
+    (entry, _) = entries(holdings, tmp_path, "training.steps=400")
+    assert isinstance(entry.cell, InspectorCell)
+    place = tmp_path / entry.cell.folder
+    diary, laboratory = Diary(), Laboratory(tmp_path)
+    outcome: list[Finished] = []
+    thread = threading.Thread(target=lambda: outcome.extend(laboratory.run([entry])))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not (place / "run" / "checkpoint.safetensors").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in Path("/proc").glob("[0-9]*"):
+        if str(place) in (process / "cmdline").read_text().replace("\0", " "):
+            os.kill(int(process.name), signal.SIGKILL)
+    thread.join()
+    assert "killed (signal 9)" in outcome[0].failure
+    again = Laboratory(tmp_path, diary).run([entry])
+    assert diary.settled == [("cap", True)] and again[0].outcome is not None
+
+    undisturbed = tmp_path / "undisturbed"
+    (whole,) = Laboratory(undisturbed).run(entries(holdings, undisturbed, "training.steps=400")[:1])
+    assert whole.outcome is not None and again[0].outcome is not None
+    assert whole.outcome.results is not None and again[0].outcome.results is not None
+    assert again[0].outcome.results.categories == whole.outcome.results.categories
+    assert (place / OUTCOME_FILE).is_file() and read_outcome(place) == again[0].outcome
