@@ -52,7 +52,7 @@ def test_from_a_checkpoint_to_figures(call: Callable[..., tuple[int, str]], tmp_
     assert figures["provenance"]["selection"] == "oracle"
     assert "oracle" in said
     report = (run / "report.html").read_text(encoding="utf-8")
-    assert "unknown good images" in report
+    assert "Imported from" in report and "good images, " not in report
 
     good = data / "widget" / "test" / "good"
     status, said = call("inspect", run, good, "--output", tmp_path / "out", "--threshold", "0.9")

@@ -85,6 +85,16 @@ def test_generated_images_at_hand_are_taken(holdings: Holdings, tmp_path: Path) 
     assert nut.before != ()
 
 
+def test_images_of_another_strength_are_made_anew(holdings: Holdings, tmp_path: Path) -> None:
+    import numpy as np
+
+    make_good(tmp_path / "SIA" / "cap", 2, np.random.default_rng(0))
+    (tmp_path / "SIA" / "cap" / "sia.json").write_text('{"low": 0.1, "high": 0.2}')
+    rows = "  - {name: A, synthesis: sia, strength: [0.1, 0.2]}\n  - {name: B, synthesis: sia, strength: [1, 3]}\n"
+    same, other = entries(rows, replace(holdings, generated=tmp_path / "SIA"))[:2]
+    assert same.before == () and len(other.before) == 2
+
+
 def test_what_is_lacking_is_said(holdings: Holdings) -> None:
     (dtd, *_) = entries("  - {name: A, synthesis: dtd}\n", holdings)
     assert dtd.cell is None and "--textures" in dtd.missing

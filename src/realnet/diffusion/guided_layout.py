@@ -7,7 +7,6 @@ and attention that keeps query, key and value of one head together. Its 64x64 ne
 """
 
 import re
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from realnet.config import first_problem
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.denoiser import Denoiser, parameter_count, unet_arguments, unet_class
 from realnet.errors import UserError
+from realnet.model.foreign import load_foreign
 
 _GROUPS = 32
 _LABELS, _TIME_BIAS = "label_emb.weight", "time_embed.2.bias"
@@ -32,28 +32,6 @@ _RESIDUAL = {
     "skip_connection": "conv_shortcut",
 }
 _ATTENTION = {"norm": "group_norm", "qkv": "qkv", "proj_out": "to_out.0"}
-
-
-class _Ignored:
-    """Stands for an object that is no tensor, so that it need not be made: it forgets what it is given."""
-
-    def __new__(cls, *_: Any) -> "_Ignored":
-        return super().__new__(cls)
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-
-# The authors save their settings and a loss beside the weights. What such a file names is read as something harmless.
-_BYSTANDERS: list[Any] = [
-    (OrderedDict, "easydict.EasyDict"),
-    (_Ignored, "numpy.dtype"),
-    (_Ignored, "numpy.core.multiarray.scalar"),
-    (_Ignored, "numpy._core.multiarray.scalar"),
-]
 
 
 def initialise(denoiser: Denoiser, file: Path) -> str:
@@ -113,8 +91,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def _torch_tensors(file: Path) -> dict[str, Tensor] | None:
-    with torch.serialization.safe_globals(_BYSTANDERS):
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    loaded = load_foreign(file)
     if isinstance(loaded, dict):
         loaded = next((loaded[key] for key in ("ema", "state_dict", "model") if key in loaded), loaded)
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):

@@ -172,7 +172,7 @@ class _Maker:
         """Generated images of the product: those at hand, or the cells that make them."""
         ready = self.holdings.generated
         own = None if ready is None else ready / _own_name(product)
-        if strength is None and ready is not None and own is not None and own.is_dir():
+        if ready is not None and own is not None and own.is_dir() and strength in (None, _strength_of(own)):
             return ready, (self._folder_fingerprint(own),)
         low, high = strength or _STRENGTH
         model, made_of = self._diffusion(product, before)
@@ -251,6 +251,15 @@ class _Maker:
 def _own_name(product: Product) -> str:
     """The category's name in its own data set."""
     return product.name.removeprefix(f"{Path(product.root).name}-")
+
+
+def _strength_of(images: Path) -> tuple[float, float] | None:
+    """The strength that a set of `sdas sample` was asked for; None where that is not known."""
+    try:
+        settings = json.loads((images / MARK).read_text(encoding="utf-8"))
+        return float(settings["low"]), float(settings["high"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _digest_of_folder(folder: Path) -> str:

@@ -1,7 +1,8 @@
 """The report of one evaluation of a run: collects what :func:`write_report` draws."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,13 +28,9 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
     """
     labels = [sample.is_anomalous for sample in evaluation.samples]
     shown = worst_first(evaluation.scores, labels, evaluation.threshold)
-    synthetic = _training_defects(evaluation, categories)
     training = read_metrics(run)["training"]
-    facts = {
-        "Trained on": f"{training['good_images']} good images, {training['held_out_images']} more held out",
-        "Steps": f"{training['steps']} of {training['planned_steps']}, best at {training['best_step']}",
-        "Training time": f"{training['seconds']:.0f} s",
-    }
+    # What an imported model was trained on is not known: nothing is shown for it.
+    synthetic = [] if "imported_from" in training else _training_defects(evaluation, categories)
     write_report(
         path,
         evaluation.results,
@@ -43,8 +40,18 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
         afs=_afs_view(evaluation, synthetic[0]) if synthetic else None,
         synthetic=synthetic,
         threshold=evaluation.threshold,
-        facts=facts,
+        facts=_facts(training),
     )
+
+
+def _facts(training: Mapping[str, Any]) -> dict[str, str]:
+    if "imported_from" in training:
+        return {"Imported from": str(training["imported_from"])}
+    return {
+        "Trained on": f"{training['good_images']} good images, {training['held_out_images']} more held out",
+        "Steps": f"{training['steps']} of {training['planned_steps']}, best at {training['best_step']}",
+        "Training time": f"{training['seconds']:.0f} s",
+    }
 
 
 def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:

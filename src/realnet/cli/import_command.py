@@ -1,0 +1,46 @@
+"""``realnet import-official``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet.cli.app import app, console
+
+
+@app.command("import-official")
+def import_official(
+    file: Annotated[Path, typer.Argument(help="The authors' checkpoint, such as ckpt_best.pth.tar.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: new or empty.")],
+    image_size: Annotated[int, typer.Option(help="Side in pixels that it was trained at.")] = 256,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="How residuals are ranked: max&mean, max or mean (default: as its settings say)."),
+    ] = None,
+    image_score: Annotated[
+        str, typer.Option(help="max, as in the paper, or pooled16, as in the authors' evaluator.")
+    ] = "max",
+) -> None:
+    """Turn a checkpoint of the RealNet authors' released code into a run for evaluate and inspect."""
+    from realnet.errors import UserError
+
+    if not file.is_file():
+        raise UserError(f"There is no checkpoint {file}: check the path.")
+
+    from realnet.model import official
+
+    with console.status(f"Importing {file.name}"):
+        imported = official.import_official(file, output, image_size, mode, image_score)
+    model = imported.config.model
+    count = sum(parameter.numel() for parameter in imported.model.parameters())
+    epoch = "" if imported.epoch is None else f" (epoch {imported.epoch})"
+    sentences = [
+        f"Imported {file}{epoch} as {output}: {model.backbone.name}, {model.reconstruction.network} of architecture "
+        f"{model.reconstruction.architecture}, channels {', '.join(map(str, model.afs.dimensions))}, "
+        f"{model.rrs.retention:.1%} of the residuals by {model.rrs.mode}, {count / 1e6:.2f} M parameters.",
+        *imported.assumed,
+        f"Its threshold of {official.THRESHOLD} is not calibrated: a checkpoint holds none. Judge good images with "
+        f"`realnet inspect {output} GOOD_IMAGES --output DIR`, then give --threshold a value above their scores.",
+        "The released code keeps the state that is best on the test images, so figures on them are marked oracle.",
+    ]
+    console.print("\n".join(sentences), soft_wrap=True, markup=False, highlight=False)
