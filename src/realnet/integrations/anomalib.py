@@ -1,0 +1,333 @@
+"""RealNet as a model of anomalib: its Engine fits, tests, predicts with and exports it, on its own data modules."""
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from realnet.config import Config, override
+from realnet.errors import UserError
+from realnet.inspection.inspector import read_thresholds
+from realnet.model.network import RealNet as Network
+from realnet.model.network import image_score
+from realnet.model.saving import load_model
+from realnet.presets import presets
+from realnet.synthesis import Synthesizer
+from realnet.training.batches import Batch, Batches, GoodFeatures
+from realnet.training.loop import LossOfBatch, learning_rate, total_steps
+from realnet.training.prepare import fit_selection
+
+try:
+    from anomalib import LearningType
+    from anomalib.data import Batch as AnomalibBatch
+    from anomalib.data import InferenceBatch
+    from anomalib.metrics import Evaluator
+    from anomalib.models.components import AnomalibModule
+    from anomalib.post_processing import PostProcessor
+    from anomalib.pre_processing import PreProcessor
+    from anomalib.visualization import Visualizer
+    from torchvision.transforms.v2 import Resize
+except ImportError as error:
+    raise UserError("realnet.integrations.anomalib needs anomalib: pip install realnet[compare].") from error
+
+logger = logging.getLogger(__name__)
+
+# More steps than any training has: when to stop is the trainer's business.
+_ENDLESS = 2**30
+
+
+class InspectorModel(nn.Module):
+    """The torch model inside: images in, what anomalib calls an inference batch out.
+
+    Shapes:
+        input: ``[B, 3, H, W]``, RGB in 0..1, H and W divisible by 32.
+        output: ``anomaly_map`` ``[B, 1, H, W]`` and ``pred_score`` ``[B]``, both in 0..1 before post-processing.
+
+    Args:
+        config: of the network and its image score.
+        pre_trained: load the backbone's ImageNet weights.
+    """
+
+    fitted: Tensor
+
+    def __init__(self, config: Config, pre_trained: bool) -> None:
+        super().__init__()
+        self.network = Network(config, pre_trained)
+        # Kept with the weights: what was fitted to good images must not be fitted again to others.
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def forward(self, image: Tensor) -> InferenceBatch:
+        """Map and score of ``image``."""
+        anomaly_map = self.network(image)
+        return InferenceBatch(
+            pred_score=image_score(anomaly_map, self.network.config.image_score), anomaly_map=anomaly_map
+        )
+
+
+@dataclass
+class _Fit:
+    """What one call of ``fit`` trains with; no part of the model."""
+
+    loss: LossOfBatch
+    batches: Iterator[Batch]
+    steps: int
+
+
+class RealNet(AnomalibModule):
+    """RealNet for anomalib's Engine.
+
+    Training is that of ``realnet train``: the good images of the train data loader's data set are read once, at the
+    model's size (augmentations, where the data module has any, are drawn once); statistics, feature selection and
+    prototypes are fitted to them, and each step takes good images and synthetic defects by ``training`` of the
+    configuration. A batch of anomalib's loader only calls for a step, whatever it holds, so
+    ``train_batch_size=1`` loads least. Training ends after the configuration's steps, or earlier where the Engine's
+    own limits say so, and always with a validation where the data module has a validation set: anomalib's, after each
+    epoch, from which its thresholds come. No image is held out by ours, and the last state is kept, so the fields of
+    ``training`` on validation, selection of a state and the threshold do not apply.
+
+    A model whose selection has been fitted (from a run, a checkpoint or an earlier ``fit``) keeps it; for another
+    product make a new one.
+
+    Args:
+        preset: a name in ``realnet.presets``.
+        settings: ``FIELD=VALUE``, as ``--set`` takes them, such as ``model.rrs.retention=0.25``.
+        steps: in the place of ``training.steps``.
+        pre_trained: load the backbone's ImageNet weights; needless for a model that is then loaded.
+        pre_processor: default: a resize to ``model.image_size``. One of your own must give RGB in 0..1, not
+            normalised, with sides divisible by 32.
+        post_processor: as everywhere in anomalib.
+        evaluator: as everywhere in anomalib.
+        visualizer: as everywhere in anomalib.
+
+    Raises:
+        UserError: for an unknown preset, field or value, or weights that cannot be had.
+
+    Example:
+        >>> from anomalib.data import MVTecAD  # doctest: +SKIP
+        >>> from anomalib.engine import Engine  # doctest: +SKIP
+        >>> from realnet.integrations.anomalib import RealNet  # doctest: +SKIP
+        >>> data = MVTecAD("mvtec_ad", category="bottle", train_batch_size=1)  # doctest: +SKIP
+        >>> Engine().train(RealNet(), datamodule=data)  # doctest: +SKIP
+    """
+
+    model: InspectorModel
+
+    def __init__(
+        self,
+        preset: str = "lite",
+        settings: list[str] | None = None,
+        steps: int | None = None,
+        pre_trained: bool = True,
+        pre_processor: nn.Module | bool = True,
+        post_processor: nn.Module | bool = True,
+        evaluator: Evaluator | bool = True,
+        visualizer: Visualizer | bool = True,
+    ) -> None:
+        config = _configuration(preset, settings, steps)
+        size = config.model.image_size
+        super().__init__(
+            pre_processor=self.configure_pre_processor((size, size)) if pre_processor is True else pre_processor,
+            post_processor=post_processor,
+            evaluator=evaluator,
+            visualizer=visualizer,
+        )
+        self.config = config
+        self.model = InspectorModel(config, pre_trained).to(memory_format=torch.channels_last)
+        self._fit: _Fit | None = None
+
+    @classmethod
+    def from_run(
+        cls,
+        run: str | Path,
+        pre_processor: nn.Module | bool = True,
+        post_processor: nn.Module | bool = True,
+        evaluator: Evaluator | bool = True,
+        visualizer: Visualizer | bool = True,
+    ) -> "RealNet":
+        """The model that ``realnet train`` saved in ``run``, with the run's thresholds in the post-processor.
+
+        Raises:
+            UserError: for a folder that is no finished run, or is damaged.
+        """
+        folder = Path(run)
+        network, config = load_model(folder)
+        score, pixel = read_thresholds(folder)
+        module = cls(
+            *_as_arguments(config),
+            pre_trained=False,
+            pre_processor=pre_processor,
+            post_processor=post_processor,
+            evaluator=evaluator,
+            visualizer=visualizer,
+        )
+        module.model.network.load_state_dict(network.state_dict())
+        module.model.fitted.fill_(True)
+        if isinstance(module.post_processor, PostProcessor):
+            # Scores and maps lie in 0..1 as they are, so that anomalib's normalisation only shifts them.
+            for name, value in (("image", score), ("pixel", pixel)):
+                module.post_processor.get_buffer(f"_{name}_threshold").fill_(value)
+                module.post_processor.get_buffer(f"{name}_min").fill_(0.0)
+                module.post_processor.get_buffer(f"{name}_max").fill_(1.0)
+        return module.eval()
+
+    @staticmethod
+    def configure_pre_processor(image_size: tuple[int, int] | None = None) -> PreProcessor:
+        """A plain resize; the network normalises by itself."""
+        return PreProcessor(Resize(image_size or (256, 256), antialias=True))
+
+    @property
+    def learning_type(self) -> LearningType:
+        """Good images only."""
+        return LearningType.ONE_CLASS
+
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Nothing can be validated before the selection is fitted."""
+        return {"num_sanity_val_steps": 0}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam on all that is not frozen; its rate is set at every step."""
+        trained = [parameter for parameter in self.model.network.parameters() if parameter.requires_grad]
+        return torch.optim.Adam(trained, lr=self.config.training.learning_rate, betas=(0.9, 0.999))
+
+    def on_train_start(self) -> None:
+        """Read the good images, fit the selection to them unless that is done, and cache their features.
+
+        Raises:
+            UserError: where the pre-processor gives images that the network does not take.
+        """
+        settings, network = self.config.training, self.model.network
+        loader: Any = self.trainer.train_dataloader
+        steps = int(min(total_steps(settings, len(loader.dataset)), self.trainer.estimated_stepping_batches))
+        if self.trainer.global_step >= steps:
+            # A checkpoint of a finished fit: there is nothing to prepare for.
+            self.trainer.should_stop = True
+            return
+        images = _good_images(loader.dataset, getattr(self.pre_processor, "transform", None))
+        names = [Path(path).name for path in loader.dataset.samples["image_path"]] if _listed(loader.dataset) else None
+        category = getattr(loader.dataset, "category", None)
+        synthesizer = Synthesizer(images, self.config.synthesis, self.config.seed, category, names)
+        if (loader.batch_size or 1) > 1:
+            logger.info("RealNet takes one step a batch, whatever its size: train_batch_size=1 loads fewer images.")
+        # A model that came from a run or an export is in eval mode, which Lightning leaves as it is.
+        self.train()
+        raw = GoodFeatures(images, network.backbone.extract, self.device, settings.cache_gigabytes)
+        if not self.model.fitted:
+            logger.info("RealNet selects features on %d good images.", len(images))
+            fit_selection(network, raw, synthesizer, self.config)
+            self.model.fitted.fill_(True)
+        batches = Batches(
+            network, synthesizer, raw.then(network.select_from), self.config.seed, settings.batch_size, settings.fresh,
+            settings.window, settings.workers, self.global_rank, self.trainer.world_size,
+        )  # fmt: skip
+        done = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        self._fit = _Fit(
+            LossOfBatch(network, (settings.reconstruction_weight, settings.segmentation_weight)),
+            batches.starting_at(done, _ENDLESS),
+            steps,
+        )
+
+    def training_step(self, batch: AnomalibBatch, batch_idx: int) -> dict[str, Tensor]:
+        """One step of ours (Eq. 6); what ``batch`` holds is known already."""
+        del batch, batch_idx
+        assert self._fit is not None
+        rate = learning_rate(self.config.training, self.trainer.global_step / self._fit.steps)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        ours = next(self._fit.batches)
+        loss, reconstruction, segmentation = self._fit.loss(ours.anomalous, ours.normal, ours.mask)
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(ours.mask))
+        self.log("train_reconstruction_loss", reconstruction.detach(), batch_size=len(ours.mask))
+        self.log("train_segmentation_loss", segmentation.detach(), batch_size=len(ours.mask))
+        return {"loss": loss}
+
+    def on_train_batch_end(self, outputs: Any, batch: AnomalibBatch, batch_idx: int) -> None:
+        """Ask the trainer to stop after the last step: unlike a limit of its own, that is followed by validation."""
+        del outputs, batch, batch_idx
+        assert self._fit is not None
+        if self.trainer.global_step >= self._fit.steps:
+            self.trainer.should_stop = True
+
+    def on_train_end(self) -> None:
+        """Release the cached features."""
+        self._fit = None
+
+    def validation_step(self, batch: AnomalibBatch, *args: Any, **kwargs: Any) -> Any:
+        """``batch`` with the maps and scores of its images."""
+        del args, kwargs
+        return batch.update(**self.model(batch.image)._asdict())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note beside the weights that none need be had elsewhere to load them."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "pre_trained": False}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What an interrupted ``fit`` was training with is not exported."""
+        return {**super().__getstate__(), "_fit": None}
+
+
+def _configuration(preset: str, settings: Sequence[str] | None, steps: int | None) -> Config:
+    if preset not in presets:
+        raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
+    assignments = list(settings or ())
+    if steps is not None:
+        assignments.append(f"training.steps={steps}")
+    return override(presets[preset], assignments)
+
+
+def _as_arguments(config: Config) -> tuple[str, list[str]]:
+    """The preset and the settings that give ``config`` again."""
+    preset = config.preset if config.preset in presets else "paper"
+    before = dict(_leaves(presets[preset].model_dump(mode="json"), ""))
+    after = _leaves(config.model_dump(mode="json"), "")
+    # JSON is YAML, which the value is read as.
+    return preset, [f"{path}={json.dumps(value)}" for path, value in after if before[path] != value]
+
+
+def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _listed(dataset: Any) -> bool:
+    """Whether ``dataset`` knows its files, as anomalib's own do."""
+    return hasattr(dataset, "samples") and "image_path" in dataset.samples
+
+
+def _good_images(dataset: Any, transform: Any) -> list[np.ndarray]:
+    """The images of ``dataset`` as the network sees them, uint8 ``[h, w, 3]``.
+
+    Raises:
+        UserError: where they are not in 0..1, differ in size, or have a side that 32 does not divide.
+    """
+    images: list[np.ndarray] = []
+    for number in range(len(dataset)):
+        image = dataset[number].image
+        if transform is not None:
+            image = transform(image)
+        low, high = float(image.min()), float(image.max())
+        if not (math.isfinite(low + high) and low >= -1e-3 and high <= 1 + 1e-3):
+            raise UserError(
+                f"The pre-processor gives values from {low:.2f} to {high:.2f}, but RealNet takes 0 to 1 and normalises "
+                "by itself: leave Normalize out of it."
+            )
+        height, width = image.shape[-2:]
+        if height % 32 or width % 32 or (images and images[0].shape[:2] != (height, width)):
+            raise UserError(
+                f"The pre-processor gives images of {height}x{width} pixels, but RealNet takes one size, with sides "
+                "divisible by 32: have it resize them."
+            )
+        images.append(image.mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy())
+    return images
