@@ -1,11 +1,26 @@
-"""The threshold that held-out good images promise something about."""
+"""The threshold that good images promise something about: against simulation, closed forms and invariants."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realnet.training.validation import score_threshold
+from realnet.calibration import (
+    calibrate,
+    confident_rate,
+    drift,
+    images_needed,
+    level,
+    pixel_threshold,
+    rank_of_threshold,
+    rate,
+    read_calibration,
+    save_calibration,
+    score_threshold,
+)
+from realnet.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +47,88 @@ def test_a_further_good_score_exceeds_it_no_more_often_than_promised(count: int,
         threshold, promised = score_threshold(scores, rate)
         exceeded += further > threshold
     assert exceeded / trials == pytest.approx(promised, abs=0.03)
+
+
+@pytest.mark.parametrize(("count", "asked"), [(20, 0.1), (100, 0.05), (300, 0.01)])
+def test_the_confident_rate_is_exceeded_as_rarely_as_it_says(count: int, asked: float) -> None:
+    k = rank_of_threshold(count, asked)
+    bound = confident_rate(count, k)
+    rng = np.random.default_rng(count)
+    # Of uniform scores the rate of false alarms at threshold t is 1 - t.
+    rates = 1 - np.sort(rng.random((4000, count)), axis=1)[:, k - 1]
+    assert np.mean(rates <= bound) == pytest.approx(0.95, abs=0.015)
+    assert rates.mean() == pytest.approx((count + 1 - k) / (count + 1), abs=0.005)
+
+
+@given(st.floats(0.0005, 0.4))
+def test_as_many_images_as_needed_keep_the_promise_and_one_fewer_does_not(asked: float) -> None:
+    n = images_needed(asked)
+    assert score_threshold([i / n for i in range(n)], asked)[1] <= asked * (1 + 1e-6)
+    if n > 1:
+        assert score_threshold([i / n for i in range(n - 1)], asked)[1] > asked * (1 - 1e-6)
+    sure = images_needed(asked, 0.95)
+    assert confident_rate(sure, sure) <= asked * (1 + 1e-6)
+    if sure > 1:
+        assert confident_rate(sure - 1, sure - 1) > asked
+
+
+def test_fifty_images_cannot_promise_a_tenth_of_a_percent() -> None:
+    made = calibrate([i / 100 for i in range(50)], 0.3, 0.001, "held-out good images", "2026-01-01", [0.1, 0.9])
+    said = " ".join(made.sentences())
+    assert made.score == 0.49 and made.promised == pytest.approx(1 / 51)
+    assert "cannot be promised with 50 images" in said and "it takes 999, and 2,995" in said
+    assert made.defects_found == 0.5
+    kept = calibrate([i / 1000 for i in range(999)], 0.3, 0.001, "good images", "2026-01-01")
+    assert "cannot" not in " ".join(kept.sentences()) and kept.defects_found is None
+    with pytest.raises(ValueError, match="at least one"):
+        calibrate([], 0.3, 0.001, "good images", "2026-01-01")
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_level_keeps_the_order_and_puts_the_threshold_at_a_half(a: float, b: float, threshold: float) -> None:
+    assert 0 <= level(a, threshold) <= 1
+    assert level(threshold, threshold) == 0.5
+    assert (level(a, threshold) <= level(b, threshold)) or a > b
+    if a > threshold + 1e-6:
+        assert level(a, threshold) > 0.5
+
+
+def test_pixel_threshold_is_clipped() -> None:
+    assert pixel_threshold(np.zeros((2, 8, 8))) == 0.2
+    assert pixel_threshold(np.ones((2, 8, 8))) == 0.5
+    assert pixel_threshold(np.full((2, 8, 8), 0.31)) == pytest.approx(0.31)
+
+
+def test_drift_is_seen_and_not_imagined() -> None:
+    rng = np.random.default_rng(0)
+    calibrated = rng.beta(2, 8, 60).tolist()
+    alarms = [drift(calibrated, rng.beta(2, 8, 50).tolist()).warns for _ in range(200)]
+    assert sum(alarms) == 0
+    moved = drift(calibrated, rng.beta(4, 6, 50).tolist())
+    assert moved.warns and moved.higher and "higher" in moved.sentence()
+    lower = drift(calibrated, (rng.beta(2, 8, 50) * 0.3).tolist())
+    assert lower.warns and not lower.higher
+    assert not drift(calibrated, [1.0] * 19).warns  # too few to say
+    with pytest.raises(ValueError, match="both sides"):
+        drift(calibrated, [])
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.1%", 0.001), ("2 %", 0.02), ("0.05", 0.05)])
+def test_rates_as_people_write_them(text: str, value: float) -> None:
+    assert rate(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "none", "0", "100%", "1.5", "-1%", "nan"])
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(UserError, match="no rate"):
+        rate(text)
+
+
+def test_a_calibration_is_saved_and_a_damaged_one_refused(tmp_path: Path) -> None:
+    assert read_calibration(tmp_path) is None
+    made = calibrate([0.1, 0.2, 0.3], 0.3, 0.25, "good images", "2026-01-01")
+    save_calibration(tmp_path, made)
+    assert read_calibration(tmp_path) == made
+    (tmp_path / "calibration.json").write_text('{"score": 2}')
+    with pytest.raises(UserError, match="damaged"):
+        read_calibration(tmp_path)

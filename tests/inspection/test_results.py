@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from realnet import load
 from realnet.data import read_image
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector
-from realnet.inspection.results import Row, inspect_files, overlay_names
+from realnet.inspection.results import inspect_files, overlay_names
 from tests.data.layouts import picture, save
 
 UNREADABLE = (1, 2, 5)
@@ -70,14 +71,16 @@ def test_tables_say_the_same(inspector: Inspector, files: list[Path], tmp_path: 
     judge = Inspector(inspector.model, inspector.config, (scores[1] + scores[2]) / 2, 0.0)
     rows = inspect_files(judge, files, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"overlays", "results.csv", "results.json"}
-    from_json = [Row(**entry) for entry in json.loads((tmp_path / "out" / "results.json").read_text())]
-    assert from_json == rows
+    from_json = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert from_json == json.loads(json.dumps([asdict(row) for row in rows]))
     with (tmp_path / "out" / "results.csv").open(newline="") as stream:
         from_csv = list(csv.DictReader(stream))
     for line, row in zip(from_csv, rows, strict=True):
         assert (line["image"], line["verdict"], line["error"]) == (row.image, row.verdict, row.error)
         assert line["score"] == ("" if row.score is None else str(row.score))
         assert float(line["threshold"]) == row.threshold == judge.threshold
+        assert int(line["regions"]) == len(row.regions)
+        assert row.level is None or (row.level > 0.5) == (row.verdict == "anomalous")
     verdicts = [row.verdict for row in rows]
     assert verdicts.count("good") == 2
     assert verdicts.count("anomalous") == 3

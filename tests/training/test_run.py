@@ -35,6 +35,7 @@ FILES = {
     "config.yaml",
     "log.csv",
     "metrics.json",
+    "calibration.json",
     "model.safetensors",
     "synthetic_defects.png",
 }

@@ -28,6 +28,7 @@ def main() -> None:
     """Run the command line; the console script's entry."""
     # Modules register their commands on import; each imports torch only inside the command.
     import realnet.cli.benchmark_command
+    import realnet.cli.calibrate_command
     import realnet.cli.data_commands
     import realnet.cli.demo_command
     import realnet.cli.evaluate_command

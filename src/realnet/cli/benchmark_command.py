@@ -53,17 +53,13 @@ def benchmark(
     show: Annotated[bool, typer.Option("--show", help="Only show what is done so far; run nothing.")] = False,
 ) -> None:
     """Measure a table of the paper on DATA; the same call continues an interrupted one."""
-    from realnet.lab.plan import plan_names, read_plan
-
     if plan == "list":
-        for name in plan_names():
-            console.print(f"{name}: {read_plan(name).title}", highlight=False, soft_wrap=True)
+        _list_plans()
         return
     from realnet.errors import UserError
 
     if not data:
         raise UserError("Give the images with --data: a data set, a folder of data sets, or elpv.")
-    chosen = read_plan(plan)
     numbers = _seeds(seeds)
     budget, diffusion_seconds = seconds(time_budget), seconds(diffusion_budget)
     for folder, option in ((sia, "--sia"), (textures, "--textures")):
@@ -75,6 +71,10 @@ def benchmark(
     from realnet.lab.products import find_products
 
     holdings = find_products(data)
+
+    from realnet.lab.plan import read_plan
+
+    chosen = read_plan(plan)
     holdings = replace(
         holdings,
         textures=(textures or holdings.textures),
@@ -117,6 +117,13 @@ def benchmark(
     console.print(f"Tables: {', '.join(str(path) for path in written)}", soft_wrap=True, highlight=False)
     if failed(settled) and not any(finished.outcome for finished in settled):
         raise typer.Exit(1)
+
+
+def _list_plans() -> None:
+    from realnet.lab.plan import plan_names, read_plan
+
+    for name in plan_names():
+        console.print(f"{name}: {read_plan(name).title}", highlight=False, soft_wrap=True)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -17,6 +17,9 @@ def inspect(
     threshold: Annotated[
         float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
     ] = None,
+    minimum_area: Annotated[
+        int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
+    ] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
 ) -> None:
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json."""
@@ -32,6 +35,7 @@ def inspect(
     inspector = load(run, torch_device(device))
     if threshold is not None:
         inspector.threshold = threshold
+    inspector.minimum_area = minimum_area
     with console.status("Inspecting") as status:
         rows = inspect_files(
             inspector, files, output, lambda done: status.update(f"Inspecting image {done} of {len(files)}")
@@ -45,5 +49,17 @@ def inspect(
         f"Overlays and results: {output}",
         soft_wrap=True,
     )
+    _warn_of_drift(run, [row.score for row in rows if row.score is not None])
     if failed:
         raise UserError(f"{len(failed)} of {len(rows)} images could not be read; the others are judged.")
+
+
+def _warn_of_drift(run: Path, scores: list[float]) -> None:
+    """Say so where the scores are not those of the good images that the threshold rests on."""
+    from realnet.calibration import drift, read_calibration
+
+    calibration = read_calibration(run)
+    if calibration is not None and scores:
+        found = drift(calibration.good_scores, scores)
+        if found.warns:
+            errors.print(found.sentence(), style="yellow", markup=False, highlight=False, soft_wrap=True)

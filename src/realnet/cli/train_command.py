@@ -44,18 +44,25 @@ def train(
             "with published tables only; every figure of such a run is marked."
         ),
     ] = None,
+    false_alarms: Annotated[
+        str | None,
+        typer.Option("--false-alarms", help="Share of good images that may be rejected, such as 1% (default: 10%)."),
+    ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
+    from realnet.calibration import rate, read_calibration
     from realnet.data import check_dataset, open_dataset
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
     categories = open_dataset(Path(data), one_category(data, category))
     chosen = [] if select is None else [f"training.select={select}"]
+    if false_alarms is not None:
+        chosen.append(f"training.false_alarms={rate(false_alarms)}")
     synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
     oracle = config.training.select == "oracle"
@@ -75,4 +82,7 @@ def train(
         f"({judged}), came at step {progress.best_step}.",
         soft_wrap=True,
     )
+    calibration = read_calibration(output)
+    if calibration is not None:
+        console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)
     console.print(f"The inspector is {output}. Next: realnet inspect {output} IMAGES --output DIR", soft_wrap=True)

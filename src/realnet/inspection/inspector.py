@@ -1,7 +1,6 @@
 """The trained inspector: one image in, score, verdict and anomaly map out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,40 +8,13 @@ import cv2
 import numpy as np
 import torch
 
+from realnet.calibration import read_calibration
 from realnet.config import Config
 from realnet.data import image_from_array, read_image, resize_image
 from realnet.errors import UserError
+from realnet.inspection.inspection import Inspection
 from realnet.model.network import RealNet, image_score, predict
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What the inspector says of one image.
-
-    Attributes:
-        score: the image score in 0..1, of the kind the run was configured with; larger is worse.
-        threshold: scores above it are anomalous.
-        pixel_threshold: map values above it are outlined.
-        anomaly_map: float32 ``[h, w]`` in 0..1, at the image's own size.
-        image: the image as it was judged, uint8 ``[h, w, 3]`` RGB.
-    """
-
-    score: float
-    threshold: float
-    pixel_threshold: float
-    anomaly_map: np.ndarray
-    image: np.ndarray
-
-    @property
-    def is_anomalous(self) -> bool:
-        """The verdict."""
-        return self.score > self.threshold
-
-    @property
-    def mask(self) -> np.ndarray:
-        """What is outlined: bool ``[h, w]``; empty for an image that passes."""
-        return (self.anomaly_map > self.pixel_threshold) & self.is_anomalous
 
 
 class Inspector:
@@ -53,11 +25,15 @@ class Inspector:
         config: the run's.
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
+        minimum_area: of a defect, in pixels of the image; 0: any.
     """
 
-    def __init__(self, model: RealNet, config: Config, threshold: float, pixel_threshold: float) -> None:
+    def __init__(
+        self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
+    ) -> None:
         self.model = model.eval()
         self.config, self.threshold, self.pixel_threshold = config, threshold, pixel_threshold
+        self.minimum_area = minimum_area
 
     def inspect(self, image: Any) -> Inspection:
         """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
@@ -85,7 +61,7 @@ class Inspector:
         for image, anomaly_map, score in zip(images, maps, scores.tolist(), strict=True):
             height, width = image.shape[:2]
             own = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
-            yield Inspection(score, self.threshold, self.pixel_threshold, own, image)
+            yield Inspection(score, self.threshold, self.pixel_threshold, own, image, self.minimum_area)
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
@@ -113,8 +89,11 @@ def read_thresholds(run: Path) -> tuple[float, float]:
     """The thresholds of image score and anomaly map that a run was calibrated to.
 
     Raises:
-        UserError: where its ``metrics.json`` is missing, damaged or has none.
+        UserError: where neither its ``calibration.json`` nor its ``metrics.json`` has them, or they are damaged.
     """
+    calibration = read_calibration(run)
+    if calibration is not None:
+        return calibration.score, calibration.pixel
     try:
         threshold = read_metrics(run)["threshold"]
         return float(threshold["score"]), float(threshold["pixel"])

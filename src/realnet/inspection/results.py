@@ -14,12 +14,17 @@ from realnet.data import read_image
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.overlay import side_by_side
+from realnet.inspection.regions import Region, find_regions
 from realnet.synthesis import write_image
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image's line in the results; ``error`` says why there is no verdict."""
+    """One image's line in the results; ``error`` says why there is no verdict.
+
+    ``level`` is the score on the scale on which the threshold is 0.5. ``regions`` is a list of regions in JSON, their
+    number in CSV.
+    """
 
     image: str
     verdict: str
@@ -28,6 +33,8 @@ class Row:
     anomalous_area: float | None
     overlay: str
     error: str = ""
+    level: float | None = None
+    regions: tuple[Region, ...] = ()
 
 
 def inspect_files(
@@ -75,8 +82,19 @@ def inspect_files(
             overlay = f"overlays/{names[number]}"
             write_image(output / overlay, side_by_side(result.image, result.anomaly_map, result.mask))
             verdict = "anomalous" if result.is_anomalous else "good"
-            area = float(result.mask.mean())
-            rows.append(Row(file, verdict, result.score, inspector.threshold, area, overlay))
+            mask = result.mask
+            rows.append(
+                Row(
+                    image=file,
+                    verdict=verdict,
+                    score=result.score,
+                    threshold=inspector.threshold,
+                    anomalous_area=float(mask.mean()),
+                    overlay=overlay,
+                    level=result.level,
+                    regions=find_regions(result.anomaly_map, mask),
+                )
+            )
         progress(numbers.stop)
     write_text(output / "results.csv", _csv(rows))
     write_text(output / "results.json", json.dumps([asdict(row) for row in rows], indent=2))
@@ -103,5 +121,6 @@ def _csv(rows: Sequence[Row]) -> str:
     writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Row)])
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: "" if value is None else value for name, value in asdict(row).items()})
+        cells = {**asdict(row), "regions": len(row.regions)}
+        writer.writerow({name: "" if value is None else value for name, value in cells.items()})
     return text.getvalue()

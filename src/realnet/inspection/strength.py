@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realnet.inspection.inspector import Inspection, Inspector
+from realnet.inspection.inspection import Inspection
+from realnet.inspection.inspector import Inspector
 from realnet.inspection.overlay import overlay
 
 

@@ -1,5 +1,6 @@
 """A training run as a folder: what is checked, prepared, trained, calibrated and written, in this order."""
 
+import datetime
 import hashlib
 import json
 import time
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from realnet.atomic import atomic_path, write_text
+from realnet.calibration import calibrate, save_calibration
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint
 from realnet.errors import UserError
@@ -37,7 +39,7 @@ from realnet.training.prepare import (
     make_validation,
     split_good,
 )
-from realnet.training.validation import Validation, score_threshold
+from realnet.training.validation import Validation
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 
@@ -234,7 +236,14 @@ def _finish(
 ) -> None:
     """Calibrate on the held-out images and write everything a run consists of, the model last."""
     figure = validation()
-    threshold, promised = score_threshold(figure.good_scores, config.training.false_alarms)
+    calibration = calibrate(
+        figure.good_scores,
+        validation.pixel_threshold(),
+        config.training.false_alarms,
+        "held-out good images",
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        figure.defect_scores,
+    )
     meaning = "held-out good images against synthetic defects made of them; "
     if config.training.select == "oracle":
         meaning += "(oracle) of the state that is best on the TEST images"
@@ -249,11 +258,11 @@ def _finish(
             "synthetic_defects": len(figure.defect_scores),
         },
         "threshold": {
-            "score": threshold,
-            "pixel": validation.pixel_threshold(),
+            "score": calibration.score,
+            "pixel": calibration.pixel,
             "rule": f"order statistic of {len(figure.good_scores)} held-out good scores for "
             f"{config.training.false_alarms:g} false alarms",
-            "expected_false_alarms_at_most": promised,
+            "expected_false_alarms_at_most": calibration.promised,
         },
         "training": {
             "categories": [category.name for category in categories],
@@ -280,6 +289,7 @@ def _finish(
     }
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
+    save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
     for leftover in (output / PREPARED_FILE, *output.glob(".*.part.*")):

@@ -1,6 +1,5 @@
 """The held-out figure that training is steered by: good images never trained on, and defects made of them."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
+from realnet.calibration import pixel_threshold
 from realnet.model.network import RealNet, image_score
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import to_tensor
@@ -102,24 +102,8 @@ class Validation:
         )
 
     def pixel_threshold(self) -> float:
-        """From where on a pixel is outlined: what one in a thousand pixels of held-out good images exceeds.
-
-        Never above 0.5, the discriminator's own boundary, nor below 0.2, where an outline would follow a defect's halo.
-        """
-        good = self.maps()[torch.from_numpy(~self.labels)].flatten().numpy()
-        return float(np.clip(np.quantile(good, 0.999), 0.2, 0.5))
-
-
-def score_threshold(good_scores: Sequence[float], false_alarms: float) -> tuple[float, float]:
-    """The lowest score of n held-out good images that promises at most ``false_alarms``, and what it promises.
-
-    Of n exchangeable good scores and a further one, that one exceeds the k-th smallest with probability at most
-    (n + 1 - k) / (n + 1) (split conformal prediction, Vovk et al. 2005). Where n is too small for the promise, the
-    highest score is taken, and the rate returned is larger than the one asked for.
-    """
-    n = len(good_scores)
-    k = min(n, math.ceil((n + 1) * (1 - false_alarms) - 1e-9))
-    return float(sorted(good_scores)[k - 1]), (n + 1 - k) / (n + 1)
+        """From where on a pixel is outlined, by the held-out good images."""
+        return pixel_threshold(self.maps()[torch.from_numpy(~self.labels)].numpy())
 
 
 def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -1,0 +1,232 @@
+"""A threshold without defects: from the scores of good images, with what it promises and how surely."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from realnet.atomic import write_text
+from realnet.config import first_problem
+from realnet.errors import UserError
+
+CALIBRATION_FILE = "calibration.json"
+CONFIDENCE = 0.95
+# Below this the recent scores would not come from the calibrated distribution by chance in a lifetime of checks.
+_DRIFT_P = 1e-4
+_DRIFT_IMAGES = 20
+
+
+def score_threshold(good_scores: Sequence[float], false_alarms: float) -> tuple[float, float]:
+    """The lowest score of n good images that promises at most ``false_alarms``, and what it promises.
+
+    Of n exchangeable good scores and a further one, that one exceeds the k-th smallest with probability at most
+    (n + 1 - k) / (n + 1) (split conformal prediction, Vovk et al. 2005). Where n is too small for the promise, the
+    highest score is taken, and the rate returned is larger than the one asked for.
+    """
+    n, k = len(good_scores), rank_of_threshold(len(good_scores), false_alarms)
+    return float(sorted(good_scores)[k - 1]), (n + 1 - k) / (n + 1)
+
+
+def rank_of_threshold(n: int, false_alarms: float) -> int:
+    """Which of ``n`` sorted good scores (1 .. n) is the threshold for ``false_alarms``."""
+    return min(n, math.ceil((n + 1) * (1 - false_alarms) - 1e-9))
+
+
+def confident_rate(n: int, k: int, confidence: float = CONFIDENCE) -> float:
+    """What the rate of false alarms does not exceed with ``confidence``, where the k-th of n scores is the threshold.
+
+    That rate is distributed as Beta(n + 1 - k, k) over draws of the n images; ties of scores only lower it.
+    """
+    from scipy.stats import beta
+
+    return float(beta.ppf(confidence, n + 1 - k, k))
+
+
+def images_needed(false_alarms: float, confidence: float | None = None) -> int:
+    """How many good images it takes to promise ``false_alarms`` on average, or with ``confidence``."""
+    if confidence is None:
+        return math.ceil(1 / false_alarms - 1 - 1e-9)
+    return math.ceil(math.log(1 - confidence) / math.log1p(-false_alarms) - 1e-9)
+
+
+def pixel_threshold(maps: np.ndarray) -> float:
+    """From where on a pixel is outlined: what one in a thousand pixels of good images' ``maps`` exceeds.
+
+    Never above 0.5, the discriminator's own boundary, nor below 0.2, where an outline would follow a defect's halo.
+    """
+    return float(np.clip(np.quantile(maps, 0.999), 0.2, 0.5))
+
+
+def level(score: float, threshold: float) -> float:
+    """A score in 0..1 on a scale on which the threshold is 0.5; straight lines on either side, order is kept.
+
+    Equal to the threshold, and so not above it, is 0.5 exactly; above it is more than 0.5 whenever floats can say so.
+    """
+    if score <= threshold:
+        return 0.5 * (score / threshold) if threshold > 0 else 0.5
+    return 0.5 + 0.5 * (score - threshold) / (1 - threshold)
+
+
+class Calibration(BaseModel):
+    """What the thresholds of a run rest on; saved as ``calibration.json``.
+
+    Attributes:
+        score: threshold of the image score; ``pixel`` of the anomaly map.
+        asked: the rate of false alarms that was asked for.
+        promised: the rate on average over draws of the images, at most; ``confident``: with ``confidence``, at most.
+        good_scores: sorted; drift is measured against them.
+        defects_found: share of held-out synthetic defects above the threshold; None where there were none.
+        source: which good images, in words.
+        date: when, ISO 8601.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    score: float = Field(ge=0, le=1)
+    pixel: float = Field(ge=0, le=1)
+    asked: float = Field(gt=0, lt=1)
+    promised: float = Field(ge=0, le=1)
+    confident: float = Field(ge=0, le=1)
+    confidence: float = CONFIDENCE
+    good_scores: tuple[float, ...] = Field(min_length=1)
+    defects_found: float | None = None
+    source: str
+    date: str
+
+    def sentences(self) -> list[str]:
+        """What the threshold promises, for people; and what it cannot promise, and what that would take."""
+        n = len(self.good_scores)
+        said = [
+            f"Threshold {self.score:.4f} from {n} {self.source}: of further good ones at most {self.promised:.2%} are "
+            f"rejected on average, and with {self.confidence:.0%} confidence at most {self.confident:.2%}."
+        ]
+        if self.promised > self.asked * (1 + 1e-9):
+            said.append(
+                f"{self.asked:.4g} false alarms ({self.asked:.2%}) cannot be promised with {n} images: it takes "
+                f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
+                f"{self.confidence:.0%} confidence."
+            )
+        if self.defects_found is not None:
+            said.append(
+                f"Of held-out synthetic defects {self.defects_found:.0%} are above it; how many real ones are, only "
+                "real ones can show."
+            )
+        return said
+
+
+def calibrate(
+    good_scores: Sequence[float],
+    pixel: float,
+    false_alarms: float,
+    source: str,
+    date: str,
+    defect_scores: Sequence[float] = (),
+) -> Calibration:
+    """The calibration to ``good_scores`` for a rate of ``false_alarms``.
+
+    Raises:
+        ValueError: without any score.
+    """
+    if not good_scores:
+        raise ValueError("a calibration needs at least one good score")
+    threshold, promised = score_threshold(good_scores, false_alarms)
+    n = len(good_scores)
+    found = float(np.mean([score > threshold for score in defect_scores])) if defect_scores else None
+    return Calibration(
+        score=threshold,
+        pixel=pixel,
+        asked=false_alarms,
+        promised=promised,
+        confident=confident_rate(n, rank_of_threshold(n, false_alarms)),
+        good_scores=tuple(sorted(float(score) for score in good_scores)),
+        defects_found=found,
+        source=source,
+        date=date,
+    )
+
+
+def save_calibration(run: Path, calibration: Calibration) -> None:
+    """Write ``calibration.json`` of the run."""
+    write_text(run / CALIBRATION_FILE, calibration.model_dump_json(indent=2))
+
+
+def read_calibration(run: Path) -> Calibration | None:
+    """The calibration of a run; None where it has none (imported, or trained before there were any).
+
+    Raises:
+        UserError: where the file is damaged.
+    """
+    path = run / CALIBRATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise UserError(
+            f"{path} is damaged ({problem}); restore it, or make it anew with `realnet calibrate`."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far recent scores are from the calibrated ones.
+
+    ``distance`` is the largest difference of the two distribution functions (Kolmogorov-Smirnov), 0..1, ``p_value``
+    how probable one so large is by chance, ``higher`` whether the recent scores are the higher ones.
+    """
+
+    distance: float
+    p_value: float
+    images: int
+    higher: bool
+
+    @property
+    def warns(self) -> bool:
+        """Whether the distribution has left the calibrated one; never on fewer than 20 images."""
+        return self.images >= _DRIFT_IMAGES and self.p_value < _DRIFT_P
+
+    def sentence(self) -> str:
+        """What is to be done about it."""
+        direction = "higher" if self.higher else "lower"
+        return (
+            f"The scores of the last {self.images} images are {direction} than those of the good images that the "
+            f"threshold rests on (Kolmogorov-Smirnov distance {self.distance:.2f}, p = {self.p_value:.1g}): light, "
+            "camera or product may have changed. Look at them; if they are good, run `realnet calibrate` on such "
+            "images, or train again."
+        )
+
+
+def drift(good_scores: Sequence[float], recent: Sequence[float]) -> Drift:
+    """Compare ``recent`` scores with the calibrated ``good_scores``.
+
+    Raises:
+        ValueError: where either is empty.
+    """
+    from scipy.stats import ks_2samp
+
+    if not len(good_scores) or not len(recent):
+        raise ValueError("drift needs scores on both sides")
+    found: Any = ks_2samp(good_scores, recent)
+    # The sign is that of the distribution function at the largest difference: higher scores lag behind.
+    return Drift(float(found.statistic), float(found.pvalue), len(recent), int(found.statistic_sign) > 0)
+
+
+def rate(text: str) -> float:
+    """A rate as people write it: ``0.1%``, ``2 %`` or ``0.001``.
+
+    Raises:
+        UserError: for anything else, or a rate outside 0..1.
+    """
+    plain = text.strip()
+    try:
+        value = float(plain[:-1].strip()) / 100 if plain.endswith("%") else float(plain)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise UserError(f"{text!r} is no rate of false alarms: write 1%, 0.1% or 0.001.")
+    return value
