@@ -66,6 +66,17 @@ def test_from_good_images_to_an_inspector(realnet: Call, product: Path, tmp_path
     assert str(sia / "widget")[:20] in shown.replace("\n", "")
 
 
+def test_the_usual_strength(realnet: Call, diffusion: Path, tmp_path: Path) -> None:  # noqa: F811
+    for sampler, low, high in (("iddpm", 1.0, 3.0), ("ddim", 0.1, 0.45)):
+        call = ["sdas", "sample", diffusion, "--count", "4", "--output", tmp_path / sampler, "--sampler", sampler]
+        assert f"s from {low:g} to {high:g}" in succeed(realnet(*call))
+        manifest = next((tmp_path / sampler).glob("*/manifest.jsonl")).read_text()
+        drawn = [json.loads(line)["strength"] for line in manifest.splitlines()]
+        assert all(low <= s <= high for s in drawn) and len(set(drawn)) == 4
+    succeed(realnet("sdas", "grid", diffusion, "--rows", "1", "--output", tmp_path / "grid.png"))
+    assert sheet(tmp_path / "grid.png").shape[1] == 6 * 164 + 4, "good image, s = 0, 1, 2, 3, 6"
+
+
 def test_two_products_and_guidance(realnet: Call, conditioned: Path, pair: Path, tmp_path: Path) -> None:  # noqa: F811
     model = Path(shutil.copytree(conditioned, tmp_path / "model"))
     assert "Classifier of 2 categories: loss" in succeed(realnet("sdas", "classifier", model, pair, "--steps", "2"))

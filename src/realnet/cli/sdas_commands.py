@@ -10,6 +10,7 @@ from realnet.cli.app import app, console
 from realnet.cli.options import CategoryOption, ConfigOption, Data, SeedOption, SetOption, seconds, torch_device
 
 if TYPE_CHECKING:
+    from realnet.diffusion.config import DiffusionConfig
     from realnet.sdas.sampling import Request
     from realnet.sdas.saving import DiffusionModel
 
@@ -104,8 +105,9 @@ def sample(
         str | None, typer.Option("--category", help="One category, or 'all' the model was trained on.")
     ] = None,
     strength: Annotated[
-        str, typer.Option(help="s, or low:high to draw it for each image; 0 makes good images.")
-    ] = "0.1:0.2",
+        str | None,
+        typer.Option(help="s, or low:high to draw it for each image; 0 makes good images (default: the model's)."),
+    ] = None,
     steps: Steps = None,
     seed: SeedOption = 0,
     sampler: Sampling = "iddpm",
@@ -115,8 +117,8 @@ def sample(
     device: Device = "cpu",
 ) -> None:
     """Make anomaly images with a manifest of their origin; the same call continues after a stop."""
-    low, high = strengths(strength, ":")[0], strengths(strength, ":")[-1]
-    loaded, request = ready(model, low, high, steps, seed, sampler, perturbation, guidance, batch, device)
+    wanted = None if strength is None else strengths(strength, ":")
+    loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch, device)
 
     from realnet.sdas.sampling import sample_set
 
@@ -125,7 +127,12 @@ def sample(
         for name in names:
             task = shown.add_task(name, total=count)
             manifest = sample_set(loaded, name, request, count, output, lambda n, t=task: shown.update(t, completed=n))  # type: ignore[misc]
-            console.print(f"{count} images of {name}; {manifest} names the origin of each.", soft_wrap=True)
+            console.print(
+                f"{count} images of {name}, s from {request.low:g} to {request.high:g}; {manifest} names the origin of "
+                "each.",
+                soft_wrap=True,
+                highlight=False,
+            )
     console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
 
 
@@ -134,7 +141,9 @@ def grid(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     category: Annotated[str | None, typer.Option("--category", help="The category to draw.")] = None,
-    values: Annotated[str, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2,0.5.")] = "0,0.1,0.2,0.5,1",
+    values: Annotated[
+        str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
+    ] = None,
     rows: Annotated[int, typer.Option(help="Images, one a row.", min=1, max=64)] = 6,
     steps: Steps = None,
     seed: SeedOption = 0,
@@ -144,9 +153,11 @@ def grid(
     device: Device = "cpu",
 ) -> None:
     """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4)."""
-    columns = strengths(values, ",")
+    wanted = None if values is None else strengths(values, ",")
     check_png(output)
-    loaded, request = ready(model, 0.0, 0.0, steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
+    loaded, request = ready(model, [0.0], steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
+    low, high = usual_strength(loaded.config, sampler)
+    columns = wanted or [0.0, low, (low + high) / 2, high, 2 * high]
 
     from realnet.sdas.grid import grid_image, strength_columns
     from realnet.synthesis import write_image
@@ -190,8 +201,7 @@ def check_png(output: Path) -> None:
 
 def ready(
     model: Path,
-    low: float,
-    high: float,
+    strength: list[float] | None,
     steps: int | None,
     seed: int | None,
     sampler: Any,
@@ -200,7 +210,10 @@ def ready(
     batch: int,
     device: str,
 ) -> "tuple[DiffusionModel, Request]":
-    """The loaded model and what is asked of it, once everything about the call is known to be right."""
+    """The loaded model and what is asked of it, once everything about the call is known to be right.
+
+    ``strength`` is one value, or the ends of a range; None: the model's own.
+    """
     from realnet.errors import UserError
 
     if sampler not in ("iddpm", "ddim"):
@@ -214,11 +227,20 @@ def ready(
     from realnet.sdas.saving import load_diffusion, load_diffusion_config
 
     config = load_diffusion_config(model)
-
+    ends = strength or usual_strength(config, sampler)
     request = Request(
-        low, high, steps or config.training.sampling_steps, seed or 0, sampler, perturbation, guidance, batch
+        ends[0], ends[-1], steps or config.training.sampling_steps, seed or 0, sampler, perturbation, guidance, batch
     )
     return load_diffusion(model, torch_device(device), guided=guidance > 0), request
+
+
+def usual_strength(config: "DiffusionConfig", sampler: str) -> tuple[float, float]:
+    """The range of s that a model is sampled with where none is asked for.
+
+    DDIM adds no noise but the perturbation and needs less: the paper has 0.01 to 0.03 where Algorithm 1 has 0.1 to 0.2.
+    """
+    low, high = config.process.strength
+    return (low, high) if sampler == "iddpm" else (low * 0.1, high * 0.15)
 
 
 def bar() -> Progress:

@@ -7,7 +7,7 @@ import typer
 
 from realnet.cli.app import console
 from realnet.cli.options import Data, SeedOption, check_run, torch_device
-from realnet.cli.sdas_commands import Device, Model, Steps, bar, check_png, ready, sdas, strengths
+from realnet.cli.sdas_commands import Device, Model, Steps, bar, check_png, ready, sdas, strengths, usual_strength
 
 
 @sdas.command()
@@ -41,17 +41,21 @@ def strength(
     run: Annotated[Path, typer.Argument(help="A trained inspector of the same product.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     category: Annotated[str | None, typer.Option("--category", help="The category to sample.")] = None,
-    values: Annotated[str, typer.Option("--strengths", help="Columns.")] = "0,0.05,0.1,0.2,0.3,0.5,1",
+    values: Annotated[
+        str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
+    ] = None,
     rows: Annotated[int, typer.Option(help="Images a strength.", min=2, max=64)] = 8,
     steps: Steps = None,
     seed: SeedOption = 0,
     device: Device = "cpu",
 ) -> None:
     """Help to choose the strength: samples over s, and what an inspector says of them."""
-    columns = strengths(values, ",")
+    wanted = None if values is None else strengths(values, ",")
     check_png(output)
     check_run(run)
-    loaded, request = ready(model, 0.0, 0.0, steps, seed, "iddpm", "learned", 0.0, min(rows, 8), device)
+    loaded, request = ready(model, [0.0], steps, seed, "iddpm", "learned", 0.0, min(rows, 8), device)
+    low, high = usual_strength(loaded.config, "iddpm")
+    columns = wanted or [0.0, low / 2, low, high, 1.5 * high, 2.5 * high, 5 * high]
 
     from rich.table import Table
 

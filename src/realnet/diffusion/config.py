@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -63,13 +63,22 @@ class ProcessConfig(_Node):
 
     ``steps`` is T in training. ``start`` is the share of T that is used: 1 is the paper's process from pure noise;
     below 1, images are made from good ones noised up to that point, and training draws its timesteps below it.
-    ``variance_weight`` is gamma of Eq. S2.
+    ``variance_weight`` is gamma of Eq. S2. ``strength`` is the range of s of Algorithm 1 that images are sampled with
+    where none is asked for; a process that starts late has little variance to scale, and needs a larger s.
     """
 
     schedule: Literal["linear", "cosine"] = "linear"
     steps: int = Field(1000, ge=2)
     start: float = Field(1.0, gt=0, le=1)
     variance_weight: float = Field(0.001, ge=0)
+    strength: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0.1, 0.2)
+
+    @field_validator("strength")
+    @classmethod
+    def _lower_first(cls, strength: tuple[float, float]) -> tuple[float, float]:
+        if strength[0] > strength[1]:
+            raise ValueError("the lower strength comes first")
+        return strength
 
     @property
     def highest(self) -> int:

@@ -21,7 +21,7 @@ def _small(preset: str, denoiser: DenoiserConfig, start: float, steps: int, repo
         preset=preset,
         output_size=256,
         denoiser=denoiser,
-        process=ProcessConfig(start=start),
+        process=ProcessConfig(start=start, strength=(1.0, 3.0)),
         training=DenoiserTrainingConfig(
             batch_size=4,
             accumulate=1,

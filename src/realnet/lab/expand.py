@@ -25,9 +25,6 @@ from realnet.lab.products import Holdings, Product
 from realnet.presets import presets
 from realnet.synthesis.sia import MARK
 
-# The paper's strength (Sec. 3.4).
-_STRENGTH = (0.1, 0.2)
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -174,8 +171,8 @@ class _Maker:
         own = None if ready is None else ready / _own_name(product)
         if ready is not None and own is not None and own.is_dir() and strength in (None, _strength_of(own)):
             return ready, (self._folder_fingerprint(own),)
-        low, high = strength or _STRENGTH
-        model, made_of = self._diffusion(product, before)
+        model, usual, made_of = self._diffusion(product, before)
+        low, high = strength or usual
         common = {"places": (self._place(product),), "data": self._fingerprint([product])}
         samples = SamplesCell(
             name=f"{product.name}-sia-{low:g}-{high:g}", **common, made_of=made_of, model=model, low=low, high=high,
@@ -184,12 +181,14 @@ class _Maker:
         before.append(samples)
         return self.folder / samples.folder / "SIA", (samples.key,)
 
-    def _diffusion(self, product: Product, before: list[Cell]) -> tuple[Path, tuple[str, ...]]:
-        from realnet.sdas.saving import WEIGHTS_FILE, file_sha256, read_categories
+    def _diffusion(self, product: Product, before: list[Cell]) -> tuple[Path, tuple[float, float], tuple[str, ...]]:
+        """A diffusion model of the product, the strength it is sampled with otherwise, and what it is made of."""
+        from realnet.sdas.saving import WEIGHTS_FILE, file_sha256, load_diffusion_config, read_categories
 
         for model in self.settings.models:
             if _own_name(product) in read_categories(model):
-                return model, (file_sha256(model / WEIGHTS_FILE)[:12],)
+                usual = load_diffusion_config(model).process.strength
+                return model, usual, (file_sha256(model / WEIGHTS_FILE)[:12],)
         if self.settings.diffusion_preset not in diffusion_presets:
             raise UserError(
                 f"There is no preset {self.settings.diffusion_preset!r} of sdas; choose one of "
@@ -208,7 +207,7 @@ class _Maker:
             time_budget=self.settings.diffusion_budget,
         )
         before.append(cell)
-        return self.folder / cell.folder / "model", (cell.key,)
+        return self.folder / cell.folder / "model", config.process.strength, (cell.key,)
 
     def _peer(self, row: Row, seed: int, common: dict[str, Any]) -> PeerCell:
         from realnet.lab.peers.table import PEERS
