@@ -1,5 +1,10 @@
 """``realnet benchmark`` as a user calls it."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +50,27 @@ def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path
     text = (tmp_path / "lab" / "mine.md").read_text(encoding="utf-8")
     assert "### My table" in text and "| NSA |" in text and "100.00" in text
     assert (tmp_path / "lab" / "mine.html").is_file() and (tmp_path / "lab" / "mine.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of a terminal")
+def test_ctrl_c_loses_nothing(realnet: Call, shelf: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "mine.yaml"
+    rows = "".join(f"  - {{name: {name}, synthesis: {name}}}\n" for name in ("nsa", "cutpaste"))
+    plan.write_text(f"title: My table\nquestion: Which?\nrows:\n{rows}")
+    call = ["benchmark", plan, "--data", shelf, "--output", tmp_path / "lab", "--only", "cap", "--jobs", "2"]
+    call += flags("training.steps=120")
+    command = [sys.executable, "-m", "realnet", *map(str, call)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("lab/cells/*/run/checkpoint.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # As a terminal does: the call and its cells are told alike.
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in said and "Interrupted" in said
+    finished = realnet(*call)
+    assert finished.status == 0 and "2/2" in finished.out, finished.err
 
 
 def test_the_plans_are_listed(realnet: Call) -> None:

@@ -147,6 +147,7 @@ class Laboratory:
                     break
                 self.observer.says(cell, _last_line(log), time.monotonic() - started)
         if status == 130:
+            self.stopped = True
             raise KeyboardInterrupt
         if status == 0 and read_outcome(place) is not None:
             return ""
