@@ -25,6 +25,7 @@ def test_a_folder_of_data_sets(shelf: Path) -> None:
     assert [product.name for product in holdings.products] == ["cap", "one-nut", "two-nut"]
     assert holdings.textures == shelf / "dtd" / "images"
     assert holdings.generated == shelf / "SIA"
+    assert [product.own_name for product in holdings.products] == ["cap", "nut", "nut"]
     renamed = holdings.products[1].category
     assert {sample.category for sample in (*renamed.train, *renamed.test)} == {"one-nut"}
 

@@ -77,8 +77,8 @@ def benchmark(
     chosen = read_plan(plan)
     holdings = replace(
         holdings,
-        textures=(textures or holdings.textures),
-        generated=(sia or holdings.generated),
+        textures=textures.resolve() if textures else holdings.textures,
+        generated=sia.resolve() if sia else holdings.generated,
     )
     chosen, holdings = _subset(chosen, holdings, category or [], only or [])
 

@@ -168,7 +168,7 @@ class _Maker:
     ) -> tuple[Path, tuple[str, ...]]:
         """Generated images of the product: those at hand, or the cells that make them."""
         ready = self.holdings.generated
-        own = None if ready is None else ready / _own_name(product)
+        own = None if ready is None else ready / product.own_name
         if ready is not None and own is not None and own.is_dir() and strength in (None, _strength_of(own)):
             return ready, (self._folder_fingerprint(own),)
         model, usual, made_of = self._diffusion(product, before)
@@ -186,7 +186,7 @@ class _Maker:
         from realnet.sdas.saving import WEIGHTS_FILE, file_sha256, load_diffusion_config, read_categories
 
         for model in self.settings.models:
-            if _own_name(product) in read_categories(model):
+            if product.own_name in read_categories(model):
                 usual = load_diffusion_config(model).process.strength
                 return model, usual, (file_sha256(model / WEIGHTS_FILE)[:12],)
         if self.settings.diffusion_preset not in diffusion_presets:
@@ -232,7 +232,7 @@ class _Maker:
         return PeerCell(**common, made_of=made_of, peer=peer, textures=textures)
 
     def _place(self, product: Product) -> Place:
-        return Place(root=product.root, category=_own_name(product), name=product.name)
+        return Place(root=product.root, category=product.own_name, name=product.name)
 
     def _fingerprint(self, products: Sequence[Product]) -> str:
         key = tuple((product.root, product.name) for product in products)
@@ -245,11 +245,6 @@ class _Maker:
         if folder not in self.fingerprints:
             self.fingerprints[folder] = _digest_of_folder(folder)
         return self.fingerprints[folder]
-
-
-def _own_name(product: Product) -> str:
-    """The category's name in its own data set."""
-    return product.name.removeprefix(f"{Path(product.root).name}-")
 
 
 def _strength_of(images: Path) -> tuple[float, float] | None:

@@ -14,9 +14,14 @@ TEXTURE_FOLDERS = ("dtd/images", "dtd")
 
 @dataclass(frozen=True)
 class Product:
-    """One product of one data set. ``root`` is the data set (a folder, or the word ``elpv``)."""
+    """One product of one data set.
+
+    ``root`` is the data set (a folder, or the word ``elpv``), ``own_name`` the category's name there; its name here
+    says the data set too, where two have a category of one name.
+    """
 
     root: str
+    own_name: str
     category: Category
 
     @property
@@ -45,7 +50,7 @@ def find_products(roots: Sequence[str]) -> Holdings:
     products: list[Product] = []
     for root in roots:
         for place in dataset_folders(root):
-            products += [Product(place, category) for category in open_dataset(place)]
+            products += [Product(place, category.name, category) for category in open_dataset(place)]
     tested = [product for product in products if any(sample.is_anomalous for sample in product.category.test)]
     if not tested:
         raise UserError(
@@ -97,4 +102,5 @@ def renamed(category: Category, name: str) -> Category:
 
 def _first(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
     found = (folder / name for folder in folders for name in names if (folder / name).is_dir())
-    return next(found, None)
+    first = next(found, None)
+    return None if first is None else first.resolve()

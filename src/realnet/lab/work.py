@@ -26,7 +26,7 @@ from realnet.lab.cells import (
     SamplesCell,
     read_cell,
 )
-from realnet.lab.footprint import measure_run, peak_memory
+from realnet.lab.footprint import best_device, measure_run, peak_memory
 from realnet.lab.products import renamed
 from realnet.model.saving import read_metrics
 from realnet.provenance import hardware
@@ -91,7 +91,7 @@ def _inspector(folder: Path, cell: InspectorCell, categories: Sequence[Category]
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in cell.places))
-    evaluation = evaluate_run(run, name, categories)
+    evaluation = evaluate_run(run, name, categories, device=best_device())
     record(run, evaluation.results)
     measured = measure_run(run)
     measured["fit_seconds"] = float(read_metrics(run)["training"]["seconds"])
@@ -129,7 +129,7 @@ def _samples(folder: Path, cell: SamplesCell, category: Category) -> Outcome:
     from realnet.sdas.sampling import Request, sample_set
     from realnet.sdas.saving import load_diffusion
 
-    model = load_diffusion(cell.model)
+    model = load_diffusion(cell.model, best_device())
     request = Request(cell.low, cell.high, model.config.training.sampling_steps, cell.seed)
     own = cell.places[0].category
 
@@ -152,7 +152,7 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     good = [sample.image for sample in category.train]
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=cell.config.model.image_size, repeats=1, seed=cell.config.seed,
-        progress=lambda text: print(text, flush=True),
+        progress=lambda text: print(text, flush=True), device=best_device(),
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())
