@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from realnet.presets import presets
 
 if TYPE_CHECKING:
-    from realnet.inspection.inspector import load
+    from realnet.inspection.loading import load
     from realnet.model.network import RealNet
 
 __all__ = ["RealNet", "load", "presets"]
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
 
         return RealNet
     if name == "load":
-        from realnet.inspection.inspector import load
+        from realnet.inspection.loading import load
 
         return load
     raise AttributeError(f"module 'realnet' has no attribute {name!r}")

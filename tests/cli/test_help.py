@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ["DATA", "--category", "--preset", "--synthesis", "--source", "--time-budget", "--seed", "--output"],
     "evaluate": ["RUN", "DATA", "--category", "--json", "--maps"],
     "benchmark": ["PLAN", "--data", "--output", "--only", "--category", "--seeds", "--preset", "--sia", "--jobs"],
+    "export": ["RUN", "--format", "--images", "--data", "--tolerance", "--output"],
     "import-official": ["FILE", "--output", "--image-size", "--mode", "--image-score"],
     "calibrate": ["RUN", "GOOD", "--false-alarms"],
     "score": ["MAPS_DIR", "DATA", "--category", "--scores", "--json"],

@@ -44,7 +44,8 @@ def test_the_expected_image_by_dense_matrices(variance: float, rest: float, seed
         c, away = covariance(prior), (image - prior.mean).flatten().double()
         gain = c @ torch.linalg.inv(c + level * torch.eye(PIXELS).double())
         expected.append(prior.mean + (gain @ away).float().view(SHAPE))
-    torch.testing.assert_close(prior(y, levels), torch.stack(expected), rtol=1e-3, atol=1e-4)
+    # Directions in float32 are orthonormal to about 1e-7, which the dense inverse magnifies by rest / variance.
+    torch.testing.assert_close(prior(y, levels), torch.stack(expected), rtol=1e-3, atol=1e-4 + 1e-6 * rest / variance)
 
 
 def test_the_rest_is_shrunk_by_the_variance_of_its_place() -> None:

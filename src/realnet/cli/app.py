@@ -32,6 +32,7 @@ def main() -> None:
     import realnet.cli.data_commands
     import realnet.cli.demo_command
     import realnet.cli.evaluate_command
+    import realnet.cli.export_command
     import realnet.cli.import_command
     import realnet.cli.inspect_command
     import realnet.cli.score_command

@@ -11,7 +11,7 @@ from realnet.cli.options import check_run, torch_device
 
 @app.command()
 def inspect(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for overlays and results.")],
     threshold: Annotated[
@@ -25,14 +25,17 @@ def inspect(
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json."""
     from realnet.data import list_images
     from realnet.errors import UserError
+    from realnet.runtime import is_export
 
-    check_run(run)
+    exported = is_export(run)
+    if not exported:
+        check_run(run)
     files = list_images(images)
 
-    from realnet.inspection.inspector import load
+    from realnet.inspection.loading import load
     from realnet.inspection.results import inspect_files
 
-    inspector = load(run, torch_device(device))
+    inspector = load(run, device if exported else torch_device(device))
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area

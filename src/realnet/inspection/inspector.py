@@ -1,23 +1,21 @@
 """The trained inspector: one image in, score, verdict and anomaly map out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
 from realnet.calibration import read_calibration
 from realnet.config import Config
-from realnet.data import image_from_array, read_image, resize_image
+from realnet.data import resize_image
 from realnet.errors import UserError
-from realnet.inspection.inspection import Inspection
+from realnet.inspection.judging import Judge
 from realnet.model.network import RealNet, image_score, predict
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
 
-class Inspector:
+class Inspector(Judge):
     """A model with its thresholds. Made by :func:`load`.
 
     Args:
@@ -31,37 +29,12 @@ class Inspector:
     def __init__(
         self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
     ) -> None:
-        self.model = model.eval()
-        self.config, self.threshold, self.pixel_threshold = config, threshold, pixel_threshold
-        self.minimum_area = minimum_area
+        super().__init__(threshold, pixel_threshold, minimum_area)
+        self.model, self.config = model.eval(), config
 
-    def inspect(self, image: Any) -> Inspection:
-        """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
-
-        Raises:
-            UserError: for a file that cannot be read.
-        """
-        return next(self.inspect_many([image]))
-
-    def inspect_many(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[Inspection]:
-        """Judge images, in order, a batch at a time; they may differ in size."""
-        batch: list[np.ndarray] = []
-        for image in images:
-            batch.append(read_image(image) if isinstance(image, str | Path) else image_from_array(image))
-            if len(batch) == batch_size:
-                yield from self._judge(batch)
-                batch = []
-        if batch:
-            yield from self._judge(batch)
-
-    def _judge(self, images: Sequence[np.ndarray]) -> Iterator[Inspection]:
-        size = self.config.model.image_size
-        maps = predict(self.model, [resize_image(image, size) for image in images])
-        scores = image_score(torch.from_numpy(maps)[:, None], self.config.model.image_score)
-        for image, anomaly_map, score in zip(images, maps, scores.tolist(), strict=True):
-            height, width = image.shape[:2]
-            own = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
-            yield Inspection(score, self.threshold, self.pixel_threshold, own, image, self.minimum_area)
+    def _measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        maps = predict(self.model, [resize_image(image, self.config.model.image_size) for image in images])
+        return maps, image_score(torch.from_numpy(maps)[:, None], self.config.model.image_score).tolist()
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:

@@ -12,7 +12,7 @@ import numpy as np
 from realnet.atomic import write_text
 from realnet.data import read_image
 from realnet.errors import UserError
-from realnet.inspection.inspector import Inspector
+from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side
 from realnet.inspection.regions import Region, find_regions
 from realnet.synthesis import write_image
@@ -38,7 +38,7 @@ class Row:
 
 
 def inspect_files(
-    inspector: Inspector,
+    inspector: Judge,
     files: Sequence[Path],
     output: Path,
     progress: Callable[[int], None] = lambda done: None,
@@ -47,7 +47,7 @@ def inspect_files(
     """Judge ``files`` and write overlays and tables into ``output``; an unreadable file never stops the rest.
 
     Args:
-        inspector: a loaded run.
+        inspector: a loaded run or export.
         files: images, any mode and size.
         output: folder; ``overlays/NAME.png``, ``results.csv`` and ``results.json`` appear in it.
         progress: told how many files are done.

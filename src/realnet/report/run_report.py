@@ -10,7 +10,7 @@ import torch
 from realnet.data import Category, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation
-from realnet.model.saving import read_metrics
+from realnet.model.saving import METRICS_FILE, read_metrics
 from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
 from realnet.report.page import write_report
 from realnet.synthesis import Anomaly
@@ -28,7 +28,7 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
     """
     labels = [sample.is_anomalous for sample in evaluation.samples]
     shown = worst_first(evaluation.scores, labels, evaluation.threshold)
-    training = read_metrics(run)["training"]
+    training = _training(run)
     # What an imported model was trained on is not known: nothing is shown for it.
     synthetic = [] if "imported_from" in training else _training_defects(evaluation, categories)
     write_report(
@@ -42,6 +42,15 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
         threshold=evaluation.threshold,
         facts=_facts(training),
     )
+
+
+def _training(run: Path) -> Mapping[str, Any]:
+    """How the run was trained, as it says itself."""
+    training = read_metrics(run).get("training")
+    wanted = {"good_images", "held_out_images", "steps", "planned_steps", "best_step", "seconds"}
+    if not isinstance(training, dict) or ("imported_from" not in training and not wanted <= set(training)):
+        raise UserError(f"{run / METRICS_FILE} does not say how the run was trained; restore it or train again.")
+    return training
 
 
 def _facts(training: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,177 @@
+"""An export as a folder: written beside its place, verified there, and moved in whole."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from realnet.atomic import write_text
+from realnet.config import Config
+from realnet.data import fingerprint, read_image
+from realnet.errors import UserError
+from realnet.export.formats import write_graph
+from realnet.export.request import Images, check_format, check_output
+from realnet.export.verify import (
+    TOLERANCES,
+    compare,
+    judge_held_out,
+    program_engine,
+    refuse_disagreement,
+    refuse_loss,
+    spread,
+    torch_engine,
+)
+from realnet.inspection.inspector import read_thresholds
+from realnet.model.network import RealNet
+from realnet.model.saving import load_model, read_metrics
+from realnet.provenance import collect_provenance
+from realnet.runtime.engines import Engine, open_engine
+from realnet.runtime.inspector import to_batch
+from realnet.runtime.manifest import INSPECTOR_FILE, ExportFormat, Manifest, describe_file
+from realnet.training.prepare import Split, split_good
+
+LICENCE = (
+    "The weights include those of the backbone, which were trained on ImageNet, and were trained on images of the "
+    "product: the licences of both apply to this model, whatever the licence of the software that made it."
+)
+_CALIBRATION_IMAGES, _VERIFICATION_IMAGES = 128, 32
+_OTHER_IMAGES = (
+    "These are not the good images that the run was trained on: it may have seen some of what counts as held out here."
+)
+
+
+def export_run(
+    run: Path,
+    output: Path,
+    form: ExportFormat,
+    images: Images,
+    tolerance: float | None = None,
+    stage: Callable[[str], None] = lambda text: None,
+) -> tuple[Manifest, list[str]]:
+    """Export the trained ``run`` to the folder ``output``, which appears whole or not at all.
+
+    Args:
+        run: folder of a finished run.
+        output: a folder that is new or empty.
+        form: the format.
+        images: real images to verify on and, for int8, to calibrate with.
+        tolerance: in the place of the format's own in :data:`realnet.export.verify.TOLERANCES`.
+        stage: told what happens.
+
+    Returns:
+        What was written as ``inspector.json``, and what came out of the verification, a sentence each.
+
+    Raises:
+        UserError: for an absent package, a place in use or that cannot be written, a run that is none, images that
+            cannot be read, and where the export disagrees with the run.
+    """
+    check_format(form)
+    check_output(output)
+    limit = TOLERANCES[form] if tolerance is None else tolerance
+    model, config = load_model(run)
+    thresholds, metrics = read_thresholds(run), read_metrics(run)
+    size, kind = config.model.image_size, config.model.image_score
+    split = _split(images, config) if form == "openvino-int8" else None
+    with _whole_folder(output) as place:
+        stage(f"Converting to {form}")
+        files = write_graph(place, model, size, kind, form, _calibration(split, size))
+        manifest = Manifest(
+            format=form,
+            files=tuple(describe_file(file) for file in files),
+            image_size=size,
+            image_score=kind,
+            threshold=thresholds[0],
+            pixel_threshold=thresholds[1],
+            categories=tuple(metrics.get("training", {}).get("categories", ())),
+            verification={},
+            provenance=_provenance(config, metrics),
+            licence=LICENCE,
+        )
+        stage("Verifying")
+        exported = program_engine(files[0]) if form == "torch" else open_engine(place, manifest)
+        record, said = _verify(model, exported, images, split, config, manifest, limit, metrics)
+        # OpenVINO maps its files into memory, and Windows moves no folder of which a file is open.
+        del exported
+        manifest = manifest.model_copy(update={"verification": record})
+        write_text(place / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
+    return manifest, said
+
+
+def _split(images: Images, config: Config) -> Split:
+    return split_good(images.good, config.training.validation_share, config.seed)
+
+
+def _calibration(split: Split | None, size: int) -> Iterator[np.ndarray]:
+    for sample in spread(split.train if split else (), _CALIBRATION_IMAGES):
+        yield to_batch([read_image(sample.image, size)])
+
+
+def _verify(
+    model: RealNet,
+    exported: Engine,
+    images: Images,
+    split: Split | None,
+    config: Config,
+    manifest: Manifest,
+    limit: float,
+    metrics: dict[str, Any],
+) -> tuple[dict[str, Any], list[str]]:
+    """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
+    reference = torch_engine(model, manifest.image_score)
+    shown = spread(images.shown, _VERIFICATION_IMAGES)
+    form = manifest.format
+    agreement = compare(reference, exported, shown, manifest.image_size, manifest.threshold, form, limit)
+    record, said = {"images": asdict(agreement)}, [agreement.sentence()]
+    if split is None:
+        refuse_disagreement(agreement, form)
+        return record, said
+    found = judge_held_out(reference, exported, split.held_out, config, manifest.threshold, limit)
+    refuse_loss(found)
+    record["held_out"] = asdict(found)
+    said.append(found.sentence())
+    if fingerprint(images.good) != metrics.get("provenance", {}).get("data_fingerprint"):
+        record["held_out"]["note"] = _OTHER_IMAGES
+        said.append(_OTHER_IMAGES)
+    return record, said
+
+
+def _provenance(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The run's own provenance, and that of the export."""
+    packages = {}
+    for package in ("onnx", "onnxruntime", "openvino", "nncf"):
+        with contextlib.suppress(PackageNotFoundError):
+            packages[package] = version(package)
+    return collect_provenance(
+        preset=config.preset, seed=config.seed, converters=packages, run=metrics.get("provenance", {})
+    )
+
+
+@contextlib.contextmanager
+def _whole_folder(output: Path) -> Iterator[Path]:
+    """A folder beside ``output`` that becomes it on success and is removed on failure.
+
+    Raises:
+        UserError: where it cannot be written or the disk is full.
+    """
+    place = output.parent / f".{output.name}.{os.getpid()}.part"
+    try:
+        place.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
+    try:
+        yield place
+        if output.is_dir():
+            output.rmdir()  # empty, as was checked
+        place.rename(output)
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {output}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)

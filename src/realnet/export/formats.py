@@ -1,0 +1,199 @@
+"""The graph of a run in the formats of other programs."""
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from realnet.model.network import RealNet, image_score
+from realnet.runtime.engines import quiet_openvino
+from realnet.runtime.manifest import INPUT, OUTPUTS, ExportFormat
+
+# A protobuf message ends at 2 GB; from here on the weights go into a file beside it.
+_ONE_FILE_BYTES = 1_500_000_000
+# What is smaller stays in 32 bits: a fifth of the weights, and most of the error of 16 bits.
+_HALVED_ELEMENTS = 60_000
+
+
+class Graph(nn.Module):
+    """What is exported: image in, anomaly map and image score out. A copy; the model given stays as it is.
+
+    Shapes:
+        input: ``[N, 3, S, S]``, RGB in 0..1; output: map ``[N, 1, S, S]`` in 0..1 and score ``[N]``.
+
+    Args:
+        model: the run's.
+        kind: of the image score.
+        inner: also give the selected features and their reconstructions, so that a converter's graph can be told
+            apart into what makes these and what judges them.
+    """
+
+    def __init__(self, model: RealNet, kind: str, inner: bool = False) -> None:
+        super().__init__()
+        # Converters trace the strides, too: channels last is for PyTorch only.
+        self.model = copy.deepcopy(model).cpu().float().to(memory_format=torch.contiguous_format).eval()
+        self.kind, self.inner = kind, inner
+        self.requires_grad_(False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map and score of ``image``."""
+        features = self.model.select(image)
+        output = self.model.discriminate(features, (image.shape[-2], image.shape[-1]))
+        anomaly_map = output.logits.softmax(1)[:, 1:]
+        result = (anomaly_map, image_score(anomaly_map, self.kind))
+        return (*result, *output.reconstructions) if self.inner else result
+
+
+def write_graph(
+    folder: Path,
+    model: RealNet,
+    size: int,
+    kind: str,
+    form: ExportFormat,
+    calibration: Iterable[np.ndarray] = (),
+) -> list[Path]:
+    """Write the graph into ``folder`` and return its files, the one to open first.
+
+    Args:
+        model: the run's, in eval mode.
+        size: S, the side of its images.
+        kind: of the image score.
+        form: one of the formats.
+        calibration: for int8: images as :func:`realnet.runtime.inspector.to_batch` gives them, a batch at a time.
+    """
+    if form == "torch":
+        return _write_torch(Graph(model, kind), size, folder / "model.pt2")
+    if form == "onnx":
+        return _write_onnx(Graph(model, kind), size, folder / "model.onnx")
+    graph = Graph(model, kind, inner=form == "openvino-int8")
+    with quiet_openvino():
+        import openvino
+    converted = _to_openvino(graph, size)
+    if form == "openvino-int8":
+        converted = _quantise(converted, list(calibration))
+    elif form == "openvino-fp16":
+        _halve(converted)
+    path = folder / "model.xml"
+    openvino.save_model(converted, path, compress_to_fp16=False)
+    return [path, path.with_suffix(".bin")]
+
+
+def _program(graph: Graph, size: int) -> Any:
+    # Two images: of one, torch would conclude that there is never more than one.
+    example = torch.zeros(2, 3, size, size)
+    batch = torch.export.Dim("batch", min=1)
+    return torch.export.export(graph, (example,), dynamic_shapes={"image": {0: batch}})
+
+
+def _write_torch(graph: Graph, size: int, path: Path) -> list[Path]:
+    torch.export.save(_program(graph, size), path)
+    return [path]
+
+
+def _write_onnx(graph: Graph, size: int, path: Path) -> list[Path]:
+    with _silent():
+        program = torch.onnx.export(
+            _program(graph, size),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            verbose=False,
+            optimize=True,
+        )
+    assert program is not None
+    large = sum(t.numel() * t.element_size() for t in graph.state_dict().values()) > _ONE_FILE_BYTES
+    program.save(path, external_data=large)
+    return [path, *sorted(file for file in path.parent.iterdir() if file.name.startswith(f"{path.name}."))]
+
+
+def _to_openvino(graph: Graph, size: int) -> Any:
+    with quiet_openvino(), _silent():
+        import openvino
+
+        shape = openvino.PartialShape([-1, 3, size, size])
+        converted = openvino.convert_model(graph, example_input=torch.zeros(2, 3, size, size), input=[shape])
+    converted.inputs[0].get_tensor().set_names({INPUT})
+    for output, name in zip(converted.outputs, OUTPUTS, strict=False):
+        output.get_tensor().set_names({name})
+    return converted
+
+
+def _halve(model: Any) -> None:
+    """Keep the large constants of an OpenVINO ``model`` in 16 bits; computed with is what they are in 32."""
+    with quiet_openvino():
+        import openvino
+        from openvino import opset13
+    for node in model.get_ops():
+        if node.get_type_name() != "Constant" or node.get_element_type() != openvino.Type.f32:
+            continue
+        values = node.data
+        if values.size < _HALVED_ELEMENTS or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        readers = list(node.output(0).get_target_inputs())
+        widened = opset13.convert(opset13.constant(values.astype(np.float16)), "f32")
+        for reader in readers:
+            reader.replace_source_output(widened.output(0))
+
+
+def _quantise(model: Any, calibration: Sequence[np.ndarray]) -> Any:
+    """The convolutions of backbone and reconstruction in 8 bits.
+
+    Not the discriminator: good images, which the ranges are taken from, have no large residuals, so those of defects
+    would be cut off. Not the prototypes and RRS either: they compare distances and ranks.
+    """
+    with quiet_openvino(), _silent():
+        import nncf
+
+        reconstructions = model.get_results()[len(OUTPUTS) :]
+        before = _ancestors([result.input_value(0).get_node() for result in reconstructions])
+        for result in reconstructions:
+            model.remove_result(result)
+        left_alone = [
+            node.get_friendly_name()
+            for node in model.get_ops()
+            if node.get_type_name() not in ("Constant", "Parameter", "Result")
+            and not ("Convolution" in node.get_type_name() and node.get_friendly_name() in before)
+        ]
+        nncf.set_log_level(logging.ERROR)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(calibration),
+            subset_size=len(calibration),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=left_alone, validate=False),
+        )
+
+
+def _ancestors(nodes: Sequence[Any]) -> set[str]:
+    """The names of ``nodes`` of an OpenVINO graph and of all that they are computed from."""
+    seen: set[str] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.get_friendly_name() not in seen:
+            seen.add(node.get_friendly_name())
+            waiting += [given.get_source_output().get_node() for given in node.inputs()]
+    return seen
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Converters talk on both streams; what they have to say comes as an exception, too.
+
+    They warn of branches that depend on sizes, too: these are fixed, and the result is compared with PyTorch.
+    """
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,88 @@
+"""What is asked of an export, checked before torch is loaded."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast, get_args
+
+from realnet.data import Sample, list_images, open_dataset
+from realnet.errors import UserError
+from realnet.runtime.manifest import ExportFormat
+
+FORMATS: tuple[str, ...] = get_args(ExportFormat)
+_PACKAGES: dict[ExportFormat, tuple[str, ...]] = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+    "openvino-fp16": ("openvino",),
+    "openvino-int8": ("openvino", "nncf"),
+    "torch": (),
+}
+
+
+@dataclass(frozen=True)
+class Images:
+    """Real images for an export.
+
+    Attributes:
+        shown: images to compare on, good or not.
+        good: good images, which calibrate 8 bits and of which the held-out ones are told apart as in training.
+    """
+
+    shown: tuple[Path, ...]
+    good: tuple[Sample, ...]
+
+
+def check_format(name: str) -> ExportFormat:
+    """``name`` as a format whose packages are installed.
+
+    Raises:
+        UserError: for another name, or an absent package.
+    """
+    if name not in FORMATS:
+        raise UserError(f"There is no export format {name!r}; choose one of {', '.join(FORMATS)}.")
+    form = cast(ExportFormat, name)
+    missing = [package for package in _PACKAGES[form] if find_spec(package) is None]
+    if missing:
+        raise UserError(f"--format {form} needs {' and '.join(missing)}: pip install realnet[export].")
+    return form
+
+
+def check_output(output: Path) -> None:
+    """Refuse a place that is in use.
+
+    Raises:
+        UserError: for a file, or a folder that is not empty.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; give --output a folder.")
+    if output.is_dir() and (inside := [path.name for path in output.iterdir()]):
+        raise UserError(f"{output} is not empty (it holds {min(inside)}); give --output a new folder.")
+
+
+def chosen_images(data: str | None, category: str | None, images: Path | None, products: tuple[str, ...]) -> Images:
+    """The images that a command line names: a folder (or file) of good ones, or a data set.
+
+    Args:
+        data: a data set. Its good training images are taken, and for the comparison its test images as well.
+        category: one category of it; default: those the run was trained on, where it has them.
+        images: good images, and nothing else.
+        products: what the run was trained on.
+
+    Raises:
+        UserError: where neither is given, or both, or there is no image.
+    """
+    if (data is None) == (images is None):
+        raise UserError(
+            "An export is verified on real images: give good ones with --images, or the data set with --data"
+            f"{', not both' if data is not None else ''}."
+        )
+    name = products[0] if len(products) == 1 else "product"
+    if images is not None:
+        files = list_images([images])
+        return Images(tuple(files), tuple(Sample(file, name, "train") for file in files))
+    categories = open_dataset(Path(str(data)), category)
+    if category is None:
+        categories = [found for found in categories if found.name in products] or categories
+    good = tuple(sample for found in categories for sample in found.train)
+    test = tuple(sample.image for found in categories for sample in found.test)
+    return Images((*(sample.image for sample in good), *test), good)

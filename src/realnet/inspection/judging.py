@@ -1,0 +1,63 @@
+"""What every inspector does with images, whatever runs its network; imports no torch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from realnet.data import image_from_array, read_image
+from realnet.errors import UserError
+from realnet.inspection.inspection import Inspection
+
+
+class Judge(ABC):
+    """Thresholds, and images in any form judged by them.
+
+    Args:
+        threshold: of the image score.
+        pixel_threshold: of the anomaly map.
+        minimum_area: of a defect, in pixels of the image; 0: any.
+    """
+
+    def __init__(self, threshold: float, pixel_threshold: float, minimum_area: int = 0) -> None:
+        self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+
+    @abstractmethod
+    def _measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        """Anomaly maps float32 ``[N, S, S]`` and image scores of uint8 ``[h, w, 3]`` images of any size."""
+
+    def inspect(self, image: Any, threshold: float | None = None) -> Inspection:
+        """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
+
+        Args:
+            threshold: of the image score, for this image; default: the inspector's.
+
+        Raises:
+            UserError: for a file that cannot be read, or a threshold outside 0..1.
+        """
+        return next(self.inspect_many([image], threshold=threshold))
+
+    def inspect_many(
+        self, images: Iterable[Any], batch_size: int = 8, threshold: float | None = None
+    ) -> Iterator[Inspection]:
+        """Judge images, in order, a batch at a time; they may differ in size. Otherwise as :meth:`inspect`."""
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise UserError(f"A threshold is a score in 0..1, not {threshold:g}.")
+        batch: list[np.ndarray] = []
+        for image in images:
+            batch.append(read_image(image) if isinstance(image, str | Path) else image_from_array(image))
+            if len(batch) == batch_size:
+                yield from self._judge(batch, threshold)
+                batch = []
+        if batch:
+            yield from self._judge(batch, threshold)
+
+    def _judge(self, images: Sequence[np.ndarray], threshold: float | None) -> Iterator[Inspection]:
+        limit = self.threshold if threshold is None else threshold
+        for image, anomaly_map, score in zip(images, *self._measure(images), strict=True):
+            height, width = image.shape[:2]
+            own = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+            yield Inspection(score, limit, self.pixel_threshold, own, image, self.minimum_area)

@@ -1,0 +1,129 @@
+"""The programs that run an exported graph: OpenVINO and ONNX Runtime."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from realnet.errors import UserError
+from realnet.runtime.manifest import INPUT, OUTPUTS, Manifest
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class Engine(Protocol):
+    """Runs a graph."""
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Anomaly maps ``[N, S, S]`` and scores ``[N]`` of float32 ``[N, 3, S, S]``, RGB in 0..1."""
+        ...
+
+
+def open_engine(folder: Path, manifest: Manifest, device: str = "cpu") -> Engine:
+    """Load the graph of an export folder whose manifest was read.
+
+    Args:
+        device: ``cpu``; also ``cuda`` for ONNX, and OpenVINO's own names (``gpu``, ``npu``) for OpenVINO.
+
+    Raises:
+        UserError: for an absent package or device, a damaged model, or one that does not fit its manifest.
+    """
+    path = folder / manifest.files[0].name
+    if manifest.format == "torch":
+        raise UserError(
+            f"{folder} holds a torch.export program, which can run any code when it is loaded, so it is not: "
+            "load the run itself, export it as onnx or openvino, or open the file with torch.export.load yourself."
+        )
+    if manifest.format == "onnx":
+        return _OnnxEngine(path, manifest.image_size, device)
+    if path.with_suffix(".bin").name not in {file.name for file in manifest.files}:
+        raise _misfit(path)
+    return _OpenVinoEngine(path, manifest.image_size, device)
+
+
+@contextlib.contextmanager
+def quiet_openvino() -> Iterator[None]:
+    """Import OpenVINO (and NNCF) in here: they find no ``openvino_telemetry`` and so report to nobody."""
+    name = "openvino_telemetry"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # to the import system: not there
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+
+
+class _OnnxEngine:
+    def __init__(self, path: Path, size: int, device: str) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise _absent(path, "onnxruntime") from error
+        provider = _PROVIDERS.get(device)
+        if provider not in onnxruntime.get_available_providers():
+            raise UserError(f"ONNX Runtime has no device {device!r} here: use cpu.")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what it has to say comes as an exception, too
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        except Exception as error:  # its exceptions have no common base
+            raise _damaged(path, "ONNX", error) from error
+        (given, *others), outputs = self.session.get_inputs(), self.session.get_outputs()
+        if others or given.name != INPUT or tuple(output.name for output in outputs) != OUTPUTS:
+            raise _misfit(path)
+        _check_shape(path, [side if isinstance(side, int) else None for side in given.shape], size)
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        maps, scores = self.session.run(list(OUTPUTS), {INPUT: images})
+        return maps[:, 0], scores
+
+
+class _OpenVinoEngine:
+    def __init__(self, path: Path, size: int, device: str) -> None:
+        try:
+            with quiet_openvino():
+                import openvino
+        except ImportError as error:
+            raise _absent(path, "openvino") from error
+        core = openvino.Core()
+        name = device.upper()
+        if name.partition(".")[0] not in {known.partition(".")[0] for known in core.available_devices}:
+            raise UserError(f"OpenVINO has no device {device!r} here; it has {', '.join(core.available_devices)}.")
+        try:
+            model = core.read_model(path, path.with_suffix(".bin"))
+            # Some processors would otherwise compute in bfloat16, which is not what was verified.
+            self.compiled: Any = core.compile_model(model, name, {"INFERENCE_PRECISION_HINT": "f32"})
+        except Exception as error:
+            raise _damaged(path, "OpenVINO", error) from error
+        if len(model.inputs) != 1 or len(model.outputs) != 2:
+            raise _misfit(path)
+        sides = [side.get_length() if side.is_static else None for side in model.input().get_partial_shape()]
+        _check_shape(path, sides, size)
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = self.compiled(images)
+        return found[OUTPUTS[0]][:, 0], found[OUTPUTS[1]]
+
+
+def _check_shape(path: Path, sides: list[int | None], size: int) -> None:
+    if sides != [None, 3, size, size]:
+        raise _misfit(path)
+
+
+def _absent(path: Path, package: str) -> UserError:
+    return UserError(f"{path.name} runs with {package}, which is not installed: pip install realnet[runtime].")
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> UserError:
+    reason = str(error).strip().splitlines()[:1] or [error.__class__.__name__]
+    return UserError(f"{path} is damaged or no {kind} model ({reason[0][:200]}). Export the run again or restore it.")
+
+
+def _misfit(path: Path) -> UserError:
+    return UserError(f"{path} does not take and give what its inspector.json says. Export the run again or restore it.")

@@ -1,0 +1,109 @@
+"""``inspector.json``: what an export folder holds, and the checks before any of it is used."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from realnet.config import first_problem
+from realnet.errors import UserError
+
+INSPECTOR_FILE = "inspector.json"
+INPUT: Literal["image"] = "image"
+OUTPUTS: tuple[Literal["anomaly_map"], Literal["score"]] = ("anomaly_map", "score")
+_MAX_BYTES = 1 << 20
+
+ExportFormat = Literal["onnx", "openvino", "openvino-fp16", "openvino-int8", "torch"]
+
+
+class ModelFile(BaseModel):
+    """One file of the model: its plain name, length in bytes and SHA-256 (hex)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    length: int = Field(ge=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(BaseModel):
+    """The contents of ``inspector.json``.
+
+    The graph takes ``image`` float32 ``[N, 3, image_size, image_size]``, RGB in 0..1, any N, and gives ``anomaly_map``
+    float32 ``[N, 1, image_size, image_size]`` in 0..1 and ``score`` float32 ``[N]``, of the kind ``image_score``.
+
+    Attributes:
+        files: of the model; the first is the one to open.
+        threshold: scores above it are anomalous, unless a request names another.
+        pixel_threshold: map values above it are outlined.
+        categories: the products it was trained on, as far as the run says.
+        verification: how the file was compared with PyTorch, and what came out.
+        provenance: the run and the versions it was made with.
+        licence: what applies to the weights.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    format: ExportFormat
+    files: tuple[ModelFile, ...] = Field(min_length=1, max_length=8)
+    image_size: int = Field(ge=32, le=8192, multiple_of=32)
+    image_score: Literal["max", "pooled16"]
+    input: Literal["image"] = INPUT
+    outputs: tuple[Literal["anomaly_map"], Literal["score"]] = OUTPUTS
+    threshold: float = Field(ge=0, le=1)
+    pixel_threshold: float = Field(ge=0, le=1)
+    categories: tuple[str, ...] = ()
+    verification: dict[str, Any]
+    provenance: dict[str, Any]
+    licence: str
+
+
+def is_export(folder: Path) -> bool:
+    """Whether ``folder`` is named as an export: it has an ``inspector.json``."""
+    return (folder / INSPECTOR_FILE).is_file()
+
+
+def describe_file(path: Path) -> ModelFile:
+    """Name, length and digest of ``path``."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return ModelFile(name=path.name, length=stream.tell(), sha256=digest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an export folder, once the files it names are there, in the folder and unchanged.
+
+    Raises:
+        UserError: for a folder that is no export, a damaged manifest, or files that are missing, changed or elsewhere.
+    """
+    path = folder / INSPECTOR_FILE
+    again = "Export the run again or restore it."
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is no exported inspector: it has no {INSPECTOR_FILE}. Make one with `realnet export`."
+        )
+    try:
+        length = path.stat().st_size
+        if length > _MAX_BYTES:
+            raise UserError(f"{path} has {length:,} bytes, more than the {_MAX_BYTES:,} that any has. {again}")
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error.strerror)
+        raise UserError(f"{path} is damaged ({problem.splitlines()[0]}). {again}") from error
+    for file in manifest.files:
+        _check(folder, file, again)
+    return manifest
+
+
+def _check(folder: Path, expected: ModelFile, again: str) -> None:
+    path = folder / expected.name
+    try:
+        # The name is plain, so only a link can lead elsewhere.
+        if path.resolve().parent != folder.resolve():
+            raise UserError(f"{path} leads out of its folder, which no export does. {again}")
+        if not path.is_file() or path.stat().st_size != expected.length or describe_file(path) != expected:
+            raise UserError(f"{path} is missing, or not the file that {INSPECTOR_FILE} describes. {again}")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error

@@ -1,0 +1,89 @@
+"""``realnet export``, and what it refuses."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import realnet.cli.export_command
+import realnet.export.request
+from realnet import load
+from realnet.cli.app import main
+
+Call = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs ``realnet export`` with arguments in this process: its status and what it printed, of one kind."""
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["realnet", "export", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        status = end.value.code
+        assert isinstance(status, int)
+        return status, err if status else out
+
+    return run
+
+
+def test_from_a_run_to_a_verdict(call: Call, trained: Path, product: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    output, good = tmp_path / "export", product / "widget" / "test" / "good"
+    status, said = call(trained, "--format", "openvino", "--images", good, "--output", output)
+    assert status == 0, said
+    assert "Against PyTorch on 3 images: largest difference " in said
+    assert "verdicts changed: 0." in said
+    assert f"Exported {trained} as {output}: openvino, " in said
+    image = next(good.iterdir())
+    assert load(output).inspect(image).is_anomalous == load(trained).inspect(image).is_anomalous
+    status, said = call(trained, "--format", "openvino", "--images", good, "--output", output)
+    assert status == 2
+    assert "is not empty (it holds inspector.json)" in said
+
+
+def test_a_tolerance_of_nothing_refuses_sixteen_bits(call: Call, trained: Path, product: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    arguments = [trained, "--format", "openvino-fp16", "--data", product, "--tolerance", "0"]
+    status, said = call(*arguments, "--output", tmp_path / "export")
+    assert status == 2
+    assert "The openvino-fp16 export is refused: 13 of 13 images differ from PyTorch by more than 0" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refusals_are_one_sentence(
+    call: Call, trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, empty = tmp_path / "export", tmp_path / "empty"
+    empty.mkdir()
+    images = ("--images", product / "widget" / "train")
+    torch = ("--format", "torch", "--output", output)
+    for arguments, sentence in (
+        ((tmp_path / "nowhere", *torch, *images), "nowhere is no trained run: it does not exist"),
+        ((trained, "--format", "tflite", "--output", output, *images), "no export format 'tflite'; choose one of onnx"),
+        ((trained, *torch), "verified on real images: give good ones with --images, or the data set with --data."),
+        ((trained, *torch, *images, "--data", product), "with --data, not both."),
+        ((trained, *torch, "--images", empty), "holds no images"),
+        ((trained, *torch, "--images", tmp_path / "none"), "does not exist"),
+        ((trained, *torch, "--data", product, "--category", "wodget"), "has no category wodget"),
+        ((trained, "--format", "torch", "--output", trained, *images), "is not empty"),
+        ((trained, *torch, *images, "--tolerance", "-1"), "--tolerance"),
+    ):
+        status, said = call(*arguments)
+        assert status == 2
+        assert len(said.strip().splitlines()) == 1, said
+        assert sentence in said
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    shutil.copy(trained / "config.yaml", unfinished)
+    status, said = call(unfinished, *torch, *images)
+    assert "its training has not finished" in said
+    monkeypatch.setattr(realnet.export.request, "find_spec", lambda name: None)
+    status, said = call(trained, "--format", "onnx", "--output", output, *images)
+    assert "--format onnx needs onnx and onnxscript and onnxruntime: pip install realnet[export]." in said
+    assert not output.exists()

@@ -1,0 +1,39 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from realnet.export.folder import export_run
+from realnet.export.request import check_format, chosen_images
+from tests.training.conftest import product, trained  # noqa: F401 - fixtures
+
+NEEDED = {
+    "onnx": ("onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+    "openvino-fp16": ("openvino",),
+    "openvino-int8": ("openvino", "nncf"),
+    "torch": (),
+}
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory,
+    trained: Path,  # noqa: F811 - fixture
+    product: Path,  # noqa: F811 - fixture
+) -> Callable[[str], Path]:
+    """The trained run in a format, made once; to be read only."""
+    made: dict[str, Path] = {}
+
+    def export(form: str) -> Path:
+        for package in NEEDED[form]:
+            pytest.importorskip(package)
+        if form not in made:
+            made[form] = tmp_path_factory.mktemp("exports") / form
+            images = chosen_images(str(product), None, None, ("widget",))
+            # Six steps of training find no defect for certain: 8 bits are not held to that here.
+            tolerance = 1.0 if form == "openvino-int8" else None
+            export_run(trained, made[form], check_format(form), images, tolerance)
+        return made[form]
+
+    return export

@@ -1,0 +1,149 @@
+"""Every format says what the run says, and what does not is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import realnet.export.folder
+from realnet import load
+from realnet.errors import UserError
+from realnet.export.folder import export_run
+from realnet.export.request import chosen_images
+from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine
+from realnet.inspection.inspector import Inspector
+from realnet.runtime.inspector import to_batch
+from tests.data.layouts import picture
+
+Export = Callable[[str], Path]
+
+
+def pictures(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(4)
+    return [picture(rng, defect=number % 2 == 1)[0] for number in range(count)]
+
+
+@pytest.mark.parametrize("form", [pytest.param("onnx", marks=pytest.mark.slow), "openvino", "openvino-fp16"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_export_says_what_the_run_says(exported: Export, trained: Path, form: str, count: int) -> None:
+    tolerance = 0.02 if form == "openvino-fp16" else 1e-4
+    images = pictures(count)
+    run, export = load(trained), load(exported(form))
+    for image, ours, theirs in zip(images, run.inspect_many(images), export.inspect_many(images), strict=True):
+        assert theirs.score == pytest.approx(ours.score, abs=tolerance)
+        np.testing.assert_allclose(theirs.anomaly_map, ours.anomaly_map, atol=5 * tolerance)
+        assert (theirs.threshold, theirs.pixel_threshold) == (ours.threshold, ours.pixel_threshold)
+        assert np.array_equal(theirs.image, image)
+
+
+def test_a_torch_program_says_what_the_run_says(exported: Export, trained: Path) -> None:
+    folder = exported("torch")
+    run = load(trained)
+    assert isinstance(run, Inspector)
+    program = torch.export.load(folder / "model.pt2").module()
+    for count in (1, 3):
+        batch = to_batch(pictures(count))
+        maps, scores = program(torch.from_numpy(batch))
+        expected_maps, expected_scores = torch_engine(run.model, run.config.model.image_score)(batch)
+        np.testing.assert_allclose(maps[:, 0].numpy(), expected_maps, atol=1e-5)
+        np.testing.assert_allclose(scores.numpy(), expected_scores, atol=1e-5)
+    with pytest.raises(UserError, match=r"can run any code when it is loaded"):
+        load(folder)
+
+
+def test_sixteen_bits_are_smaller(exported: Export) -> None:
+    whole, half = ((exported(form) / "model.bin").stat().st_size for form in ("openvino", "openvino-fp16"))
+    assert half < 0.7 * whole
+
+
+@pytest.mark.slow
+def test_eight_bits_are_judged_by_held_out_defects(exported: Export, trained: Path) -> None:
+    folder = exported("openvino-int8")
+    said = json.loads((folder / "inspector.json").read_text())["verification"]["held_out"]
+    assert (said["good_images"], said["defects"]) == (1, 2)
+    assert 0 <= said["image_auroc_after"] <= 1
+    assert "note" not in said, "these are the images of the training"
+    assert (folder / "model.bin").stat().st_size < 0.4 * (exported("openvino") / "model.bin").stat().st_size
+    image = pictures(1)[0]
+    assert load(folder).inspect(image).score == pytest.approx(load(trained).inspect(image).score, abs=0.3)
+
+
+def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
+    said = json.loads((exported("torch") / "inspector.json").read_text())
+    kept = json.loads((trained / "metrics.json").read_text())
+    assert said["format"] == "torch"
+    assert (said["image_size"], said["image_score"]) == (64, "max")
+    assert (said["threshold"], said["pixel_threshold"]) == (kept["threshold"]["score"], kept["threshold"]["pixel"])
+    assert said["categories"] == ["widget"]
+    assert said["verification"]["images"]["images"] == 13, "six good training images and seven of the test"
+    assert said["verification"]["images"]["map_difference"] < 1e-4
+    assert said["provenance"]["run"] == kept["provenance"]
+    assert "licence" in said["licence"]
+    assert sorted(path.name for path in exported("torch").iterdir()) == ["inspector.json", "model.pt2"]
+
+
+def test_a_disagreeing_export_is_refused_and_leaves_nothing(
+    trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faithful = realnet.export.folder.write_graph
+
+    def unfaithful(folder: Path, model: Any, *rest: Any) -> list[Path]:
+        with torch.no_grad():
+            model.discriminator.weigh.bias.add_(0.5)
+            files = faithful(folder, model, *rest)
+            model.discriminator.weigh.bias.sub_(0.5)
+        return files
+
+    monkeypatch.setattr(realnet.export.folder, "write_graph", unfaithful)
+    images = chosen_images(None, None, product / "widget" / "train", ("widget",))
+    with pytest.raises(UserError, match=r"torch export is refused: 6 of 6 images differ from PyTorch by more than"):
+        export_run(trained, tmp_path / "export", "torch", images)
+    assert list(tmp_path.iterdir()) == []
+
+
+def engine(shift: float, swapped: int = -1) -> Any:
+    """Flat maps of value 0.4 + shift; image ``swapped`` alone 0.1 higher."""
+    seen = [0]
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values = np.full(len(images), 0.4 + shift, np.float32)
+        for number in range(len(images)):
+            values[number] += 0.1 * (seen[0] + number == swapped)
+        seen[0] += len(images)
+        return values[:, None, None] * np.ones((1, 64, 64), np.float32), values
+
+    return run
+
+
+def measure(other: Any, product: Path, tolerance: float = 1e-3, threshold: float = 0.9) -> Agreement:
+    files = sorted((product / "widget" / "train").rglob("*.png")) * 4
+    return compare(engine(0), other, files, 64, threshold, "onnx", tolerance)
+
+
+def test_what_counts_as_disagreement(product: Path) -> None:
+    same = measure(engine(0), product)
+    assert (same.images, same.map_difference, same.disagreeing, same.changed_verdicts) == (24, 0, 0, 0)
+    refuse_disagreement(same, "onnx")
+    shifted = measure(engine(0.01), product, threshold=0.405)
+    assert (shifted.disagreeing, shifted.changed_verdicts) == (24, 24)
+    assert shifted.score_difference == pytest.approx(0.01, abs=1e-6)
+    with pytest.raises(UserError, match=r"24 of 24 images differ"):
+        refuse_disagreement(shifted, "onnx")
+    refuse_disagreement(measure(engine(0.01), product, tolerance=0.02), "onnx")
+    # One in twenty may be a tie of two channels; it is printed all the same.
+    one = measure(engine(0, swapped=7), product)
+    assert one.disagreeing == 1
+    assert one.map_difference == pytest.approx(0.1, abs=1e-6)
+    refuse_disagreement(one, "onnx")
+    with pytest.raises(UserError, match=r"24 of 24"):
+        refuse_disagreement(measure(engine(float("nan")), product), "onnx")
+
+
+def test_a_loss_of_figures_is_refused() -> None:
+    refuse_loss(HeldOut(20, 40, 0.99, 0.985, 0.6, 0.5, 0.05, 0.05, 0.01))
+    with pytest.raises(UserError, match=r"falls from 0.9900 to 0.9700, by more than 0.01"):
+        refuse_loss(HeldOut(20, 40, 0.99, 0.97, 0.6, 0.6, 0.05, 0.05, 0.01))
