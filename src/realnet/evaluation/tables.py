@@ -38,9 +38,12 @@ def to_markdown(results: Results) -> str:
     """All figures as a Markdown table with its remarks."""
     header, rows = cells_of(results, shown_metrics(results))
     sides = ["--:" if name in _NUMBERS else "---" for name in header]
-    lines = [f"**{_plain(heading(results))}**", "", _line(header), _line(sides)]
-    lines += [_line([f"**{_plain(c)}**" if strong else _plain(c) for c in cells]) for cells, strong in rows]
-    lines += [""] + [f"- {_plain(remark)}" for remark in remarks(results)]
+    lines = [f"**{markdown_text(heading(results))}**", "", markdown_line(header), markdown_line(sides)]
+    lines += [
+        markdown_line([f"**{markdown_text(c)}**" if strong else markdown_text(c) for c in cells])
+        for cells, strong in rows
+    ]
+    lines += [""] + [f"- {markdown_text(remark)}" for remark in remarks(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -107,12 +110,13 @@ def cells_of(results: Results, metrics: Sequence[str]) -> tuple[list[str], list[
     return header, rows
 
 
-def _line(cells: list[str]) -> str:
+def markdown_line(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _plain(text: str) -> str:
-    """Names of folders must not break a table or start markup."""
+def markdown_text(text: str) -> str:
+    """``text`` as Markdown shows it as it is: names of folders must not break a table or start markup."""
     for character in "\\|*_`<>[]":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from realnet.atomic import write_text
 from realnet.evaluation.results import METRICS
+from realnet.evaluation.tables import markdown_line, markdown_text
 from realnet.lab.columns import COLUMNS
 from realnet.lab.reported import Reported
 from realnet.lab.tables import MEAN, LabTable, Line
@@ -75,14 +76,19 @@ def to_terminal(table: LabTable) -> Iterator[Table]:
 
 def to_markdown(table: LabTable) -> str:
     """Heading, question, tables, facts, problems."""
-    lines = [f"### {_plain(table.plan.title)}", "", table.plan.question, ""]
+    lines = [f"### {markdown_text(table.plan.title)}", "", table.plan.question, ""]
     for caption, header, rows in grids(table):
-        lines += [f"**{_plain(caption)}**", "", _bar(header), _bar(["---", *["--:"] * (len(header) - 1)])]
-        lines += [_bar([_plain(cell) for cell in cells]) for cells in rows] + [""]
-    lines += [f"- {_plain(fact)}" for fact in table.facts]
+        lines += [
+            f"**{markdown_text(caption)}**",
+            "",
+            markdown_line(header),
+            markdown_line(["---", *["--:"] * (len(header) - 1)]),
+        ]
+        lines += [markdown_line([markdown_text(cell) for cell in cells]) for cells in rows] + [""]
+    lines += [f"- {markdown_text(fact)}" for fact in table.facts]
     found = problems(table)
     if found:
-        lines += ["", "Not there:", ""] + [f"- {_plain(problem)}" for problem in found]
+        lines += ["", "Not there:", ""] + [f"- {markdown_text(problem)}" for problem in found]
     return "\n".join(lines) + "\n"
 
 
@@ -200,14 +206,3 @@ def _joined_paper(line: Line | None, metrics: Sequence[str]) -> str:
     if line is None or not line.paper:
         return _DASH
     return " / ".join(_reported(line, metric) for metric in metrics)
-
-
-def _bar(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _plain(text: str) -> str:
-    """Names of folders must not break a table or start markup."""
-    for character in "\\|*_`<>":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
