@@ -49,6 +49,10 @@ def benchmark(
     diffusion_budget: Annotated[str | None, typer.Option(help="For the training of each, such as 10m.")] = None,
     generated: Annotated[int, typer.Option(help="Images to generate a category (the paper: 10000).", min=1)] = 300,
     quality_images: Annotated[int, typer.Option(help="Images a synthesis in tableS6.", min=2)] = 1000,
+    scored: Annotated[
+        list[Path] | None,
+        typer.Option("--scored", help="What `realnet score --json` wrote, as a row of the table; repeatable."),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Cells side by side, each with its share of the cores.", min=1)] = 1,
     show: Annotated[bool, typer.Option("--show", help="Only show what is done so far; run nothing.")] = False,
 ) -> None:
@@ -86,8 +90,10 @@ def benchmark(
     from realnet.lab.expand import Settings, expand
     from realnet.lab.outputs import to_terminal, write_outputs
     from realnet.lab.runner import Laboratory, failed
+    from realnet.lab.scored import add_scored
     from realnet.lab.tables import make_table
 
+    chosen, foreign = add_scored(chosen, holdings, scored or [])
     settings = Settings(
         preset, tuple(assignments or ()), numbers, synthesis, budget, diffusion_preset, diffusion_seconds, generated,
         quality_images, tuple(diffusion or ()),
@@ -102,7 +108,7 @@ def benchmark(
     else:
         with bar.display:
             settled = laboratory.run(entries)
-    table = make_table(chosen, settled, settings.remarks())
+    table = make_table(chosen, [*settled, *foreign], settings.remarks())
     written = write_outputs(table, output)
     for drawn in to_terminal(table):
         console.print(drawn)

@@ -169,14 +169,15 @@ def _facts(settled: Sequence[Finished], source: ReportedTable | None) -> tuple[s
         sources: dict[str, set[str]] = {
             "Data": {r.provenance.data for r in results},
             "split": {r.provenance.split for r in results},
-            "seeds": {str(f.entry.seed) for f in done},
+            "seeds": {str(f.entry.seed) for f in done if f.entry.cell is not None},
             "preset": {r.provenance.preset for r in results},
             "image score": {r.provenance.image_score for r in results},
             "state selected by": {r.provenance.selection for r in results},
             "protocol": {r.provenance.protocol for r in results},
         }
         for what, values in sources.items():
-            facts.append(f"{what} {', '.join(sorted(values))}")
+            if values:
+                facts.append(f"{what} {', '.join(sorted(values))}")
         facts = ["; ".join(facts) + "."]
     machines = sorted({f.outcome.hardware for f in done if f.outcome is not None and f.outcome.hardware})
     if machines:
