@@ -91,20 +91,27 @@ class _OpenVinoEngine:
                 import openvino
         except ImportError as error:
             raise _absent(path, "openvino") from error
-        core = openvino.Core()
+        core: Any = openvino.Core()
+        model: Any = None
         name = device.upper()
         if name.partition(".")[0] not in {known.partition(".")[0] for known in core.available_devices}:
             raise UserError(f"OpenVINO has no device {device!r} here; it has {', '.join(core.available_devices)}.")
         try:
             model = core.read_model(path, path.with_suffix(".bin"))
+            ends = len(model.inputs), len(model.outputs)
+            sides = [side.get_length() if side.is_static else None for side in model.input().get_partial_shape()]
             # Some processors would otherwise compute in bfloat16, which is not what was verified.
-            self.compiled: Any = core.compile_model(model, name, {"INFERENCE_PRECISION_HINT": "f32"})
+            compiled: Any = core.compile_model(model, name, {"INFERENCE_PRECISION_HINT": "f32"})
         except Exception as error:
+            model = core = None
             raise _damaged(path, "OpenVINO", error) from error
-        if len(model.inputs) != 1 or len(model.outputs) != 2:
+        # An exception keeps the frame it left alive, and the collector may later free what is in it in an order that
+        # OpenVINO does not survive: nothing of it may be there when one is raised.
+        model = core = None
+        if ends != (1, 2) or sides != [None, 3, size, size]:
+            del compiled
             raise _misfit(path)
-        sides = [side.get_length() if side.is_static else None for side in model.input().get_partial_shape()]
-        _check_shape(path, sides, size)
+        self.compiled = compiled
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = self.compiled(images)
