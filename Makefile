@@ -9,8 +9,10 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and where the report lies.
 	$(VENV)/bin/realnet demo
 
+# Native inference engines do not get on with everything else in one process: their tests have one of their own.
 test: $(VENV)/.installed-test  ## Run the tests.
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --ignore=tests/export
+	$(VENV)/bin/python -m pytest tests/export
 
 lint: $(VENV)/.installed-test  ## Style and types.
 	$(VENV)/bin/ruff check .
