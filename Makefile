@@ -11,8 +11,8 @@ demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and
 
 # Native inference engines do not get on with everything else in one process: their tests have one of their own.
 test: $(VENV)/.installed-test  ## Run the tests.
-	$(VENV)/bin/python -m pytest --ignore=tests/export
-	$(VENV)/bin/python -m pytest tests/export
+	$(VENV)/bin/python -m pytest --ignore=tests/export --ignore=tests/cli/test_export.py
+	$(VENV)/bin/python -m pytest tests/export tests/cli/test_export.py
 
 lint: $(VENV)/.installed-test  ## Style and types.
 	$(VENV)/bin/ruff check .
