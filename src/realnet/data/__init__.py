@@ -2,7 +2,7 @@
 
 from realnet.data.checks import check_dataset
 from realnet.data.good_images import GoodImages
-from realnet.data.images import image_from_array, list_images, read_image, read_mask, resize_image
+from realnet.data.images import decode_image, image_from_array, list_images, read_image, read_mask, resize_image
 from realnet.data.opening import open_dataset
 from realnet.data.samples import Category, Sample, fingerprint
 
@@ -12,6 +12,7 @@ __all__ = [
     "Sample",
     "check_dataset",
     "fingerprint",
+    "decode_image",
     "image_from_array",
     "list_images",
     "open_dataset",

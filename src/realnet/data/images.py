@@ -1,9 +1,11 @@
 """Reading image and mask files of any kind into the two forms that the package uses."""
 
+import functools
+import io
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -13,11 +15,13 @@ from realnet.errors import UserError
 
 _FORMATS = "png apng jpg jpeg jpe jfif bmp dib tif tiff webp gif avif jp2 ppm pgm pbm pnm"
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS.split())
+# What Pillow may try, whatever the name says: others of its formats start programs (EPS) or are no photographs.
+_PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000", "PPM")
 MAX_PIXELS = 500_000_000
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _EXIF_ORIENTATION = 0x0112
-_TIFF_BITS = 258
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS = 256, 257, 258
 _TIFF_PLANES = 284
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,7 +43,7 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
     decides the format, not the name.
 
     Args:
-        path: any format that Pillow reads, and every TIFF that OpenCV reads.
+        path: PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PPM and their kin, and every TIFF that OpenCV reads.
         size: where given, a plain antialiased resize to [size, size] that ignores the aspect ratio. A JPEG at
             least eight times as large is decoded at a reduced scale of no less than 4 x size.
 
@@ -53,6 +57,25 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}") from error
     return array if size is None else resize_image(array, size)
+
+
+def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The image in ``data``, the contents of a file, as :func:`read_image` would read it.
+
+    Args:
+        name: what errors call it.
+        max_pixels: above this it is refused before it is decoded.
+
+    Raises:
+        UserError: where it is empty, no image, damaged or too large.
+    """
+    if not data:
+        raise UserError(f"{name} is empty (0 bytes); send it again.")
+    picture, _ = _decode(io.BytesIO(data), name, None, max_pixels)
+    try:
+        return image_from_array(picture)
+    except UserError as error:
+        raise UserError(f"{name} cannot be used: {error}") from error
 
 
 def read_mask(path: str | Path, size: int | None = None) -> np.ndarray:
@@ -159,7 +182,7 @@ def verify_image(path: Path) -> tuple[int, int]:
     """
     _refuse_absent(path)
     try:
-        with _open_header(path) as picture:
+        with _open_header(path, path, MAX_PIXELS) as picture:
             width, height = picture.size
             late = picture.format == "PNG" and "exif" not in picture.info  # asking would decode all of it
             if not late and _orientation(picture) >= 5:
@@ -183,7 +206,15 @@ def _load(path: Path, size: int | None) -> tuple[Image.Image | np.ndarray, str]:
     """The decoded, upright picture and the name of its format (an array where only OpenCV can read it)."""
     _refuse_absent(path)
     try:
-        with _open_header(path) as picture:
+        with path.open("rb") as stream:
+            return _decode(stream, str(path), size, MAX_PIXELS)
+    except OSError as error:
+        raise _damaged(path, error) from error
+
+
+def _decode(stream: IO[bytes], name: str, size: int | None, max_pixels: int) -> tuple[Image.Image | np.ndarray, str]:
+    try:
+        with _open_header(stream, name, max_pixels) as picture:
             if size is not None and min(picture.size) >= 8 * size:
                 picture.draft(None, (4 * size, 4 * size))
             picture.load()
@@ -193,12 +224,12 @@ def _load(path: Path, size: int | None) -> tuple[Image.Image | np.ndarray, str]:
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        array = _tiff_by_opencv(path)
+        array = _tiff_by_opencv(stream, name, max_pixels)
         if array is None:
-            raise UserError(f"{path} is not an image; remove it or replace it by a PNG, JPEG or TIFF.") from error
+            raise UserError(f"{name} is not an image; remove it or replace it by a PNG, JPEG or TIFF.") from error
         return array, "TIFF"
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise _damaged(path, error) from error
+        raise _damaged(name, error) from error
 
 
 def _refuse_absent(path: Path) -> None:
@@ -213,37 +244,50 @@ def _refuse_absent(path: Path) -> None:
         raise UserError(f"{path} is empty (0 bytes); copy it again or remove it.")
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
+def _damaged(name: str | Path, error: Exception) -> UserError:
     if isinstance(error, PermissionError):
-        return UserError(f"{path} cannot be read; check its permissions.")
-    return UserError(f"{path} is damaged or truncated ({error}); copy it again or remove it.")
+        return UserError(f"{name} cannot be read; check its permissions.")
+    return UserError(f"{name} is damaged or truncated ({error}); copy it again or remove it.")
 
 
-def _open_header(path: Path) -> Image.Image:
-    """Open without decoding. Pillow's limit, which warns from 89 megapixels, makes way for `MAX_PIXELS`."""
+def _open_header(source: Path | IO[bytes], name: str | Path, max_pixels: int) -> Image.Image:
+    """Open without decoding. Pillow's limit, which warns from 89 megapixels, makes way for ``max_pixels``."""
     with _opening:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            picture = Image.open(path)
+            picture = Image.open(source, formats=_formats())
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
+    try:
+        _refuse_enormous(name, picture.width, picture.height, max_pixels)
+        if isinstance(picture, TiffImagePlugin.TiffImageFile) and picture.tile and picture.tile[0][0] == "raw":
+            _refuse_planes(name, picture.tag_v2)
+    except UserError:
         picture.close()
-        raise UserError(
-            f"{path} has {width} x {height} pixels ({width * height / 1e6:.0f} megapixels), more than the "
-            f"{MAX_PIXELS / 1e6:.0f} that are read; shrink or crop it."
-        )
-    if isinstance(picture, TiffImagePlugin.TiffImageFile) and picture.tile[0][0] == "raw":
-        _refuse_planes(path, picture.tag_v2)
+        raise
     return picture
 
 
-def _refuse_planes(path: Path, tags: Any) -> None:
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `_PILLOW_FORMATS` that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in _PILLOW_FORMATS if name in Image.OPEN)
+
+
+def _refuse_enormous(name: str | Path, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise UserError(
+            f"{name} has {width} x {height} pixels ({width * height / 1e6:.0f} megapixels), more than the "
+            f"{max_pixels / 1e6:g} that are read; shrink or crop it."
+        )
+
+
+def _refuse_planes(name: str | Path, tags: Any) -> None:
     """Pillow (where uncompressed) and OpenCV read such files wrongly, without an error."""
     if tags.get(_TIFF_PLANES, 1) == 2 and max(tags.get(_TIFF_BITS, (1,))) > 8:
-        raise UserError(f"{path} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
+        raise UserError(f"{name} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -253,19 +297,20 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _tiff_by_opencv(path: Path) -> np.ndarray | None:
+def _tiff_by_opencv(stream: IO[bytes], name: str, max_pixels: int) -> np.ndarray | None:
     """TIFFs beyond Pillow, such as float RGB; None for everything else."""
-    data = path.read_bytes()
+    stream.seek(0)
+    data = stream.read(16)
     if data[:2] not in (b"II", b"MM"):
         return None
     try:
-        with path.open("rb") as stream:
-            header = data[: 16 if 43 in data[2:4] else 8]  # 43 marks BigTIFF
-            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-            stream.seek(tags.next)
-            tags.load(stream)
-        _refuse_planes(path, tags)
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])  # 43 marks BigTIFF
+        stream.seek(tags.next)
+        tags.load(stream)
+        _refuse_enormous(name, int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT]), max_pixels)
+        _refuse_planes(name, tags)
+        stream.seek(0)
+        array = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     except UserError:
         raise
     except Exception:  # of either parser, on damaged files

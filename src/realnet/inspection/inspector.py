@@ -32,7 +32,13 @@ class Inspector(Judge):
         super().__init__(threshold, pixel_threshold, minimum_area)
         self.model, self.config = model.eval(), config
 
-    def _measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+    @property
+    def image_size(self) -> int:
+        """As :attr:`Judge.image_size`."""
+        return self.config.model.image_size
+
+    def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        """As :meth:`Judge.measure`."""
         maps = predict(self.model, [resize_image(image, self.config.model.image_size) for image in images])
         return maps, image_score(torch.from_numpy(maps)[:, None], self.config.model.image_score).tolist()
 

@@ -25,9 +25,14 @@ class Judge(ABC):
     def __init__(self, threshold: float, pixel_threshold: float, minimum_area: int = 0) -> None:
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
 
+    @property
     @abstractmethod
-    def _measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
-        """Anomaly maps float32 ``[N, S, S]`` and image scores of uint8 ``[h, w, 3]`` images of any size."""
+    def image_size(self) -> int:
+        """Side S of the square that the network sees, in pixels."""
+
+    @abstractmethod
+    def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        """Anomaly maps float32 ``[N, S, S]`` in 0..1 and image scores of uint8 ``[h, w, 3]`` images of any size."""
 
     def inspect(self, image: Any, threshold: float | None = None) -> Inspection:
         """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
@@ -44,8 +49,8 @@ class Judge(ABC):
         self, images: Iterable[Any], batch_size: int = 8, threshold: float | None = None
     ) -> Iterator[Inspection]:
         """Judge images, in order, a batch at a time; they may differ in size. Otherwise as :meth:`inspect`."""
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise UserError(f"A threshold is a score in 0..1, not {threshold:g}.")
+        if threshold is not None:
+            check_threshold(threshold)
         batch: list[np.ndarray] = []
         for image in images:
             batch.append(read_image(image) if isinstance(image, str | Path) else image_from_array(image))
@@ -57,7 +62,21 @@ class Judge(ABC):
 
     def _judge(self, images: Sequence[np.ndarray], threshold: float | None) -> Iterator[Inspection]:
         limit = self.threshold if threshold is None else threshold
-        for image, anomaly_map, score in zip(images, *self._measure(images), strict=True):
-            height, width = image.shape[:2]
-            own = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+        for image, anomaly_map, score in zip(images, *self.measure(images), strict=True):
+            own = full_size(anomaly_map, *image.shape[:2])
             yield Inspection(score, limit, self.pixel_threshold, own, image, self.minimum_area)
+
+
+def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A measured map ``[S, S]`` at the size of its image, float32 ``[height, width]`` in 0..1."""
+    return cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+
+
+def check_threshold(value: float) -> None:
+    """Refuse what is no score.
+
+    Raises:
+        UserError: for a threshold outside 0..1.
+    """
+    if not 0 <= value <= 1:
+        raise UserError(f"A threshold is a score in 0..1, not {value:g}.")

@@ -24,7 +24,13 @@ class ExportedInspector(Judge):
         super().__init__(manifest.threshold, manifest.pixel_threshold)
         self.engine, self.manifest = engine, manifest
 
-    def _measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+    @property
+    def image_size(self) -> int:
+        """As :attr:`Judge.image_size`."""
+        return self.manifest.image_size
+
+    def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        """As :meth:`Judge.measure`."""
         maps, scores = self.engine(to_batch([resize_image(image, self.manifest.image_size) for image in images]))
         return maps, scores.tolist()
 
