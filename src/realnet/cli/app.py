@@ -37,6 +37,7 @@ def main() -> None:
     import realnet.cli.inspect_command
     import realnet.cli.score_command
     import realnet.cli.sdas_judging
+    import realnet.cli.serve_command
     import realnet.cli.train_command  # noqa: F401
 
     warnings.filterwarnings("ignore", module="lightning.*|torch.*|timm.*|torchmetrics.*")

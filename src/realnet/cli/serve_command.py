@@ -1,0 +1,78 @@
+"""``realnet serve``."""
+
+import ipaddress
+from typing import Annotated
+
+import typer
+
+from realnet.cli.app import app, console, errors
+
+
+@app.command()
+def serve(
+    runs: Annotated[list[str], typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")],
+    host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8000,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="REALNET_API_KEY", help="Key that requests must carry (8 characters at least)."),
+    ] = None,
+    max_bytes: Annotated[int, typer.Option("--max-bytes", help="Largest request.", min=1024)] = 32 * 2**20,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", help="Largest image.", min=1)] = 50_000_000,
+    rate: Annotated[
+        int | None, typer.Option("--requests-per-minute", help="Of one client (default: any number).", min=1)
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Images judged together.", min=1, max=256)] = 8,
+    waiting: Annotated[int, typer.Option(help="Requests in hand; more are told to come back (503).", min=1)] = 64,
+    minimum_area: Annotated[
+        int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve inspectors over HTTP, with a page to try them: POST /v1/inspect, /health, /metrics, /openapi.json."""
+    from importlib.util import find_spec
+
+    from realnet.errors import UserError
+
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client") if not find_spec(name)]
+    if missing:
+        raise UserError(f"Serving needs {' and '.join(missing)}: pip install realnet[serve].")
+    if api_key is not None and len(api_key) < 8:
+        raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
+
+    from realnet.serving import Settings, open_models
+    from realnet.serving.listening import listen, run
+
+    settings = Settings(
+        api_key=api_key, max_bytes=max_bytes, max_pixels=max_pixels, requests_per_minute=rate, batch_size=batch_size,
+        waiting=waiting,
+    )  # fmt: skip
+    socket = listen(host, port)
+    with console.status("Loading"):
+        models = open_models(runs, device, minimum_area)
+    address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
+    console.print(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).", soft_wrap=True, highlight=False)
+    if api_key is None and not _local(host):
+        errors.print(
+            f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if open_page:
+        import webbrowser
+
+        webbrowser.open(address)
+    run(models, settings, socket)
+    console.print("The server has ended.")
+
+
+def _local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

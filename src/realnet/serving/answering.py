@@ -1,0 +1,103 @@
+"""From the bytes of an image to an answer; everything but the network itself, which the batcher runs."""
+
+import base64
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from realnet.data import decode_image, resize_image
+from realnet.errors import UserError
+from realnet.inspection.inspection import Inspection
+from realnet.inspection.judging import full_size
+from realnet.inspection.overlay import overlay
+from realnet.inspection.regions import Region
+from realnet.serving.batcher import Measured
+from realnet.serving.limits import Refusal
+from realnet.serving.messages import InspectAnswer, InspectRequest, RegionAnswer
+from realnet.serving.models import ServedModel
+
+_SHOWN = 1280
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image made ready: as the network sees it ``[S, S, 3]``, its own size, and, where wanted, as it is shown."""
+
+    small: np.ndarray
+    height: int
+    width: int
+    shown: np.ndarray | None
+
+
+def decode(data: bytes, request: InspectRequest, image_size: int, max_pixels: int) -> Decoded:
+    """Decode and shrink, so that the full image need not wait for its turn.
+
+    Raises:
+        Refusal: for what is no image, damaged or too large.
+    """
+    try:
+        image = decode_image(data, request.name, max_pixels)
+    except UserError as error:
+        raise Refusal(400, str(error)) from error
+    height, width = image.shape[:2]
+    shown = None
+    if request.heatmap:
+        scale = min(1.0, _SHOWN / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return Decoded(resize_image(image, image_size), height, width, shown)
+
+
+def answer(decoded: Decoded, measured: Measured, request: InspectRequest, model: ServedModel) -> InspectAnswer:
+    """What the inspector says, with the thresholds of the request where it names any."""
+    anomaly_map, score = measured
+    judge = model.judge
+    found = Inspection(
+        score=score,
+        threshold=judge.threshold if request.threshold is None else request.threshold,
+        pixel_threshold=judge.pixel_threshold,
+        anomaly_map=full_size(anomaly_map, decoded.height, decoded.width),
+        image=decoded.small,  # regions need the map only
+        minimum_area=judge.minimum_area if request.minimum_area is None else request.minimum_area,
+    )
+    mask = found.mask
+    return InspectAnswer(
+        name=request.name,
+        model=model.name,
+        verdict="anomalous" if found.is_anomalous else "good",
+        score=score,
+        threshold=found.threshold,
+        level=found.level,
+        width=decoded.width,
+        height=decoded.height,
+        anomalous_area=float(mask.mean()),
+        regions=_regions(found.regions, mask),
+        heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found.anomaly_map),
+    )
+
+
+def _picture(image: np.ndarray, anomaly_map: np.ndarray) -> str:
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(overlay(image, anomaly_map), cv2.COLOR_RGB2BGR))
+    return base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def _regions(regions: tuple[Region, ...], mask: np.ndarray) -> list[RegionAnswer]:
+    """The regions with their borders, drawn by straight lines that are off by a pixel at most."""
+    borders, hierarchy = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    outer = [
+        border for border, (_, _, _, parent) in zip(borders, hierarchy[0] if borders else (), strict=True) if parent < 0
+    ]
+    answers = []
+    for region in regions:
+        around = [
+            border
+            for border in outer
+            if tuple(cv2.boundingRect(border)) == region.box
+            and cv2.pointPolygonTest(border, region.peak_at, False) >= 0
+        ]
+        # Of two that share a box and hold the point, one lies in a hole of the other, and the inner one is meant.
+        border = cv2.approxPolyDP(min(around, key=cv2.contourArea), 1.0, True)[:, 0]
+        polygon = [(int(x), int(y)) for x, y in border]
+        answers.append(RegionAnswer(**{**vars(region), "outline": polygon}))
+    return answers

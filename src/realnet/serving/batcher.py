@@ -1,0 +1,75 @@
+"""Dynamic batching: images of many requests judged together."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+
+from realnet.inspection.judging import Judge
+
+# An anomaly map [S, S] and an image score.
+Measured = tuple[np.ndarray, float]
+_Waiting = tuple[np.ndarray, "Future[Measured]"]
+
+
+class Batcher:
+    """Measures images one batch after the other, in a thread of its own.
+
+    While a batch is computed, further images gather; the next batch takes what is there, up to ``batch_size``. So
+    nobody ever waits for company: a lone image is measured at once, and batches grow with the load.
+
+    Args:
+        judge: does the measuring, in the batcher's thread only.
+        batch_size: images measured at a time, at most.
+        observe: told the size of each batch.
+    """
+
+    def __init__(self, judge: Judge, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
+        self._judge, self._batch_size, self._observe = judge, batch_size, observe
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, image: np.ndarray) -> "Future[Measured]":
+        """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there."""
+        future: Future[Measured] = Future()
+        self._waiting.put((image, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, ends = [first], False
+            while len(batch) < self._batch_size and not self._waiting.empty():
+                following = self._waiting.get()
+                if following is None:
+                    ends = True
+                    break
+                batch.append(following)
+            # Who has gone in the meantime is not measured.
+            self._measure([item for item in batch if item[1].set_running_or_notify_cancel()])
+            if ends:
+                return
+
+    def _measure(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        self._observe(len(batch))
+        try:
+            maps, scores = self._judge.measure([image for image, _ in batch])
+        except Exception as error:
+            # What one image does must not reach its neighbours: they are tried again alone.
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for item in batch:
+                self._measure([item])
+            return
+        for (_, future), anomaly_map, score in zip(batch, maps, scores, strict=True):
+            future.set_result((anomaly_map, float(score)))

@@ -1,0 +1,46 @@
+"""The server process: a socket, and uvicorn on it."""
+
+import logging
+import socket
+from collections.abc import Mapping
+
+import uvicorn
+
+from realnet.errors import UserError
+from realnet.serving.application import make_app
+from realnet.serving.models import ServedModel
+from realnet.serving.settings import Settings
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, so that a port in use is found before models are loaded.
+
+    Raises:
+        UserError: where the address is not this machine's, or the port is in use or not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, port))
+        opened.listen(256)
+    except OSError as error:
+        opened.close()
+        raise UserError(
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another --port or --host."
+        ) from error
+    return opened
+
+
+def run(models: Mapping[str, ServedModel], settings: Settings, opened: socket.socket) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
+    logging.getLogger("realnet.serving").setLevel(logging.INFO)
+    config = uvicorn.Config(
+        make_app(models, settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        timeout_keep_alive=30,
+    )
+    uvicorn.Server(config).run(sockets=[opened])

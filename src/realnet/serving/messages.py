@@ -1,0 +1,111 @@
+"""What travels over HTTP: requests and answers of ``/v1``."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class InspectRequest(BaseModel):
+    """An image to judge, as JSON; a multipart request has the same fields, ``image`` being the file itself.
+
+    Attributes:
+        image: the contents of an image file in base64.
+        name: of the image, returned with the answer.
+        model: which inspector; may be left out where there is one.
+        threshold: of the image score, in the place of the inspector's.
+        minimum_area: pixels of the smallest defect that counts, in the place of the server's.
+        heatmap: whether the answer is to have a picture.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str
+    name: str = Field(default="image", max_length=500)
+    model: str | None = None
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    minimum_area: int | None = Field(default=None, ge=0)
+    heatmap: bool = False
+
+
+class RegionAnswer(BaseModel):
+    """One outlined area, in pixels of the image; x to the right, y down.
+
+    Attributes:
+        area: number of pixels; ``share`` of the image, 0..1.
+        centroid: ``(x, y)``.
+        box: ``(x, y, width, height)``.
+        peak: largest value of the anomaly map in it, 0..1; ``peak_at`` is where.
+        outline: its outer border, a closed polygon of ``(x, y)``.
+    """
+
+    area: int
+    share: float
+    centroid: tuple[float, float]
+    box: tuple[int, int, int, int]
+    peak: float
+    peak_at: tuple[int, int]
+    outline: list[tuple[int, int]]
+
+
+class InspectAnswer(BaseModel):
+    """What the inspector says of one image.
+
+    Attributes:
+        name: as it was sent.
+        model: which inspector judged.
+        verdict: ``good`` or ``anomalous``.
+        score: 0..1, larger is worse; ``threshold``: above it is anomalous.
+        level: the score on the scale on which the threshold is 0.5.
+        width, height: of the image, upright, in pixels.
+        anomalous_area: share of the image that is outlined, 0..1.
+        regions: the outlined areas, the highest peak first; none for a good image.
+        heatmap_png: the anomaly map in colours over the image, PNG in base64, where it was asked for; not larger than
+            1,280 pixels.
+    """
+
+    name: str
+    model: str
+    verdict: Literal["good", "anomalous"]
+    score: float
+    threshold: float
+    level: float
+    width: int
+    height: int
+    anomalous_area: float
+    regions: list[RegionAnswer]
+    heatmap_png: str | None = None
+
+
+class ModelAnswer(BaseModel):
+    """One inspector of the server.
+
+    Attributes:
+        calibration: what its threshold promises, in sentences.
+        synthetic_defects, report: whether the run has a sheet of them, and a report.
+        drift: a sentence where the latest scores have left the calibrated ones.
+    """
+
+    name: str
+    threshold: float
+    pixel_threshold: float
+    minimum_area: int
+    image_size: int
+    calibration: list[str]
+    synthetic_defects: bool
+    report: bool
+    drift: str | None
+
+
+class Health(BaseModel):
+    """The server is up."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    models: list[str]
+    uptime_seconds: float
+
+
+class Problem(BaseModel):
+    """Why there is no answer: one sentence that says what to do."""
+
+    error: str

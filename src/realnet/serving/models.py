@@ -1,0 +1,86 @@
+"""The inspectors of a server, by name."""
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from realnet.calibration import Calibration, Drift, drift, read_calibration
+from realnet.errors import UserError
+from realnet.inspection.judging import Judge
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_RECENT = 200
+
+
+@dataclass
+class ServedModel:
+    """An inspector, where it came from, and its latest scores, which drift is seen by.
+
+    Attributes:
+        name: what requests call it.
+        folder: the run or export.
+        judge: the inspector.
+        calibration: of the run; None where it has none.
+        recent: scores of the latest images.
+    """
+
+    name: str
+    folder: Path
+    judge: Judge
+    calibration: Calibration | None = None
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def file(self, name: str) -> Path | None:
+        """The run's file of that name; None where there is none (exports have few)."""
+        path = self.folder / name
+        return path if path.is_file() else None
+
+    def drift(self) -> Drift | None:
+        """How far the latest scores are from the calibrated ones; None without a calibration or scores."""
+        scores = list(self.recent)
+        if self.calibration is None or not scores:
+            return None
+        return drift(self.calibration.good_scores, scores)
+
+
+def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 0) -> dict[str, ServedModel]:
+    """Load runs and exports.
+
+    Args:
+        places: folders, or ``NAME=FOLDER``; a folder alone is called by its own name.
+        device: as for :func:`realnet.load`.
+        minimum_area: of a defect, in pixels of the image, unless a request says otherwise.
+
+    Raises:
+        UserError: for a folder that is no inspector, a name that is not plain, and two of one name.
+    """
+    from realnet.inspection.loading import load
+
+    models: dict[str, ServedModel] = {}
+    for place in places:
+        name, folder = _named(place)
+        if name in models:
+            raise UserError(
+                f"Two inspectors are called {name!r} ({models[name].folder} and {folder}): "
+                f"name one of them, as in other={folder}."
+            )
+        judge = load(folder, device)
+        judge.minimum_area = minimum_area
+        models[name] = ServedModel(name, folder, judge, read_calibration(folder))
+    return models
+
+
+def _named(place: str) -> tuple[str, Path]:
+    if Path(place).is_dir() or "=" not in place:
+        folder = Path(place)
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-.") or "inspector"
+        return name[:64], folder
+    name, _, folder_name = place.partition("=")
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no name for an inspector: take letters, digits, '-', '_' and '.', 64 at most, "
+            "and begin with a letter or digit."
+        )
+    return name, Path(folder_name)

@@ -1,0 +1,59 @@
+import io
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from realnet.serving import ServedModel, Settings, make_app, open_models
+from realnet.serving.listening import listen
+from tests.data.layouts import picture
+from tests.training.conftest import product, trained  # noqa: F401 - fixtures
+
+
+@contextmanager
+def serving(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Iterator[str]:
+    """A server in a thread; its address."""
+    opened = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(make_app(models, settings), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{opened.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def models(trained: Path) -> dict[str, ServedModel]:  # noqa: F811
+    """Two inspectors: the same run under two names."""
+    return open_models([f"first={trained}", f"second={trained}"])
+
+
+def as_png(array: np.ndarray) -> bytes:
+    """The contents of a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A PNG file of a defective product, 64 x 64."""
+    return as_png(picture(np.random.default_rng(8), defect=True)[0])
+
+
+@pytest.fixture(scope="session")
+def server(models: dict[str, ServedModel]) -> Iterator[str]:
+    with serving(models) as address:
+        yield address
