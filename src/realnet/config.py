@@ -86,9 +86,14 @@ class DiscriminatorConfig(_Node):
 
 
 class ModelConfig(_Node):
-    """Everything that shapes the network and the score it gives."""
+    """Everything that shapes the network and the score it gives.
+
+    ``tile``, where given, is the side in pixels of the squares that images are cut into, each resized to ``image_size``
+    and judged by itself: for images that are much larger than that, with defects that resizing would lose.
+    """
 
     image_size: int = Field(256, ge=32, multiple_of=32)
+    tile: int | None = Field(None, ge=32)
     image_score: Literal["max", "pooled16"] = "max"
     backbone: BackboneConfig = BackboneConfig()
     afs: SelectionConfig = SelectionConfig()
@@ -191,6 +196,17 @@ class Config(_Node):
     model: ModelConfig = ModelConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _tiles_are_no_products(self) -> "Config":
+        if self.model.tile is not None and self.training.select == "oracle":
+            raise ValueError("training.select=oracle compares with published tables, which know no model.tile")
+        if self.model.tile is not None and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
+            raise ValueError(
+                "model.tile cuts images into tiles, and generated images show whole products: "
+                "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
+            )
+        return self
 
 
 def first_problem(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ import torch
 
 import realnet.export.folder
 from realnet import load
+from realnet.data import GoodImages
 from realnet.errors import UserError
 from realnet.export.folder import export_run
 from realnet.export.request import chosen_images
@@ -83,7 +84,11 @@ def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
     assert said["verification"]["images"]["map_difference"] < 1e-4
     assert said["provenance"]["run"] == kept["provenance"]
     assert "licence" in said["licence"]
-    assert sorted(path.name for path in exported("torch").iterdir()) == ["inspector.json", "model.pt2"]
+    assert sorted(path.name for path in exported("torch").iterdir()) == [
+        "calibration.json",
+        "inspector.json",
+        "model.pt2",
+    ]
 
 
 def test_a_disagreeing_export_is_refused_and_leaves_nothing(
@@ -121,7 +126,7 @@ def engine(shift: float, swapped: int = -1) -> Any:
 
 def measure(other: Any, product: Path, tolerance: float = 1e-3, threshold: float = 0.9) -> Agreement:
     files = sorted((product / "widget" / "train").rglob("*.png")) * 4
-    return compare(engine(0), other, files, 64, threshold, "onnx", tolerance)
+    return compare(engine(0), other, GoodImages(files, 64), threshold, "onnx", tolerance)
 
 
 def test_what_counts_as_disagreement(product: Path) -> None:

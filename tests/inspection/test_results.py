@@ -1,21 +1,27 @@
-"""Many files: overlays and tables, whatever some of the files are."""
+"""Many images: overlays and tables, whatever some of the images are and whatever happens meanwhile."""
 
 import csv
 import json
-from dataclasses import asdict
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from realnet import load
 from realnet.data import read_image
 from realnet.errors import UserError
+from realnet.inspection import results
 from realnet.inspection.inspector import Inspector
-from realnet.inspection.results import inspect_files, overlay_names
+from realnet.inspection.items import Item, file_item
+from realnet.inspection.journal import read_rows
+from realnet.inspection.results import Wanted, inspect_files, inspect_items
+from realnet.inspection.rows import Row, row_of
+from realnet.inspection.sources import IsKnown
 from tests.data.layouts import picture, save
 
 UNREADABLE = (1, 2, 5)
@@ -41,12 +47,42 @@ def files(tmp_path: Path) -> list[Path]:
     return made
 
 
+def table(output: Path) -> list[Row]:
+    return [row_of(fields) for fields in json.loads((output / "results.json").read_text())]
+
+
+def tables(output: Path) -> list[bytes]:
+    return [(output / f"results.{form}").read_bytes() for form in ("csv", "json")]
+
+
+class Counting(Inspector):
+    """Counts the images it is given."""
+
+    def __init__(self, other: Inspector) -> None:
+        super().__init__(other.model, other.config, other.threshold, other.pixel_threshold, other.minimum_area)
+        self.seen = 0
+
+    def measure(self, images: Any) -> Any:
+        self.seen += len(images)
+        return super().measure(images)
+
+
+def run(inspector: Inspector, files: list[Path], output: Path, **wanted: Any) -> results.Summary:
+    def items(is_known: IsKnown, stop: object) -> Iterator[Item]:
+        yield from map(file_item, files)
+
+    return inspect_items(inspector, items, output, Wanted(**wanted))
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 20])
 def test_unreadable_files_never_shift_their_neighbours(
     inspector: Inspector, files: list[Path], tmp_path: Path, batch_size: int
 ) -> None:
     done: list[int] = []
-    rows = inspect_files(inspector, files, tmp_path / "out", done.append, batch_size)
+    summary = inspect_files(inspector, files, tmp_path / "out", done.append, batch_size)
+    rows = table(tmp_path / "out")
+    assert rows == list(read_rows(tmp_path / "out"))
+    assert (summary.images, summary.unreadable, summary.earlier) == (8, 3, 0)
     assert [row.image for row in rows] == [str(file) for file in files]
     assert done[-1] == len(files)
     assert done == sorted(done)
@@ -69,10 +105,13 @@ def test_unreadable_files_never_shift_their_neighbours(
 def test_tables_say_the_same(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
     scores = sorted(inspector.inspect(file).score for n, file in enumerate(files) if n not in UNREADABLE)
     judge = Inspector(inspector.model, inspector.config, (scores[1] + scores[2]) / 2, 0.0)
-    rows = inspect_files(judge, files, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"overlays", "results.csv", "results.json"}
-    from_json = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert from_json == json.loads(json.dumps([asdict(row) for row in rows]))
+    summary = inspect_files(judge, iter(files), tmp_path / "out")
+    written = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
+    assert written == {"overlays", "results.csv", "results.json", "results.jsonl", "inspect.json"}
+    rows = table(tmp_path / "out")
+    text = (tmp_path / "out" / "results.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=2)
+    assert (summary.images, summary.anomalous, len(summary.scores)) == (8, 3, 5)
     with (tmp_path / "out" / "results.csv").open(newline="") as stream:
         from_csv = list(csv.DictReader(stream))
     for line, row in zip(from_csv, rows, strict=True):
@@ -90,7 +129,8 @@ def test_tables_say_the_same(inspector: Inspector, files: list[Path], tmp_path: 
 
 
 def test_only_unreadable_files(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
-    rows = inspect_files(inspector, [files[n] for n in UNREADABLE], tmp_path / "out")
+    inspect_files(inspector, [files[n] for n in UNREADABLE], tmp_path / "out")
+    rows = table(tmp_path / "out")
     assert {row.verdict for row in rows} == {"unreadable"}
     assert not (tmp_path / "out" / "overlays").exists()
 
@@ -100,29 +140,174 @@ def test_files_of_one_name_do_not_overwrite_each_other(inspector: Inspector, tmp
     places = [tmp_path / place for place in ("left/a.png", "right/a.png", "right/a.bmp", "right/A.tiff")]
     for place in places:
         save(place, picture(rng)[0])
-    rows = inspect_files(inspector, places, tmp_path / "out")
+    inspect_files(inspector, places, tmp_path / "out")
+    rows = table(tmp_path / "out")
     assert len({row.overlay.lower() for row in rows}) == 4
     for row, place in zip(rows, places, strict=True):
         with Image.open(tmp_path / "out" / row.overlay) as drawn:
             assert np.array_equal(np.asarray(drawn)[:, :64], read_image(place))
 
 
-part = st.sampled_from(["a", "A", "b", "a-a", "b-a", "a-2", "c d"])
+@pytest.mark.parametrize("cut", [0, 1, 3, 6, 8])
+def test_a_resumed_inspection_gives_the_same_bytes(
+    inspector: Inspector, files: list[Path], tmp_path: Path, cut: int
+) -> None:
+    """The journal cut after some lines and in the midst of the next."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    run(inspector, files, whole, batch_size=3, masks=True)
+    run(inspector, files, out, batch_size=3, masks=True)
+    journal = out / "results.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:cut]) + (lines[cut][:50] if cut < 8 else b""))
+    for form in ("csv", "json"):
+        (out / f"results.{form}").unlink()
+    counting = Counting(inspector)
+    summary = run(counting, files, out, batch_size=3, masks=True, resume=True)
+    assert tables(out) == tables(whole)
+    assert (summary.images, summary.earlier) == (8, cut)
+    assert journal.read_bytes() == b"".join(lines)
+    # Blocks that are begun are judged whole: 0, - -; 3, 4, -; 6, 7.
+    assert counting.seen == {0: 5, 1: 5, 3: 4, 6: 2, 8: 0}[cut]
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.lists(part, max_size=3), part, st.sampled_from([".png", ".jpg"])), unique_by=str))
-def test_overlay_names_are_unique_on_any_disk(places: list[tuple[list[str], str, str]]) -> None:
-    files = [Path("/data", *folders, stem + suffix) for folders, stem, suffix in places]
-    names = overlay_names(files)
-    assert len(names) == len(files)
-    assert len({name.lower() for name in names}) == len(names)
-    assert all("/" not in name and name.endswith(".png") for name in names)
+def test_what_changed_is_judged_again_and_keeps_its_place(
+    inspector: Inspector, files: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(inspector, files, out)
+    save(files[1], picture(np.random.default_rng(1), 50)[0])
+    os.utime(files[1], ns=(1, 1))
+    summary = run(inspector, files, out, resume=True)
+    assert (summary.images, summary.unreadable, summary.earlier) == (8, 2, 7)
+    run(inspector, files, tmp_path / "anew")
+    assert tables(out) == tables(tmp_path / "anew")
+    run(inspector, files[:2], out, resume=True)
+    assert [row.image for row in table(out)] == [str(file) for file in [*files[2:], *files[:2]]], "nothing is lost"
+    run(inspector, files[:2], out)
+    assert len(table(out)) == len((out / "results.jsonl").read_bytes().splitlines()) == 2, "without resume: anew"
 
 
-def test_the_first_of_a_name_keeps_it() -> None:
-    assert overlay_names([Path("x/a.png"), Path("y/b.png"), Path("y/a.png")]) == ["a.png", "b.png", "y-a.png"]
-    assert overlay_names([Path("a.png"), Path("a.jpg"), Path("a.bmp")]) == ["a.png", "a-2.png", "a-3.png"]
+def test_only_the_same_inspection_is_resumed(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(inspector, files[:1], out, model="a")
+    other = Inspector(inspector.model, inspector.config, 0.25, inspector.pixel_threshold, 7)
+    for judge, wanted, message in (
+        (inspector, {"model": "b"}, r"begun with another model: .* start anew without --resume"),
+        (other, {"model": "a"}, r"another threshold .*, not 0.25, another minimum area 0, not 7"),
+        (inspector, {"model": "a", "masks": True}, r"another masks False, not True"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(judge, files, out, resume=True, **wanted)
+    (out / "inspect.json").write_text("{")
+    with pytest.raises(UserError, match=r"inspect.json is missing or damaged: start anew"):
+        run(inspector, files, out, resume=True, model="a")
+    run(inspector, files[:1], tmp_path / "damaged")
+    with (tmp_path / "damaged" / "results.jsonl").open("ab") as stream:
+        stream.write(b'{"image": 3}\n')
+    with pytest.raises(UserError, match=r"results.jsonl is damaged in line 2: start anew"):
+        run(inspector, files, tmp_path / "damaged", resume=True)
+
+
+def test_one_process_at_a_time(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
+    def items(is_known: IsKnown, stop: object) -> Iterator[Item]:
+        with pytest.raises(UserError, match=r"Another `realnet inspect` is writing into"):
+            run(inspector, files, tmp_path / "out")
+        yield file_item(files[0])
+
+    assert inspect_items(inspector, items, tmp_path / "out", Wanted()).images == 1
+
+
+def test_masks_and_no_overlays(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
+    judge = Inspector(inspector.model, inspector.config, 0.0, 0.01)
+    run(judge, files, tmp_path / "out", overlays=False, masks=True, formats=("csv",))
+    assert not (tmp_path / "out" / "overlays").exists() and not (tmp_path / "out" / "results.json").exists()
+    rows = [row for row in read_rows(tmp_path / "out") if not row.error]
+    for row in rows:
+        with Image.open(tmp_path / "out" / row.mask) as mask, Image.open(row.image) as image:
+            assert (mask.mode, mask.size) == ("L", image.size)
+            values = np.asarray(mask)
+        assert set(np.unique(values)) <= {0, 255}
+        assert (values > 0).mean() == pytest.approx(row.anomalous_area)
+    assert any(row.anomalous_area for row in rows)
+
+
+def test_an_error_of_the_source_comes_through(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
+    def items(is_known: IsKnown, stop: object) -> Iterator[Item]:
+        yield file_item(files[0], live=True)
+        raise UserError("The source is gone.")
+
+    with pytest.raises(UserError, match="The source is gone"):
+        inspect_items(inspector, items, tmp_path / "out", Wanted())
+    assert len(list(read_rows(tmp_path / "out"))) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 kB, where one can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError:
+        pytest.skip("no mount here")
+    if done.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_loses_nothing(inspector: Inspector, files: list[Path], tmp_path: Path, small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    out = small_disk / "out"
+    run(inspector, files, tmp_path / "whole")
+    for left in (40, 8):
+        run(inspector, files[:1], out)
+        ballast.write_bytes(bytes(max(0, os.statvfs(small_disk).f_bavail * 4096 - left * 1024)))
+        with pytest.raises(UserError, match=r"Cannot write .*No space left on device.* continue with .*--resume"):
+            run(inspector, files, out, resume=True)
+        assert not list(out.rglob("*.part*"))
+        for path in (out / "overlays").iterdir():
+            read_image(path)
+        text = (out / "results.jsonl").read_bytes()
+        assert text.endswith(b"\n") or not text
+        ballast.unlink()
+        run(inspector, files, out, resume=True)
+        assert tables(out) == tables(tmp_path / "whole")
+
+
+def test_a_journal_line_that_does_not_fit(
+    inspector: Inspector, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system takes the first bytes of the third line only."""
+    real, count = results.Journal.append, 0
+
+    class Full:
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        def write(self, data: bytes) -> int:
+            return int(self.stream.write(data[:10]))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.stream, name)
+
+    def append(journal: Any, *given: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            journal._stream = Full(journal._stream)
+        real(journal, *given)
+
+    monkeypatch.setattr(results.Journal, "append", append)
+    with pytest.raises(UserError, match=r"results.jsonl: No space left on device.*--resume"):
+        run(inspector, files, tmp_path / "out")
+    assert len(list(read_rows(tmp_path / "out"))) == 2
+    assert (tmp_path / "out" / "results.jsonl").read_bytes().endswith(b"\n")
+    monkeypatch.undo()
+    run(inspector, files, tmp_path / "out", resume=True)
+    run(inspector, files, tmp_path / "whole")
+    assert tables(tmp_path / "out") == tables(tmp_path / "whole")
 
 
 def test_an_output_that_cannot_be_written(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:

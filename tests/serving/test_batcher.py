@@ -23,6 +23,10 @@ class Mean(Judge):
     def image_size(self) -> int:
         return 4
 
+    @property
+    def tile(self) -> int | None:
+        return None
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         self.started.set()
         self.go.wait(10)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realnet.serving import ServedModel, Settings
@@ -12,6 +12,7 @@ from realnet.serving.limits import RateLimiter
 from tests.serving.conftest import serving
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.lists(st.floats(0, 5), min_size=1, max_size=80))
 def test_no_minute_has_more_than_a_full_bucket_and_a_minutes_tokens(per_minute: int, pauses: list[float]) -> None:
     now, allowed = 0.0, []
@@ -88,9 +89,8 @@ def test_more_requests_than_the_server_holds_are_sent_away(models: dict[str, Ser
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as slow:
             # Its headers are there, its body is not: it takes the one place.
-            slow.sendall(
-                b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-            )
+            slow.sendall(b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            slow.sendall(b"Content-Length: 100\r\n\r\n{")
             for _ in range(200):
                 answer = requests.post(f"{address}/v1/inspect", files={"image": png}, data={"model": "first"})
                 if answer.status_code == 503:

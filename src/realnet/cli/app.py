@@ -62,7 +62,9 @@ def main() -> None:
     except BrokenPipeError:
         status = 1
     if status == 130:
-        errors.print("Interrupted. What is finished is kept; training continues with the same call and --resume.")
+        errors.print(
+            "Interrupted. What is finished is kept; training and inspection continue with the same call and --resume."
+        )
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -84,5 +84,5 @@ def _synthesizer(data: str, category: str | None, config: "Config", size: int | 
     from realnet.training.prepare import make_synthesizer
 
     samples = [sample for c in categories for sample in c.train]
-    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30)
+    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
     return make_synthesizer(samples, images, config, config.seed)

@@ -1,18 +1,38 @@
 """``realnet inspect``."""
 
+import contextlib
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.status import Status
 
 from realnet.cli.app import app, console, errors
 from realnet.cli.options import check_run, torch_device
+from realnet.errors import UserError
+
+if TYPE_CHECKING:
+    from realnet.calibration import Calibration
+    from realnet.inspection.results import Summary
+    from realnet.inspection.rows import Row
+
+_DRIFT_EVERY = 100
 
 
 @app.command()
 def inspect(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images, folders of them, quoted patterns ('photos/**/*.png'), - (paths from standard input, one a "
+            "line), camera:N, camera:URL or camera:VIDEO_FILE."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for overlays and results.")],
     threshold: Annotated[
         float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
@@ -21,48 +41,133 @@ def inspect(
         int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
     ] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with images that appear in the folders, until Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(help="Seconds between pictures of a camera or video; 0: every picture (default: 1).", min=0),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after so many images.", min=1)] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
+    ] = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="Of the tables: csv, json or parquet; repeatable (default: csv and json). results.jsonl, with a line "
+            "an image as soon as it is judged, is always there.",
+        ),
+    ] = None,
+    overlays: Annotated[bool, typer.Option(help="Write overlays/NAME.png: image, heat map, outlines.")] = True,
+    masks: Annotated[bool, typer.Option("--masks", help="Write masks/NAME.png: what is outlined, 0 or 255.")] = False,
 ) -> None:
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json."""
-    from realnet.data import list_images
-    from realnet.errors import UserError
+    from realnet.inspection.sources import open_sources
+    from realnet.inspection.tables import check_formats
     from realnet.runtime import is_export
 
     exported = is_export(run)
     if not exported:
         check_run(run)
-    files = list_images(images)
+    sources = open_sources(images, output, watch, every, _say)
+    forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
+    check_formats(forms)
 
+    from realnet.calibration import read_calibration
+    from realnet.inspection.journal import model_digest
     from realnet.inspection.loading import load
-    from realnet.inspection.results import inspect_files
+    from realnet.inspection.results import Wanted, inspect_items
 
     inspector = load(run, device if exported else torch_device(device))
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
-    with console.status("Inspecting") as status:
-        rows = inspect_files(
-            inspector, files, output, lambda done: status.update(f"Inspecting image {done} of {len(files)}")
-        )
-    failed = [row for row in rows if row.error]
-    for row in failed:
-        errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
-    anomalous = sum(row.verdict == "anomalous" for row in rows)
+    wanted = Wanted(model_digest(run), overlays, masks, forms, resume, limit)
+    drift = _DriftWarning(read_calibration(run))
+    stop = threading.Event()
+    with console.status("Inspecting") as status, _finishing(stop, sources.endless) as interrupted:
+        told = _Told(status, drift if sources.endless else None)
+        summary = inspect_items(inspector, sources.items, output, wanted, told, stop)
+    _conclude(summary, inspector.threshold, output, resume)
+    drift.check(summary.scores)
+    if summary.unreadable and not interrupted.is_set():
+        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+
+
+class _Told:
+    """Shows each row's number and, where there is no verdict, why; and looks for drift where there is no end."""
+
+    def __init__(self, status: Status, drift: "_DriftWarning | None") -> None:
+        self._status, self._drift = status, drift
+        self._done = 0
+        self._scores: deque[float] = deque(maxlen=1000)
+
+    def __call__(self, row: "Row") -> None:
+        self._done += 1
+        self._status.update(f"Inspecting: {self._done} images")
+        if row.error:
+            errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
+        if row.score is not None:
+            self._scores.append(row.score)
+        if self._drift is not None and self._done % _DRIFT_EVERY == 0:
+            self._drift.check(self._scores)
+
+
+class _DriftWarning:
+    """Says when scores begin to differ from those of the good images that the threshold rests on."""
+
+    def __init__(self, calibration: "Calibration | None") -> None:
+        self._calibration, self._drifted = calibration, False
+
+    def check(self, scores: Sequence[float]) -> None:
+        """Compare the last ``scores``; a drift that goes on is not said again."""
+        from realnet.calibration import drift
+
+        if self._calibration is None or not scores:
+            return
+        found = drift(self._calibration.good_scores, list(scores))
+        if found.warns and not self._drifted:
+            _say(found.sentence())
+        self._drifted = found.warns
+
+
+@contextlib.contextmanager
+def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
+    """Where images have no end, the first Ctrl-C sets ``stop``, a second one interrupts; yields whether there was one.
+
+    Elsewhere Ctrl-C interrupts as ever.
+    """
+    pressed = threading.Event()
+
+    def note(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+        stop.set()
+
+    if not endless:
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _conclude(summary: "Summary", threshold: float, output: Path, resumed: bool) -> None:
+    """One sentence with counts."""
+    judged = summary.images - summary.unreadable
+    unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
+    earlier = f", {summary.earlier} of them before" if resumed else ""
     console.print(
-        f"{len(rows) - len(failed)} images judged, {anomalous} anomalous (score above {inspector.threshold:.4f}). "
-        f"Overlays and results: {output}",
+        f"{judged} images judged{earlier}, {summary.anomalous} anomalous (score above {threshold:.4f}){unreadable}. "
+        f"Results: {output}",
         soft_wrap=True,
     )
-    _warn_of_drift(run, [row.score for row in rows if row.score is not None])
-    if failed:
-        raise UserError(f"{len(failed)} of {len(rows)} images could not be read; the others are judged.")
 
 
-def _warn_of_drift(run: Path, scores: list[float]) -> None:
-    """Say so where the scores are not those of the good images that the threshold rests on."""
-    from realnet.calibration import drift, read_calibration
-
-    calibration = read_calibration(run)
-    if calibration is not None and scores:
-        found = drift(calibration.good_scores, scores)
-        if found.warns:
-            errors.print(found.sentence(), style="yellow", markup=False, highlight=False, soft_wrap=True)
+def _say(sentence: str) -> None:
+    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

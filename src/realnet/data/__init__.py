@@ -5,6 +5,7 @@ from realnet.data.good_images import GoodImages
 from realnet.data.images import decode_image, image_from_array, list_images, read_image, read_mask, resize_image
 from realnet.data.opening import open_dataset
 from realnet.data.samples import Category, Sample, fingerprint
+from realnet.data.tiling import measure_tiled
 
 __all__ = [
     "Category",
@@ -15,6 +16,7 @@ __all__ = [
     "fingerprint",
     "image_from_array",
     "list_images",
+    "measure_tiled",
     "open_dataset",
     "read_image",
     "read_mask",

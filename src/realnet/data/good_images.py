@@ -6,7 +6,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from realnet.data.images import read_image
+from realnet.data.images import image_shape, read_image
+from realnet.data.tiling import Box, cut, tile_boxes
 
 
 class GoodImages(Sequence[np.ndarray]):
@@ -19,16 +20,39 @@ class GoodImages(Sequence[np.ndarray]):
         paths: image files.
         size: side in pixels (plain resize).
         cache_bytes: memory for decoded images; 0 keeps none.
+        tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none.
+        most: number of tiles; more are thinned out evenly.
+
+    Raises:
+        UserError: with ``tile``, where a file cannot be read.
     """
 
-    def __init__(self, paths: Iterable[str | Path], size: int, cache_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str | Path],
+        size: int,
+        cache_bytes: int = 0,
+        tile: int | None = None,
+        most: int | None = None,
+    ) -> None:
         self.paths = tuple(Path(path) for path in paths)
         self.size = size
         self.cache_bytes = cache_bytes
         self._cache: dict[int, np.ndarray] = {}
+        self._places: list[tuple[int, Box | None]] = [(file, None) for file in range(len(self.paths))]
+        if tile is not None:
+            sizes = [image_shape(path) for path in self.paths]
+            places = [(file, box) for file, (h, w) in enumerate(sizes) for box in tile_boxes(h, w, tile)]
+            count = len(places) if most is None else min(most, len(places))
+            self._places = [places[round(i * (len(places) - 1) / max(1, count - 1))] for i in range(count)]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._places)
+
+    @property
+    def names(self) -> list[str]:
+        """What each image is called: its file's name, with the corner ``@x,y`` of a tile."""
+        return [self.paths[i].name + (f"@{box.left},{box.top}" if box else "") for i, box in self._places]
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -41,12 +65,31 @@ class GoodImages(Sequence[np.ndarray]):
         position = range(len(self))[index]
         image = self._cache.get(position)
         if image is None:
-            image = read_image(self.paths[position], self.size)
-            # Nothing is evicted: in shuffled passes over more than fits, every policy serves the same share.
-            if (len(self._cache) + 1) * image.nbytes > self.cache_bytes:
+            file, box = self._places[position]
+            if box is not None:
+                return self._read_tiles(position)
+            image = read_image(self.paths[file], self.size)
+            if not self._keep(position, image):
                 return image
-            self._cache[position] = image
         return image.copy()
+
+    def _keep(self, position: int, image: np.ndarray) -> bool:
+        """Nothing is evicted: in shuffled passes over more than fits, every policy serves the same share."""
+        fits = (len(self._cache) + 1) * image.nbytes <= self.cache_bytes
+        if fits:
+            self._cache[position] = image
+        return fits
+
+    def _read_tiles(self, position: int) -> np.ndarray:
+        """The tile at ``position``; those of the same file are kept as well, as reading it is what costs."""
+        file, own = self._places[position]
+        assert own is not None
+        whole = read_image(self.paths[file])
+        for other in range(position, len(self)):
+            number, box = self._places[other]
+            if number != file or box is None or not self._keep(other, cut(whole, box, self.size)):
+                break
+        return cut(whole, own, self.size)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}

@@ -202,6 +202,26 @@ def verify_image(path: Path) -> tuple[int, int]:
     return width, height
 
 
+def image_shape(path: str | Path) -> tuple[int, int]:
+    """(height, width) of the upright image at ``path``; only where its header does not say is it decoded.
+
+    Raises:
+        UserError: as `read_image`.
+    """
+    path = Path(path)
+    _refuse_absent(path)
+    try:
+        with _open_header(path, path, MAX_PIXELS) as picture:
+            width, height = picture.size
+            return (width, height) if _orientation(picture) >= 5 else (height, width)
+    except UnidentifiedImageError:
+        return read_image(path).shape[:2]
+    except UserError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
 def _load(path: Path, size: int | None) -> tuple[Image.Image | np.ndarray, str]:
     """The decoded, upright picture and the name of its format (an array where only OpenCV can read it)."""
     _refuse_absent(path)

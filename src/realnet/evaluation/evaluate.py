@@ -3,17 +3,17 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from realnet.atomic import atomic_path, write_text
 from realnet.config import Config
-from realnet.data import Category, Sample, fingerprint, read_image, read_mask
+from realnet.data import Category, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
 from realnet.inspection.inspector import read_thresholds
-from realnet.model.network import RealNet, image_score, predict
+from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
 
@@ -62,13 +62,13 @@ def evaluate_run(
     threshold, pixel_threshold = read_thresholds(run)
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
-    maps = np.empty((len(samples), size, size), np.float32)
+    maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
-        maps[start : start + len(batch)] = predict(model, [read_image(sample.image, size) for sample in batch])
+        place = slice(start, start + len(batch))
+        maps[place], scores[place] = _judge(model, config, batch)
         progress(start + len(batch), len(samples))
     masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
-    scores = image_score(torch.from_numpy(maps)[:, None], config.model.image_score).numpy()
     provenance = Provenance.collect(
         data=f"{Path(data).name} ({', '.join(category.name for category in categories)})",
         data_fingerprint=fingerprint(samples),
@@ -80,6 +80,15 @@ def evaluate_run(
     )
     results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
     return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold)
+
+
+def _judge(model: RealNet, config: Config, samples: Sequence[Sample]) -> tuple[np.ndarray, list[float]]:
+    """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
+    size, tile = config.model.image_size, config.model.tile
+    if tile is None:
+        return measure(model, [read_image(sample.image, size) for sample in samples])
+    found = [measure_tiled(partial(measure, model), read_image(sample.image), tile, size) for sample in samples]
+    return np.stack([resize_image(anomaly_map, size) for anomaly_map, _ in found]), [score for _, score in found]
 
 
 def record(run: Path, results: Results) -> None:

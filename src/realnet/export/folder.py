@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from realnet.atomic import write_text
+from realnet.calibration import read_calibration, save_calibration
 from realnet.config import Config
-from realnet.data import fingerprint, read_image
+from realnet.data import GoodImages, fingerprint
 from realnet.errors import UserError
 from realnet.export.formats import write_graph
 from realnet.export.request import Images, check_format, check_output
@@ -34,7 +35,7 @@ from realnet.provenance import collect_provenance
 from realnet.runtime.engines import Engine, open_engine
 from realnet.runtime.inspector import to_batch
 from realnet.runtime.manifest import INSPECTOR_FILE, ExportFormat, Manifest, describe_file
-from realnet.training.prepare import Split, split_good
+from realnet.training.prepare import Split, good_images, split_good
 
 LICENCE = (
     "The weights include those of the backbone, which were trained on ImageNet, and were trained on images of the "
@@ -80,11 +81,12 @@ def export_run(
     split = _split(images, config) if form == "openvino-int8" else None
     with _whole_folder(output) as place:
         stage(f"Converting to {form}")
-        files = write_graph(place, model, size, kind, form, _calibration(split, size))
+        files = write_graph(place, model, size, kind, form, _calibration(split, config))
         manifest = Manifest(
             format=form,
             files=tuple(describe_file(file) for file in files),
             image_size=size,
+            tile=config.model.tile,
             image_score=kind,
             threshold=thresholds[0],
             pixel_threshold=thresholds[1],
@@ -100,6 +102,9 @@ def export_run(
         del exported
         manifest = manifest.model_copy(update={"verification": record})
         write_text(place / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
+        # For drift: the scores of the good images that the threshold rests on.
+        if (calibration := read_calibration(run)) is not None:
+            save_calibration(place, calibration)
     return manifest, said
 
 
@@ -107,9 +112,10 @@ def _split(images: Images, config: Config) -> Split:
     return split_good(images.good, config.training.validation_share, config.seed)
 
 
-def _calibration(split: Split | None, size: int) -> Iterator[np.ndarray]:
-    for sample in spread(split.train if split else (), _CALIBRATION_IMAGES):
-        yield to_batch([read_image(sample.image, size)])
+def _calibration(split: Split | None, config: Config) -> Iterator[np.ndarray]:
+    chosen = spread(split.train if split else (), _CALIBRATION_IMAGES)
+    for image in good_images(chosen, config, _CALIBRATION_IMAGES):
+        yield to_batch([image])
 
 
 def _verify(
@@ -124,9 +130,11 @@ def _verify(
 ) -> tuple[dict[str, Any], list[str]]:
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
     reference = torch_engine(model, manifest.image_score)
-    shown = spread(images.shown, _VERIFICATION_IMAGES)
+    shown = GoodImages(
+        spread(images.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES
+    )
     form = manifest.format
-    agreement = compare(reference, exported, shown, manifest.image_size, manifest.threshold, form, limit)
+    agreement = compare(reference, exported, shown, manifest.threshold, form, limit)
     record, said = {"images": asdict(agreement)}, [agreement.sentence()]
     if split is None:
         refuse_disagreement(agreement, form)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from realnet.config import Config
-from realnet.data import Sample, read_image
+from realnet.data import Sample
 from realnet.errors import UserError
 from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.model.network import RealNet, image_score
@@ -109,13 +109,12 @@ def program_engine(path: Path) -> Engine:
 def compare(
     reference: Engine,
     exported: Engine,
-    files: Sequence[Path],
-    size: int,
+    images: Sequence[np.ndarray],
     threshold: float,
     form: ExportFormat,
     tolerance: float,
 ) -> Agreement:
-    """Run both on the images in ``files``.
+    """Run both on ``images``, uint8 ``[S, S, 3]``, read a batch at a time.
 
     An image disagrees where its score differs by more than ``tolerance``, or its map does: in a pixel for 32 bits, on
     average for 16. There RRS shows: it ranks channels, and where rounding swaps two of nearly equal rank, single
@@ -124,13 +123,13 @@ def compare(
     Raises:
         UserError: without an image, for one that cannot be read.
     """
-    if not files:
+    if not len(images):
         raise UserError("There is no image to verify the export on: give --images or --data.")
     rows: list[tuple[float, float, float, bool]] = []
     # Batches of two sizes: a graph that is right for one only must not pass.
-    for batch in (files[:1], *(files[start : start + _BATCH] for start in range(1, len(files), _BATCH))):
-        images = to_batch([read_image(file, size) for file in batch])
-        (maps, scores), (other_maps, other_scores) = reference(images), exported(images)
+    for some in (slice(1), *(slice(start, start + _BATCH) for start in range(1, len(images), _BATCH))):
+        batch = to_batch(images[some])
+        (maps, scores), (other_maps, other_scores) = reference(batch), exported(batch)
         apart = np.abs(maps - other_maps)
         changed = (scores > threshold) != (other_scores > threshold)
         columns = (apart.max((1, 2)), apart.mean((1, 2)), np.abs(scores - other_scores), changed)
@@ -176,7 +175,7 @@ def judge_held_out(
         UserError: where the run's source of defects is not there.
     """
     chosen = spread(held_out, 48)
-    images = good_images(chosen, config)
+    images = good_images(chosen, config, 96)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _SEED)
     goods = list(images)
     defects = [synthesizer(number, number % len(goods)) for number in range(2 * len(goods))]

@@ -11,7 +11,7 @@ from realnet.config import Config
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
-from realnet.model.network import RealNet, image_score, predict
+from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
 
@@ -37,10 +37,14 @@ class Inspector(Judge):
         """As :attr:`Judge.image_size`."""
         return self.config.model.image_size
 
+    @property
+    def tile(self) -> int | None:
+        """As :attr:`Judge.tile`."""
+        return self.config.model.tile
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
-        maps = predict(self.model, [resize_image(image, self.config.model.image_size) for image in images])
-        return maps, image_score(torch.from_numpy(maps)[:, None], self.config.model.image_score).tolist()
+        return measure(self.model, [resize_image(image, self.image_size) for image in images])
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:

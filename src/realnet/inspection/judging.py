@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realnet.data import image_from_array, read_image
+from realnet.data import image_from_array, measure_tiled, read_image
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
 
@@ -29,6 +29,11 @@ class Judge(ABC):
     @abstractmethod
     def image_size(self) -> int:
         """Side S of the square that the network sees, in pixels."""
+
+    @property
+    @abstractmethod
+    def tile(self) -> int | None:
+        """Side in pixels of the tiles that images are cut into; None: they are judged whole."""
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
@@ -62,14 +67,19 @@ class Judge(ABC):
 
     def _judge(self, images: Sequence[np.ndarray], threshold: float | None) -> Iterator[Inspection]:
         limit = self.threshold if threshold is None else threshold
-        for image, anomaly_map, score in zip(images, *self.measure(images), strict=True):
-            own = full_size(anomaly_map, *image.shape[:2])
-            yield Inspection(score, limit, self.pixel_threshold, own, image, self.minimum_area)
+        if self.tile is None:
+            maps, scores = self.measure(images)
+            whole = (full_size(map_, *image.shape[:2]) for map_, image in zip(maps, images, strict=True))
+            measured: Iterable[tuple[np.ndarray, float]] = zip(whole, scores, strict=True)
+        else:
+            measured = (measure_tiled(self.measure, image, self.tile, self.image_size) for image in images)
+        for image, (own, score) in zip(images, measured, strict=True):
+            yield Inspection(score, limit, self.pixel_threshold, own.clip(0, 1), image, self.minimum_area)
 
 
 def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A measured map ``[S, S]`` at the size of its image, float32 ``[height, width]`` in 0..1."""
-    return cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+    """A measured map ``[S, S]`` at the size of its image, float32 ``[height, width]``."""
+    return cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def check_threshold(value: float) -> None:

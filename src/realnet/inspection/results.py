@@ -1,126 +1,203 @@
-"""Inspection of many files: overlays, ``results.csv`` and ``results.json``."""
+"""Inspection of many images: overlays, a journal, and tables made of it."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from realnet.atomic import write_text
-from realnet.data import read_image
-from realnet.errors import UserError
+from realnet.inspection.index import Claim
+from realnet.inspection.inspection import Inspection
+from realnet.inspection.items import Item, file_item
+from realnet.inspection.journal import Journal, Settings, open_journal, resumable
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side
-from realnet.inspection.regions import Region, find_regions
+from realnet.inspection.reading import Taken, in_blocks, read_ahead
+from realnet.inspection.regions import find_regions
+from realnet.inspection.rows import Row
+from realnet.inspection.sources import IsKnown
+from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_image
+
+# Drift is measured on the last ones.
+SCORES_KEPT = 1000
 
 
 @dataclass(frozen=True)
-class Row:
-    """One image's line in the results; ``error`` says why there is no verdict.
+class Wanted:
+    """What is made of the images.
 
-    ``level`` is the score on the scale on which the threshold is 0.5. ``regions`` is a list of regions in JSON, their
-    number in CSV.
+    Attributes:
+        model: digest of the model, by which `resume` knows it.
+        overlays, masks: whether ``overlays/NAME.png`` and ``masks/NAME.png`` are written.
+        formats: of the tables.
+        resume: leave out what the journal in the output folder has.
+        limit: number of images; None: all.
+        batch_size: images judged at a time.
     """
 
-    image: str
-    verdict: str
-    score: float | None
-    threshold: float
-    anomalous_area: float | None
-    overlay: str
-    error: str = ""
-    level: float | None = None
-    regions: tuple[Region, ...] = ()
+    model: str = ""
+    overlays: bool = True
+    masks: bool = False
+    formats: tuple[str, ...] = ("csv", "json")
+    resume: bool = False
+    limit: int | None = None
+    batch_size: int = 8
+
+
+@dataclass
+class Summary:
+    """What the results say altogether.
+
+    ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before. ``scores`` are
+    the last ones.
+    """
+
+    images: int = 0
+    anomalous: int = 0
+    unreadable: int = 0
+    earlier: int = 0
+    scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
+
+    def add(self, row: Row) -> None:
+        """Count one row."""
+        self.images += 1
+        self.anomalous += row.verdict == "anomalous"
+        self.unreadable += row.score is None
+        if row.score is not None:
+            self.scores.append(row.score)
 
 
 def inspect_files(
     inspector: Judge,
-    files: Sequence[Path],
+    files: Iterable[str | Path],
     output: Path,
     progress: Callable[[int], None] = lambda done: None,
     batch_size: int = 8,
-) -> list[Row]:
+) -> Summary:
     """Judge ``files`` and write overlays and tables into ``output``; an unreadable file never stops the rest.
 
     Args:
         inspector: a loaded run or export.
-        files: images, any mode and size.
-        output: folder; ``overlays/NAME.png``, ``results.csv`` and ``results.json`` appear in it.
+        files: images, any mode and size; also a generator of any length.
+        output: folder; ``overlays/NAME.png``, ``results.jsonl``, ``results.csv`` and ``results.json`` appear in it.
         progress: told how many files are done.
         batch_size: images judged at a time.
-
-    Returns:
-        One row a file, in order. ``anomalous_area`` is the share of the image that is outlined, 0..1.
 
     Raises:
         UserError: where ``output`` cannot be written.
     """
-    names = overlay_names(files)
-    rows: list[Row] = []
-    for start in range(0, len(files), batch_size):
-        readable: list[tuple[int, np.ndarray]] = []
-        unreadable: dict[int, str] = {}
-        numbers = range(start, min(start + batch_size, len(files)))
-        for number in numbers:
-            try:
-                readable.append((number, read_image(files[number])))
-            except UserError as error:
-                unreadable[number] = str(error)
-        judged = dict(
-            zip((n for n, _ in readable), inspector.inspect_many((i for _, i in readable), batch_size), strict=True)
-        )
-        for number in numbers:
-            file = str(files[number])
-            if number in unreadable:
-                rows.append(Row(file, "unreadable", None, inspector.threshold, None, "", unreadable[number]))
-                continue
-            result = judged[number]
-            overlay = f"overlays/{names[number]}"
-            write_image(output / overlay, side_by_side(result.image, result.anomaly_map, result.mask))
-            verdict = "anomalous" if result.is_anomalous else "good"
-            mask = result.mask
-            rows.append(
-                Row(
-                    image=file,
-                    verdict=verdict,
-                    score=result.score,
-                    threshold=inspector.threshold,
-                    anomalous_area=float(mask.mean()),
-                    overlay=overlay,
-                    level=result.level,
-                    regions=find_regions(result.anomaly_map, mask),
-                )
-            )
-        progress(numbers.stop)
-    write_text(output / "results.csv", _csv(rows))
-    write_text(output / "results.json", json.dumps([asdict(row) for row in rows], indent=2))
-    return rows
+    done = 0
+
+    def count(row: Row) -> None:
+        nonlocal done
+        done += 1
+        progress(done)
+
+    def items(is_known: IsKnown, stop: threading.Event) -> Iterator[Item]:
+        yield from (file_item(Path(file)) for file in files)
+
+    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size), count)
 
 
-def overlay_names(files: Sequence[Path]) -> list[str]:
-    """A file name for each overlay: the image's stem, with its folders where two would share one."""
-    names, taken = [], set()
-    for file in files:
-        name, parts = file.stem, list(file.parent.parts)
-        while name.lower() in taken and parts:
-            name = parts.pop().strip("/\\:") + "-" + name
-        number = 2
-        while name.lower() in taken:
-            name, number = f"{file.stem}-{number}", number + 1
-        taken.add(name.lower())
-        names.append(f"{name}.png")
-    return names
+def inspect_items(
+    inspector: Judge,
+    items: Callable[[IsKnown, threading.Event], Iterable[Item | None]],
+    output: Path,
+    wanted: Wanted,
+    told: Callable[[Row], None] = lambda row: None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Judge images of any source: each row is in ``results.jsonl`` as soon as it is known, the tables at the end.
+
+    Args:
+        inspector: a loaded run or export.
+        items: ``Sources.items``, or another function that gives images.
+        output: folder.
+        wanted: what is to be made.
+        told: of each new row, once it is written.
+        stop: where set, what is begun is finished, and the tables are written.
+
+    Raises:
+        UserError: where ``output`` cannot be written or is in use, or is to be resumed with other settings. What is
+            judged stays in the journal.
+    """
+    stop = stop or threading.Event()
+    settings = Settings(
+        wanted.model,
+        inspector.threshold,
+        inspector.pixel_threshold,
+        inspector.minimum_area,
+        wanted.overlays,
+        wanted.masks,
+    )
+    stale = tuple(table_name(form) for form in FORMATS)
+    new = 0
+    with open_journal(output, settings, wanted.resume, stale) as journal:
+
+        def claim(item: Item) -> Claim | None:
+            return journal.index.claim(item.image, item.stem, item.folder, item.version)
+
+        blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
+        with contextlib.closing(read_ahead(blocks, stop)) as ready:
+            for block in ready:
+                for row in _judge(inspector, block, output, wanted, journal):
+                    new += 1
+                    told(row)
+        return _write_tables(journal, output, wanted.formats, new)
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Row)])
-    writer.writeheader()
-    for row in rows:
-        cells = {**asdict(row), "regions": len(row.regions)}
-        writer.writerow({name: "" if value is None else value for name, value in cells.items()})
-    return text.getvalue()
+def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wanted, journal: Journal) -> Iterator[Row]:
+    """Judge a block and write what the journal lacks of it."""
+    if all(taken.claim.done for taken in block):
+        return
+    pixels = [taken.pixels for taken in block if taken.pixels is not None]
+    # All of a block, also what is done: a score's last digits depend on the batch.
+    judged = inspector.inspect_many(pixels, wanted.batch_size)
+    for taken in block:
+        result = None if taken.pixels is None else next(judged)
+        if taken.claim.done:
+            continue
+        if result is None:
+            row = Row(taken.item.image, "unreadable", None, inspector.threshold, None, "", taken.error)
+        else:
+            row = _describe(result, taken, output, wanted)
+        journal.append(taken.item, taken.claim, row)
+        yield row
+
+
+def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) -> Row:
+    """The row of an image, once its pictures are written."""
+    mask = result.mask
+    overlay = f"overlays/{taken.claim.name}.png" if wanted.overlays else ""
+    mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
+    with resumable():
+        if overlay:
+            write_image(output / overlay, side_by_side(result.image, result.anomaly_map, mask))
+        if mask_file:
+            write_image(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
+    return Row(
+        image=taken.item.image,
+        verdict="anomalous" if result.is_anomalous else "good",
+        score=result.score,
+        threshold=result.threshold,
+        anomalous_area=float(mask.mean()),
+        overlay=overlay,
+        level=result.level,
+        regions=find_regions(result.anomaly_map, mask),
+        mask=mask_file,
+    )
+
+
+def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:
+    summary = Summary()
+    for row in journal.rows():
+        summary.add(row)
+    with resumable():
+        for form in formats:
+            write_table(output / table_name(form), form, journal.rows())
+    summary.earlier = max(0, summary.images - new)
+    return summary

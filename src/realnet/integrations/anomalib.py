@@ -131,6 +131,8 @@ class RealNet(AnomalibModule):
         visualizer: Visualizer | bool = True,
     ) -> None:
         config = _configuration(preset, settings, steps)
+        if config.model.tile is not None:
+            raise ValueError("model.tile has no effect in anomalib, which has a tiler of its own: leave it out")
         size = config.model.image_size
         super().__init__(
             pre_processor=self.configure_pre_processor((size, size)) if pre_processor is True else pre_processor,

@@ -29,6 +29,11 @@ class ExportedInspector(Judge):
         """As :attr:`Judge.image_size`."""
         return self.manifest.image_size
 
+    @property
+    def tile(self) -> int | None:
+        """As :attr:`Judge.tile`."""
+        return self.manifest.tile
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         maps, scores = self.engine(to_batch([resize_image(image, self.manifest.image_size) for image in images]))

@@ -1,15 +1,17 @@
 """From the bytes of an image to an answer; everything but the network itself, which the batcher runs."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from realnet.data import decode_image, resize_image
+from realnet.data.tiling import cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
-from realnet.inspection.judging import full_size
+from realnet.inspection.judging import Judge, full_size
 from realnet.inspection.overlay import overlay
 from realnet.inspection.regions import Region
 from realnet.serving.batcher import Measured
@@ -22,15 +24,15 @@ _SHOWN = 1280
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image made ready: as the network sees it ``[S, S, 3]``, its own size, and, where wanted, as it is shown."""
+    """An image made ready: as the network sees it, whole or in tiles ``[S, S, 3]``; its own size; what is shown."""
 
-    small: np.ndarray
+    parts: list[np.ndarray]
     height: int
     width: int
     shown: np.ndarray | None
 
 
-def decode(data: bytes, request: InspectRequest, image_size: int, max_pixels: int) -> Decoded:
+def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) -> Decoded:
     """Decode and shrink, so that the full image need not wait for its turn.
 
     Raises:
@@ -46,19 +48,33 @@ def decode(data: bytes, request: InspectRequest, image_size: int, max_pixels: in
         scale = min(1.0, _SHOWN / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return Decoded(resize_image(image, image_size), height, width, shown)
+    if judge.tile is None:
+        return Decoded([resize_image(image, judge.image_size)], height, width, shown)
+    boxes = tile_boxes(height, width, judge.tile)
+    return Decoded([cut(image, box, judge.image_size) for box in boxes], height, width, shown)
 
 
-def answer(decoded: Decoded, measured: Measured, request: InspectRequest, model: ServedModel) -> InspectAnswer:
-    """What the inspector says, with the thresholds of the request where it names any."""
-    anomaly_map, score = measured
+def answer(
+    decoded: Decoded, measured: Sequence[Measured], request: InspectRequest, model: ServedModel
+) -> InspectAnswer:
+    """What the inspector says, with the thresholds of the request where it names any.
+
+    Args:
+        measured: map and score of each of ``decoded.parts``.
+    """
     judge = model.judge
+    score = max(own for _, own in measured)
+    if judge.tile is None:
+        anomaly_map = full_size(measured[0][0], decoded.height, decoded.width)
+    else:
+        boxes = tile_boxes(decoded.height, decoded.width, judge.tile)
+        anomaly_map = stitch([part for part, _ in measured], boxes, decoded.height, decoded.width)
     found = Inspection(
         score=score,
         threshold=judge.threshold if request.threshold is None else request.threshold,
         pixel_threshold=judge.pixel_threshold,
-        anomaly_map=full_size(anomaly_map, decoded.height, decoded.width),
-        image=decoded.small,  # regions need the map only
+        anomaly_map=anomaly_map.clip(0, 1),
+        image=decoded.parts[0],  # regions need the map only
         minimum_area=judge.minimum_area if request.minimum_area is None else request.minimum_area,
     )
     mask = found.mask

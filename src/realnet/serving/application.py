@@ -125,10 +125,9 @@ class Service:
     async def _judge(self, data: bytes, request: InspectRequest) -> InspectAnswer:
         model = self.model(request.model)
         loop = asyncio.get_running_loop()
-        decoded = await loop.run_in_executor(
-            self.pool, decode, data, request, model.judge.image_size, self.settings.max_pixels
-        )
-        measured = await asyncio.wrap_future(self.batchers[model.name].submit(decoded.small))
+        decoded = await loop.run_in_executor(self.pool, decode, data, request, model.judge, self.settings.max_pixels)
+        batcher = self.batchers[model.name]
+        measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part)) for part in decoded.parts))
         found = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model)
         model.recent.append(found.score)
         self.metrics.images.labels(model.name, found.verdict).inc()

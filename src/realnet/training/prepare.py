@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from realnet.config import Config
-from realnet.data import GoodImages, Sample, read_image, read_mask
+from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
 from realnet.errors import UserError
-from realnet.model.network import RealNet
+from realnet.model.network import RealNet, measure
 from realnet.model.prototypes import Prototypes
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
@@ -20,6 +21,8 @@ from realnet.training.validation import Validation
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
 # Enough for 20,000 feature vectors on every grid but the coarsest.
 _PROTOTYPE_IMAGES = 96
+# With tiles: what a CPU passes over in minutes, and what validation keeps in memory.
+_MOST_TILES, _MOST_VALIDATION_TILES = 4000, 96
 # What preparation fits; together with the backbone's own weights, all that training leaves alone.
 FROZEN = ("backbone.mean_", "backbone.std_", "selection.", "reconstruction.prototypes.")
 
@@ -51,17 +54,17 @@ def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
     return Split(tuple(train), tuple(held_out))
 
 
-def good_images(samples: Sequence[Sample], config: Config) -> GoodImages:
-    """The images of ``samples`` at the model's size, read when needed."""
+def good_images(samples: Sequence[Sample], config: Config, most: int = _MOST_TILES) -> GoodImages:
+    """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    return GoodImages([sample.image for sample in samples], config.model.image_size, limit)
+    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most)
 
 
-def make_synthesizer(samples: Sequence[Sample], images: Sequence[np.ndarray], config: Config, seed: int) -> Synthesizer:
+def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
     """Defects of these good images; a single category is passed on, so that its SIA folder is found."""
     categories = {sample.category for sample in samples}
     category = categories.pop() if len(categories) == 1 else None
-    return Synthesizer(images, config.synthesis, seed, category, [sample.image.name for sample in samples])
+    return Synthesizer(images, config.synthesis, seed, category, images.names)
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:
@@ -99,9 +102,22 @@ def make_validation(model: RealNet, held_out: Sequence[Sample], config: Config, 
     """The validation set of the held-out images (at most 48 of them, spread evenly)."""
     count = min(48, len(held_out))
     chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int)]
-    images = good_images(chosen, config)
+    images = good_images(chosen, config, _MOST_VALIDATION_TILES)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED)
     return Validation.synthetic(model, images, synthesizer, device)
+
+
+def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> tuple[float, ...]:
+    """Image scores of whole images that are judged tile by tile: what the threshold of such a model rests on."""
+    assert config.model.tile is not None
+    training = model.training
+    model.eval()
+    found = [
+        measure_tiled(partial(measure, model), read_image(sample.image), config.model.tile, config.model.image_size)[1]
+        for sample in samples
+    ]
+    model.train(training)
+    return tuple(found)
 
 
 def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: torch.device) -> Validation:

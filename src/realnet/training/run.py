@@ -38,6 +38,7 @@ from realnet.training.prepare import (
     make_synthesizer,
     make_validation,
     split_good,
+    tiled_scores,
 )
 from realnet.training.validation import Validation
 
@@ -98,7 +99,7 @@ def train(
                 fabric, model, batches, judge, config, output, identity, launch.time_budget, spent, report, stop
             )
     if fabric.is_global_zero:
-        _finish(output, model, validation, config, progress, categories, split, data_fingerprint, launch)
+        _finish(output, model, validation, config, progress, categories, split, data_fingerprint, launch, len(images))
     fabric.barrier()
     return progress
 
@@ -233,11 +234,13 @@ def _finish(
     split: Split,
     data_fingerprint: str,
     launch: Launch,
+    trained_on: int,
 ) -> None:
     """Calibrate on the held-out images and write everything a run consists of, the model last."""
     figure = validation()
+    scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.held_out, config)
     calibration = calibrate(
-        figure.good_scores,
+        scores,
         validation.pixel_threshold(),
         config.training.false_alarms,
         "held-out good images",
@@ -254,13 +257,13 @@ def _finish(
             "meaning": meaning,
             "image_auroc": figure.image_auroc,
             "pixel_average_precision": figure.pixel_average_precision,
-            "good_images": len(figure.good_scores),
+            "good_images": len(scores),
             "synthetic_defects": len(figure.defect_scores),
         },
         "threshold": {
             "score": calibration.score,
             "pixel": calibration.pixel,
-            "rule": f"order statistic of {len(figure.good_scores)} held-out good scores for "
+            "rule": f"order statistic of {len(scores)} held-out good scores for "
             f"{config.training.false_alarms:g} false alarms",
             "expected_false_alarms_at_most": calibration.promised,
         },
@@ -270,7 +273,7 @@ def _finish(
             "held_out_images": len(split.held_out),
             "steps": progress.step,
             "selected_by": config.training.select,
-            "planned_steps": total_steps(config.training, len(split.train)),
+            "planned_steps": total_steps(config.training, trained_on),
             "best_step": progress.best_step,
             "seconds": round(progress.seconds, 1),
             "time_budget_seconds": launch.time_budget,

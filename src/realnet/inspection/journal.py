@@ -1,0 +1,209 @@
+"""``results.jsonl``: a line an image as soon as it is judged, so that nothing is judged twice."""
+
+import contextlib
+import errno
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from realnet.atomic import write_text
+from realnet.errors import UserError
+from realnet.inspection.index import Claim, Index
+from realnet.inspection.items import Item
+from realnet.inspection.rows import Row, line_of, row_of
+from realnet.runtime.manifest import INSPECTOR_FILE, describe_file, is_export
+
+HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
+_FORMAT = "realnet inspect 1"
+_OWN = ("name", "size", "changed_ns")
+_GO_ON = "What is judged is kept: continue with the same call and --resume."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the rows of one journal have in common; saved as ``inspect.json``.
+
+    Attributes:
+        model: its digest; empty where nobody said.
+        threshold, pixel_threshold, minimum_area: the inspector's.
+        overlays, masks: whether they are written.
+    """
+
+    model: str
+    threshold: float
+    pixel_threshold: float
+    minimum_area: int
+    overlays: bool
+    masks: bool
+
+
+class Journal:
+    """The journal of an output folder. Made by :func:`open_journal`, which holds the folder's lock meanwhile."""
+
+    def __init__(self, path: Path, index: Index) -> None:
+        self.path, self.index = path, index
+        self._end = _load(path, index)
+        try:
+            self._stream = path.open("r+b" if path.exists() else "w+b", buffering=0)
+            self._stream.truncate(self._end)
+        except OSError as error:
+            raise UserError(f"Cannot write {path}: {error.strerror}. Choose a folder that can be written.") from error
+
+    def close(self) -> None:
+        """Close its file; nothing is left to be written."""
+        self._stream.close()
+
+    def append(self, item: Item, claim: Claim, row: Row) -> None:
+        """Write one line, whole or not at all.
+
+        Raises:
+            UserError: where the disk is full.
+        """
+        size, changed = item.version
+        line = line_of({**row.as_dict(), "name": claim.name, "size": size, "changed_ns": changed})
+        try:
+            self._stream.seek(self._end)
+            if self._stream.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._stream.truncate(self._end)
+            raise UserError(f"Cannot write {self.path}: {error.strerror}. Free some space. {_GO_ON}") from error
+        self.index.wrote(item.image, self._end)
+        self._end += len(line)
+
+    def rows(self) -> Iterator[Row]:
+        """The last row of each image: in the order of the sources, after those of earlier sources."""
+        with self.path.open("rb") as stream:
+            for line in self.index.lines():
+                stream.seek(line)
+                yield _row(json.loads(stream.readline()))
+
+
+@contextlib.contextmanager
+def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[str, ...] = ()) -> Iterator[Journal]:
+    """The journal of ``output``, for this process alone.
+
+    Args:
+        settings: of the inspection.
+        resume: go on with the journal that is there, if any; otherwise it makes way for a new one.
+        stale: files in ``output`` that go with an earlier inspection that is not resumed.
+
+    Raises:
+        UserError: where another process inspects into the folder, where the folder cannot be written, where the journal
+            is damaged, and where it is of other settings.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(output / LOCK_FILE)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"Another `realnet inspect` is writing into {output}: wait for its end or choose another --output."
+        ) from error
+    except OSError as error:
+        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
+    index = Index()
+    try:
+        _remove_torn(output)
+        if resume and (output / JOURNAL_FILE).exists():
+            _check_settings(output, settings)
+        else:
+            _start(output, settings, stale)
+        with contextlib.closing(Journal(output / JOURNAL_FILE, index)) as journal:
+            yield journal
+    finally:
+        index.close()
+        lock.release()
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
+    names = (INSPECTOR_FILE,) if is_export(folder) else ("config.yaml", "model.safetensors")
+    return hashlib.sha256("".join(describe_file(folder / name).sha256 for name in names).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Let a full disk's sentence say how to go on."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error} {_GO_ON}") from error
+
+
+def read_rows(output: Path) -> Iterator[Row]:
+    """The rows of an inspection, also while it runs: one a judgement, in the order in which they were made."""
+    with (output / JOURNAL_FILE).open("rb") as stream:
+        for line in stream:
+            if line.endswith(b"\n"):
+                yield _row(json.loads(line))
+
+
+def _row(record: dict[str, Any]) -> Row:
+    return row_of({name: value for name, value in record.items() if name not in _OWN})
+
+
+def _remove_torn(output: Path) -> None:
+    """What a killed process left of files that it was writing; the lock says that nobody else is."""
+    for folder in (output, output / "overlays", output / "masks"):
+        for path in folder.glob(".*.part.*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _start(output: Path, settings: Settings, stale: tuple[str, ...]) -> None:
+    """The journal goes first: it must never stand below another one's settings."""
+    try:
+        (output / JOURNAL_FILE).unlink(missing_ok=True)
+        if (output / HEADER_FILE).exists():
+            for name in stale:
+                (output / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
+    write_text(output / HEADER_FILE, json.dumps({"format": _FORMAT, **vars(settings)}, indent=2))
+
+
+def _check_settings(output: Path, settings: Settings) -> None:
+    path = output / HEADER_FILE
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        before = {name: header[name] for name in ("format", *vars(settings))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is missing or damaged: start anew without --resume.") from error
+    now = {"format": _FORMAT, **vars(settings)}
+    other = [
+        name.replace("_", " ") + ("" if name == "model" else f" {before[name]}, not {now[name]}")
+        for name in now
+        if before[name] != now[name]
+    ]
+    if other:
+        raise UserError(
+            f"{output} was begun with another {', another '.join(other)}: continue it with that, choose another "
+            "--output, or start anew without --resume."
+        )
+
+
+def _load(path: Path, index: Index) -> int:
+    """Tell ``index`` of the rows in the journal; where the last whole line ends."""
+    end, number = 0, 0
+    if not path.exists():
+        return end
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.endswith(b"\n"):  # torn by a kill; it is overwritten
+                break
+            try:
+                record = json.loads(line)
+                _row(record)
+                name, size, changed = (record[name] for name in _OWN)
+                index.load(record["image"], str(name), (int(size), int(changed)), end)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise UserError(f"{path} is damaged in line {number}: start anew without --resume.") from error
+            end += len(line)
+    return end

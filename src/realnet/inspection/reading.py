@@ -1,0 +1,121 @@
+"""Decoding the next images while the present ones are judged."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from realnet.errors import UserError
+from realnet.inspection.index import Claim
+from realnet.inspection.items import Item
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An image that was taken up, and its pixels, uint8 ``[h, w, 3]`` RGB, or why there are none."""
+
+    item: Item
+    claim: Claim
+    pixels: np.ndarray | None = None
+    error: str = ""
+
+
+def in_blocks(
+    items: Iterable[Item | None],
+    claim: Callable[[Item], Claim | None],
+    size: int,
+    limit: int | None = None,
+) -> Iterator[list[Taken]]:
+    """Images in blocks that are judged together: of ``size``, but live ones alone; no more than ``limit`` images.
+
+    Which images share a block depends on the sources alone and on nothing that was done before: a network's rounding
+    depends on the size of its batch.
+
+    Args:
+        items: None among them means that no more is to be waited for.
+        claim: takes an image up; None for one that was taken up before.
+    """
+    block: list[Taken] = []
+    count = 0
+    for item in items:
+        if item is None:
+            if block:
+                yield block
+            block = []
+            continue
+        claimed = claim(item)
+        if claimed is None:
+            continue
+        count += 1
+        if item.live and block:
+            yield block
+            block = []
+        block.append(Taken(item, claimed))
+        if item.live or len(block) == size:
+            yield block
+            block = []
+        if count == limit:
+            break
+    if block:
+        yield block
+
+
+def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generator[list[Taken], None, None]:
+    """The blocks in their order, decoded by a thread of its own; one at a time is decoded ahead.
+
+    Blocks that are done come as they are; of the others all images are read.
+
+    Args:
+        stop: ends it after the present block; set when the iteration ends.
+
+    Raises:
+        Whatever ``blocks`` does.
+    """
+    ready: queue.SimpleQueue[list[Taken] | BaseException | None] = queue.SimpleQueue()
+    ahead = threading.Semaphore(1)
+
+    def work() -> None:
+        try:
+            for block in blocks:
+                while not ahead.acquire(timeout=_POLL_SECONDS):
+                    if stop.is_set():
+                        return
+                if stop.is_set():
+                    return
+                done = all(taken.claim.done for taken in block)
+                ready.put(block if done else [_read(taken) for taken in block])
+            ready.put(None)
+        except BaseException as error:
+            ready.put(error)
+
+    # A daemon: standard input may never say another word.
+    thread = threading.Thread(target=work, name="realnet-reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                block = ready.get(timeout=_POLL_SECONDS)  # short, so that Ctrl-C is heard on every system
+            except queue.Empty:
+                if stop.is_set():
+                    return
+                continue
+            if block is None:
+                return
+            if isinstance(block, BaseException):
+                raise block
+            ahead.release()
+            yield block
+    finally:
+        stop.set()
+        thread.join(timeout=2)
+
+
+def _read(taken: Taken) -> Taken:
+    try:
+        return Taken(taken.item, taken.claim, taken.item.read())
+    except UserError as error:
+        return Taken(taken.item, taken.claim, None, str(error))

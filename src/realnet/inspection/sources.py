@@ -1,0 +1,154 @@
+"""Where images come from: files, folders, patterns, standard input, films, cameras and folders under watch."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from realnet.errors import UserError
+from realnet.inspection.cameras import PREFIX, camera_items, check_film, film_items
+from realnet.inspection.items import Item, file_item
+from realnet.inspection.walking import Say, is_pattern, match, walk
+from realnet.inspection.watching import watch
+
+STANDARD_INPUT = "-"
+IsKnown = Callable[[str, tuple[int, int]], bool]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Images of several sources, in their order. Made by :func:`open_sources`.
+
+    Attributes:
+        arguments: as on the command line.
+        watched: folders that are kept under watch when everything else is had.
+        every: seconds between the pictures of a camera or film.
+        leave_out: folders, resolved, that are not searched.
+        say: told of what goes wrong without an end to it all.
+    """
+
+    arguments: tuple[str, ...]
+    watched: tuple[Path, ...] = ()
+    every: float = 1.0
+    leave_out: frozenset[Path] = frozenset()
+    say: Say = field(default=lambda sentence: None)
+
+    @property
+    def endless(self) -> bool:
+        """Whether only Ctrl-C or a limit ends them."""
+        return bool(self.watched) or any(_is_live(argument) for argument in self.arguments)
+
+    def items(self, is_known: IsKnown, stop: threading.Event) -> Iterator[Item | None]:
+        """The images, until ``stop`` is set; None where the next one may take its time. A file named twice comes twice.
+
+        Args:
+            is_known: whether the image of this name and version has been had; asked of folders under watch.
+        """
+        for argument in sorted(self.arguments, key=_is_live):
+            if argument == STANDARD_INPUT or _is_live(argument):
+                yield None
+            for item in self._of(argument, stop):
+                if stop.is_set():
+                    return
+                yield item
+        if self.watched:
+            yield None
+            yield from watch(self.watched, is_known, self.leave_out, self.say, stop)
+
+    def _of(self, argument: str, stop: threading.Event) -> Iterator[Item]:
+        path = Path(argument)
+        if argument == STANDARD_INPUT:
+            yield from (file_item(Path(line), live=True) for line in lines(sys.stdin.fileno()))
+        elif argument.startswith(PREFIX):
+            address = argument.removeprefix(PREFIX)
+            if _is_live(argument):
+                yield from camera_items(address, self.every, self.say, stop)
+            else:
+                yield from film_items(Path(address), self.every)
+        elif path.is_dir():
+            yield from map(file_item, walk(path, self.leave_out, self.say))
+        elif path.exists() or not is_pattern(argument):
+            yield file_item(path)
+        else:
+            yield from map(file_item, match(argument, self.leave_out, self.say))
+
+
+def open_sources(
+    arguments: Sequence[str],
+    output: Path,
+    under_watch: bool = False,
+    every: float | None = None,
+    say: Say = lambda sentence: None,
+) -> Sources:
+    """The images that a command line asks for, once it is sure that there are some.
+
+    Args:
+        arguments: files, folders, patterns, ``-``, ``camera:N`` or ``camera:URL_OR_FILE``.
+        output: where the overlays go; they are no images to be inspected, should they lie in a folder.
+        under_watch: whether the folders are watched; they may then be empty.
+        every: seconds between pictures of a camera or film; None: 1.
+        say: told of what goes wrong without an end to it all.
+
+    Raises:
+        UserError: for what does not exist, holds no image or matches none, and for combinations without a meaning.
+    """
+    leave_out = frozenset((output / name).resolve() for name in ("overlays", "masks"))
+    folders = tuple(Path(argument) for argument in arguments if argument != STANDARD_INPUT and Path(argument).is_dir())
+    sources = Sources(tuple(arguments), folders if under_watch else (), 1.0 if every is None else every, leave_out, say)
+    if under_watch and not folders:
+        raise UserError("--watch needs a folder to watch: name one among the images.")
+    if every is not None and not any(argument.startswith(PREFIX) for argument in arguments):
+        raise UserError("--every is the time between pictures of a camera: name one, such as camera:0.")
+    waiting = [argument for argument in arguments if argument == STANDARD_INPUT or _is_live(argument)]
+    if len(waiting) + under_watch > 1:
+        both = ", ".join(waiting + ["--watch"] * under_watch)
+        raise UserError(
+            f"Only one of {both} can be waited for: start `realnet inspect` once for each, with an --output of its own."
+        )
+    for argument in arguments:
+        _check(argument, under_watch, leave_out)
+    return sources
+
+
+def _check(argument: str, under_watch: bool, leave_out: Collection[Path]) -> None:
+    path = Path(argument)
+    quiet: Say = lambda sentence: None  # noqa: E731
+    if argument == STANDARD_INPUT or _is_live(argument):
+        return
+    if argument.startswith(PREFIX):
+        film = argument.removeprefix(PREFIX)
+        if not Path(film).is_file():
+            raise UserError(f"There is no camera or video {film!r}: write camera:0, camera:rtsp://... or camera:FILE.")
+        check_film(Path(film))
+    elif path.is_dir():
+        if not under_watch and next(walk(path, leave_out, quiet), None) is None:
+            raise UserError(f"{path} holds no images; choose a folder with PNG, JPEG, BMP or TIFF files.")
+    elif path.exists():
+        return
+    elif not is_pattern(argument):
+        raise UserError(f"{path} does not exist; check the spelling of the path.")
+    elif next(match(argument, leave_out, quiet), None) is None:
+        raise UserError(f"No file matches {argument}; check the pattern, and that it stands in quotes.")
+
+
+def lines(descriptor: int) -> Iterator[str]:
+    """The lines that come from an open file, each as soon as it is there; without blank ones.
+
+    Read past Python's buffers: a thread that waits in them at exit brings the process down.
+    """
+    rest = b""
+    while chunk := os.read(descriptor, 65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if text := os.fsdecode(line).strip("\r\n"):
+                yield text
+    if text := os.fsdecode(rest).strip("\r\n"):
+        yield text
+
+
+def _is_live(argument: str) -> bool:
+    """Whether it is a camera, and no film."""
+    address = argument.removeprefix(PREFIX)
+    return argument.startswith(PREFIX) and (address.isdigit() or "://" in address)

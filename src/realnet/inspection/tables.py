@@ -1,0 +1,111 @@
+"""Rows as ``results.csv``, ``results.json`` and ``results.parquet``, one after the other or a batch at a time."""
+
+import csv
+import itertools
+import json
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from realnet.atomic import atomic_path
+from realnet.errors import UserError
+from realnet.inspection.rows import Row
+
+FORMATS = ("csv", "json", "parquet")
+_PARQUET_ROWS = 1000
+
+
+def table_name(form: str) -> str:
+    """The file of a format in the output folder."""
+    return f"results.{form}"
+
+
+def check_formats(forms: Sequence[str]) -> None:
+    """Raise UserError for a format that there is not, or that lacks its package."""
+    for form in forms:
+        if form not in FORMATS:
+            raise UserError(f"There is no format {form!r}: choose csv, json or parquet.")
+    if "parquet" in forms:
+        _pyarrow()
+
+
+def write_table(path: Path, form: str, rows: Iterable[Row]) -> None:
+    """Write ``rows`` to ``path``, atomically; they are not held in memory.
+
+    Raises:
+        UserError: where the disk is full; for Parquet without pyarrow.
+    """
+    writers: dict[str, Callable[[Path, Iterable[Row]], None]] = {
+        "csv": _write_csv,
+        "json": _write_json,
+        "parquet": _write_parquet,
+    }
+    with atomic_path(path) as temporary:
+        writers[form](temporary, rows)
+
+
+def _write_csv(path: Path, rows: Iterable[Row]) -> None:
+    # A file's name that is no Unicode is written as the bytes it has.
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=[field.name for field in fields(Row)])
+        writer.writeheader()
+        for row in rows:
+            cells = {**row.as_dict(), "regions": len(row.regions)}
+            writer.writerow({name: "" if value is None else value for name, value in cells.items()})
+
+
+def _write_json(path: Path, rows: Iterable[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        before = "[\n"
+        for row in rows:
+            stream.write(before + textwrap.indent(json.dumps(row.as_dict(), indent=2), "  "))
+            before = ",\n"
+        stream.write("[]" if before == "[\n" else "\n]")
+
+
+def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
+    pyarrow, parquet = _pyarrow()
+    schema = _schema(pyarrow)
+    remaining = iter(rows)
+    with parquet.ParquetWriter(path, schema) as writer:
+        while batch := [_printable(row.as_dict()) for row in itertools.islice(remaining, _PARQUET_ROWS)]:
+            writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
+
+
+def _printable(cells: dict[str, Any]) -> dict[str, Any]:
+    """Parquet's text is Unicode throughout."""
+    return {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in cells.items()
+    }
+
+
+def _schema(pyarrow: Any) -> Any:
+    text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
+    region = {
+        "area": whole,
+        "share": number,
+        "centroid": pyarrow.list_(number, 2),
+        "box": pyarrow.list_(whole, 4),
+        "peak": number,
+        "peak_at": pyarrow.list_(whole, 2),
+    }
+    kinds = {
+        "score": number,
+        "threshold": number,
+        "anomalous_area": number,
+        "level": number,
+        "regions": pyarrow.list_(pyarrow.struct(list(region.items()))),
+    }
+    return pyarrow.schema([(field.name, kinds.get(field.name, text)) for field in fields(Row)])
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import pyarrow.parquet  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ImportError as error:
+        raise UserError("Parquet needs pyarrow, which is not installed: pip install realnet[parquet].") from error
+    return pyarrow, pyarrow.parquet
