@@ -105,13 +105,14 @@ def test_commands_and_options_in_running_text_exist(commands: dict[str, Any]) ->
     for page, words in found:
         name, rest = split(words, commands)
         assert name in commands, f"{page}: there is no command {name}"
-        options = {name for parameter in commands[name].params for name in parameter.opts}
+        options = {name for parameter in commands[name].params for name in (*parameter.opts, *parameter.secondary_opts)}
         for word in rest:
             assert not word.startswith("--") or word in options, f"{page}: {name} has no option {word}"
 
 
 def test_options_named_alone_belong_to_some_command(commands: dict[str, Any]) -> None:
-    options = {name for command in commands.values() for parameter in command.params for name in parameter.opts}
+    parameters = [parameter for command in commands.values() for parameter in command.params]
+    options = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     named = set(re.findall(r"`(--[a-z-]+)", text))
     assert {"--select", "--set"} <= named

@@ -1,0 +1,131 @@
+"""Small measurements of `benchmarks/reliability`, so that what they found stays away; large ones are run by hand."""
+
+import argparse
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.reliability import bodies
+from benchmarks.reliability.client import Answer, Client, as_json, multipart
+from benchmarks.reliability.encoding import seed_images
+from benchmarks.reliability.folders import EXPORTS, RUNS
+from benchmarks.reliability.hostile import prepare
+from benchmarks.reliability.inputs import MAKERS, Sample, samples, sentinels, write_samples
+from benchmarks.reliability.load import Load, memory_trend, together
+from benchmarks.reliability.malformed import alone, answer_problem, row_problems
+from benchmarks.reliability.outcome import Line, Outcome, write
+
+from realnet import load
+from realnet.data import read_image
+from realnet.errors import UserError
+from realnet.inspection.results import inspect_files
+from realnet.inspection.rows import Row
+from tests.serving.conftest import serving
+from tests.training.conftest import product, trained  # noqa: F401 - fixtures
+
+COUNT = 60
+
+
+@pytest.fixture(scope="module")
+def made(product: Path) -> list[Sample]:  # noqa: F811
+    return samples(COUNT, 3, seed_images(product))
+
+
+@pytest.fixture(scope="module")
+def scores(product: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:  # noqa: F811
+    return alone(trained, sentinels(seed_images(product)), tmp_path_factory.mktemp("alone") / "images")
+
+
+def test_every_kind_is_made_and_the_same_again(made: list[Sample], product: Path) -> None:  # noqa: F811
+    assert {sample.kind for sample in made} == {*MAKERS, "sentinel"}
+    assert sum(sample.sentinel is not None for sample in made) == COUNT // 10
+    assert samples(COUNT, 3, seed_images(product)) == made
+
+
+def test_malformed_images_over_http(made: list[Sample], scores: list[float], trained: Path) -> None:  # noqa: F811
+    from realnet.serving import open_models
+
+    found = {}
+    with serving(open_models([f"only={trained}"])) as address:
+        port = int(address.rpartition(":")[2])
+        with contextlib.closing(Client(port)) as client:
+            for number, sample in enumerate(made):
+                assert sample.data is not None
+                body = (as_json if number % 3 == 0 else multipart)(sample.data, sample.name)
+                found[sample.name] = answer_problem(client.post(body), sample, scores)
+        image = next(sample.data for sample in made if sample.sentinel is not None and sample.data)
+        for raw in bodies.requests(image, np.random.default_rng(0)):
+            found[raw.kind] = bodies.problem(raw, bodies.send(raw, port, 20))
+    assert {name: problem for name, problem in found.items() if problem} == {}
+
+
+def test_malformed_images_in_a_folder(made: list[Sample], scores: list[float], trained: Path, tmp_path: Path) -> None:  # noqa: F811
+    due = write_samples(made[:30], tmp_path / "images")
+    inspect_files(load(trained), list(due), tmp_path / "out")
+    rows = {row["image"]: row for row in json.loads((tmp_path / "out" / "results.json").read_text())}
+    assert row_problems(rows, due, scores)[0] == {}
+    for name in ("fifo.png", "loop-a.png", "dangling.png", "device.png"):
+        with pytest.raises(UserError):
+            read_image(tmp_path / "images" / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pickle as model.safetensors",
+        "pickle as model.pth",
+        "pickle as config.yaml",
+        "YAML that calls a program",
+        "YAML that calls a program, in a field",
+        "billion laughs in a field",
+        "safetensors header of 2**60 bytes",
+        "tensor beyond the file",
+        "weights cut in the middle",
+        "weights of NaN",
+        "weights of infinity",
+        "indices of 2**40",
+        "calibration.json with NaN",
+        "export: path out of the folder",
+        "export: absolute path",
+        "export: link out of the folder",
+        "export: pickle as torch",
+        "export: inspector.json that is deep",
+    ],
+)
+def test_hostile_folders(name: str, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+    canary = tmp_path / "canary"
+    folder = prepare(trained, tmp_path / "place", canary, name, {**RUNS, **EXPORTS}[name])
+    with pytest.raises(UserError) as refused:
+        load(folder)
+    assert "\n" not in str(refused.value)
+    assert not canary.exists()
+
+
+def test_what_is_wrong_is_found(tmp_path: Path) -> None:
+    """The measurement itself: it must not call everything good."""
+    good = Sample("a.png", "sentinel", b"", 0)
+    assert answer_problem(Answer(200, '{"score": 0.5}'), good, [0.5]) == ""
+    assert "alone 0.6" in answer_problem(Answer(200, '{"score": 0.5}'), good, [0.6])
+    assert answer_problem(Answer(500, '{"error": "The server failed."}'), good, [0.5]).startswith("status 500")
+    assert answer_problem(Answer(0, "dropped"), good, [0.5]).startswith("status 0")
+    row = Row("a.png", "good", 0.4, 0.5, 0.0, "").as_dict()
+    assert "alone 0.5" in row_problems({"a.png": row}, {"a.png": good}, [0.5])[0]["a.png"]
+    assert row_problems({}, {"a.png": good}, [0.5])[0] == {"a.png": "a.png: no row"}
+
+    outcome = Outcome("disk", [Line("a | b", 2, ["no\nroom"], "x")])
+    write(outcome, tmp_path, vars(argparse.Namespace(run=tmp_path)))
+    text = (tmp_path / "summary.md").read_text()
+    assert "| disk | a \\| b | 2 | 1 | x |" in text and "- disk, a | b: no room" in text
+
+
+def test_figures_of_a_load() -> None:
+    first, second = Load([0.1] * 99 + [1.0], lasted=10), Load([0.2] * 50, lasted=10)
+    second.others.update({503: 2, 500: 1})
+    whole = together([first, second])
+    assert (whole.rate, whole.errors, whole.others[503]) == (7.5, 1, 2)
+    assert first.latencies()["p50"] == 100.0
+    trend = memory_trend([(10.0 * step, 100 + step) for step in range(60)])
+    assert trend["mb_per_hour"] == pytest.approx(360)
+    assert (trend["first_minute_mb"], trend["last_minute_mb"]) == (103, 156)
