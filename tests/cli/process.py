@@ -6,6 +6,7 @@ Loading torch takes seconds: a server process does it once and forks itself for 
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Started:
 
 
 def _call(arguments: list[str], out: Path, err: Path) -> None:
+    # Shells start what runs in the background with Ctrl-C ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in ((1, out), (2, err)):
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(handle, number)
