@@ -256,7 +256,7 @@ def override(config: C, assignments: list[str], file: Path | None = None) -> C:
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{file} cannot be read as a YAML configuration: {str(error).splitlines()[0]}.") from error
     if not isinstance(loaded, dict):
         raise UserError(f"{file} holds no table of fields; write it like the config.yaml of a run.")

@@ -1,6 +1,7 @@
 """One image in, score, verdict and map out."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,24 @@ def test_no_damage_goes_unnoticed_and_nothing_is_unpickled(trained: Path, tmp_pa
     (run / "metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json is missing or damaged"):
         load(run)
+    for text in ('{"threshold": {"score": 1e999, "pixel": 0.5}}', '{"threshold": {"score": NaN, "pixel": 0.5}}'):
+        (run / "metrics.json").write_text(text)
+        with pytest.raises(UserError, match=r"A threshold is a score in 0..1, not (inf|nan)"):
+            load(run)
+    (run / "metrics.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"metrics.json is missing or damaged"):
+        load(run)
+    if hasattr(os, "mkfifo"):
+        (run / "metrics.json").unlink()
+        os.mkfifo(run / "metrics.json")
+        with pytest.raises(UserError, match=r"metrics.json is missing or damaged"):
+            load(run)
+
+
+def test_a_model_that_gives_no_numbers_is_refused_rather_than_believed(trained: Path, defective: np.ndarray) -> None:
+    inspector = load(trained)
+    with torch.no_grad():
+        for parameter in inspector.model.discriminator.parameters():
+            parameter.fill_(3e38)
+    with pytest.raises(UserError, match=r"gives values that are not finite"):
+        inspector.inspect(defective)

@@ -168,6 +168,23 @@ def test_weights_that_are_not_finite(run: Path, name: str, value: float) -> None
         load_model(run)
 
 
+@pytest.mark.parametrize("kind", [torch.complex64, torch.float16, torch.int64])
+def test_weights_of_another_type(run: Path, kind: torch.dtype) -> None:
+    tensors = load_file(run / MODEL_FILE)
+    name = next(name for name in tensors if name.startswith("discriminator.") and tensors[name].is_floating_point())
+    tensors[name] = tensors[name].to(kind)
+    save_file(tensors, run / MODEL_FILE)
+    with pytest.raises(UserError, match=f"does not belong to its config.yaml: {name}"):
+        load_model(run)
+
+
+@pytest.mark.parametrize("text", ["seed: 2026-99-99", "a: " + "[" * 5000, "seed: " + "9" * 10_000])
+def test_text_that_yaml_chokes_on(run: Path, text: str) -> None:
+    (run / CONFIG_FILE).write_text(text)
+    with pytest.raises(UserError, match="is no valid configuration"):
+        load_config(run)
+
+
 @pytest.mark.parametrize("value", [-1, 16, 10**9])
 def test_channels_that_the_backbone_does_not_have(run: Path, value: int) -> None:
     change(run, fill("selection.index_0", value))
@@ -229,7 +246,7 @@ def test_configurations_that_are_none(run: Path, content: bytes, what: str) -> N
 def test_a_full_disk_is_the_user_s_to_solve(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (run / MODEL_FILE).read_bytes()
 
-    def full(tensors: dict[str, Tensor], path: Path) -> None:
+    def full(tensors: object, path: Path, metadata: object = None) -> None:
         path.write_bytes(b"half")
         raise SafetensorError("No space left on device (os error 28)")
 

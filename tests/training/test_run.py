@@ -278,3 +278,42 @@ def test_devices_that_are_not_there_are_refused_at_once(
     with pytest.raises(UserError, match=message):
         train(open_dataset(product), tiny(), tmp_path / "run", launch)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_trainings_in_one_folder(product: Path, tmp_path: Path) -> None:
+    class Second(Watcher):
+        """Starts another training of the same run as soon as the first one is under way."""
+
+        refused = ""
+
+        def step(self, progress: Progress, steps: int) -> None:
+            if not self.refused:
+                with pytest.raises(UserError) as caught:
+                    run(product, tmp_path / "run", tiny(), resume=True)
+                self.refused = str(caught.value)
+
+    watcher = Second()
+    run(product, tmp_path / "run", tiny(), watcher=watcher)
+    assert watcher.refused.startswith("Another process trains in ")
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_refused_training_leaves_nothing(product: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        run(product, tmp_path / "run", tiny("synthesis.source=dtd"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_for_tensorboard(product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = pytest.importorskip("torch.utils.tensorboard")
+
+    class Full(board.SummaryWriter):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(board, "SummaryWriter", Full)
+        with pytest.raises(UserError, match=r"No space left on device. Free some space, then continue with --resume"):
+            run(product, tmp_path / "run", tiny())
+    run(product, tmp_path / "run", tiny(), resume=True)
+    assert (tmp_path / "run" / "model.safetensors").is_file()

@@ -53,8 +53,9 @@ def evaluate_and_show(
     from realnet.model.saving import read_metrics
     from realnet.report.run_report import report_evaluation
 
-    trained = read_metrics(run).get("training", {}).get("categories", [])
-    if category is None:
+    training = read_metrics(run).get("training")
+    trained = training.get("categories") if isinstance(training, dict) else None
+    if category is None and isinstance(trained, list):
         # A run knows what it was trained on: by default nothing else of the data set is judged.
         own = [c for c in categories if c.name in trained]
         categories = own or categories

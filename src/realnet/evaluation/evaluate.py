@@ -85,9 +85,10 @@ def evaluate_run(
 def _judge(model: RealNet, config: Config, samples: Sequence[Sample]) -> tuple[np.ndarray, list[float]]:
     """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
     size, tile = config.model.image_size, config.model.tile
+    judge = partial(measure, model, config.model.image_score)
     if tile is None:
-        return measure(model, [read_image(sample.image, size) for sample in samples])
-    found = [measure_tiled(partial(measure, model), read_image(sample.image), tile, size) for sample in samples]
+        return judge([read_image(sample.image, size) for sample in samples])
+    found = [measure_tiled(judge, read_image(sample.image), tile, size) for sample in samples]
     return np.stack([resize_image(anomaly_map, size) for anomaly_map, _ in found]), [score for _, score in found]
 
 

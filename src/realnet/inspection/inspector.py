@@ -10,7 +10,7 @@ from realnet.calibration import read_calibration
 from realnet.config import Config
 from realnet.data import resize_image
 from realnet.errors import UserError
-from realnet.inspection.judging import Judge
+from realnet.inspection.judging import Judge, check_threshold, finite
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
@@ -44,7 +44,9 @@ class Inspector(Judge):
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
-        return measure(self.model, [resize_image(image, self.image_size) for image in images])
+        return finite(
+            *measure(self.model, self.config.model.image_score, [resize_image(i, self.image_size) for i in images])
+        )
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
@@ -79,6 +81,9 @@ def read_thresholds(run: Path) -> tuple[float, float]:
         return calibration.score, calibration.pixel
     try:
         threshold = read_metrics(run)["threshold"]
-        return float(threshold["score"]), float(threshold["pixel"])
-    except (KeyError, TypeError, ValueError) as error:
+        score, pixel = float(threshold["score"]), float(threshold["pixel"])
+        check_threshold(score)
+        check_threshold(pixel)
+        return score, pixel
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{run / METRICS_FILE} names no threshold; restore it or train again.") from error

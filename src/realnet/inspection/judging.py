@@ -82,6 +82,17 @@ def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def finite(maps: np.ndarray, scores: list[float]) -> tuple[np.ndarray, list[float]]:
+    """Maps and scores as they came, once they are numbers: of any other no image would be found anomalous.
+
+    Raises:
+        UserError: for values that are not finite.
+    """
+    if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
+        raise UserError("The model gives values that are not finite: it is damaged. Restore it or train again.")
+    return maps, scores
+
+
 def check_threshold(value: float) -> None:
     """Refuse what is no score.
 

@@ -114,10 +114,10 @@ def predict(model: RealNet, images: Sequence[np.ndarray]) -> np.ndarray:
     return model(batch.contiguous(memory_format=torch.channels_last))[:, 0].float().cpu().numpy()
 
 
-def measure(model: RealNet, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
-    """Anomaly maps ``[N, size, size]`` as :func:`predict`, and image scores of the model's own kind."""
+def measure(model: RealNet, kind: str, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+    """Anomaly maps ``[N, size, size]`` as :func:`predict`, and image scores as :func:`image_score`."""
     maps = predict(model, images)
-    return maps, image_score(torch.from_numpy(maps)[:, None], model.config.image_score).tolist()
+    return maps, image_score(torch.from_numpy(maps)[:, None], kind).tolist()
 
 
 def image_score(anomaly_map: Tensor, kind: str) -> Tensor:

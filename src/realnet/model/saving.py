@@ -40,16 +40,24 @@ def save_weights(path: Path, module: nn.Module) -> None:
     Raises:
         UserError: where the folder cannot be written or the disk is full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write ``tensors`` to ``path`` as safetensors, whole or not at all.
+
+    Raises:
+        UserError: where the folder cannot be written or the disk is full.
+    """
     with atomic_path(path) as temporary:
         try:
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:  # how safetensors reports a full disk
             raise OSError(str(error)) from error
 
 
 def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of ``path``, which are those of ``module`` by name and shape, and finite. Nothing is unpickled.
+    """The tensors of ``path``, which are those of ``module`` by name, shape and type, and finite. Nothing is unpickled.
 
     Raises:
         UserError: for a damaged or foreign file, or numbers that are not finite.
@@ -60,7 +68,11 @@ def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
         raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
     expected = module.state_dict()
     wrong = sorted(set(expected) ^ set(tensors))
-    wrong += [n for n in expected if n in tensors and expected[n].shape != tensors[n].shape]
+    wrong += [
+        n
+        for n in expected
+        if n in tensors and (expected[n].shape, expected[n].dtype) != (tensors[n].shape, tensors[n].dtype)
+    ]
     if wrong:
         raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
     for name, tensor in tensors.items():
@@ -82,7 +94,7 @@ def load_config(folder: Path) -> Config:
         )
     try:
         return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise UserError(
             f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
@@ -117,10 +129,13 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         UserError: where it is missing or damaged.
     """
     path = folder / METRICS_FILE
+    damaged = f"{path} is missing or damaged; restore it or train again."
+    if not path.is_file():  # a pipe of that name would be waited for
+        raise UserError(damaged)
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is missing or damaged; restore it or train again.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(damaged) from error
     if not isinstance(metrics, dict):
         raise UserError(f"{path} holds no table; restore it or train again.")
     return metrics

@@ -7,7 +7,7 @@ import numpy as np
 
 from realnet.data import resize_image
 from realnet.errors import UserError
-from realnet.inspection.judging import Judge
+from realnet.inspection.judging import Judge, finite
 from realnet.runtime.engines import Engine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
 
@@ -37,7 +37,7 @@ class ExportedInspector(Judge):
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         maps, scores = self.engine(to_batch([resize_image(image, self.manifest.image_size) for image in images]))
-        return maps, scores.tolist()
+        return finite(maps, scores.tolist())
 
 
 def to_batch(images: Sequence[np.ndarray]) -> np.ndarray:

@@ -38,7 +38,7 @@ from realnet.sdas.saving import (
 )
 from realnet.synthesis import write_image
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
-from realnet.training.launch import Launch, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
 from realnet.training.prepare import Split, split_good
 
@@ -76,7 +76,18 @@ def train_diffusion(
             does not fit, too little memory, or devices that are not there.
         KeyboardInterrupt: on Ctrl-C, after a checkpoint was saved.
     """
-    watcher = watcher or Watcher()
+    with alone(output):
+        return _train(categories, config, output, launch, init, watcher or Watcher())
+
+
+def _train(
+    categories: Sequence[Category],
+    config: DiffusionConfig,
+    output: Path,
+    launch: Launch,
+    init: Path | None,
+    watcher: Watcher,
+) -> Progress:
     names = tuple(category.name for category in categories)
     config = _conditioned(config, len(names))
     samples = [sample for category in categories for sample in category.train]

@@ -107,7 +107,7 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
         raise UserError(f"{folder} is no diffusion model: it has no {CONFIG_FILE}. Give the --output of `sdas train`.")
     try:
         return DiffusionConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise UserError(f"{path} is no configuration of a diffusion model: {problem}. Restore it.") from error
 

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from realnet.atomic import atomic_path
 from realnet.errors import UserError
+from realnet.model.saving import write_tensors
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 P = TypeVar("P")
@@ -45,8 +44,7 @@ def save_checkpoint(
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_path(folder / CHECKPOINT_FILE) as temporary:
-        save_file(kept, temporary, metadata={"progress": json.dumps(asdict(progress))})
+    write_tensors(folder / CHECKPOINT_FILE, kept, {"progress": json.dumps(asdict(progress))})
 
 
 def load_checkpoint(

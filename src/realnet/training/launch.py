@@ -1,16 +1,21 @@
 """How training is carried out: devices, Ctrl-C, and the clock."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 
 from realnet.errors import UserError
+
+_LOCK_FILE = ".train.lock"
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,39 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield pressed.is_set
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Hold the lock of the run in ``output``: two trainings in one folder would overwrite each other.
+
+    Under DDP the first process holds it for all.
+
+    Raises:
+        UserError: where another process trains there, or the folder cannot be written.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0" or (output.exists() and not output.is_dir()):
+        yield
+        return
+    path = output / _LOCK_FILE
+    made = not output.exists()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"Another process trains in {output}: wait for its end, or give another --output.") from error
+    except OSError as error:
+        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows unlinks no open file
+            path.unlink()
+        lock.release()
+        # A call that was refused leaves nothing behind.
+        if made and not any(output.iterdir()):
+            output.rmdir()
 
 
 class Clock:

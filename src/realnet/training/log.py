@@ -1,13 +1,15 @@
 """The figures of training as they come: ``log.csv``, and TensorBoard's event file where that package is installed."""
 
+import contextlib
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from realnet.atomic import write_text
+from realnet.errors import UserError
 
 LOG_FILE, BOARD_FOLDER = "log.csv", "tensorboard"
 
@@ -31,17 +33,33 @@ class TrainingLog:
         named = [{marked(name, self.oracle): value for name, value in row.items()} for row in rows]
         write_text(self.folder / LOG_FILE, _csv(named))
         if self.board is not None:
-            for row in named[self.written :]:
-                for name, value in row.items():
-                    if name != "step" and math.isfinite(value):
-                        self.board.add_scalar(name, value, int(row["step"]))
-            self.board.flush()
+            with _on_disk(self.folder / BOARD_FOLDER):
+                self._draw(named[self.written :])
         self.written = len(rows)
+
+    def _draw(self, rows: Sequence[Mapping[str, float]]) -> None:
+        for row in rows:
+            for name, value in row.items():
+                if name != "step" and math.isfinite(value):
+                    self.board.add_scalar(name, value, int(row["step"]))
+        self.board.flush()
 
     def close(self) -> None:
         """Release the event file."""
         if self.board is not None:
-            self.board.close()
+            # Whatever is lost here is in log.csv, and comes again with the next --resume.
+            with contextlib.suppress(OSError):
+                self.board.close()
+
+
+@contextlib.contextmanager
+def _on_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {folder}: {error.strerror or error}. Free some space, then continue with --resume."
+        ) from error
 
 
 def marked(name: str, oracle: bool) -> str:
@@ -56,9 +74,10 @@ def _board(folder: Path) -> Any:
     except ImportError:
         return None
     # A checkpoint holds the whole log: a resumed run writes it again, so that no step is missing and none twice.
-    for events in folder.glob("events.out.tfevents.*"):
-        events.unlink()
-    return SummaryWriter(str(folder))
+    with _on_disk(folder):
+        for events in folder.glob("events.out.tfevents.*"):
+            events.unlink()
+        return SummaryWriter(str(folder))
 
 
 def _csv(rows: Sequence[Mapping[str, float]]) -> str:

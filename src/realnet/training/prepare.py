@@ -112,10 +112,9 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     assert config.model.tile is not None
     training = model.training
     model.eval()
-    found = [
-        measure_tiled(partial(measure, model), read_image(sample.image), config.model.tile, config.model.image_size)[1]
-        for sample in samples
-    ]
+    judge = partial(measure, model, config.model.image_score)
+    size, tile = config.model.image_size, config.model.tile
+    found = [measure_tiled(judge, read_image(sample.image), tile, size)[1] for sample in samples]
     model.train(training)
     return tuple(found)
 

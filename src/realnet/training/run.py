@@ -12,21 +12,29 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from realnet.atomic import atomic_path, write_text
+from realnet.atomic import write_text
 from realnet.calibration import calibrate, save_calibration
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint
 from realnet.errors import UserError
 from realnet.model.network import RealNet
-from realnet.model.saving import CONFIG_FILE, METRICS_FILE, MODEL_FILE, load_config, save_config, save_model
+from realnet.model.saving import (
+    CONFIG_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    load_config,
+    save_config,
+    save_model,
+    write_tensors,
+)
 from realnet.provenance import collect_provenance
 from realnet.synthesis import Synthesizer, contact_sheet, write_image
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
-from realnet.training.launch import Launch, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
@@ -69,7 +77,11 @@ def train(
             that are not there.
         KeyboardInterrupt: on Ctrl-C, after a checkpoint was saved.
     """
-    watcher = watcher or Watcher()
+    with alone(output):
+        return _train(categories, config, output, launch, watcher or Watcher())
+
+
+def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Progress:
     started = time.monotonic()
     samples = [sample for category in categories for sample in category.train]
     split = split_good(samples, config.training.validation_share, config.seed)
@@ -209,8 +221,7 @@ def _prepare(
                 for name, tensor in model.state_dict().items()
                 if name.startswith(FROZEN)
             }
-            with atomic_path(prepared) as temporary:
-                save_file(fitted, temporary, metadata={"identity": identity})
+            write_tensors(prepared, fitted, {"identity": identity})
             defects = [synthesizer(index) for index in range(12)]
             goods = [images[synthesizer.good_of(index)] for index in range(12)]
             write_image(output / SHEET_FILE, contact_sheet(defects, goods))

@@ -1,0 +1,1 @@
+"""How reliable RealNet is, measured: ``python -m benchmarks.reliability PART``; see ``--help``."""

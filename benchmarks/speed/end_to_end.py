@@ -1,0 +1,67 @@
+"""From JPEG bytes to a verdict: images a second and peak memory of an inspector or export, one process.
+
+python -m benchmarks.speed.end_to_end RUN_OR_EXPORT IMAGES [--count 200] [--target 25] [--memory 0.6]
+"""
+
+import argparse
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.speed.timing import Line, emit, peak_gigabytes
+
+from realnet import load
+from realnet.data import decode_image, list_images, resize_image
+
+BATCH = 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--target", type=float, default=25.0)
+    parser.add_argument("--memory", type=float, default=0.6)
+    given = parser.parse_args()
+    inspector = load(given.run)
+    files = list_images([given.images])
+    bodies = [files[i % len(files)].read_bytes() for i in range(given.count)]
+    size = inspector.image_size
+
+    def prepare(body: bytes) -> object:
+        return resize_image(decode_image(body, "image"), size)
+
+    def judge(some: list[bytes], pool: ThreadPoolExecutor) -> int:
+        """Decode one batch ahead while another is judged, as `realnet inspect` does."""
+        anomalous = 0
+        ahead = [pool.submit(prepare, body) for body in some[:BATCH]]
+        for start in range(0, len(some), BATCH):
+            images = [future.result() for future in ahead]
+            ahead = [pool.submit(prepare, body) for body in some[start + BATCH : start + 2 * BATCH]]
+            _, scores = inspector.measure(images)  # type: ignore[arg-type]
+            anomalous += sum(score > inspector.threshold for score in scores)
+        return anomalous
+
+    with ThreadPoolExecutor(1) as pool:
+        judge(bodies[: 2 * BATCH], pool)
+        start = time.perf_counter()
+        anomalous = judge(bodies, pool)
+        speed = given.count / (time.perf_counter() - start)
+    memory = peak_gigabytes()
+    emit(
+        [
+            Line(
+                f"end to end, {given.run.name}", f">= {given.target:g} images/s", f"{speed:.1f} images/s",
+                met=speed >= given.target, note=f"{given.count} JPEG files, {anomalous} anomalous",
+            ),
+            Line(
+                f"memory of inference, {given.run.name}", f"<= {given.memory:g} GiB", f"{memory:.2f} GiB",
+                met=memory <= given.memory, note="peak of the whole process, libraries included",
+            ),
+        ]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
