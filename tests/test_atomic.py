@@ -107,3 +107,10 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     write_text(tmp_path / "out.txt", "text")
     assert stat.S_IMODE((tmp_path / "out.txt").stat().st_mode) == 0o640
     assert os.umask(0o027) == 0o027, "and the umask is left as it was"
+
+
+def test_the_longest_name_that_the_disk_takes(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 251 + ".txt")
+    path.write_text("this disk takes it")
+    write_text(path, "new")
+    assert path.read_text() == "new"

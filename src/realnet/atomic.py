@@ -22,7 +22,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
+        # Names have a longest length, and the temporary one must not be longer than that which is wanted.
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:20]}.", suffix=f".part{path.suffix}", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}. Choose a folder that can be written.") from error

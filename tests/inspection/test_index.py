@@ -33,6 +33,15 @@ def test_the_first_of_a_name_keeps_it() -> None:
     assert names([Path("a.png"), Path("a.jpg"), Path("a.bmp")]) == ["a", "a-2", "a-3"]
 
 
+def test_long_names_are_cut_and_stay_apart() -> None:
+    files = [Path(folder, "ä" * 120 + suffix) for folder in ("x", "y") for suffix in (".png", ".jpg")]
+    files += [Path("z" * 190, "b.png"), Path("b.png"), Path("w" * 200, "b.jpg")]
+    found = names(files)
+    assert len(set(found)) == len(files)
+    assert all(len(name.encode()) <= 200 for name in found)
+    assert found[0] == "ä" * 100
+
+
 def test_names_of_an_earlier_inspection_are_kept() -> None:
     index = Index()
     index.load("y/a.png", "a", (1, 1), 0)

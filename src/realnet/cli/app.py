@@ -40,7 +40,9 @@ def main() -> None:
     import realnet.cli.serve_command
     import realnet.cli.train_command  # noqa: F401
 
-    warnings.filterwarnings("ignore", module="lightning.*|torch.*|timm.*|torchmetrics.*")
+    warnings.filterwarnings("ignore", module="lightning.*|torch.*|timm.*|torchmetrics.*|PIL.*")
+    # What decoders have to say of damaged images, we say in a sentence.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     for stream in (sys.stdout, sys.stderr):
         # A log file or an old console may know less than UTF-8: better a question mark than a crash.
         if hasattr(stream, "reconfigure"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from realnet.errors import UserError
 
+_LONGEST = 200
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
@@ -112,16 +113,28 @@ class Index:
 def free_name(stem: str, folder: Path, is_taken: Callable[[str], bool]) -> str:
     """A name of an overlay: the image's stem, with its folders where two would share one; then with a number.
 
+    It is cut to 200 bytes: file systems take 255, and a suffix and the temporary name's additions are to come.
+
     Args:
         is_taken: asked of names in lower case, as some disks tell names apart no further.
     """
+    stem = _shortened(stem, _LONGEST)
     name, parts = stem, list(folder.parts)
     while is_taken(name.lower()) and parts:
-        name = parts.pop().strip("/\\:") + "-" + name
+        longer = parts.pop().strip("/\\:") + "-" + name
+        if longer != _shortened(longer, _LONGEST):
+            break
+        name = longer
     number = 2
     while is_taken(name.lower()):
-        name, number = f"{stem}-{number}", number + 1
+        name, number = f"{_shortened(stem, _LONGEST - 12)}-{number}", number + 1
     return name
+
+
+def _shortened(name: str, length: int) -> str:
+    """The beginning of ``name`` that takes no more than ``length`` bytes."""
+    encoded = _key(name)
+    return name if len(encoded) <= length else encoded[:length].decode("utf-8", "ignore")
 
 
 def _key(image: str) -> bytes:
