@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test lint
+.PHONY: demo test lint bench
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and where the report lies.
@@ -13,6 +13,9 @@ demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and
 test: $(VENV)/.installed-test  ## Run the tests.
 	$(VENV)/bin/python -m pytest --ignore=tests/export --ignore=tests/cli/test_export.py
 	$(VENV)/bin/python -m pytest tests/export tests/cli/test_export.py
+
+bench: $(VENV)/.installed-test  ## Measure speed: make bench DATA=data/mvtec_ad RUN=runs/transistor
+	$(VENV)/bin/python -m benchmarks.speed.bench --data $(DATA) --run $(RUN)
 
 lint: $(VENV)/.installed-test  ## Style and types.
 	$(VENV)/bin/ruff check .
