@@ -42,6 +42,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_torn(folder: Path) -> None:
+    """Delete what a killed process left of files that it was writing into ``folder``; nobody else may write there."""
+    for path in folder.glob(".*.part*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -123,3 +125,16 @@ def test_a_killed_cell_goes_on_where_it_was(tmp_path: Path, holdings: Holdings) 
     assert whole.outcome.results is not None and again[0].outcome.results is not None
     assert again[0].outcome.results.categories == whole.outcome.results.categories
     assert (place / OUTCOME_FILE).is_file() and read_outcome(place) == again[0].outcome
+
+
+def test_a_cell_ends_with_the_laboratory_that_started_it() -> None:
+    """Otherwise one that was killed and started again would find the cell still being done by nobody's child."""
+    code = "import threading, time; from realnet.lab.work import end_with_parent as e; "
+    code += "threading.Thread(target=e, daemon=True).start(); print('up', flush=True); time.sleep(120)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cell:
+        assert cell.stdin is not None and cell.stdout is not None
+        assert cell.stdout.readline().strip() == b"up"
+        with pytest.raises(subprocess.TimeoutExpired):
+            cell.wait(0.5)
+        cell.stdin.close()
+        assert cell.wait(30) == 1

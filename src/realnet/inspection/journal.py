@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from realnet.atomic import write_text
+from realnet.atomic import remove_torn, write_text
 from realnet.errors import UserError
 from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
@@ -110,7 +110,8 @@ def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[st
         raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
     index = Index()
     try:
-        _remove_torn(output)
+        for folder in (output, output / "overlays", output / "masks"):
+            remove_torn(folder)
         if resume and (output / JOURNAL_FILE).exists():
             _check_settings(output, settings)
         else:
@@ -147,14 +148,6 @@ def read_rows(output: Path) -> Iterator[Row]:
 
 def _row(record: dict[str, Any]) -> Row:
     return row_of({name: value for name, value in record.items() if name not in _OWN})
-
-
-def _remove_torn(output: Path) -> None:
-    """What a killed process left of files that it was writing; the lock says that nobody else is."""
-    for folder in (output, output / "overlays", output / "masks"):
-        for path in folder.glob(".*.part.*"):
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def _start(output: Path, settings: Settings, stale: tuple[str, ...]) -> None:

@@ -136,16 +136,21 @@ class Laboratory:
         """Do ``cell`` in a process of its own."""
         log, failure = place / LOG_FILE, place / FAILURE_FILE
         failure.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "realnet.lab.work", str(place)]
+        command = [sys.executable, "-m", "realnet.lab.work", str(place), "--with-parent"]
         started = time.monotonic()
         with log.open("w", encoding="utf-8") as stream:
-            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=self._environment())
+            # The pipe closes when this process ends, however it does; see `end_with_parent`.
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT, env=self._environment()
+            )
             # Ctrl-C reaches the cell from the terminal as well: it finishes its step and saves, and is waited for.
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     status = process.wait(_POLL_SECONDS)
                     break
                 self.observer.says(cell, _last_line(log), time.monotonic() - started)
+        assert process.stdin is not None
+        process.stdin.close()
         if status == 130:
             self.stopped = True
             raise KeyboardInterrupt

@@ -4,7 +4,9 @@ A process of its own, so that a cell that runs out of memory, or is killed, take
 memory can be measured.
 """
 
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,8 +43,13 @@ _GIGABYTE = 2**30
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do the cell in the folder ``arguments[0]``; 0 when it is done, 2 when it cannot be, with the reason beside it."""
+    """Do the cell in the folder ``arguments[0]``; 0 when it is done, 2 when it cannot be, with the reason beside it.
+
+    With ``--with-parent`` behind it, it ends as soon as its standard input does.
+    """
     folder = Path(arguments[0])
+    if "--with-parent" in arguments[1:]:
+        threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         outcome = work(folder, read_cell(folder))
         write_text(folder / OUTCOME_FILE, outcome.model_dump_json(indent=2))
@@ -58,6 +65,13 @@ def main(arguments: Sequence[str]) -> int:
         write_text(folder / FAILURE_FILE, f"{type(error).__name__}: {first}")
         return 1
     return 0
+
+
+def end_with_parent() -> None:
+    """End this process when its standard input ends: the laboratory is gone, and another one may do this cell anew."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
 
 
 def work(folder: Path, cell: Cell) -> Outcome:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-from realnet.atomic import write_text
+from realnet.atomic import remove_torn, write_text
 from realnet.data import Category, GoodImages, fingerprint, read_image
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
@@ -277,5 +277,4 @@ def _finish(
     }
     write_text(output / FACTS_FILE, json.dumps(facts, indent=2))
     save_weights(output / WEIGHTS_FILE, denoiser)
-    for leftover in output.glob(".*.part.*"):  # of a killed attempt
-        leftover.unlink(missing_ok=True)
+    remove_torn(output)

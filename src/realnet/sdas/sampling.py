@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from realnet.atomic import write_text
+from realnet.atomic import remove_torn, write_text
 from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.sampling import Guide, ImageNoise, Perturbation, Sampler, synthesise
 from realnet.diffusion.schedule import make_schedule, respaced
@@ -147,6 +147,7 @@ def sample_set(
         if progress is not None:
             progress(len(lines))
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+    remove_torn(folder)
     return folder / MANIFEST
 
 
