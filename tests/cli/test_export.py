@@ -44,7 +44,7 @@ def test_from_a_run_to_a_verdict(call: Call, trained: Path, product: Path, tmp_p
     assert load(output).inspect(image).is_anomalous == load(trained).inspect(image).is_anomalous
     status, said = call(trained, "--format", "openvino", "--images", good, "--output", output)
     assert status == 2
-    assert "is not empty (it holds inspector.json)" in said
+    assert "is not empty (it holds calibration.json)" in said
 
 
 def test_a_tolerance_of_nothing_refuses_sixteen_bits(call: Call, trained: Path, product: Path, tmp_path: Path) -> None:
