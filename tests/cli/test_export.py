@@ -1,8 +1,8 @@
 """``realnet export``, and what it refuses."""
 
 import shutil
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,26 +10,14 @@ import pytest
 import realnet.cli.export_command
 import realnet.export.request
 from realnet import load
-from realnet.cli.app import main
 
 Call = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs ``realnet export`` with arguments in this process: its status and what it printed, of one kind."""
-
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["realnet", "export", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        status = end.value.code
-        assert isinstance(status, int)
-        return status, err if status else out
-
-    return run
+def call(in_process: Call) -> Call:
+    """Runs ``realnet export`` with arguments."""
+    return partial(in_process, "export")
 
 
 def test_from_a_run_to_a_verdict(call: Call, trained: Path, product: Path, tmp_path: Path) -> None:

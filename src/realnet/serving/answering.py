@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from realnet.data import decode_image, resize_image
-from realnet.data.tiling import cut, stitch, tile_boxes
+from realnet.data.tiling import Box, cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, full_size
@@ -24,9 +24,10 @@ _SHOWN = 1280
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image made ready: as the network sees it, whole or in tiles ``[S, S, 3]``; its own size; what is shown."""
+    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown of it."""
 
     parts: list[np.ndarray]
+    boxes: list[Box] | None
     height: int
     width: int
     shown: np.ndarray | None
@@ -49,9 +50,9 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) 
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if judge.tile is None:
-        return Decoded([resize_image(image, judge.image_size)], height, width, shown)
+        return Decoded([resize_image(image, judge.image_size)], None, height, width, shown)
     boxes = tile_boxes(height, width, judge.tile)
-    return Decoded([cut(image, box, judge.image_size) for box in boxes], height, width, shown)
+    return Decoded([cut(image, box, judge.image_size) for box in boxes], boxes, height, width, shown)
 
 
 def answer(
@@ -64,11 +65,10 @@ def answer(
     """
     judge = model.judge
     score = max(own for _, own in measured)
-    if judge.tile is None:
+    if decoded.boxes is None:
         anomaly_map = full_size(measured[0][0], decoded.height, decoded.width)
     else:
-        boxes = tile_boxes(decoded.height, decoded.width, judge.tile)
-        anomaly_map = stitch([part for part, _ in measured], boxes, decoded.height, decoded.width)
+        anomaly_map = stitch([part for part, _ in measured], decoded.boxes, decoded.height, decoded.width)
     found = Inspection(
         score=score,
         threshold=judge.threshold if request.threshold is None else request.threshold,

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from realnet.atomic import write_text
+from realnet.atomic import remove_torn, write_text
 from realnet.calibration import calibrate, save_calibration
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint
@@ -306,5 +306,5 @@ def _finish(
     save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
-    for leftover in (output / PREPARED_FILE, *output.glob(".*.part.*")):
-        leftover.unlink(missing_ok=True)
+    (output / PREPARED_FILE).unlink(missing_ok=True)
+    remove_torn(output)
