@@ -24,7 +24,7 @@ _SHOWN = 1280
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown of it."""
+    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown."""
 
     parts: list[np.ndarray]
     boxes: list[Box] | None
