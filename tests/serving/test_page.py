@@ -169,3 +169,15 @@ def test_narrow_screens_do_not_scroll_sideways(page, server: str, photos: list[P
     page.goto(server)
     give(page, photos)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+def test_images_given_before_the_models_are_known_wait_for_them(page, server: str, photos: list[Path]) -> None:
+    held: list[object] = []
+    page.route("**/v1/models", lambda route: held.append(route), times=1)
+    page.goto(server)
+    page.set_input_files("#files", photos)
+    expect(page.locator("#cards > *")).to_have_count(len(photos))
+    expect(page.locator(".badge")).to_have_count(0)
+    held.pop().continue_()  # type: ignore[attr-defined]
+    expect(page.locator(".badge")).to_have_count(len(photos))
+    expect(page.locator("#summary")).to_contain_text("1 not readable")

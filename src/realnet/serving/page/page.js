@@ -45,6 +45,7 @@ async function loadModels() {
   $("compare-label").hidden = models.length < 2;
   for (const m of models) thresholds[m.name] ??= m.threshold;
   describe();
+  if (items.length) enqueue(); // given before the models were known, or before the key
 }
 
 function complain(text) {
@@ -102,6 +103,7 @@ async function loadDrift() {
 // --- what is judged -------------------------------------------------------------------------------------------------
 
 function shownModels() {
+  if (!models.length) return [];
   const second = $("compare").value;
   return second && second !== $("model").value ? [$("model").value, second] : [$("model").value];
 }
