@@ -13,6 +13,7 @@ from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
 from realnet.inspection.inspector import read_thresholds
+from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
@@ -63,10 +64,11 @@ def evaluate_run(
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
+    lanes = Lanes()
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, batch)
+        maps[place], scores[place] = _judge(model, config, batch, lanes)
         progress(start + len(batch), len(samples))
     masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
     provenance = Provenance.collect(
@@ -82,10 +84,10 @@ def evaluate_run(
     return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold)
 
 
-def _judge(model: RealNet, config: Config, samples: Sequence[Sample]) -> tuple[np.ndarray, list[float]]:
+def _judge(model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes) -> tuple[np.ndarray, list[float]]:
     """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
     size, tile = config.model.image_size, config.model.tile
-    judge = partial(measure, model, config.model.image_score)
+    judge = partial(measure, model, config.model.image_score, lanes=lanes)
     if tile is None:
         return judge([read_image(sample.image, size) for sample in samples])
     found = [measure_tiled(judge, read_image(sample.image), tile, size) for sample in samples]

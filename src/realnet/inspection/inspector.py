@@ -11,6 +11,7 @@ from realnet.config import Config
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, check_threshold, finite
+from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 
@@ -30,7 +31,7 @@ class Inspector(Judge):
         self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
     ) -> None:
         super().__init__(threshold, pixel_threshold, minimum_area)
-        self.model, self.config = model.eval(), config
+        self.model, self.config, self._lanes = model.eval(), config, Lanes()
 
     @property
     def image_size(self) -> int:
@@ -44,9 +45,8 @@ class Inspector(Judge):
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
-        return finite(
-            *measure(self.model, self.config.model.image_score, [resize_image(i, self.image_size) for i in images])
-        )
+        resized = [resize_image(image, self.image_size) for image in images]
+        return finite(*measure(self.model, self.config.model.image_score, resized, self._lanes))
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:

@@ -12,6 +12,7 @@ from realnet.config import Config, ModelConfig
 from realnet.errors import UserError
 from realnet.model.backbone import Backbone
 from realnet.model.discriminator import Discriminator
+from realnet.model.lanes import Lanes
 from realnet.model.reconstruction import Reconstruction
 from realnet.model.residuals import ResidualSelection, global_residual
 from realnet.model.selection import FeatureSelection
@@ -107,16 +108,24 @@ class RealNet(nn.Module):
 
 
 @torch.no_grad()
-def predict(model: RealNet, images: Sequence[np.ndarray]) -> np.ndarray:
-    """Anomaly maps float32 ``[N, size, size]`` of images uint8 ``[size, size, 3]`` RGB, by a model in eval mode."""
+def predict(model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = None) -> np.ndarray:
+    """Anomaly maps float32 ``[N, size, size]`` of images uint8 ``[size, size, 3]`` RGB, by a model in eval mode.
+
+    Args:
+        lanes: divide the images among threads.
+    """
     device = next(model.buffers()).device
     batch = torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float().div_(255)
-    return model(batch.contiguous(memory_format=torch.channels_last))[:, 0].float().cpu().numpy()
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    found = model(batch) if lanes is None else lanes(model, batch)
+    return found[:, 0].float().cpu().numpy()
 
 
-def measure(model: RealNet, kind: str, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+def measure(
+    model: RealNet, kind: str, images: Sequence[np.ndarray], lanes: Lanes | None = None
+) -> tuple[np.ndarray, list[float]]:
     """Anomaly maps ``[N, size, size]`` as :func:`predict`, and image scores as :func:`image_score`."""
-    maps = predict(model, images)
+    maps = predict(model, images, lanes)
     return maps, image_score(torch.from_numpy(maps)[:, None], kind).tolist()
 
 

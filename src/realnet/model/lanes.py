@@ -1,0 +1,58 @@
+"""A batch on the processor: parts of it side by side, rather than every operation shared out."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor, nn
+
+_MOST = 8
+
+
+class Lanes:
+    """Threads that run a frozen network on parts of a batch.
+
+    Torch shares every single operation out among its threads; they wait for each other hundreds of times an image, and
+    what other threads do in the meantime (decoding) makes all of them wait. Of independent images each thread takes
+    some instead, and they meet once.
+
+    Args:
+        threads: the processor's share for all lanes together; default: torch's own number.
+
+    Example:
+        >>> import torch
+        >>> from realnet.model.lanes import Lanes
+        >>> network = torch.nn.Flatten()
+        >>> Lanes(threads=2)(network, torch.ones(5, 1, 2, 2)).shape
+        torch.Size([5, 4])
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        threads = threads or torch.get_num_threads()
+        self.count = min(threads, _MOST)
+        self._pool: ThreadPoolExecutor | None = None
+        if self.count == 1:
+            return
+        self._pool = ThreadPoolExecutor(self.count, "lane", initializer=_take, initargs=(threads // self.count,))
+        here, all_there = torch.get_num_threads(), threading.Barrier(self.count)
+        for waiting in [self._pool.submit(all_there.wait) for _ in range(self.count)]:
+            waiting.result()
+        # Torch sets the number for the calling thread and for all that are yet to come: the latter is put back.
+        torch.set_num_threads(here)
+
+    def __call__(self, network: nn.Module, batch: Tensor) -> Tensor:
+        """``network`` of ``batch`` ``[B, ...]`` without gradients; a lone image, and one on a GPU, is not divided."""
+        if self._pool is None or len(batch) < 2 or batch.device.type != "cpu":
+            return _run(network, batch)
+        parts = batch.tensor_split(min(self.count, len(batch)))
+        return torch.cat(list(self._pool.map(lambda part: _run(network, part), parts)))
+
+
+def _take(threads: int) -> None:
+    torch.get_num_threads()  # a thread's first look at the number sets it to what is usual
+    torch.set_num_threads(threads)
+
+
+@torch.no_grad()
+def _run(network: nn.Module, batch: Tensor) -> Tensor:
+    return network(batch)
