@@ -11,6 +11,7 @@ from realnet.config import Config
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, check_threshold, finite
+from realnet.model.folding import fold_batch_norms
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
@@ -67,6 +68,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
     if not folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
     model, config = load_model(folder, device)
+    fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, config.model.image_size, config.model.image_size))
     return Inspector(model, config, *read_thresholds(folder))
 
 

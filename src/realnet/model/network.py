@@ -135,7 +135,8 @@ def image_score(anomaly_map: Tensor, kind: str) -> Tensor:
     ``max`` is the paper's (Sec. 3.3), ``pooled16`` the released code's: the maximum after a 16x16 average, stride 1.
     """
     if kind == "pooled16":
-        anomaly_map = F.avg_pool2d(anomaly_map, 16, stride=1)
+        # The mean of 16x16 is the mean of 16 means of 16.
+        anomaly_map = F.avg_pool2d(F.avg_pool2d(anomaly_map, (16, 1), stride=1), (1, 16), stride=1)
     elif kind != "max":
         raise ValueError(f"unknown image score {kind!r}: use max or pooled16")
     return anomaly_map.flatten(1).amax(1)

@@ -1,0 +1,72 @@
+"""BatchNorm folded into the convolutions before it: the same function with less to compute, for inference alone."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+
+@torch.no_grad()
+def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
+    """Fold every BatchNorm of ``network``, in place, that alone takes what a convolution gives.
+
+    In eval mode BatchNorm is an affine map of each channel, and a convolution followed by one is a convolution. Which
+    layer follows which is seen when ``network`` runs once. It cannot be trained, nor its state saved, afterwards.
+
+    Args:
+        network: in eval mode.
+        example: an input, as small as the network takes.
+
+    Returns:
+        How many were folded.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from realnet.model.folding import fold_batch_norms
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU()).eval()
+        >>> fold_batch_norms(network, torch.rand(1, 3, 4, 4))
+        1
+    """
+    names = {module: name for name, module in network.named_modules()}
+    pairs = list(_pairs(network, example))
+    for conv, norm in pairs:
+        assert norm.running_mean is not None and norm.running_var is not None
+        conv.weight, conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+        parent, _, child = names[norm].rpartition(".")
+        # timm's BatchNorm does dropout (nothing in eval mode) and the activation, too.
+        rest = getattr(norm, "act", None)
+        setattr(network.get_submodule(parent), child, nn.Identity() if rest is None else rest)
+    return len(pairs)
+
+
+def _pairs(network: nn.Module, example: Tensor) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Convolutions and the BatchNorms that take what they give; both called once."""
+    gave: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors are kept, so that none is another's successor
+    found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    calls: dict[nn.Module, int] = {}
+
+    def count(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        calls[module] = calls.get(module, 0) + 1
+        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats and id(given[0]) in gave:
+            found.append((gave.pop(id(given[0]))[0], module))
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        gave[id(result)] = (module, result)
+
+    hooks = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            hooks.append(module.register_forward_pre_hook(count))
+        if isinstance(module, nn.Conv2d):
+            hooks.append(module.register_forward_hook(keep))
+    try:
+        network(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return ((conv, norm) for conv, norm in found if calls[conv] == calls[norm] == 1)
