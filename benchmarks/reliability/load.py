@@ -167,7 +167,7 @@ def _remarks(load: Load) -> str:
 
 
 def _compare(options: argparse.Namespace, bodies: Sequence[Body]) -> Outcome:
-    """Both servers stand there; the one that has no turn has nothing to do."""
+    """Both servers stand there; the one that has no turn is halted, as LitServe's processes look for work when idle."""
     outcome = Outcome("load")
     own: list[Load] = []
     other: list[Load] = []
@@ -182,7 +182,9 @@ def _compare(options: argparse.Namespace, bodies: Sequence[Body]) -> Outcome:
         for turn in range(pairs):
             order = [(realnet, own), (litserve, other)]
             for server, loads in order if turn % 2 == 0 else order[::-1]:
-                loads.append(saturate(server, bodies, options.threads, options.slice))
+                other_one = litserve if server is realnet else realnet
+                with other_one.started.halted():
+                    loads.append(saturate(server, bodies, options.threads, options.slice))
         alive = realnet.alive
     ours, theirs = together(own), together(other)
     ratios = [a.rate / b.rate for a, b in zip(own, other, strict=True) if b.rate]

@@ -94,6 +94,15 @@ class Started:
                 self.process.kill()
         self.process.wait()
 
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        """While the block runs, it does nothing."""
+        os.killpg(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.pid, signal.SIGCONT)
+
     def memory(self) -> float:
         """Resident memory in MB, with that of its children; 0 where the system does not say."""
         return sum(_resident(pid) for pid in (self.pid, *descendants(self.pid))) / 2**20

@@ -49,6 +49,13 @@ def test_each_lane_has_its_share_of_the_threads(usual: int) -> None:
     assert {threads for _, threads, _, _ in network.calls} == {2}
 
 
+@pytest.mark.parametrize(("threads", "on_a_lane"), [(2, True), (3, False)])
+def test_a_lone_image_is_shared_out_where_there_are_threads_enough(threads: int, on_a_lane: bool) -> None:
+    network = Watched()
+    Lanes(threads)(network, torch.rand(1, 1))
+    assert network.calls[0][2].startswith("lane") == on_a_lane
+
+
 def test_the_threads_of_others_are_left_alone(usual: int) -> None:
     found: list[int] = []
     Lanes(2)(Watched(), torch.rand(4, 1))

@@ -28,7 +28,7 @@ class Lanes:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        threads = threads or torch.get_num_threads()
+        self.threads = threads = threads or torch.get_num_threads()
         self.count = min(threads, _MOST)
         self._pool: ThreadPoolExecutor | None = None
         if self.count == 1:
@@ -41,8 +41,11 @@ class Lanes:
         torch.set_num_threads(here)
 
     def __call__(self, network: nn.Module, batch: Tensor) -> Tensor:
-        """``network`` of ``batch`` ``[B, ...]`` without gradients; a lone image, and one on a GPU, is not divided."""
-        if self._pool is None or len(batch) < 2 or batch.device.type != "cpu":
+        """``network`` of ``batch`` ``[B, ...]`` without gradients; on a GPU it is not divided."""
+        # Two threads that share one image's operations are hardly faster than one (measured), and often disturbed;
+        # with more, sharing is all that can be done for a lone image.
+        lone = len(batch) == 1 and self.threads > 2
+        if self._pool is None or lone or batch.device.type != "cpu":
             return _run(network, batch)
         parts = batch.tensor_split(min(self.count, len(batch)))
         return torch.cat(list(self._pool.map(lambda part: _run(network, part), parts)))
