@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from benchmarks.reliability.encoding import seed_images
 from benchmarks.reliability.folders import EXPORTS, RUNS
 from benchmarks.reliability.hostile import prepare
 from benchmarks.reliability.inputs import MAKERS, Sample, samples, sentinels, write_samples
+from benchmarks.reliability.kills import Whole
 from benchmarks.reliability.load import Load, memory_trend, together
 from benchmarks.reliability.malformed import alone, answer_problem, row_problems
 from benchmarks.reliability.outcome import Line, Outcome, write
+from benchmarks.reliability.processes import Started
 
 from realnet import load
 from realnet.data import read_image
@@ -118,6 +121,28 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     write(outcome, tmp_path, vars(argparse.Namespace(run=tmp_path)))
     text = (tmp_path / "summary.md").read_text()
     assert "| disk | a \\| b | 2 | 1 | x |" in text and "- disk, a | b: no room" in text
+
+
+def test_kills_meet_what_goes_on_alive() -> None:
+    """After a kill there is less to do, and no later moment may be drawn than is left."""
+    whole = Whole({}, appears=4.0, done=10.0, seconds=30.0)
+    assert whole.moments(behind=0.0) == (3.6, 10.0)
+    assert whole.moments(behind=5.0) == (3.6, 5.0)
+    assert whole.moments(behind=7.0) == (3.6, 4.0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not say what a process computes")
+def test_computing_is_told_from_waiting(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        busy = Started(["-n", "1000000000000", "pass"], tmp_path / "busy", "timeit")
+        stack.callback(busy.kill)
+        idle = Started(["-s", "import time; time.sleep(60)"], tmp_path / "idle", "timeit")
+        stack.callback(idle.kill)
+        while busy.running(60) and busy.computed() < 1:
+            assert idle.running(60)
+        assert busy.computed() >= 1 > idle.computed()
+        assert not busy.running(0)
+        assert busy.wait(1).status == -signal.SIGKILL
 
 
 def test_figures_of_a_load() -> None:

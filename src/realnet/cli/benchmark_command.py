@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.cli.app import app, console, errors
-from realnet.cli.options import SetOption, seconds
+from realnet.cli.options import RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds
 
 if TYPE_CHECKING:
+    from realnet.cli.lab_bar import LabBar
+    from realnet.cluster.connection import Cluster
     from realnet.lab.plan import Plan
     from realnet.lab.products import Holdings
+    from realnet.lab.runner import Laboratory
 
 
 @app.command()
@@ -53,7 +56,12 @@ def benchmark(
         list[Path] | None,
         typer.Option("--scored", help="What `realnet score --json` wrote, as a row of the table; repeatable."),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Cells side by side, each with its share of the cores.", min=1)] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="Cells side by side, each with its share of the cores (not with --ray).", min=1)
+    ] = 1,
+    ray: RayOption = None,
+    ray_cpus: RayCpus = None,
+    ray_gpus: RayGpus = None,
     show: Annotated[bool, typer.Option("--show", help="Only show what is done so far; run nothing.")] = False,
 ) -> None:
     """Measure a table of the paper on DATA; the same call continues an interrupted one."""
@@ -102,12 +110,11 @@ def benchmark(
     with console.status("Reading the data"):
         entries = list(expand(chosen, holdings, settings, cells))
     bar = LabBar()
-    laboratory = Laboratory(cells, bar, jobs)
     if show:
-        settled = laboratory.collect(entries)
+        settled = Laboratory(cells, bar).collect(entries)
     else:
-        with bar.display:
-            settled = laboratory.run(entries)
+        with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar.display:
+            settled = _laboratory(cells, bar, jobs, cluster).run(entries)
     table = make_table(chosen, [*settled, *foreign], settings.remarks())
     written = write_outputs(table, output)
     for drawn in to_terminal(table):
@@ -123,6 +130,16 @@ def benchmark(
     console.print(f"Tables: {', '.join(str(path) for path in written)}", soft_wrap=True, highlight=False)
     if failed(settled) and not any(finished.outcome for finished in settled):
         raise typer.Exit(1)
+
+
+def _laboratory(cells: Path, bar: "LabBar", jobs: int, cluster: "Cluster | None") -> "Laboratory":
+    from realnet.lab.runner import Laboratory
+
+    if cluster is None:
+        return Laboratory(cells, bar, jobs)
+    from realnet.cluster.cells import worker_on
+
+    return Laboratory(cells, bar, cluster.room, worker_on(cluster))
 
 
 def _list_plans() -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.status import Status
 
 from realnet.cli.app import app, console, errors
-from realnet.cli.options import check_run, torch_device
+from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, torch_device
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def inspect(
             "line), camera:N, camera:URL or camera:VIDEO_FILE."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for overlays and results.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder for overlays and results.")],
     threshold: Annotated[
         float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
     ] = None,
@@ -60,10 +60,34 @@ def inspect(
             "an image as soon as it is judged, is always there.",
         ),
     ] = None,
-    overlays: Annotated[bool, typer.Option(help="Write overlays/NAME.png: image, heat map, outlines.")] = True,
+    overlays: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlays/--no-overlays", help="Write overlays/NAME.png: image, heat map, outlines (not with --ray)."
+        ),
+    ] = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write masks/NAME.png: what is outlined, 0 or 255.")] = False,
+    ray: RayOption = None,
+    ray_cpus: RayCpus = None,
+    ray_gpus: RayGpus = None,
 ) -> None:
-    """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json."""
+    """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json.
+
+    With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
+    """
+    if ray is not None:
+        _refuse_on_cluster(
+            {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
+             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu"}
+        )  # fmt: skip
+        _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        return
+    for place in (output, *images):
+        if "://" in place and not place.startswith("camera:"):
+            raise UserError(f"{place} is in another storage: name it with --ray (also --ray local).")
+    if ray_cpus is not None or ray_gpus is not None:
+        raise UserError("--ray-cpus and --ray-gpus are shares of a cluster: name it with --ray.")
+    folder = Path(output)
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.runtime import is_export
@@ -71,7 +95,7 @@ def inspect(
     exported = is_export(run)
     if not exported:
         check_run(run)
-    sources = open_sources(images, output, watch, every, _say)
+    sources = open_sources(images, folder, watch, every, _say)
     forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
     check_formats(forms)
 
@@ -84,15 +108,56 @@ def inspect(
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
-    wanted = Wanted(model_digest(run), overlays, masks, forms, resume, limit)
+    wanted = Wanted(model_digest(run), overlays is not False, masks, forms, resume, limit)
     drift = _DriftWarning(read_calibration(run))
     stop = threading.Event()
     with console.status("Inspecting") as status, _finishing(stop, sources.endless) as interrupted:
         told = _Told(status, drift if sources.endless else None)
-        summary = inspect_items(inspector, sources.items, output, wanted, told, stop)
-    _conclude(summary, inspector.threshold, output, resume)
+        summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
+    _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted.is_set():
+        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+
+
+def _refuse_on_cluster(given: dict[str, bool]) -> None:
+    for option in (option for option, is_given in given.items() if is_given):
+        raise UserError(f"{option} is not for a cluster: --ray writes Parquet files, on devices as --ray-gpus says.")
+
+
+def _on_cluster(
+    run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
+    cluster_options: tuple[str, float | None, float | None],
+) -> None:  # fmt: skip
+    from realnet.inspection.tables import check_formats
+    from realnet.runtime import is_export
+
+    if not is_export(run):
+        check_run(run)
+    check_formats(["parquet"])
+
+    from realnet.calibration import read_calibration
+    from realnet.cluster.inspecting import inspect_on
+    from realnet.cluster.urls import find_images, is_url
+    from realnet.inspection.journal import Settings, model_digest
+    from realnet.inspection.loading import load
+
+    judge = load(run)
+    if threshold is not None:
+        judge.threshold = threshold
+    judge.minimum_area = minimum_area
+    settings = Settings(model_digest(run), judge.threshold, judge.pixel_threshold, minimum_area, False, False)
+    place = output if is_url(output) else str(Path(output).resolve())
+    with ray_cluster(*cluster_options) as cluster, console.status("Inspecting") as status:
+        assert cluster is not None
+
+        def told(done: int, total: int) -> None:
+            status.update(f"Inspecting: {done} of {total} images")
+
+        summary = inspect_on(cluster, run, judge, lambda: find_images(images), place, settings, resume, told)
+    _conclude(summary, judge.threshold, f"{place}/parts", resume)
+    _DriftWarning(read_calibration(run)).check(summary.scores)
+    if summary.unreadable:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
 
 
@@ -157,7 +222,7 @@ def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event
         signal.signal(signal.SIGINT, before)
 
 
-def _conclude(summary: "Summary", threshold: float, output: Path, resumed: bool) -> None:
+def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
     """One sentence with counts."""
     judged = summary.images - summary.unreadable
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""

@@ -1,7 +1,8 @@
 """Options that several commands take, and their meaning as objects."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from realnet.config import Config, override
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
+    from realnet.cluster.connection import Cluster
     from realnet.data import Category
 
 Data = Annotated[
@@ -33,6 +35,20 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file w
 PresetOption = Annotated[
     str | None,
     typer.Option("--preset", help="paper, paper-half, resnet34, efficientnet-b4, multiclass or lite."),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Spread the work over a Ray cluster: local (this machine), auto (that of this machine), HOST:PORT or "
+        "ray://HOST:10001.",
+    ),
+]
+RayCpus = Annotated[
+    float | None, typer.Option("--ray-cpus", help="Cores for each piece of work on the cluster (default: 1).", min=0.1)
+]
+RayGpus = Annotated[
+    float | None, typer.Option("--ray-gpus", help="GPUs likewise, also a part of one (default: 0).", min=0)
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
 
@@ -119,6 +135,24 @@ def one_category(data: str, category: str | None) -> str | None:
                 "or --category all for one inspector of them all."
             )
     return category
+
+
+@contextlib.contextmanager
+def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> "Iterator[Cluster | None]":
+    """The cluster that the options ``--ray``, ``--ray-cpus`` and ``--ray-gpus`` name, while the block runs.
+
+    Raises:
+        UserError: without Ray, a cluster, or a machine large enough in it; for shares of no cluster.
+    """
+    if address is None:
+        if cpus is not None or gpus is not None:
+            raise UserError("--ray-cpus and --ray-gpus are shares of a cluster: name it with --ray.")
+        yield None
+        return
+    from realnet.cluster.connection import Share, connected
+
+    with connected(address, Share(1 if cpus is None else cpus, gpus or 0)) as cluster:
+        yield cluster
 
 
 def check_run(run: Path) -> None:

@@ -4,14 +4,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from realnet.cli.app import app, console
-from realnet.cli.options import CategoryOption, ConfigOption, Data, SeedOption, SetOption, seconds, torch_device
+from realnet.cli.options import (
+    CategoryOption,
+    ConfigOption,
+    Data,
+    RayCpus,
+    RayGpus,
+    RayOption,
+    SeedOption,
+    SetOption,
+    ray_cluster,
+    seconds,
+    torch_device,
+)
 
 if TYPE_CHECKING:
+    from realnet.cluster.connection import Cluster
     from realnet.diffusion.config import DiffusionConfig
-    from realnet.sdas.sampling import Request
+    from realnet.sdas.sampling import Maker, Request
     from realnet.sdas.saving import DiffusionModel
 
 sdas = typer.Typer(
@@ -115,6 +136,9 @@ def sample(
     guidance: Guidance = 0.0,
     batch: Batch = 8,
     device: Device = "cpu",
+    ray: RayOption = None,
+    ray_cpus: RayCpus = None,
+    ray_gpus: RayGpus = None,
 ) -> None:
     """Make anomaly images with a manifest of their origin; the same call continues after a stop."""
     wanted = None if strength is None else strengths(strength, ":")
@@ -123,10 +147,15 @@ def sample(
     from realnet.sdas.sampling import sample_set
 
     names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
-    with bar() as shown:
+    with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar() as shown:
         for name in names:
             task = shown.add_task(name, total=count)
-            manifest = sample_set(loaded, name, request, count, output, lambda n, t=task: shown.update(t, completed=n))  # type: ignore[misc]
+            maker = None if cluster is None else _maker(cluster, loaded, name, request)
+
+            def told(there: int, task: TaskID = task) -> None:
+                shown.update(task, completed=there)
+
+            manifest = sample_set(loaded, name, request, count, output, told, maker)
             console.print(
                 f"{count} images of {name}, s from {request.low:g} to {request.high:g}; {manifest} names the origin of "
                 "each.",
@@ -134,6 +163,12 @@ def sample(
                 highlight=False,
             )
     console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
+
+
+def _maker(cluster: "Cluster", model: "DiffusionModel", category: str, request: "Request") -> "Maker":
+    from realnet.cluster.sampling import maker_on
+
+    return maker_on(cluster, model, category, request)
 
 
 @sdas.command()

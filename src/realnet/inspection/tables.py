@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,37 @@ def _write_json(path: Path, rows: Iterable[Row]) -> None:
         stream.write("[]" if before == "[\n" else "\n]")
 
 
-def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
+def to_parquet(rows: Iterable[Row]) -> bytes:
+    """``rows`` as the content of a Parquet file, the columns as in ``results.parquet``."""
+    stream = BytesIO()
+    _write_parquet(stream, rows)
+    return stream.getvalue()
+
+
+def names_to_parquet(names: Sequence[str]) -> bytes:
+    """The column ``image`` alone."""
+    pyarrow, parquet = _pyarrow()
+    stream = BytesIO()
+    printable = [_printable({"image": name})["image"] for name in names]
+    parquet.write_table(pyarrow.table({"image": pyarrow.array(printable, pyarrow.string())}), stream)
+    return stream.getvalue()
+
+
+def from_parquet(content: bytes, columns: Sequence[str]) -> list[list[Any]]:
+    """The values of ``columns`` in a Parquet file's content.
+
+    Raises:
+        UserError: where it is damaged or lacks them.
+    """
+    pyarrow, parquet = _pyarrow()
+    try:
+        table = parquet.read_table(pyarrow.BufferReader(content), columns=list(columns))
+        return [table[name].to_pylist() for name in columns]
+    except (pyarrow.ArrowException, KeyError) as error:
+        raise UserError("A Parquet file of these results is damaged: start anew in another --output.") from error
+
+
+def _write_parquet(path: Path | BytesIO, rows: Iterable[Row]) -> None:
     pyarrow, parquet = _pyarrow()
     schema = _schema(pyarrow)
     remaining = iter(rows)

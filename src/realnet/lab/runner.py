@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -45,13 +46,15 @@ class Observer:
 class Laboratory:
     """Runs cells in ``folder``, each at most once a call, each by one process at a time.
 
-    ``jobs`` cells run side by side, each with its share of the cores. A cell that failed in an earlier call is tried
+    ``jobs`` cells run side by side, done by ``worker``: each in a process of this machine, with its share of the cores,
+    or elsewhere (`realnet.cluster.cells`). A cell that failed in an earlier call is tried
     again: what it lacked may be there now.
     """
 
     folder: Path
     observer: Observer = field(default_factory=Observer)
     jobs: int = 1
+    worker: "Worker" = field(default_factory=lambda: here)
     failures: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
 
@@ -133,24 +136,15 @@ class Laboratory:
         return ""
 
     def _process(self, cell: Cell, place: Path) -> str:
-        """Do ``cell`` in a process of its own."""
-        log, failure = place / LOG_FILE, place / FAILURE_FILE
+        """Let the worker do ``cell``."""
+        failure = place / FAILURE_FILE
         failure.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "realnet.lab.work", str(place), "--with-parent"]
         started = time.monotonic()
-        with log.open("w", encoding="utf-8") as stream:
-            # The pipe closes when this process ends, however it does; see `end_with_parent`.
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT, env=self._environment()
-            )
-            # Ctrl-C reaches the cell from the terminal as well: it finishes its step and saves, and is waited for.
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    status = process.wait(_POLL_SECONDS)
-                    break
-                self.observer.says(cell, _last_line(log), time.monotonic() - started)
-        assert process.stdin is not None
-        process.stdin.close()
+
+        def says() -> None:
+            self.observer.says(cell, _last_line(place / LOG_FILE), time.monotonic() - started)
+
+        status = self.worker(place, self, says)
         if status == 130:
             self.stopped = True
             raise KeyboardInterrupt
@@ -159,14 +153,41 @@ class Laboratory:
         if failure.is_file():
             return failure.read_text(encoding="utf-8").strip()
         signal = f"was killed (signal {-status})" if status < 0 else f"ended with status {status}"
-        return f"its process {signal}, perhaps for lack of memory; see {log}."
+        return f"its process {signal}, perhaps for lack of memory; see {place / LOG_FILE}."
 
-    def _environment(self) -> dict[str, str]:
-        """Side by side each cell has its share of the cores: spinning threads would slow each other tenfold."""
-        environment = dict(os.environ)
-        if self.jobs > 1:
-            environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // self.jobs))
-        return environment
+
+# Does the cell in a folder, says now and then that it is at it, and returns the status of the cell's process; 130: it
+# was interrupted.
+Worker = Callable[[Path, Laboratory, Callable[[], None]], int]
+
+
+def here(place: Path, laboratory: Laboratory, says: Callable[[], None]) -> int:
+    """Do the cell in a process of its own on this machine: a :data:`Worker`."""
+    with (place / LOG_FILE).open("w", encoding="utf-8") as stream:
+        process = start_cell(place, stream, _environment(laboratory.jobs))
+        # Ctrl-C reaches the cell from the terminal as well: it finishes its step and saves, and is waited for.
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = process.wait(_POLL_SECONDS)
+                break
+            says()
+    assert process.stdin is not None
+    process.stdin.close()
+    return status
+
+
+def start_cell(place: Path, log: IO[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Begin the cell in ``place``; it ends when this process does, however that ends; see `end_with_parent`."""
+    command = [sys.executable, "-m", "realnet.lab.work", str(place), "--with-parent"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def _environment(jobs: int) -> dict[str, str]:
+    """Side by side each cell has its share of the cores: spinning threads would slow each other tenfold."""
+    environment = dict(os.environ)
+    if jobs > 1:
+        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    return environment
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """SIA: sets of anomaly images that are the same whatever interrupted their making, with the origin of each."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -105,6 +105,24 @@ def to_images(samples: Tensor) -> np.ndarray:
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
+def make_batch(model: DiffusionModel, category: str, request: Request, begin: int) -> np.ndarray:
+    """Images ``begin`` to ``begin + request.batch - 1`` of a set, uint8 ``[B, S, S, 3]``: the same wherever it is run.
+
+    Raises:
+        UserError: where the model lacks the category or its good images.
+    """
+    goods = model.starts(category)
+    numbers = list(range(begin, begin + request.batch))
+    strengths = [strength_of(request, n) for n in numbers]
+    starts = None if goods is None else [goods[start_of(request, n, len(goods))] for n in numbers]
+    own = [model.category_number(category)] * len(numbers)
+    return to_images(sample_numbers(model, request, numbers, own, strengths, starts))
+
+
+# From the first numbers of batches to each of them with its images, in any order.
+Maker = Callable[[Sequence[int]], Iterable[tuple[int, np.ndarray]]]
+
+
 def sample_set(
     model: DiffusionModel,
     category: str,
@@ -112,6 +130,7 @@ def sample_set(
     count: int,
     output: Path,
     progress: Callable[[int], None] | None = None,
+    maker: Maker | None = None,
 ) -> Path:
     """Write images 0 .. count - 1 of a set to ``output/category/NNNNNN.png`` and return the path of their manifest.
 
@@ -119,33 +138,34 @@ def sample_set(
     from, and the model's SHA-256. It is written last: where it exists the set is whole. The same call continues an
     interrupted one and gives the same set; with a larger ``count`` it adds to it.
 
+    Args:
+        progress: told how many images are there.
+        maker: makes the images elsewhere; default: `make_batch`, here.
+
     Raises:
         UserError: where the model lacks the category or its good images, or the folder holds something else or cannot
             be written.
     """
     folder = output / category
     goods = model.starts(category)
-    number = model.category_number(category)
+    model.category_number(category)
     _claim(folder, model, category, request)
     _refuse_fewer(folder, count)
-    lines: list[str] = []
-    for begin in range(0, count, request.batch):
-        # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.
-        numbers = list(range(begin, begin + request.batch))
-        wanted = [n for n in numbers if n < count]
-        strengths = [strength_of(request, n) for n in numbers]
-        chosen = None if goods is None else [start_of(request, n, len(goods)) for n in numbers]
-        if not all((folder / _name(n)).is_file() for n in wanted):
-            starts = None if goods is None or chosen is None else [goods[i] for i in chosen]
-            made = to_images(sample_numbers(model, request, numbers, [number] * len(numbers), strengths, starts))
-            for place, n in enumerate(wanted):
-                if not (folder / _name(n)).is_file():
-                    write_image(folder / _name(n), made[place])
-        for place, n in enumerate(wanted):
-            good = None if goods is None or chosen is None else goods.paths[chosen[place]].name
-            lines.append(json.dumps(_record(model, category, request, n, strengths[place], good)))
-        if progress is not None:
-            progress(len(lines))
+    absent = [n for n in range(count) if not (folder / _name(n)).is_file()]
+    # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.
+    begins = list(dict.fromkeys(n - n % request.batch for n in absent))
+    there = count - len(absent)
+    told = progress or (lambda there: None)
+    told(there)
+    made = ((b, make_batch(model, category, request, b)) for b in begins) if maker is None else maker(begins)
+    for begin, images in made:
+        for n in range(begin, min(begin + request.batch, count)):
+            if not (folder / _name(n)).is_file():
+                write_image(folder / _name(n), images[n - begin])
+                there += 1
+        told(there)
+    names = None if goods is None else [path.name for path in goods.paths]
+    lines = (json.dumps(_record(model, category, request, n, names)) for n in range(count))
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")
     remove_torn(folder)
     return folder / MANIFEST
@@ -156,17 +176,17 @@ def _name(number: int) -> str:
 
 
 def _record(
-    model: DiffusionModel, category: str, request: Request, number: int, strength: float, good: str | None
+    model: DiffusionModel, category: str, request: Request, number: int, goods: Sequence[str] | None
 ) -> dict[str, Any]:
     return {
         "number": number,
         "file": _name(number),
         "category": category,
         "seed": request.seed,
-        "strength": strength,
+        "strength": strength_of(request, number),
         "steps": request.steps,
         "sampler": request.sampler,
-        "good": good,
+        "good": None if goods is None else goods[start_of(request, number, len(goods))],
         "model_sha256": model.sha256,
     }
 

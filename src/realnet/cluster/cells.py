@@ -1,0 +1,49 @@
+"""Cells of the lab done on a cluster whose machines share the folders of data and cells."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from realnet.cluster.connection import Cluster
+from realnet.errors import UserError
+from realnet.lab.cells import LOG_FILE
+from realnet.lab.runner import Laboratory, Worker, start_cell
+
+_POLL_SECONDS = 0.5
+
+
+def worker_on(cluster: Cluster) -> Worker:
+    """For :class:`realnet.lab.runner.Laboratory`: each cell is done by a machine of ``cluster``, in the cell's folder.
+
+    A cell whose machine is lost is begun by another one, which continues from its last checkpoint.
+    """
+    remote = cluster.ray.remote(**cluster.share.options, max_calls=0, scheduling_strategy="SPREAD")(_do)
+
+    def work(place: Path, laboratory: Laboratory, says: Callable[[], None]) -> int:
+        reference = remote.remote(str(place), cluster.share.cpus)
+        try:
+            while not cluster.ray.wait([reference], timeout=_POLL_SECONDS)[0]:
+                if laboratory.stopped:
+                    return 130
+                says()
+            return int(cluster.get(reference))
+        finally:
+            # What is under way ends with the process that waits for it, and continues from its checkpoint next time.
+            with contextlib.suppress(Exception):
+                cluster.ray.cancel(reference, force=True)
+
+    return work
+
+
+def _do(place: str, cpus: float) -> int:
+    """On the machine: the status that the cell's process ended with."""
+    folder = Path(place)
+    if not folder.is_dir():
+        raise UserError(
+            f"{os.uname().nodename} has no folder {folder}: the machines of the cluster need the folders of --data and "
+            "--output at the same place, on a disk that they share."
+        )
+    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, int(cpus)))}
+    with (folder / LOG_FILE).open("w", encoding="utf-8") as stream:
+        return start_cell(folder, stream, environment).wait()

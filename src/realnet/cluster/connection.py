@@ -1,0 +1,161 @@
+"""A connection to a Ray cluster, and pieces of work spread over it."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from realnet.errors import UserError
+
+# Pieces that wait on the cluster for each one that is at work: none idles, and none piles up results.
+_AHEAD = 2
+_POLL_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one piece of work takes of a machine: cores, and GPUs (also a part of one)."""
+
+    cpus: float = 1
+    gpus: float = 0
+
+    @property
+    def device(self) -> str:
+        """Where a network runs then."""
+        return "cuda" if self.gpus else "cpu"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As Ray's remote functions take it; what a lost machine did is done again elsewhere, however often."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": -1}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that this process is connected to. Made by :func:`connected`."""
+
+    ray: Any
+    share: Share
+
+    @property
+    def room(self) -> int:
+        """How many pieces can be at work at once, on the machines that are there now."""
+        return max(1, sum(_fits(node, self.share) for node in _nodes(self.ray)))
+
+    def spread(
+        self, function: Callable[..., Any], pieces: Iterable[Any], shared: Mapping[str, Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Each piece with ``function(piece, **shared)``, as they become ready.
+
+        A piece whose machine is lost is given to another one. It may so run twice, but comes back once.
+
+        Raises:
+            UserError: as ``function`` does; the others are given up.
+            RuntimeError: where ``function`` fails otherwise.
+        """
+        # A process is kept for many pieces, with what it has loaded; Ray would end those with GPUs after each.
+        remote = self.ray.remote(**self.share.options, max_calls=0, scheduling_strategy="SPREAD")(function)
+        waiting: dict[Any, Any] = {}
+        remaining = iter(pieces)
+        try:
+            while True:
+                for piece in remaining:
+                    waiting[remote.remote(piece, **shared)] = piece
+                    if len(waiting) >= _AHEAD * self.room:
+                        break
+                if not waiting:
+                    return
+                ready, _ = self.ray.wait(list(waiting), timeout=_POLL_SECONDS)
+                for reference in ready:
+                    piece = waiting.pop(reference)
+                    yield piece, self.get(reference)
+        finally:
+            for reference in waiting:
+                self.ray.cancel(reference, force=True)
+
+    def get(self, reference: Any) -> Any:
+        """What a remote function returned.
+
+        Raises:
+            UserError: as the function did.
+            RuntimeError: where it failed otherwise.
+        """
+        try:
+            return self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:
+            raise translated(error.cause) from None
+
+
+def translated(cause: BaseException) -> Exception:
+    """What failed on another machine, as if it had failed here."""
+    if isinstance(cause, UserError):
+        return UserError(str(cause))
+    return RuntimeError(f"On the cluster: {type(cause).__name__}: {cause}")
+
+
+@contextlib.contextmanager
+def connected(address: str, share: Share) -> Iterator[Cluster]:
+    """Connect to the cluster at ``address`` while the block runs.
+
+    Args:
+        address: ``local``: this machine alone; ``auto``: the cluster that this machine belongs to; ``HOST:PORT`` of its
+            head, for a machine that belongs to it; ``ray://HOST:10001`` from outside.
+        share: what each piece of work takes.
+
+    Raises:
+        UserError: where Ray is not installed, there is no cluster, or no machine of it has so much.
+    """
+    # It tells nobody about itself, and leaves alone which GPUs a process sees that asked for none.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError("Work over many machines needs Ray: pip install realnet[ray].") from error
+    _refuse_deaf(address)
+    own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except Exception as error:  # its exceptions have no common base
+        raise _no_cluster(address, str(error).strip().partition("\n")[0][:200]) from error
+    try:
+        if not any(_fits(node, share) for node in _nodes(ray)):
+            raise UserError(
+                f"No machine of the cluster has {share.cpus:g} cores and {share.gpus:g} GPUs: lower --ray-cpus or "
+                "--ray-gpus."
+            )
+        yield Cluster(ray, share)
+    finally:
+        ray.shutdown()
+
+
+def _refuse_deaf(address: str) -> None:
+    """Ask whether anybody listens there: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> UserError:
+    return UserError(
+        f"There is no Ray cluster at {address}: start one with `ray start --head`, or use --ray local ({reason})."
+    )
+
+
+def _nodes(ray: Any) -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _fits(resources: Mapping[str, float], share: Share) -> int:
+    """How many pieces a machine has room for."""
+    wanted = {"CPU": share.cpus, "GPU": share.gpus}
+    return int(min(resources.get(name, 0.0) / amount for name, amount in wanted.items() if amount))
