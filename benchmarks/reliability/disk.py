@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.reliability.kills import Task, Whole, compare, tasks, undisturbed
 from benchmarks.reliability.outcome import Line, Outcome
 from benchmarks.reliability.processes import Finished, Started, call
+from benchmarks.reliability.product import NAME, make_product
 
 MEGABYTES = 400
 # Of what a command writes, so much finds room.
@@ -32,8 +33,12 @@ def measure(options: argparse.Namespace) -> Outcome:
     with tempfile.TemporaryDirectory() as temporary, small_disk(Path(temporary) / "disk") as disk:
         for name in options.only or ("train", "inspect", "export"):
             place = Path(temporary) / name
-            task = _export(options) if name == "export" else tasks(options, place)[name]()
-            whole = undisturbed(task, place, options.seconds)
+            task = _export(options, place) if name == "export" else tasks(options, place)[name]()
+            try:
+                whole = undisturbed(task, place, options.seconds)
+            except RuntimeError as error:  # what the others gave is kept
+                outcome.lines.append(Line(f"`realnet {name}`", 1, [str(error)]))
+                continue
             length = sum(path.stat().st_size for path in (place / "whole").rglob("*") if path.is_file())
             if disk is None:
                 outcome.details["mount"] = "no disk can be mounted here; full and read-only ones were not tried"
@@ -65,9 +70,11 @@ def _mount(*arguments: str) -> bool:
         return False
 
 
-def _export(options: argparse.Namespace) -> Task:
+def _export(options: argparse.Namespace, place: Path) -> Task:
     """Its files are not compared: exporters name what is in them anew each time."""
-    return Task(lambda out: ["export", options.run, "--format", "onnx", "--output", out], (), lambda out: {})
+    good = make_product(options.data, place / "set") / NAME / "train"
+    call_ = ["export", options.run, "--format", "onnx", "--images", good]
+    return Task(lambda out: [*call_, "--output", out], (), lambda out: {})
 
 
 def _full(

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -56,11 +55,23 @@ class Task:
 
 @dataclass
 class Whole:
-    """The undisturbed run: its result, when its folder appeared, when it was done, in seconds."""
+    """The undisturbed run.
+
+    Attributes:
+        result: what came out.
+        appears: seconds of computing after which its folder appeared.
+        done: those until its end.
+        seconds: that it took.
+    """
 
     result: dict[str, str]
     appears: float
     done: float
+    seconds: float
+
+    def moments(self, behind: float) -> tuple[float, float]:
+        """First and last for a kill, in seconds of computing, where ``behind`` of those after `appears` are done."""
+        return 0.9 * self.appears, max(self.appears, self.done - behind)
 
 
 @dataclass
@@ -89,17 +100,20 @@ def measure(options: argparse.Namespace) -> Outcome:
     with tempfile.TemporaryDirectory() as temporary:
         for number, name in enumerate(names):
             place = Path(temporary) / name
-            task = tasks(options, place)[name]()
+            task, said = tasks(options, place)[name](), f"`realnet {'sdas ' if name == 'sample' else ''}{name}`"
             wanted = options.count // len(names) + (number < options.count % len(names))
             rng = np.random.default_rng((options.seed, COMMANDS.index(name)))
-            whole = undisturbed(task, place, options.seconds)
+            try:
+                whole = undisturbed(task, place, options.seconds)
+            except RuntimeError as error:  # what the others gave is kept
+                outcome.lines.append(Line(said, 1, [str(error)]))
+                continue
             tally = Tally()
             while tally.kills < wanted and tally.done_before < 5 + 2 * wanted:
                 trial(task, whole, place / str(tally.trials), rng, wanted - tally.kills, tally, options.seconds)
-            line = Line(
-                f"kill -9 of `realnet {'sdas ' if name == 'sample' else ''}{name}`", tally.kills, tally.failures
-            )
-            line.remarks = f"{tally.trials} runs, {tally.equal} equal to the undisturbed one ({whole.done:.0f} s)"
+            line = Line(f"kill -9 of {said}", tally.kills, tally.failures)
+            line.remarks = f"{tally.trials} runs, {tally.equal} equal to the undisturbed one ({whole.seconds:.0f} s)"
+            line.remarks += f"; {tally.done_before} times done before its kill"
             if tally.kills < wanted:
                 line.failures.append(f"only {tally.kills} of {wanted} kills met it alive")
             outcome.lines.append(line)
@@ -157,37 +171,43 @@ def undisturbed(task: Task, place: Path, seconds: float) -> Whole:
     """What comes out where nobody kills, and how long it takes."""
     out = place / "whole"
     started = Started(task.arguments(out), place / "log-whole")
-    while not out.exists() and started.process.poll() is None:
-        time.sleep(0.05)
-    appears = time.monotonic() - started.began
-    finished = _done(started.wait(seconds))
-    return Whole(task.result(out), appears, finished.seconds)
+    appears = done = 0.0
+    while started.running(seconds):
+        done = started.computed()
+        appears = appears if out.exists() else done
+    finished = _done(started.wait(1))
+    return Whole(task.result(out), appears, done, finished.seconds)
 
 
 def trial(
     task: Task, whole: Whole, place: Path, rng: np.random.Generator, most: int, tally: Tally, seconds: float
 ) -> None:
-    """Kill one run up to three times, let it end, and compare."""
+    """Kill one run up to three times, let it end, and compare.
+
+    A moment is an amount of computing, so that it does not matter what else the machine does. A call that goes on has
+    less to do: its moment lies in what the calls before it left. Where they lost work it takes longer, and is alive.
+    """
     out, planned = place / "out", min(most, int(rng.integers(1, _MOST_KILLS + 1)))
     arguments, orphans, kills = task.arguments(out), list[int](), 0
-    told = f"run {tally.trials}"
+    told, behind = f"run {tally.trials}", 0.0
     while True:
         started = Started(arguments, place / f"log{kills}")
         if kills == planned:
             break
-        moment = float(rng.uniform(0.9 * whole.appears, whole.done))
-        try:
-            started.process.wait(moment)
-        except subprocess.TimeoutExpired:
-            children = bool(rng.integers(2))
-            orphans += [] if children else descendants(started.pid)
-            started.kill(children)
-            kills += 1
-            told += f", killed after {moment:.2f} s{'' if children else ' (its children live on)'}"
-            arguments = [*task.arguments(out), *task.resume]
-            continue
-        tally.done_before += 1
-        break
+        moment = float(rng.uniform(*whole.moments(behind)))
+        while alive := started.running(seconds):
+            if started.computed() >= moment:
+                break
+        if not alive:
+            tally.done_before += 1
+            break
+        children = bool(rng.integers(2))
+        orphans += [] if children else descendants(started.pid)
+        started.kill(children)
+        kills += 1
+        behind += max(0.0, moment - whole.appears)
+        told += f", killed after {moment:.2f} s{'' if children else ' (its children live on)'}"
+        arguments = [*task.arguments(out), *(task.resume if out.exists() else ())]
     finished = started.wait(seconds)
     _wait_for(orphans, 60)
     found = finished.problems((0,))

@@ -27,6 +27,7 @@ THREADS = 8
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=2000, help="inputs (default: 2000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("inspect", "serve"), help="what they go through (default: both)")
     parser.add_argument("--seconds", type=float, default=7200, help="limit of one inspection (default: 7200)")
 
 
@@ -37,8 +38,11 @@ def measure(options: argparse.Namespace) -> Outcome:
     outcome = Outcome("malformed")
     with tempfile.TemporaryDirectory() as temporary:
         scores = alone(options.run, sentinels(images), Path(temporary) / "alone")
-        outcome.lines.append(_inspected(options, made, scores, Path(temporary), outcome.details))
-        outcome.lines.append(_named_one_by_one(options, Path(temporary)))
+        if options.only != "serve":
+            outcome.lines.append(_inspected(options, made, scores, Path(temporary), outcome.details))
+            outcome.lines.append(_named_one_by_one(options, Path(temporary)))
+        if options.only == "inspect":
+            return outcome
         with serving(options.run, options.output / "malformed" / "serve") as server:
             outcome.lines += _served(options, server, made, scores, outcome.details)
         log = (options.output / "malformed" / "serve" / "stderr.txt").read_text(errors="replace")

@@ -72,6 +72,19 @@ class Started:
         """Of the process, and of its group."""
         return self.process.pid
 
+    def running(self, seconds: float) -> bool:
+        """Whether it is alive a moment later; one that began more than ``seconds`` ago is killed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(0.02)
+        if self.process.poll() is None and time.monotonic() - self.began > seconds:
+            self.kill()
+        return self.process.poll() is None
+
+    def computed(self) -> float:
+        """Seconds of processor time, with those of its children; of the clock where the system does not say."""
+        ticks = sum(_ticks(pid) for pid in (self.pid, *descendants(self.pid)))
+        return ticks / os.sysconf("SC_CLK_TCK") if ticks else time.monotonic() - self.began
+
     def wait(self, seconds: float) -> Finished:
         """Wait for its end; what is not done by then is killed."""
         try:
@@ -118,6 +131,14 @@ def _resident(pid: int) -> int:
     with contextlib.suppress(OSError, KeyError):
         lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return int(lines["VmRSS"].split()[0]) * 1024
+    return 0
+
+
+def _ticks(pid: int) -> int:
+    """Of a process, and of those of its children that have ended."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15]))
     return 0
 
 

@@ -36,8 +36,9 @@ def naive_batches(model: RealNet, synthesizer, images, config: Config) -> Iterat
         masks = torch.zeros(2 * half, 1, *shown.shape[-2:])
         for j, defect in enumerate(defects):
             masks[half + j, 0] = torch.from_numpy(defect.mask)
-        with torch.no_grad():
-            yield Batch(model.select(shown), model.select(normal), masks)
+        with torch.no_grad():  # not around the yield: it would hold for the caller, too
+            batch = Batch(model.select(shown), model.select(normal), masks)
+        yield batch
         step += 1
 
 

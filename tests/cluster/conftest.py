@@ -48,6 +48,8 @@ def nodes() -> Iterator[Nodes]:
 def cluster(nodes: Nodes) -> Iterator[Cluster]:
     """This process, connected to it."""
     with connected(nodes.inside.address, Share()) as connection:
+        # Where its processes do not come up, that is a failure and no endless wait.
+        assert connection.ray.get(connection.ray.remote(abs).remote(-1), timeout=180) == 1
         yield connection
 
 
