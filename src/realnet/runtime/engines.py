@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class Engine(Protocol):
-    """Runs a graph."""
+    """Runs a graph; any number of threads may call it."""
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Anomaly maps ``[N, S, S]`` and scores ``[N]`` of float32 ``[N, 3, S, S]``, RGB in 0..1."""
@@ -111,10 +112,12 @@ class _OpenVinoEngine:
         if ends != (1, 2) or sides != [None, 3, size, size]:
             del compiled
             raise _misfit(path)
-        self.compiled = compiled
+        self.compiled, self._own = compiled, threading.local()
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = self.compiled(images)
+        if not hasattr(self._own, "request"):
+            self._own.request = self.compiled.create_infer_request()  # each serves one thread at a time
+        found = self._own.request.infer(images)
         return found[OUTPUTS[0]][:, 0], found[OUTPUTS[1]]
 
 

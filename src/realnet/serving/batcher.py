@@ -12,16 +12,18 @@ from realnet.inspection.judging import Judge
 # An anomaly map [S, S] and an image score.
 Measured = tuple[np.ndarray, float]
 _Waiting = tuple[np.ndarray, "Future[Measured]"]
+_THREADS = 2
 
 
 class Batcher:
-    """Measures images one batch after the other, in a thread of its own.
+    """Measures images batch after batch, in two threads of its own.
 
-    While a batch is computed, further images gather; the next batch takes what is there, up to ``batch_size``. So
-    nobody ever waits for company: a lone image is measured at once, and batches grow with the load.
+    While batches are computed, further images gather; the next batch takes what is there, up to ``batch_size``. So
+    nobody ever waits for company: a lone image is measured at once, and batches grow with the load. The second thread
+    has its batch at hand when the first one's ends, and takes what comes while that is small: no core waits.
 
     Args:
-        judge: does the measuring, in the batcher's thread only.
+        judge: does the measuring, called by both threads.
         batch_size: images measured at a time, at most.
         observe: told the size of each batch.
     """
@@ -29,8 +31,9 @@ class Batcher:
     def __init__(self, judge: Judge, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
         self._judge, self._batch_size, self._observe = judge, batch_size, observe
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._work, name="batcher", daemon=True) for _ in range(_THREADS)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, image: np.ndarray) -> "Future[Measured]":
         """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there."""
@@ -39,15 +42,20 @@ class Batcher:
         return future
 
     def close(self) -> None:
-        """Finish what waits, then end the thread."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Finish what waits, then end the threads."""
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
             batch, ends = [first], False
-            while len(batch) < self._batch_size and not self._waiting.empty():
-                following = self._waiting.get()
+            while len(batch) < self._batch_size:
+                try:
+                    following = self._waiting.get_nowait()
+                except queue.Empty:
+                    break
                 if following is None:
                     ends = True
                     break
