@@ -23,6 +23,7 @@ def calls(data: Path, category: str, run: Path) -> dict[str, list[str]]:
         "inference-paper-half": ["inference", "paper-half", "--rounds", "5", "--batch", "4"],
         "inference-paper": ["inference", "paper", "--rounds", "3", "--batch", "2"],
         "end-to-end": ["end_to_end", str(run), images],
+        "memory-paper": ["memory", "paper"],
         "training-step": ["training_step", str(data), category],
         "selection": ["selection", str(data), category],
         "metrics": ["metrics"],

@@ -123,6 +123,7 @@ def connected(address: str, share: Share) -> Iterator[Cluster]:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # its exceptions have no common base
         raise _no_cluster(address, str(error).strip().partition("\n")[0][:200]) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         if not any(_fits(node, share) for node in _nodes(ray)):
             raise UserError(
