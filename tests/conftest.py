@@ -7,6 +7,8 @@ import pytest
 
 # Two spinning thread pools on few cores slow each other down tenfold; the tests' models are tiny.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's processes give way to all others otherwise, and on a busy machine never come to anything.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="session")

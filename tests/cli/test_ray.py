@@ -9,6 +9,9 @@ import pytest
 
 from realnet.synthesis import write_image
 from tests.cli.process import Finished
+from tests.data.layouts import make_mvtec
+from tests.sdas.conftest import diffusion  # noqa: F401 - fixture
+from tests.training.tiny import FIELDS
 
 pytest.importorskip("ray")
 
@@ -61,3 +64,26 @@ def test_shares_of_no_cluster_are_refused_elsewhere_too(
     done = realnet("benchmark", "table1", "--data", product, "--ray-gpus", "1", "--output", tmp_path / "lab")
     assert done.status == 2
     assert "name it with --ray" in done.err
+
+
+def test_images_generated_on_a_cluster_are_those_of_this_machine(
+    realnet: Callable[..., Finished],
+    diffusion: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    call = ["sdas", "sample", diffusion, "--count", "3", "--steps", "2", "--batch", "2", "--output"]
+    here, there = realnet(*call, tmp_path / "here"), realnet(*call, tmp_path / "there", "--ray", "local")
+    assert here.status == there.status == 0, there.err
+    made = {path.name: path.read_bytes() for path in (tmp_path / "there" / "widget").iterdir()}
+    assert made == {path.name: path.read_bytes() for path in (tmp_path / "here" / "widget").iterdir()}
+    assert len([name for name in made if name.endswith(".png")]) == 3
+
+
+def test_a_table_is_measured_on_a_cluster(realnet: Callable[..., Finished], tmp_path: Path) -> None:
+    data = make_mvtec(tmp_path / "set", categories=("cap",))
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("title: T\nquestion: Q?\nrows:\n  - {name: A, synthesis: nsa}\n")
+    fields = [part for field in FIELDS for part in ("--set", field)]
+    done = realnet("benchmark", plan, "--data", data, *fields, "--output", tmp_path / "lab", "--ray", "local")
+    assert done.status == 0, done.err
+    assert "A" in (tmp_path / "lab" / "plan.csv").read_text()

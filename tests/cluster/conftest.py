@@ -1,6 +1,5 @@
 """A cluster of several nodes on this machine."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +31,6 @@ class Nodes:
 def nodes() -> Iterator[Nodes]:
     """Two machines beside the head."""
     pytest.importorskip("ray")
-    # Its processes give way to all others otherwise, and on a busy machine never come to anything.
-    os.environ.setdefault("RAY_worker_niceness", "0")
     from ray.cluster_utils import Cluster as Inside
 
     found = Nodes(Inside(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}))

@@ -40,8 +40,7 @@ RayOption = Annotated[
     str | None,
     typer.Option(
         "--ray",
-        help="Spread the work over a Ray cluster: local (this machine), auto (that of this machine), HOST:PORT or "
-        "ray://HOST:10001.",
+        help="Spread the work over a Ray cluster: local (this machine), auto (that of this machine) or HOST:PORT.",
     ),
 ]
 RayCpus = Annotated[

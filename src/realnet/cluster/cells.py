@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def _do(place: str, cpus: float) -> int:
     folder = Path(place)
     if not folder.is_dir():
         raise UserError(
-            f"{os.uname().nodename} has no folder {folder}: the machines of the cluster need the folders of --data and "
+            f"{platform.node()} has no folder {folder}: the machines of the cluster need the folders of --data and "
             "--output at the same place, on a disk that they share."
         )
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, int(cpus)))}

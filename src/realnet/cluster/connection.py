@@ -103,7 +103,7 @@ def connected(address: str, share: Share) -> Iterator[Cluster]:
 
     Args:
         address: ``local``: this machine alone; ``auto``: the cluster that this machine belongs to; ``HOST:PORT`` of its
-            head, for a machine that belongs to it; ``ray://HOST:10001`` from outside.
+            head, for a machine that belongs to it.
         share: what each piece of work takes.
 
     Raises:
@@ -137,7 +137,7 @@ def connected(address: str, share: Share) -> Iterator[Cluster]:
 
 def _refuse_deaf(address: str) -> None:
     """Ask whether anybody listens there: Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         return
     try:
