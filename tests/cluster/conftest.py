@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from realnet.cluster.connection import Cluster, Share, connected
+from tests.cluster.pieces import slow_square
 from tests.sdas.conftest import diffusion  # noqa: F401 - fixtures
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
@@ -46,7 +47,7 @@ def cluster(nodes: Nodes) -> Iterator[Cluster]:
     """This process, connected to it."""
     with connected(nodes.inside.address, Share()) as connection:
         # Where its processes do not come up, that is a failure and no endless wait.
-        assert connection.ray.get(connection.ray.remote(abs).remote(-1), timeout=180) == 1
+        assert connection.ray.get(connection.ray.remote(slow_square).remote(1, 0), timeout=180) == 1
         yield connection
 
 
