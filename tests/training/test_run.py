@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import average_precision_score
 
 from realnet import load
@@ -317,3 +318,17 @@ def test_a_disk_that_is_full_for_tensorboard(product: Path, tmp_path: Path, monk
             run(product, tmp_path / "run", tiny())
     run(product, tmp_path / "run", tiny(), resume=True)
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_evaluation_refuses_what_is_no_number(product: Path, trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    weights = load_file(run / "model.safetensors")
+    huge = {
+        name: w.fill_(3e38) if name.startswith("discriminator.") and w.is_floating_point() else w
+        for name, w in weights.items()
+    }
+    save_file(huge, run / "model.safetensors")
+    (category,) = open_dataset(product)
+    with pytest.raises(UserError, match=r"gives values that are not finite"):
+        evaluate_run(run, str(product), [category])

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
 from realnet.inspection.inspector import read_thresholds
+from realnet.inspection.judging import finite
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
@@ -57,7 +57,7 @@ def evaluate_run(
         batch_size: images at a time.
 
     Raises:
-        UserError: for a damaged run or unreadable images.
+        UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
     model, config = load_model(run, device)
     threshold, pixel_threshold = read_thresholds(run)
@@ -87,7 +87,10 @@ def evaluate_run(
 def _judge(model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes) -> tuple[np.ndarray, list[float]]:
     """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
     size, tile = config.model.image_size, config.model.tile
-    judge = partial(measure, model, config.model.image_score, lanes=lanes)
+
+    def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        return finite(*measure(model, config.model.image_score, images, lanes))
+
     if tile is None:
         return judge([read_image(sample.image, size) for sample in samples])
     found = [measure_tiled(judge, read_image(sample.image), tile, size) for sample in samples]
