@@ -65,8 +65,10 @@ def _yaml_field(text: str) -> Spoil:
 
     def spoil(folder: Path, canary: Path) -> None:
         name = text.partition(":")[0]
-        lines = (folder / CONFIG).read_text().splitlines()
-        kept = [line for line in lines if not line.startswith(f"{name}:")]
+        kept, inside = list[str](), False
+        for line in (folder / CONFIG).read_text().splitlines():
+            inside = line.startswith(f"{name}:") or (inside and line.startswith((" ", "-")))  # what it holds, too
+            kept += [] if inside else [line]
         (folder / CONFIG).write_text("\n".join([*kept, text.replace("CANARY", str(canary))]) + "\n")
 
     return spoil
@@ -141,7 +143,8 @@ def _indices(value: int) -> Spoil:
 
 def _fifo(name: str) -> Spoil:
     def spoil(folder: Path, canary: Path) -> None:
-        (folder / name).unlink(missing_ok=True)
+        for unread in (name, CALIBRATION):  # beside this, thresholds are not read from metrics.json
+            (folder / unread).unlink(missing_ok=True)
         os.mkfifo(folder / name)
 
     return spoil
