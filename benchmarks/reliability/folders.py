@@ -74,6 +74,19 @@ def _yaml_field(text: str) -> Spoil:
     return spoil
 
 
+def _model_field(change: Callable[[dict[str, Any]], Any]) -> Spoil:
+    """What the configuration says of the model, changed; the weights are those of the unchanged one."""
+
+    def spoil(folder: Path, canary: Path) -> None:
+        import yaml
+
+        config = yaml.safe_load((folder / CONFIG).read_text())
+        change(config["model"])
+        (folder / CONFIG).write_text(yaml.safe_dump(config))
+
+    return spoil
+
+
 def _laughs() -> str:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
@@ -194,8 +207,8 @@ RUNS: dict[str, Spoil] = {
     "YAML with NUL": _put(CONFIG, b"seed: \0\n"),
     "YAML of another type": _put(CONFIG, "- 1\n"),
     "config.yaml of 0 bytes": _put(CONFIG, b""),
-    "a network of 10**12 channels": _yaml_field(f"model: {{image_size: 64, afs: {{dimensions: {[10**12] * 4}}}}}"),
-    "an image side of 10**9": _yaml_field(f"model: {{image_size: {32 * 10**8}}}"),
+    "a network of 10**12 channels": _model_field(lambda m: m["afs"].update(dimensions=[10**12] * len(m["afs"]["dimensions"]))),
+    "an image side of 10**9": _model_field(lambda model: model.update(image_size=32 * 10**8)),
     "safetensors header of 2**60 bytes": _own_header(2**60),
     "safetensors header of 2**64 - 1 bytes": _own_header(2**64 - 1),
     "safetensors header of garbage": _own_header(100, b"\xff" * 100),
