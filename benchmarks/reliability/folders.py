@@ -207,7 +207,9 @@ RUNS: dict[str, Spoil] = {
     "YAML with NUL": _put(CONFIG, b"seed: \0\n"),
     "YAML of another type": _put(CONFIG, "- 1\n"),
     "config.yaml of 0 bytes": _put(CONFIG, b""),
-    "a network of 10**12 channels": _model_field(lambda m: m["afs"].update(dimensions=[10**12] * len(m["afs"]["dimensions"]))),
+    "a network of 10**12 channels": _model_field(
+        lambda m: m["afs"].update(dimensions=[10**12] * len(m["afs"]["dimensions"]))
+    ),
     "an image side of 10**9": _model_field(lambda model: model.update(image_size=32 * 10**8)),
     "safetensors header of 2**60 bytes": _own_header(2**60),
     "safetensors header of 2**64 - 1 bytes": _own_header(2**64 - 1),
