@@ -94,6 +94,17 @@ def test_the_retention_is_a_share(share: float) -> None:
         ("model.rrs.mode=true", r"model\.rrs\.mode: "),
         ("model.image_size=250", r"model\.image_size: Input should be a multiple of 32"),
         ("model.image_size=0", r"model\.image_size: "),
+        ("model.image_size=3200000000", r"model\.image_size: Input should be less than or equal to 8192"),
+        (
+            "model.reconstruction.residual_blocks=1000000000",
+            r"residual_blocks: Input should be less than ",
+        ),
+        ("model.reconstruction.multipliers=[1,1,1,1,1,1,1,1,1]", r"multipliers: Tuple should have at most 8 items"),
+        (
+            "model.discriminator.residual_layers=1000000000",
+            r"residual_layers: Input should be less than ",
+        ),
+        ("model.discriminator.widths=[1000000000,1,1,1]", r"widths\.0: Input should be less than or equal to 16384"),
         ("model.image_score=mean", r"model\.image_score: "),
         ("model.backbone.taps=[]", r"model\.backbone\.taps: "),
         ("model.backbone.taps=[1, two, 3, 4]", r"model\.backbone\.taps\.1: Input should be a valid integer"),

@@ -210,6 +210,8 @@ RUNS: dict[str, Spoil] = {
     "a network of 10**12 channels": _model_field(
         lambda m: m["afs"].update(dimensions=[10**12] * len(m["afs"]["dimensions"]))
     ),
+    "a network of 10**9 blocks": _model_field(lambda model: model["reconstruction"].update(residual_blocks=10**9)),
+    "a discriminator of 10**9 channels": _model_field(lambda model: model["discriminator"].update(widths=[10**9] * 4)),
     "an image side of 10**9": _model_field(lambda model: model.update(image_size=32 * 10**8)),
     "safetensors header of 2**60 bytes": _own_header(2**60),
     "safetensors header of 2**64 - 1 bytes": _own_header(2**64 - 1),

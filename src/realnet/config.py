@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from realnet.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Width = Annotated[int, Field(ge=1)]
+# Upper bounds of what shapes a network: a configuration from elsewhere must not keep the machine busy or fill it.
+Width = Annotated[int, Field(ge=1, le=16384)]
 OpacityRange = tuple[Fraction, Fraction]
 SynthesisName = Literal["dtd", "nsa", "cutpaste", "sia", "mix"]
 
@@ -50,12 +51,12 @@ class ReconstructionConfig(_Node):
 
     architecture: Literal["A", "B", "C"] = "A"
     network: Literal["unet", "simple", "slim"] = "unet"
-    width: float = Field(0.5, gt=0)
-    multipliers: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4), min_length=1)
-    residual_blocks: int = Field(2, ge=1)
+    width: float = Field(0.5, gt=0, le=8)
+    multipliers: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field((1, 2, 4), min_length=1, max_length=8)
+    residual_blocks: int = Field(2, ge=1, le=64)
     attention_at: tuple[int, ...] = (2, 4)
     head_channels: int = Field(64, ge=1)
-    prototypes: int = Field(0, ge=0)
+    prototypes: int = Field(0, ge=0, le=65536)
 
 
 class ResidualsConfig(_Node):
@@ -80,7 +81,7 @@ class ResidualsConfig(_Node):
 class DiscriminatorConfig(_Node):
     """The discriminator's widths; ``stride`` is the grid it works on (the paper: the finest residual's)."""
 
-    residual_layers: int = Field(2, ge=0)
+    residual_layers: int = Field(2, ge=0, le=64)
     widths: tuple[Width, Width, Width, Width] = (128, 32, 8, 4)
     stride: Literal[1, 2, 4, 8, 16, 32] | None = None
 
@@ -92,7 +93,7 @@ class ModelConfig(_Node):
     and judged by itself: for images that are much larger than that, with defects that resizing would lose.
     """
 
-    image_size: int = Field(256, ge=32, multiple_of=32)
+    image_size: int = Field(256, ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(None, ge=32)
     image_score: Literal["max", "pooled16"] = "max"
     backbone: BackboneConfig = BackboneConfig()

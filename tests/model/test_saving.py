@@ -243,6 +243,15 @@ def test_configurations_that_are_none(run: Path, content: bytes, what: str) -> N
     assert str(run / CONFIG_FILE) in str(refused.value)
 
 
+def test_a_network_that_finds_no_room(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def built(config: Config, pretrained: bool) -> RealNet:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2268000 MB.\nC++")
+
+    monkeypatch.setattr(saving, "RealNet", built)
+    with pytest.raises(UserError, match=r"config\.yaml cannot be built \(.*2268000 MB\.\)\. Restore"):
+        load_model(run)
+
+
 def test_a_full_disk_is_the_user_s_to_solve(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (run / MODEL_FILE).read_bytes()
 

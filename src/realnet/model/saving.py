@@ -105,13 +105,21 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
     """Load a saved run's model, in eval mode, and its configuration. Nothing is unpickled.
 
     Raises:
-        UserError: for a folder that is no run, a damaged or foreign weight file, or weights that are not finite.
+        UserError: for a folder that is no run, a damaged or foreign weight file, weights not finite, or a network
+            that finds no room in memory.
     """
     config = load_config(folder)
     path = folder / MODEL_FILE
     if not path.is_file():
         raise UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
-    model = RealNet(config, pretrained=False)
+    try:
+        model = RealNet(config, pretrained=False)
+    except (RuntimeError, MemoryError) as error:
+        reason = (str(error).splitlines() or ["no memory"])[0][-200:]
+        raise UserError(
+            f"The network of {folder / CONFIG_FILE} cannot be built ({reason}). "
+            "Restore that file from the run that made it."
+        ) from error
     tensors = read_weights(path, model)
     for name, tensor in tensors.items():
         if "selection.index_" in name:

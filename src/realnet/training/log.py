@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,27 @@ def _board(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
+    _hear_of_errors_once()
     # A checkpoint holds the whole log: a resumed run writes it again, so that no step is missing and none twice.
     with _on_disk(folder):
         for events in folder.glob("events.out.tfevents.*"):
             events.unlink()
         return SummaryWriter(str(folder))
+
+
+def _hear_of_errors_once() -> None:
+    """TensorBoard's thread hands an error of the disk on to its caller; it shall not print a traceback beside."""
+    others = threading.excepthook
+    if getattr(others, "hears_once", False):
+        return
+
+    def hook(arguments: Any) -> None:
+        of_board = type(arguments.thread).__module__.startswith("tensorboard.")
+        if not (of_board and isinstance(arguments.exc_value, OSError)):
+            others(arguments)
+
+    hook.hears_once = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 def _csv(rows: Sequence[Mapping[str, float]]) -> str:
