@@ -112,3 +112,11 @@ def test_parts_that_are_there_are_not_made_again(
     (tmp_path / inspecting.SETTINGS_FILE).write_text(json.dumps({**header, "threshold": 0.123}))
     with pytest.raises(UserError, match="was begun with another model, threshold"):
         spread(cluster, trained, photos, tmp_path, resume=True)
+
+
+def test_what_a_machine_cannot_write_is_a_sentence_here(
+    cluster: Cluster, two: Nodes, trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "parts").write_text("no folder")
+    with pytest.raises(UserError, match=r"^Cannot write .*part-000000\.parquet"):
+        spread(cluster, trained, photos, tmp_path)

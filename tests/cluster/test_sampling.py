@@ -28,10 +28,10 @@ def test_the_same_set_though_a_machine_is_lost(
     losses: int,
 ) -> None:
     model = load_diffusion(diffusion)
-    maker, made = maker_on(cluster, model, "widget", REQUEST), list[int]()
+    maker, made = maker_on(cluster, model, REQUEST), list[int]()
 
-    def losing(begins: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        for begin, images in maker(begins):
+    def losing(category: str, begins: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        for begin, images in maker(category, begins):
             made.append(begin)
             yield begin, images
             if len(made) == 2 and losses:
@@ -47,11 +47,11 @@ def test_only_what_is_missing_is_made(cluster: Cluster, two: Nodes, diffusion: P
     model = load_diffusion(diffusion)
     sample_set(model, "widget", REQUEST, 4, tmp_path)
     (tmp_path / "widget" / "000001.png").unlink()
-    maker, made = maker_on(cluster, model, "widget", REQUEST), list[int]()
+    maker, made = maker_on(cluster, model, REQUEST), list[int]()
 
-    def noting(begins: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def noting(category: str, begins: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         made.extend(begins)
-        return iter(maker(begins))
+        return iter(maker(category, begins))
 
     sample_set(model, "widget", REQUEST, 6, tmp_path, maker=noting)
     assert made == [0, 4]

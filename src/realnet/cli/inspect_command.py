@@ -12,7 +12,7 @@ import typer
 from rich.status import Status
 
 from realnet.cli.app import app, console, errors
-from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, torch_device
+from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, refuse_shares, torch_device
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def inspect(
     for place in (output, *images):
         if "://" in place and not place.startswith("camera:"):
             raise UserError(f"{place} is in another storage: name it with --ray (also --ray local).")
-    if ray_cpus is not None or ray_gpus is not None:
-        raise UserError("--ray-cpus and --ray-gpus are shares of a cluster: name it with --ray.")
+    refuse_shares(ray_cpus, ray_gpus)
     folder = Path(output)
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats

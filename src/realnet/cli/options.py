@@ -136,6 +136,16 @@ def one_category(data: str, category: str | None) -> str | None:
     return category
 
 
+def refuse_shares(cpus: float | None, gpus: float | None) -> None:
+    """Refuse ``--ray-cpus`` and ``--ray-gpus`` where no cluster is named.
+
+    Raises:
+        UserError: for either.
+    """
+    if cpus is not None or gpus is not None:
+        raise UserError("--ray-cpus and --ray-gpus are shares of a cluster: name it with --ray.")
+
+
 @contextlib.contextmanager
 def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> "Iterator[Cluster | None]":
     """The cluster that the options ``--ray``, ``--ray-cpus`` and ``--ray-gpus`` name, while the block runs.
@@ -144,8 +154,7 @@ def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> 
         UserError: without Ray, a cluster, or a machine large enough in it; for shares of no cluster.
     """
     if address is None:
-        if cpus is not None or gpus is not None:
-            raise UserError("--ray-cpus and --ray-gpus are shares of a cluster: name it with --ray.")
+        refuse_shares(cpus, gpus)
         yield None
         return
     from realnet.cluster.connection import Share, connected

@@ -148,9 +148,9 @@ def sample(
 
     names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
     with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar() as shown:
+        maker = None if cluster is None else _maker(cluster, loaded, request)
         for name in names:
             task = shown.add_task(name, total=count)
-            maker = None if cluster is None else _maker(cluster, loaded, name, request)
 
             def told(there: int, task: TaskID = task) -> None:
                 shown.update(task, completed=there)
@@ -165,10 +165,10 @@ def sample(
     console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
 
 
-def _maker(cluster: "Cluster", model: "DiffusionModel", category: str, request: "Request") -> "Maker":
+def _maker(cluster: "Cluster", model: "DiffusionModel", request: "Request") -> "Maker":
     from realnet.cluster.sampling import maker_on
 
-    return maker_on(cluster, model, category, request)
+    return maker_on(cluster, model, request)
 
 
 @sdas.command()

@@ -19,10 +19,10 @@ def worker_on(cluster: Cluster) -> Worker:
 
     A cell whose machine is lost is begun by another one, which continues from its last checkpoint.
     """
-    remote = cluster.ray.remote(**cluster.share.options, max_calls=0, scheduling_strategy="SPREAD")(_do)
+    remote = cluster.remote(_do)
 
     def work(place: Path, laboratory: Laboratory, says: Callable[[], None]) -> int:
-        reference = remote.remote(str(place), cluster.share.cpus)
+        reference = remote(str(place), cluster.share.cpus)
         try:
             while not cluster.ray.wait([reference], timeout=_POLL_SECONDS)[0]:
                 if laboratory.stopped:

@@ -28,11 +28,6 @@ class Share:
         """Where a network runs then."""
         return "cuda" if self.gpus else "cpu"
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """As Ray's remote functions take it; what a lost machine did is done again elsewhere, however often."""
-        return {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": -1}
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -46,6 +41,16 @@ class Cluster:
         """How many pieces can be at work at once, on the machines that are there now."""
         return max(1, sum(_fits(node, self.share) for node in _nodes(self.ray)))
 
+    def remote(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` for the machines: called, it gives a reference to what comes out; see :meth:`get`.
+
+        What a lost machine did is done again elsewhere, however often. A process is kept for many calls, with what it
+        has loaded; Ray would end those with GPUs after each.
+        """
+        share = {"num_cpus": self.share.cpus, "num_gpus": self.share.gpus}
+        made = self.ray.remote(**share, max_retries=-1, max_calls=0, scheduling_strategy="SPREAD")(function)
+        return made.remote  # type: ignore[no-any-return]
+
     def spread(
         self, function: Callable[..., Any], pieces: Iterable[Any], shared: Mapping[str, Any]
     ) -> Iterator[tuple[Any, Any]]:
@@ -57,14 +62,13 @@ class Cluster:
             UserError: as ``function`` does; the others are given up.
             RuntimeError: where ``function`` fails otherwise.
         """
-        # A process is kept for many pieces, with what it has loaded; Ray would end those with GPUs after each.
-        remote = self.ray.remote(**self.share.options, max_calls=0, scheduling_strategy="SPREAD")(function)
+        remote = self.remote(function)
         waiting: dict[Any, Any] = {}
         remaining = iter(pieces)
         try:
             while True:
                 for piece in remaining:
-                    waiting[remote.remote(piece, **shared)] = piece
+                    waiting[remote(piece, **shared)] = piece
                     if len(waiting) >= _AHEAD * self.room:
                         break
                 if not waiting:
@@ -87,14 +91,17 @@ class Cluster:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            raise translated(error.cause) from None
+            raise translated(error) from None
 
 
-def translated(cause: BaseException) -> Exception:
-    """What failed on another machine, as if it had failed here."""
-    if isinstance(cause, UserError):
-        return UserError(str(cause))
-    return RuntimeError(f"On the cluster: {type(cause).__name__}: {cause}")
+def translated(error: BaseException) -> Exception:
+    """What failed on another machine, as if it had failed here; Ray wraps it, once or several times."""
+    # Ray's own exception is of its cause's class, too, and says a whole traceback.
+    while (inner := getattr(error, "cause", None)) is not None:
+        error = inner
+    if not isinstance(error, UserError):
+        return RuntimeError(f"On the cluster: {type(error).__name__}: {error}")
+    return UserError(str(error))
 
 
 @contextlib.contextmanager

@@ -18,12 +18,11 @@ from realnet.cluster.packing import Packed, pack, unpack
 from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
 from realnet.data import decode_image
 from realnet.errors import UserError
-from realnet.inspection.inspection import Inspection
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
 from realnet.inspection.loading import load
 from realnet.inspection.results import Summary
-from realnet.inspection.rows import Row
+from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
 
 _FORMAT = "realnet inspect on a cluster 1"
@@ -147,27 +146,30 @@ def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterat
     try:
         share = cluster.share  # what a lost machine did Ray Data does again of itself
         judged = data.map(_judge_part, fn_kwargs={"task": task}, num_cpus=share.cpus, num_gpus=share.gpus)
-        yield from judged.iter_rows()
+        for row in judged.iter_rows():
+            if row["error"]:
+                raise UserError(row["error"])
+            yield row
     except cluster.ray.exceptions.RayTaskError as error:
-        raise translated(_root(error)) from None
-
-
-def _root(error: BaseException) -> BaseException:
-    """What was raised first: Ray wraps it several times."""
-    while (inner := getattr(error, "cause", None) or error.__cause__) is not None and inner is not error:
-        error = inner
-    return error
+        raise translated(error) from None
 
 
 def _judge_part(row: dict[str, Any], task: Task) -> dict[str, Any]:
-    """On a machine: judge one part and write its rows."""
+    """On a machine: judge one part and write its rows; a sentence where that fails, as Ray Data keeps no cause."""
+    found = {"part": int(row["part"]), "images": 0, "anomalous": 0, "scores": "[]", "error": ""}
+    try:
+        return {**found, **_done(row, task)}
+    except UserError as error:
+        return {**found, "error": str(error)}
+
+
+def _done(row: dict[str, Any], task: Task) -> dict[str, Any]:
     judge = _loaded(task.packed, task.device)
     judge.threshold, judge.minimum_area = task.threshold, task.minimum_area
     rows = list(_judged(judge, json.loads(row["files"])))
     write_whole(_place(task.output, int(row["part"])), to_parquet(rows))
     scores = [found.score for found in rows if found.score is not None]
     return {
-        "part": int(row["part"]),
         "images": len(rows),
         "anomalous": sum(found.verdict == "anomalous" for found in rows),
         "scores": json.dumps(scores),
@@ -187,9 +189,10 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
             judged = judge.inspect_many([pixels for _, pixels in batch if isinstance(pixels, np.ndarray)])
             for file, pixels in batch:
                 if isinstance(pixels, np.ndarray):
-                    yield _row(file, next(judged))
+                    found = next(judged)
+                    yield judged_row(file, found, found.mask)
                 else:
-                    yield Row(file, "unreadable", None, judge.threshold, None, "", pixels)
+                    yield unreadable_row(file, judge.threshold, pixels)
 
 
 def _read(file: str) -> tuple[str, np.ndarray | str]:
@@ -198,19 +201,6 @@ def _read(file: str) -> tuple[str, np.ndarray | str]:
         return file, decode_image(read_bytes(file), file)
     except UserError as error:
         return file, str(error)
-
-
-def _row(file: str, found: Inspection) -> Row:
-    return Row(
-        image=file,
-        verdict="anomalous" if found.is_anomalous else "good",
-        score=found.score,
-        threshold=found.threshold,
-        anomalous_area=float(found.mask.mean()),
-        overlay="",
-        level=found.level,
-        regions=found.regions,
-    )
 
 
 @lru_cache(maxsize=1)

@@ -7,12 +7,13 @@ import numpy as np
 
 from realnet.cluster.connection import Cluster
 from realnet.cluster.packing import Packed, pack, unpack
+from realnet.data import GoodImages
 from realnet.sdas.sampling import Maker, Request, make_batch
 from realnet.sdas.saving import DiffusionModel, load_diffusion
 
 
-def maker_on(cluster: Cluster, model: DiffusionModel, category: str, request: Request) -> Maker:
-    """For :func:`realnet.sdas.sampling.sample_set`: its batches made on ``cluster``, each once as far as the set goes.
+def maker_on(cluster: Cluster, model: DiffusionModel, request: Request) -> Maker:
+    """For :func:`realnet.sdas.sampling.sample_set`: batches made on ``cluster``, each once as far as the set goes.
 
     A batch is a pure function of its number, so one that a lost machine had begun is simply made elsewhere, and it is
     written when it comes back: no image is lost or doubled, whatever happens to the machines. Where this process is
@@ -21,21 +22,27 @@ def maker_on(cluster: Cluster, model: DiffusionModel, category: str, request: Re
     Args:
         cluster: where; its share says on what device.
         model: is sent to the machines with all it starts from.
-        category, request: of the set.
+        request: of the sets.
     """
     packed = pack(cluster.ray, model.folder)
-    shared = {"packed": packed, "category": category, "request": request, "device": cluster.share.device}
+    shared = {"packed": packed, "request": request, "device": cluster.share.device}
 
-    def make(begins: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        yield from cluster.spread(_make, begins, shared)
+    def make(category: str, begins: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        yield from cluster.spread(_make, begins, {**shared, "category": category})
 
     return make
 
 
 def _make(begin: int, packed: Packed, category: str, request: Request, device: str) -> np.ndarray:
-    return make_batch(_loaded(packed, device, request.guidance > 0), category, request, begin)
+    loaded = packed, device, request.guidance > 0
+    return make_batch(_loaded(*loaded), category, _starts(*loaded, category), request, begin)
 
 
 @lru_cache(maxsize=1)
 def _loaded(packed: Packed, device: str, guided: bool) -> DiffusionModel:
     return load_diffusion(unpack(packed), device, guided)
+
+
+@lru_cache(maxsize=1)
+def _starts(packed: Packed, device: str, guided: bool, category: str) -> GoodImages | None:
+    return _loaded(packed, device, guided).starts(category)

@@ -1,6 +1,7 @@
 """Files wherever fsspec reaches: on this disk, and in object storage by ``s3://...``, ``gs://...`` and the like."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -46,15 +47,13 @@ def find_images(sources: Sequence[str]) -> list[str]:
     found: list[str] = []
     for source in sources:
         system, path = filesystem(source)
-        try:
+        with _said(f"list {source}"):
             if system.isdir(path):
                 names = [name for name in system.find(path) if _is_image(name, path)]
             elif _MAGIC & set(path):
                 names = [name for name in system.glob(path) if _is_image(name, "")]
             else:
                 names = [path] if system.exists(path) else []
-        except Exception as error:  # each storage has exceptions of its own
-            raise UserError(f"Cannot list {source}: {_reason(error)}") from error
         if not names:
             raise UserError(f"{source} does not exist or holds no images; check the spelling and the access to it.")
         found += sorted(str(system.unstrip_protocol(name)).removeprefix("file://") for name in names)
@@ -74,10 +73,8 @@ def exists(url: str) -> bool:
         UserError: where that cannot be known.
     """
     system, path = filesystem(url)
-    try:
+    with _said(f"look for {url}"):
         return bool(system.exists(path))
-    except Exception as error:
-        raise UserError(f"Cannot look for {url}: {_reason(error)}") from error
 
 
 def names_in(folder: str) -> list[str]:
@@ -87,13 +84,12 @@ def names_in(folder: str) -> list[str]:
         UserError: where it cannot be listed.
     """
     system, path = filesystem(folder)
-    try:
+    with _said(f"list {folder}"):
         system.invalidate_cache()
-        return [PurePosixPath(name).name for name in system.ls(path, detail=False)]
-    except FileNotFoundError:
-        return []
-    except Exception as error:
-        raise UserError(f"Cannot list {folder}: {_reason(error)}") from error
+        try:
+            return [PurePosixPath(name).name for name in system.ls(path, detail=False)]
+        except FileNotFoundError:
+            return []
 
 
 def read_bytes(url: str) -> bytes:
@@ -103,10 +99,8 @@ def read_bytes(url: str) -> bytes:
         UserError: where it cannot be had.
     """
     system, path = filesystem(url)
-    try:
+    with _said(f"read {url}"):
         return bytes(system.cat_file(path))
-    except Exception as error:
-        raise UserError(f"Cannot read {url}: {_reason(error)}") from error
 
 
 def write_whole(url: str, content: bytes) -> None:
@@ -120,15 +114,18 @@ def write_whole(url: str, content: bytes) -> None:
             temporary.write_bytes(content)
         return
     system, path = filesystem(url)
-    try:
+    with _said(f"write {url}"):
         system.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         system.pipe_file(path, content)
+
+
+@contextlib.contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Turn what a storage raises, each its own exceptions, into a sentence: what could not be done, and why."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"Cannot {what}: there is no such file.") from error
     except Exception as error:
-        raise UserError(f"Cannot write {url}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file."
-    first = (str(error) or type(error).__name__).splitlines()[0]
-    return f"{first.rstrip('.')}."
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"Cannot {what}: {first.rstrip('.')}.") from error

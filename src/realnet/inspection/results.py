@@ -16,8 +16,7 @@ from realnet.inspection.journal import Journal, Settings, open_journal, resumabl
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
-from realnet.inspection.regions import find_regions
-from realnet.inspection.rows import Row
+from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_image
@@ -162,7 +161,7 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
         if taken.claim.done:
             continue
         if result is None:
-            row = Row(taken.item.image, "unreadable", None, inspector.threshold, None, "", taken.error)
+            row = unreadable_row(taken.item.image, inspector.threshold, taken.error)
         else:
             row = _describe(result, taken, output, wanted)
         journal.append(taken.item, taken.claim, row)
@@ -179,17 +178,7 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
             write_image(output / overlay, side_by_side(result.image, result.anomaly_map, mask))
         if mask_file:
             write_image(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
-    return Row(
-        image=taken.item.image,
-        verdict="anomalous" if result.is_anomalous else "good",
-        score=result.score,
-        threshold=result.threshold,
-        anomalous_area=float(mask.mean()),
-        overlay=overlay,
-        level=result.level,
-        regions=find_regions(result.anomaly_map, mask),
-        mask=mask_file,
-    )
+    return judged_row(taken.item.image, result, mask, overlay, mask_file)
 
 
 def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:

@@ -4,7 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from realnet.inspection.regions import Region
+import numpy as np
+
+from realnet.inspection.inspection import Inspection
+from realnet.inspection.regions import Region, find_regions
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,32 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """Its fields, the regions' as well, as JSON has them."""
         return asdict(self)
+
+
+def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "", mask_file: str = "") -> Row:
+    """The row of an image that was judged.
+
+    Args:
+        image: what the results call it.
+        mask: ``found.mask``, which is computed whenever it is asked for.
+        overlay, mask_file: what was written beside.
+    """
+    return Row(
+        image=image,
+        verdict="anomalous" if found.is_anomalous else "good",
+        score=found.score,
+        threshold=found.threshold,
+        anomalous_area=float(mask.mean()),
+        overlay=overlay,
+        level=found.level,
+        regions=find_regions(found.anomaly_map, mask),
+        mask=mask_file,
+    )
+
+
+def unreadable_row(image: str, threshold: float, error: str) -> Row:
+    """The row of an image that could not be read, with the sentence that says why."""
+    return Row(image, "unreadable", None, threshold, None, "", error)
 
 
 def row_of(fields: dict[str, Any]) -> Row:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from realnet.atomic import remove_torn, write_text
+from realnet.data import GoodImages
 from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.sampling import Guide, ImageNoise, Perturbation, Sampler, synthesise
 from realnet.diffusion.schedule import make_schedule, respaced
@@ -105,13 +106,17 @@ def to_images(samples: Tensor) -> np.ndarray:
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def make_batch(model: DiffusionModel, category: str, request: Request, begin: int) -> np.ndarray:
+def make_batch(
+    model: DiffusionModel, category: str, goods: GoodImages | None, request: Request, begin: int
+) -> np.ndarray:
     """Images ``begin`` to ``begin + request.batch - 1`` of a set, uint8 ``[B, S, S, 3]``: the same wherever it is run.
 
+    Args:
+        goods: ``model.starts(category)``, which keeps what it has read.
+
     Raises:
-        UserError: where the model lacks the category or its good images.
+        UserError: where the model lacks the category.
     """
-    goods = model.starts(category)
     numbers = list(range(begin, begin + request.batch))
     strengths = [strength_of(request, n) for n in numbers]
     starts = None if goods is None else [goods[start_of(request, n, len(goods))] for n in numbers]
@@ -119,8 +124,8 @@ def make_batch(model: DiffusionModel, category: str, request: Request, begin: in
     return to_images(sample_numbers(model, request, numbers, own, strengths, starts))
 
 
-# From the first numbers of batches to each of them with its images, in any order.
-Maker = Callable[[Sequence[int]], Iterable[tuple[int, np.ndarray]]]
+# From a category and the first numbers of batches to each of these with its images, in any order.
+Maker = Callable[[str, Sequence[int]], Iterable[tuple[int, np.ndarray]]]
 
 
 def sample_set(
@@ -157,7 +162,10 @@ def sample_set(
     there = count - len(absent)
     told = progress or (lambda there: None)
     told(there)
-    made = ((b, make_batch(model, category, request, b)) for b in begins) if maker is None else maker(begins)
+    if maker is None:
+        made: Iterable[tuple[int, np.ndarray]] = ((b, make_batch(model, category, goods, request, b)) for b in begins)
+    else:
+        made = maker(category, begins)
     for begin, images in made:
         for n in range(begin, min(begin + request.batch, count)):
             if not (folder / _name(n)).is_file():
