@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from benchmarks.gpu_timing import PRECISIONS, Plan, autocast, failure, reason_of, release, tf32, timed
 from benchmarks.speed.bench import table
-from benchmarks.speed.timing import Line, hardware
+from benchmarks.speed.timing import Line, emit, hardware
 from benchmarks.speed.training_step import TARGET, naive_batches
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
@@ -232,6 +232,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="calls that a median is of; default 15, with --small 3")
     parser.add_argument("--only", action="append", choices=PARTS, help="repeatable; default: all")
     parser.add_argument("--output", type=Path, help="a Markdown file, written anew after every part")
+    parser.add_argument("--json", action="store_true", help="the lines as JSON, for benchmarks.speed.bench")
     given = parser.parse_args()
     device = torch.device(given.device)
     if device.type not in ("cpu", "cuda"):
@@ -240,7 +241,11 @@ def main() -> int:
         parser.error("--device cpu only tries the script: give --small, too")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         what = f"GPU {device}" if torch.cuda.is_available() else "GPU"
-        print(f"PyTorch finds no {what} here: nothing was measured, and the script is ready for one.", file=sys.stderr)
+        sentence = f"PyTorch finds no {what} here: nothing was measured, and the script is ready for one."
+        if given.json:
+            emit([Line("inference, sampling and training on a GPU", "see the script", "not measured", note=sentence)])
+            return 0
+        print(sentence, file=sys.stderr)
         return 2
     batch, rounds = (1, 3) if given.small else (16, 15)
     plan = Plan(device, given.small, given.batch or batch, given.rounds or rounds)
@@ -257,7 +262,10 @@ def main() -> int:
         release(device)
         if given.output:
             write_text(given.output, f"{heading(plan)}\n\n{table(lines)}\n\n{NOTES}\n")
-    print(f"{heading(plan)}\n\n{table(lines)}\n\n{NOTES}")
+    if given.json:
+        emit(lines)
+    else:
+        print(f"{heading(plan)}\n\n{table(lines)}\n\n{NOTES}")
     return 0
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.speed.bench import table
-from benchmarks.speed.timing import Line, hardware
+from benchmarks.speed.timing import Line, emit, hardware
 
 from realnet import load
 from realnet.cluster import inspecting
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--cpus", type=float, default=1, help="cores of a machine (default: 1)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--json", action="store_true", help="the line as JSON, for benchmarks.speed.bench")
     given = parser.parse_args()
     inspecting._PART = given.part
     found = find_images([str(given.images)])
@@ -87,7 +88,10 @@ def main() -> None:
         f"images, medians of {given.rounds}; {hardware()}",
     )  # fmt: skip
     text = table([line])
-    print(text)
+    if given.json:
+        emit([line])
+    else:
+        print(text)
     if given.output:
         given.output.write_text(text + "\n", encoding="utf-8")
 

@@ -104,6 +104,7 @@ def test_the_retention_is_a_share(share: float) -> None:
             "model.discriminator.residual_layers=1000000000",
             r"residual_layers: Input should be less than ",
         ),
+        ("model.afs.dimensions=[1000000000]", r"dimensions\.0: Input should be less than or equal to 16384"),
         ("model.discriminator.widths=[1000000000,1,1,1]", r"widths\.0: Input should be less than or equal to 16384"),
         ("model.image_score=mean", r"model\.image_score: "),
         ("model.backbone.taps=[]", r"model\.backbone\.taps: "),

@@ -5,15 +5,33 @@ python -m benchmarks.speed.end_to_end RUN_OR_EXPORT IMAGES [--count 200] [--targ
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from benchmarks.speed.timing import Line, emit, peak_gigabytes
 
 from realnet import load
 from realnet.data import decode_image, list_images, resize_image
 
 BATCH = 8
+Measure = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, list[float]]]
+
+
+def judged(bodies: Sequence[bytes], size: int, measure: Measure, pool: ThreadPoolExecutor) -> list[float]:
+    """Scores of images from their files' bytes: one batch is decoded ahead while another is judged, as in inspect."""
+
+    def prepare(body: bytes) -> np.ndarray:
+        return resize_image(decode_image(body, "image"), size)
+
+    scores: list[float] = []
+    ahead = [pool.submit(prepare, body) for body in bodies[:BATCH]]
+    for start in range(0, len(bodies), BATCH):
+        images = [future.result() for future in ahead]
+        ahead = [pool.submit(prepare, body) for body in bodies[start + BATCH : start + 2 * BATCH]]
+        scores += measure(images)[1]
+    return scores
 
 
 def main() -> None:
@@ -28,27 +46,13 @@ def main() -> None:
     files = list_images([given.images])
     bodies = [files[i % len(files)].read_bytes() for i in range(given.count)]
     size = inspector.image_size
-
-    def prepare(body: bytes) -> object:
-        return resize_image(decode_image(body, "image"), size)
-
-    def judge(some: list[bytes], pool: ThreadPoolExecutor) -> int:
-        """Decode one batch ahead while another is judged, as `realnet inspect` does."""
-        anomalous = 0
-        ahead = [pool.submit(prepare, body) for body in some[:BATCH]]
-        for start in range(0, len(some), BATCH):
-            images = [future.result() for future in ahead]
-            ahead = [pool.submit(prepare, body) for body in some[start + BATCH : start + 2 * BATCH]]
-            _, scores = inspector.measure(images)  # type: ignore[arg-type]
-            anomalous += sum(score > inspector.threshold for score in scores)
-        return anomalous
-
     with ThreadPoolExecutor(1) as pool:
-        judge(bodies[: 2 * BATCH], pool)
+        judged(bodies[: 2 * BATCH], size, inspector.measure, pool)
         start = time.perf_counter()
-        anomalous = judge(bodies, pool)
+        scores = judged(bodies, size, inspector.measure, pool)
         speed = given.count / (time.perf_counter() - start)
     memory = peak_gigabytes()
+    anomalous = sum(score > inspector.threshold for score in scores)
     emit(
         [
             Line(

@@ -36,7 +36,7 @@ class SelectionConfig(_Node):
     """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``."""
 
     method: Literal["afs", "rdr", "rlpr", "none"] = "afs"
-    dimensions: tuple[Annotated[int, Field(ge=1)], ...] = (256, 512, 512, 256)
+    dimensions: tuple[Width, ...] = (256, 512, 512, 256)
     batches: int = Field(64, ge=1)
     batch_size: int = Field(16, ge=1)
 

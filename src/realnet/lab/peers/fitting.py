@@ -96,20 +96,30 @@ def find_peer(name: str) -> Peer:
     return PEERS[name]
 
 
-def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> PeerOutcome:
-    """Fit a peer to ``category.train``, then let it judge ``category.test``.
+@dataclass(frozen=True)
+class FittedPeer:
+    """A peer that has seen the good images.
 
-    Loss, optimiser and steps are anomalib's own. Masks and labels of the test are not looked at.
+    Attributes:
+        module: anomalib's module; its torch model in ``.model`` takes what ``transform`` gives.
+        transform: from RGB in 0..1 ``[B, 3, H, W]``.
+        seconds: of building and fitting.
+        epochs, steps, ended_by_budget, notes: as in `PeerOutcome`.
+    """
 
-    Args:
-        category: with at least one image in each part.
-        config: which peer, and how.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        textures: a folder of texture images, such as DTD's, for the peers that need one.
+    module: Any
+    transform: Callable[[Tensor], Tensor]
+    seconds: float
+    epochs: int
+    steps: int
+    ended_by_budget: bool
+    notes: tuple[str, ...]
 
-    Raises:
-        UserError: without anomalib; for an unknown peer or option; where textures, or weights that have to be
-            downloaded, cannot be had; where an image cannot be read.
+
+def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
+    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps.
+
+    Arguments and errors are those of `fit_peer`.
     """
     peer = find_peer(config.name)
     side = config.image_size // peer.patch * peer.patch
@@ -130,20 +140,40 @@ def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textur
         if not peer.downloads or isinstance(error, FileNotFoundError):
             raise
         raise unavailable(peer, error) from error
-    fit_seconds = time.perf_counter() - start
-    maps, scores, speed = _judge(module.model, category, config.image_size, transform, device)
-    tensors = [*module.model.parameters(), *module.model.buffers()]
+    notes = _notes(peer, config, side, epochs, steps, ended)
+    return FittedPeer(module, transform, time.perf_counter() - start, epochs, steps, ended, notes)
+
+
+def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> PeerOutcome:
+    """Fit a peer to ``category.train``, then let it judge ``category.test``.
+
+    Masks and labels of the test are not looked at.
+
+    Args:
+        category: with at least one image in each part.
+        config: which peer, and how.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        textures: a folder of texture images, such as DTD's, for the peers that need one.
+
+    Raises:
+        UserError: without anomalib; for an unknown peer or option; where textures, or weights that have to be
+            downloaded, cannot be had; where an image cannot be read.
+    """
+    fitted = fit_module(category, config, device, textures)
+    model = fitted.module.model
+    maps, scores, speed = _judge(model, category, config.image_size, fitted.transform, device)
+    tensors = [*model.parameters(), *model.buffers()]
     return PeerOutcome(
         maps=maps,
         scores=scores,
-        fit_seconds=fit_seconds,
+        fit_seconds=fitted.seconds,
         images_per_second=speed,
-        parameters=sum(parameter.numel() for parameter in module.model.parameters()),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
         model_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        epochs=epochs,
-        steps=steps,
-        ended_by_budget=ended,
-        notes=_notes(peer, config, side, epochs, steps, ended),
+        epochs=fitted.epochs,
+        steps=fitted.steps,
+        ended_by_budget=fitted.ended_by_budget,
+        notes=fitted.notes,
     )
 
 
