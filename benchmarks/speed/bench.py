@@ -29,6 +29,7 @@ def calls(data: Path, category: str, run: Path, export: Path) -> dict[str, list[
         "memory-paper": ["speed.memory", "paper"],
         "training-step": ["speed.training_step", str(data), category],
         "training": ["speed.training", str(data), "--category", category],
+        "pages": ["speed.pages", str(data), "--category", category],
         "selection": ["speed.selection", str(data), category],
         "metrics": ["speed.metrics"],
         "gpu": ["gpu", "--json"],

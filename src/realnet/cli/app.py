@@ -41,8 +41,7 @@ def main() -> None:
     import realnet.cli.train_command  # noqa: F401
 
     warnings.filterwarnings("ignore", module="lightning.*|torch.*|timm.*|torchmetrics.*|PIL.*")
-    # What decoders have to say of damaged images, we say in a sentence.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    prepare_environment()
     for stream in (sys.stdout, sys.stderr):
         # A log file or an old console may know less than UTF-8: better a question mark than a crash.
         if hasattr(stream, "reconfigure"):
@@ -68,6 +67,15 @@ def main() -> None:
             "Interrupted. What is finished is kept; training and inspection continue with the same call and --resume."
         )
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def prepare_environment() -> None:
+    """Set what libraries read from the environment when they are loaded, where the user has not."""
+    # What decoders have to say of damaged images, we say in a sentence.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # Every step of training takes its activations from the system anew: in huge pages that costs a fraction of the
+    # page faults, where Linux grants them on request (PyTorch's CPU allocator).
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def _complain(text: str) -> None:
