@@ -9,12 +9,23 @@ import argparse
 import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.speed.timing import Line, emit, hardware, interleaved
+from benchmarks.speed.timing import Line, emit, hardware
+from benchmarks.speed.training import run
+
+
+def train(data: str, category: str, steps: int, huge: str) -> tuple[float, int]:
+    """Seconds of a training and page faults of its process; ``huge`` is 1 for huge pages, 0 for none."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            "train", data, "--category", category, "--preset", "lite", "--set", f"training.steps={steps}",
+            "--output", f"{folder}/run", environment={**os.environ, "THP_MEM_ALLOC_ENABLE": huge},
+        )  # fmt: skip
+        metrics = json.loads(Path(folder, "run", "metrics.json").read_text())
+    return metrics["training"]["seconds"], resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before
 
 
 def main() -> None:
@@ -24,29 +35,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
-    training: dict[str, list[float]] = {"0": [], "1": []}
-    faults: dict[str, list[int]] = {"0": [], "1": []}
-
-    def train(huge: str) -> None:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "realnet", "train", given.data, "--category", given.category]
-            command += ["--preset", "lite", "--set", f"training.steps={given.steps}", "--output", f"{folder}/run"]
-            environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": huge}
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-            metrics = json.loads(Path(folder, "run", "metrics.json").read_text())
-        training[huge].append(metrics["training"]["seconds"])
-        faults[huge].append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before)
-
-    interleaved({"without": lambda: train("0"), "with": lambda: train("1")}, given.rounds, warm_up=0)
-    without, used = min(training["0"]), min(training["1"])
+    measured: dict[str, list[tuple[float, int]]] = {"0": [], "1": []}
+    for _ in range(given.rounds):
+        for huge, rounds in measured.items():
+            rounds.append(train(given.data, given.category, given.steps, huge))
+    (without, faults_without), (used, faults) = min(measured["0"]), min(measured["1"])
     emit(
         [
             Line(
                 f"training of `lite`, {given.steps} steps, huge pages", "faster than without", f"{used:.0f} s",
                 without / used, used < without,
-                f"without {without:.0f} s; page faults {min(faults['1']):,} against {min(faults['0']):,}, the better "
-                f"of {given.rounds} rounds in turns; {hardware()}",
+                f"without {without:.0f} s; page faults {faults:,} against {faults_without:,}, the better of "
+                f"{given.rounds} rounds in turns; {hardware()}",
             )
         ]
     )  # fmt: skip

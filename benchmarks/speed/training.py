@@ -11,13 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.speed.timing import Line, emit, hardware
 
 
-def run(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "realnet", *arguments], check=True, stdout=subprocess.DEVNULL)
+def run(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    command = [sys.executable, "-m", "realnet", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 def main() -> None:

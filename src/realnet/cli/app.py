@@ -73,8 +73,8 @@ def prepare_environment() -> None:
     """Set what libraries read from the environment when they are loaded, where the user has not."""
     # What decoders have to say of damaged images, we say in a sentence.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    # Every step of training takes its activations from the system anew: in huge pages that costs a fraction of the
-    # page faults, where Linux grants them on request (PyTorch's CPU allocator).
+    # Large tensors are taken from the system anew each time, above all while a training is prepared: in huge pages that
+    # costs a fraction of the page faults, where Linux grants them on request (PyTorch's CPU allocator).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
