@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from realnet.errors import UserError
-from realnet.lab.cells import DiffusionCell, InspectorCell, PeerCell, QualityCell, SamplesCell, read_cell, write_cell
+from realnet.lab.cells import (
+    OUTCOME_FILE,
+    DiffusionCell,
+    InspectorCell,
+    PeerCell,
+    QualityCell,
+    SamplesCell,
+    read_cell,
+    write_cell,
+)
 from realnet.lab.expand import Entry, Settings, expand
 from realnet.lab.plan import parse_plan
 from realnet.lab.products import Holdings, find_products
@@ -73,6 +82,20 @@ def test_generated_images_are_made_where_there_are_none(holdings: Holdings) -> N
     assert isinstance(first.cell, InspectorCell)
     assert first.cell.made_of == (first.before[1].key,)
     assert first.cell.config.synthesis.directory == Path("/cells") / first.before[1].folder / "SIA"
+
+
+def test_generated_images_lie_where_they_were_made(holdings: Holdings, tmp_path: Path) -> None:
+    plan = parse_plan("p", HEAD + "  - {name: A, synthesis: sia}\n")
+    (entry, *_) = expand(plan, holdings, Settings(), tmp_path)
+    model, samples = entry.before
+    (tmp_path / f"by-another-name-{model.key}").mkdir()
+    (tmp_path / f"a-third-{samples.key}").mkdir()
+    (tmp_path / f"done-{samples.key}").mkdir()
+    (tmp_path / f"done-{samples.key}" / OUTCOME_FILE).write_text("{}")
+    (entry, *_) = expand(plan, holdings, Settings(), tmp_path)
+    assert isinstance(entry.cell, InspectorCell) and isinstance(entry.before[1], SamplesCell)
+    assert entry.before[1].model == tmp_path / f"by-another-name-{model.key}" / "model"
+    assert entry.cell.config.synthesis.directory == tmp_path / f"done-{samples.key}" / "SIA"
 
 
 def test_generated_images_at_hand_are_taken(holdings: Holdings, tmp_path: Path) -> None:

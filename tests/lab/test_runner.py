@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from realnet.lab.cells import FAILURE_FILE, OUTCOME_FILE, Cell, InspectorCell, read_outcome
+from realnet.atomic import write_text
+from realnet.lab.cells import FAILURE_FILE, OUTCOME_FILE, Cell, InspectorCell, Outcome, read_outcome
 from realnet.lab.expand import Entry, Settings, expand
 from realnet.lab.plan import parse_plan
 from realnet.lab.products import Holdings, find_products
@@ -82,6 +83,35 @@ def test_what_is_done_is_not_run_again(done: tuple[Path, list[Entry], list[Finis
     again = Laboratory(folder, diary).run(cells[:1])
     assert (diary.started, diary.settled) == ([], [("cap", False)])
     assert again[0].outcome == settled[0].outcome
+
+
+def test_another_table_takes_what_is_done(done: tuple[Path, list[Entry], list[Finished]], holdings: Holdings) -> None:
+    folder, _, settled = done
+    other = parse_plan("other", "title: T\nquestion: Q?\nrows:\n  - {name: By another name, synthesis: nsa}\n")
+    entry, _ = expand(other, holdings, Settings(assignments=FIELDS), folder)
+    diary = Diary()
+    laboratory = Laboratory(folder, diary)
+    (again,) = laboratory.run([entry])
+    assert (diary.started, diary.settled, again.outcome) == ([], [("cap", False)], settled[0].outcome)
+    assert laboratory.collect([entry])[0].outcome == settled[0].outcome
+
+
+def test_rows_of_one_configuration_are_one_cell(tmp_path: Path, holdings: Holdings) -> None:
+    rows = "".join(f"  - {{name: {name}, synthesis: nsa}}\n" for name in "ABCD")
+    plan = parse_plan("p", f"title: T\nquestion: Q?\nrows:\n{rows}")
+    places: list[Path] = []
+
+    def work(place: Path, laboratory: Laboratory, says: object) -> int:
+        places.append(place)
+        time.sleep(0.3)  # the others ask for it in the meantime
+        write_text(place / OUTCOME_FILE, Outcome(hardware="a machine").model_dump_json())
+        return 0
+
+    both = list(expand(plan, holdings, Settings(assignments=FIELDS), tmp_path))
+    settled = Laboratory(tmp_path, jobs=4, worker=work).run(both)
+    assert [finished.outcome for finished in settled] == [Outcome(hardware="a machine")] * 8
+    assert sorted(place.name.split("-")[0] for place in places) == ["cap", "nut"]
+    assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == sorted(places)
 
 
 def test_an_entry_without_a_cell_says_what_it_lacks(tmp_path: Path, holdings: Holdings) -> None:

@@ -73,6 +73,13 @@ def test_means_and_deviations_over_seeds(table: LabTable) -> None:
     assert single.problems == ("DTD, transistor, seed 1: the disk is full.",)
 
 
+def test_figures_of_a_cell_that_was_done_under_other_names() -> None:
+    plan = parse_plan("p", HEAD + ROWS)
+    table = make_table(plan, [finished(plan, 0, "all", 0, outcome({"a-cap": 0.9, "a-nut": 0.6}))])
+    found = [table.line("SIA", name) for name in ("cap", "nut")]
+    assert [line.values["image_auroc"].mean for line in found if line] == [0.9, 0.6]
+
+
 def test_the_mean_over_products_is_taken_seed_by_seed(table: LabTable) -> None:
     line = table.line("SIA", MEAN)
     assert line is not None

@@ -53,7 +53,7 @@ class _Cell(_Node):
 
     @property
     def folder(self) -> str:
-        """The name of its folder."""
+        """The name of its folder where there is none of its key yet; see `place_of`."""
         return f"{re.sub(r'[^a-z0-9.]+', '-', self.name.lower()).strip('-')[:60]}-{self.key}"
 
 
@@ -143,6 +143,15 @@ class Outcome(_Node):
     measured: dict[str, float] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     hardware: str = ""
+
+
+def place_of(cells: Path, cell: Cell) -> Path:
+    """The folder of ``cell`` in ``cells``: that of its key, by whatever name another plan or row gave it.
+
+    Of several, as after two folders were copied together, a finished one; of none, the one it is to have.
+    """
+    found = sorted(cells.glob(f"*-{cell.key}"), key=lambda place: (not (place / OUTCOME_FILE).is_file(), place.name))
+    return found[0] if found else cells / cell.folder
 
 
 def write_cell(folder: Path, cell: Cell) -> None:

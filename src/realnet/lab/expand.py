@@ -19,6 +19,7 @@ from realnet.lab.cells import (
     Place,
     QualityCell,
     SamplesCell,
+    place_of,
 )
 from realnet.lab.plan import QUALITY, REALNET, REPORTED, Plan, Row
 from realnet.lab.products import Holdings, Product
@@ -179,7 +180,7 @@ class _Maker:
             count=self.settings.generated,
         )  # fmt: skip
         before.append(samples)
-        return self.folder / samples.folder / "SIA", (samples.key,)
+        return place_of(self.folder, samples) / "SIA", (samples.key,)
 
     def _diffusion(self, product: Product, before: list[Cell]) -> tuple[Path, tuple[float, float], tuple[str, ...]]:
         """A diffusion model of the product, the strength it is sampled with otherwise, and what it is made of."""
@@ -207,7 +208,7 @@ class _Maker:
             time_budget=self.settings.diffusion_budget,
         )
         before.append(cell)
-        return self.folder / cell.folder / "model", config.process.strength, (cell.key,)
+        return place_of(self.folder, cell) / "model", config.process.strength, (cell.key,)
 
     def _peer(self, row: Row, seed: int, common: dict[str, Any]) -> PeerCell:
         from realnet.lab.peers.table import PEERS

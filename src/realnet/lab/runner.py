@@ -13,10 +13,9 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
-from realnet.lab.cells import FAILURE_FILE, LOG_FILE, Cell, Outcome, read_outcome, write_cell
+from realnet.lab.cells import FAILURE_FILE, LOG_FILE, Cell, Outcome, place_of, read_outcome, write_cell
 from realnet.lab.expand import Entry
 
-_LOCK_FILE = ".lock"
 _POLL_SECONDS = 0.5
 
 
@@ -108,10 +107,10 @@ class Laboratory:
         ]
 
     def _outcome(self, cell: Cell) -> Outcome | None:
-        return read_outcome(self.folder / cell.folder)
+        return read_outcome(place_of(self.folder, cell))
 
     def _earlier_failure(self, cell: Cell) -> str:
-        path = self.folder / cell.folder / FAILURE_FILE
+        path = place_of(self.folder, cell) / FAILURE_FILE
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def _do(self, cell: Cell) -> str:
@@ -120,14 +119,15 @@ class Laboratory:
             return self.failures[cell.key]
         if self.stopped:
             raise KeyboardInterrupt
-        place = self.folder / cell.folder
-        if read_outcome(place) is not None:
+        if self._outcome(cell) is not None:
             return ""
         self.observer.starts(cell)
-        place.mkdir(parents=True, exist_ok=True)
-        with _held(place / _LOCK_FILE):
-            # Another process may have done it in the meantime.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _held(self.folder / f".{cell.key}.lock"):
+            # Another process, or another row, may have done it in the meantime, and under another name.
+            place = place_of(self.folder, cell)
             if read_outcome(place) is None:
+                place.mkdir(exist_ok=True)
                 write_cell(place, cell)
                 failure = self._process(cell, place)
                 if failure:

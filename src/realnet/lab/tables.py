@@ -110,7 +110,7 @@ def _line(row: Row, category: str, own: Sequence[Finished], source: ReportedTabl
             if finished.failure:
                 problems.append(f"{row.name}, {category}, seed {seed}: {finished.failure}")
             continue
-        for name, figure in _figures(finished.outcome, category).items():
+        for name, figure in _figures(finished, finished.outcome, category).items():
             by_name.setdefault(name, {})[seed] = figure
         results = finished.outcome.results
         oracle = oracle or (results is not None and results.overall.oracle)
@@ -118,12 +118,12 @@ def _line(row: Row, category: str, own: Sequence[Finished], source: ReportedTabl
     return Line(row.name, category, values, _paper(row, category, source), tuple(problems), oracle)
 
 
-def _figures(outcome: Outcome, category: str) -> dict[str, float]:
+def _figures(finished: Finished, outcome: Outcome, category: str) -> dict[str, float]:
     figures = dict(outcome.measured)
     if outcome.results is not None:
-        found = next((part for part in outcome.results.categories if part.category == category), None)
-        if found is not None:
-            figures |= {name: getattr(found, name) for name in COLUMNS if getattr(found, name, None) is not None}
+        # By place: an earlier plan may have done the cell under other names.
+        found = outcome.results.categories[_categories(finished).index(category)]
+        figures |= {name: getattr(found, name) for name in COLUMNS if getattr(found, name, None) is not None}
     return figures
 
 
