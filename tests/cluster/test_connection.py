@@ -26,6 +26,17 @@ def test_what_a_piece_says_is_what_the_user_reads(cluster: Cluster, two: Nodes) 
         list(cluster.spread(refuse, [5], {"kind": "Image"}))
 
 
+def test_given_up_is_what_has_not_ended(cluster: Cluster, two: Nodes) -> None:
+    remote = cluster.remote(slow_square)
+    ended, endless = remote(3, 0), remote(4, 3600)
+    assert cluster.get(ended) == 9
+    cluster.give_up([ended, endless])
+    with pytest.raises((cluster.ray.exceptions.TaskCancelledError, cluster.ray.exceptions.WorkerCrashedError)):
+        cluster.get(endless)
+    assert cluster.get(ended) == 9
+    cluster.give_up([])
+
+
 def test_room_is_what_the_machines_have(cluster: Cluster, two: Nodes) -> None:
     assert cluster.room == 2
     assert Cluster(cluster.ray, Share(cpus=0.5)).room == 4

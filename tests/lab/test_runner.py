@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from realnet.atomic import write_text
 from realnet.lab.cells import FAILURE_FILE, OUTCOME_FILE, Cell, InspectorCell, Outcome, read_outcome
@@ -112,6 +113,34 @@ def test_rows_of_one_configuration_are_one_cell(tmp_path: Path, holdings: Holdin
     assert [finished.outcome for finished in settled] == [Outcome(hardware="a machine")] * 8
     assert sorted(place.name.split("-")[0] for place in places) == ["cap", "nut"]
     assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == sorted(places)
+
+
+def test_a_cell_that_fails_is_tried_once_whatever_rows_ask_for_it(tmp_path: Path, holdings: Holdings) -> None:
+    rows = "".join(f"  - {{name: {name}, synthesis: nsa}}\n" for name in "ABC")
+    plan = parse_plan("p", f"title: T\nquestion: Q?\nrows:\n{rows}")
+    places: list[Path] = []
+
+    def work(place: Path, laboratory: Laboratory, says: object) -> int:
+        places.append(place)
+        time.sleep(0.3)
+        return 1
+
+    settled = Laboratory(tmp_path, jobs=3, worker=work).run(
+        list(expand(plan, holdings, Settings(assignments=FIELDS), tmp_path))[:3]
+    )
+    assert len(places) == 1
+    assert all("status 1" in finished.failure for finished in settled)
+
+
+def test_ctrl_c_ends_the_wait_for_a_cell_that_another_process_does(tmp_path: Path, holdings: Holdings) -> None:
+    (entry, _) = entries(holdings, tmp_path)
+    assert entry.cell is not None
+    laboratory = Laboratory(tmp_path)
+    with FileLock(tmp_path / f".{entry.cell.key}.lock"):
+        threading.Timer(0.7, setattr, (laboratory, "stopped", True)).start()
+        with pytest.raises(KeyboardInterrupt):
+            laboratory.settle(entry)
+    assert not (tmp_path / entry.cell.folder).exists()
 
 
 def test_an_entry_without_a_cell_says_what_it_lacks(tmp_path: Path, holdings: Holdings) -> None:

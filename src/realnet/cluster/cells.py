@@ -32,7 +32,7 @@ def worker_on(cluster: Cluster) -> Worker:
         finally:
             # What is under way ends with the process that waits for it, and continues from its checkpoint next time.
             with contextlib.suppress(Exception):
-                cluster.ray.cancel(reference, force=True)
+                cluster.give_up([reference])
 
     return work
 

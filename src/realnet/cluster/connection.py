@@ -78,7 +78,17 @@ class Cluster:
                     piece = waiting.pop(reference)
                     yield piece, self.get(reference)
         finally:
-            for reference in waiting:
+            self.give_up(list(waiting))
+
+    def give_up(self, references: list[Any]) -> None:
+        """End what of them has not ended.
+
+        What has ended must not be cancelled: its result is there before Ray has noted its end, and a cancellation in
+        between aborts this whole process.
+        """
+        if references:
+            _, pending = self.ray.wait(references, num_returns=len(references), timeout=0)
+            for reference in pending:
                 self.ray.cancel(reference, force=True)
 
     def get(self, reference: Any) -> Any:

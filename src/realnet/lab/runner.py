@@ -115,16 +115,14 @@ class Laboratory:
 
     def _do(self, cell: Cell) -> str:
         """Do ``cell`` unless it is done; the reason where it cannot be, empty otherwise."""
-        if cell.key in self.failures:
-            return self.failures[cell.key]
-        if self.stopped:
-            raise KeyboardInterrupt
         if self._outcome(cell) is not None:
             return ""
         self.observer.starts(cell)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _held(self.folder / f".{cell.key}.lock"):
-            # Another process, or another row, may have done it in the meantime, and under another name.
+        with self._held(cell):
+            # Another process, or another row, may have done or tried it in the meantime, and under another name.
+            if cell.key in self.failures:
+                return self.failures[cell.key]
             place = place_of(self.folder, cell)
             if read_outcome(place) is None:
                 place.mkdir(exist_ok=True)
@@ -134,6 +132,20 @@ class Laboratory:
                     self.failures[cell.key] = failure
                     return failure
         return ""
+
+    @contextlib.contextmanager
+    def _held(self, cell: Cell) -> Iterator[None]:
+        """Hold the cell's lock, waiting for whoever has it; the system frees it where a process is killed."""
+        lock = FileLock(self.folder / f".{cell.key}.lock")
+        while not lock.is_locked:
+            if self.stopped:
+                raise KeyboardInterrupt
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _process(self, cell: Cell, place: Path) -> str:
         """Let the worker do ``cell``."""
@@ -188,20 +200,6 @@ def _environment(jobs: int) -> dict[str, str]:
     if jobs > 1:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     return environment
-
-
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold the lock ``path``, waiting for whoever has it; the system frees it where a process is killed."""
-    lock = FileLock(path)
-    while True:
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=_POLL_SECONDS)
-            break
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _last_line(log: Path) -> str:
