@@ -12,7 +12,7 @@ demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and
 # Native inference engines do not get on with everything else in one process: their tests have one of their own.
 # The rest runs in two; threads that wait actively would take the other's core.
 test: $(VENV)/.installed-test  ## Run the tests.
-	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -n 2 --dist loadfile --ignore=tests/export --ignore=tests/cli/test_export.py
+	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/export --ignore=tests/cli/test_export.py
 	$(VENV)/bin/python -m pytest tests/export tests/cli/test_export.py
 
 bench: $(VENV)/.installed-test  ## Measure speed: make bench DATA=data/mvtec_ad RUN=runs/transistor

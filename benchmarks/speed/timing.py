@@ -2,13 +2,14 @@
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from realnet.lab.footprint import peak_memory
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def gemm_peak(size: int = 1536, rounds: int = 9) -> float:
 
 def peak_gigabytes() -> float:
     """The most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    return (peak_memory() or 0) / 2**30
 
 
 def hardware() -> str:

@@ -37,7 +37,7 @@ def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path
     assert "1/2  cap, NSA, seed 0: Image AUROC" in first.out and "done before" not in first.out
     assert "--textures" in first.err  # DTD cannot be done, and the rest went on
     assert "training.steps=6" in first.out  # a changed preset is no secret
-    (cell,) = (tmp_path / "lab" / "cells").iterdir()
+    (cell,) = (tmp_path / "lab" / "cells").glob("[!.]*")
     stamp = (cell / "outcome.json").stat().st_mtime_ns
 
     again = realnet(*call)
@@ -46,7 +46,7 @@ def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path
 
     shown = realnet(*call, "--show", "--only", "nut")
     assert shown.status == 0 and "cap" in shown.out
-    assert len(list((tmp_path / "lab" / "cells").iterdir())) == 1, "--show runs nothing"
+    assert len(list((tmp_path / "lab" / "cells").glob("[!.]*"))) == 1, "--show runs nothing"
     text = (tmp_path / "lab" / "mine.md").read_text(encoding="utf-8")
     assert "### My table" in text and "| NSA |" in text and "100.00" in text
     assert (tmp_path / "lab" / "mine.html").is_file() and (tmp_path / "lab" / "mine.csv").is_file()

@@ -23,7 +23,15 @@ def best_device() -> str:
 
 
 def peak_memory() -> int | None:
-    """The most memory in bytes that this process has held; None where the system does not say."""
+    """The most memory in bytes that this process has held; None where the system does not say.
+
+    On Linux of this program alone: what ``getrusage`` says there begins with what the process held that started it.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows
