@@ -10,12 +10,9 @@ other load meets equally.
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +23,7 @@ from torch import Tensor
 from realnet.diffusion.denoiser import Denoiser, parameter_count
 from realnet.diffusion.sampling import ImageNoise, Network, synthesise
 from realnet.diffusion.schedule import Schedule, make_schedule, respaced
+from realnet.lab.footprint import peak_memory
 
 # A step may take this much more than the network's forward pass in it.
 TARGET = 1.1
@@ -116,26 +114,13 @@ def peak(kind: str, preset: str, batch: int, steps: int, device: str, threads: i
     from diffusers import UNet2DModel  # noqa: F401  part of what is not counted
 
     torch.set_num_threads(threads)
-    before = most_held()
+    before = peak_memory() or 0
     denoiser, schedule, images = prepared(preset, batch, steps, device)
     work = workloads(denoiser, schedule, images, denoiser.config.categories)[kind]
     work()
     if images.device.type == "cuda":
         return torch.cuda.max_memory_allocated(images.device)
-    return most_held() - before
-
-
-def most_held() -> int:
-    """The most bytes of memory this process ever held.
-
-    On Linux not by getrusage: a child's figure starts with its parent's, and would be that of this script.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return (peak_memory() or 0) - before
 
 
 def peak_of_a_new_process(*arguments: Any) -> int:

@@ -97,9 +97,13 @@ def test_another_table_takes_what_is_done(done: tuple[Path, list[Entry], list[Fi
     assert laboratory.collect([entry])[0].outcome == settled[0].outcome
 
 
-def test_rows_of_one_configuration_are_one_cell(tmp_path: Path, holdings: Holdings) -> None:
-    rows = "".join(f"  - {{name: {name}, synthesis: nsa}}\n" for name in "ABCD")
+def of_one_configuration(names: str, holdings: Holdings, folder: Path) -> list[Entry]:
+    rows = "".join(f"  - {{name: {name}, synthesis: nsa}}\n" for name in names)
     plan = parse_plan("p", f"title: T\nquestion: Q?\nrows:\n{rows}")
+    return list(expand(plan, holdings, Settings(assignments=FIELDS), folder))
+
+
+def test_rows_of_one_configuration_are_one_cell(tmp_path: Path, holdings: Holdings) -> None:
     places: list[Path] = []
 
     def work(place: Path, laboratory: Laboratory, says: object) -> int:
@@ -108,16 +112,13 @@ def test_rows_of_one_configuration_are_one_cell(tmp_path: Path, holdings: Holdin
         write_text(place / OUTCOME_FILE, Outcome(hardware="a machine").model_dump_json())
         return 0
 
-    both = list(expand(plan, holdings, Settings(assignments=FIELDS), tmp_path))
-    settled = Laboratory(tmp_path, jobs=4, worker=work).run(both)
+    settled = Laboratory(tmp_path, jobs=4, worker=work).run(of_one_configuration("ABCD", holdings, tmp_path))
     assert [finished.outcome for finished in settled] == [Outcome(hardware="a machine")] * 8
     assert sorted(place.name.split("-")[0] for place in places) == ["cap", "nut"]
     assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == sorted(places)
 
 
 def test_a_cell_that_fails_is_tried_once_whatever_rows_ask_for_it(tmp_path: Path, holdings: Holdings) -> None:
-    rows = "".join(f"  - {{name: {name}, synthesis: nsa}}\n" for name in "ABC")
-    plan = parse_plan("p", f"title: T\nquestion: Q?\nrows:\n{rows}")
     places: list[Path] = []
 
     def work(place: Path, laboratory: Laboratory, says: object) -> int:
@@ -125,9 +126,7 @@ def test_a_cell_that_fails_is_tried_once_whatever_rows_ask_for_it(tmp_path: Path
         time.sleep(0.3)
         return 1
 
-    settled = Laboratory(tmp_path, jobs=3, worker=work).run(
-        list(expand(plan, holdings, Settings(assignments=FIELDS), tmp_path))[:3]
-    )
+    settled = Laboratory(tmp_path, jobs=3, worker=work).run(of_one_configuration("ABC", holdings, tmp_path)[:3])
     assert len(places) == 1
     assert all("status 1" in finished.failure for finished in settled)
 
