@@ -100,6 +100,19 @@ def test_the_time_budget_ends_training_but_no_memory(product: tuple[Category, np
     assert "no time budget ends it" in " ".join(memory.notes)
 
 
+def test_the_notes_say_what_a_peer_ran_with(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
+    category, _, _ = product
+    usual = " ".join(fitted(category, "patchcore").notes)
+    assert "keeps 1% of the patches" in usual
+    assert "ran with" not in usual
+    changed = " ".join(fitted(category, "patchcore", options={"coreset_sampling_ratio": 0.5}).notes)
+    assert "PatchCore ran with coreset_sampling_ratio = 0.5." in changed
+    assert "1%" not in changed
+    beside = " ".join(fitted(category, "patchcore", options={"num_neighbors": 3}).notes)
+    assert "keeps 1% of the patches" in beside
+    assert "num_neighbors = 3" in beside
+
+
 def test_a_peer_that_scores_whole_images_has_no_maps(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, labels = product
     outcome = fitted(category, "dfkde")

@@ -307,7 +307,11 @@ def _predict(
 
 
 def _notes(peer: Peer, config: PeerConfig, side: int, epochs: int, steps: int, ended: bool) -> tuple[str, ...]:
-    notes = [peer.note] if peer.note else []
+    # The note speaks of the table's own options, which those asked for may replace.
+    notes = [peer.note] if peer.note and not set(peer.options) & set(config.options) else []
+    if config.options:
+        given = ", ".join(f"{name} = {value}" for name, value in config.options.items())
+        notes.append(f"{peer.title} ran with {given}.")
     backbone = backbone_of(peer, config.backbone)
     if backbone is not None and backbone.name != config.backbone.name:
         notes.append(f"{peer.title} cannot run on {config.backbone.name}: it ran on {backbone.name}.")

@@ -31,7 +31,7 @@ class Peer:
         size_option: of the constructor, which is told the side of the input.
         downloads: what it fetches when it is first used, and where that can be put instead; empty: only the weights
             of the backbone.
-        note: what a reader of its figures must know.
+        note: what a reader of its figures must know of it with these ``options``.
     """
 
     title: str
@@ -104,8 +104,8 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
             downloads=_TORCHVISION.format("torchvision's weights of efficientnet_b5"),
         ),
         "draem": Peer(
-            "DRAEM+SSPCAB", "Draem", statistics="none", epochs=700, batch_size=2, textures_option="dtd_dir",
-            options={"enable_sspcab": True},
+            "DRAEM", "Draem", statistics="none", epochs=700, batch_size=2, textures_option="dtd_dir",
+            options={"enable_sspcab": True}, note="DRAEM has the block SSPCAB.",
         ),
         "dsr": Peer(
             "DSR", "Dsr", statistics="none", epochs=100,
