@@ -18,6 +18,10 @@ CONFIDENCE = 0.95
 # Below this the recent scores would not come from the calibrated distribution by chance in a lifetime of checks.
 _DRIFT_P = 1e-4
 _DRIFT_IMAGES = 20
+# Of fewer good images none is called odd.
+_ODD_IMAGES = 8
+# Scores are compared to this precision: programs differ in the last digits of one image's score.
+_STEP = 1e-5
 
 
 def score_threshold(good_scores: Sequence[float], false_alarms: float) -> tuple[float, float]:
@@ -79,6 +83,7 @@ class Calibration(BaseModel):
         asked: the rate of false alarms that was asked for.
         promised: the rate on average over draws of the images, at most; ``confident``: with ``confidence``, at most.
         good_scores: sorted; drift is measured against them.
+        good_names: of the images that have these scores, in their order; empty where they are not known.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
         source: which good images, in words.
         date: when, ISO 8601.
@@ -93,6 +98,7 @@ class Calibration(BaseModel):
     confident: float = Field(ge=0, le=1)
     confidence: float = CONFIDENCE
     good_scores: tuple[float, ...] = Field(min_length=1)
+    good_names: tuple[str, ...] = ()
     defects_found: float | None = None
     source: str
     date: str
@@ -110,12 +116,32 @@ class Calibration(BaseModel):
                 f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
                 f"{self.confidence:.0%} confidence."
             )
+        if odd := self.odd():
+            said.append(
+                f"{odd[0]} scores far above the other good images: look at it, and train without it if it is not good."
+                if len(odd) == 1
+                else f"{', '.join(odd)} score far above the other good images: look at them, and train without those "
+                "that are not good."
+            )
         if self.defects_found is not None:
             said.append(
                 f"Of held-out synthetic defects {self.defects_found:.0%} are above it; how many real ones are, only "
                 "real ones can show."
             )
         return said
+
+    def odd(self) -> list[str]:
+        """Names of the good images that score far above the others, the highest first; at most five.
+
+        Far is three interquartile ranges above the third quartile of the scores' logits.
+        """
+        if len(self.good_names) != len(self.good_scores) or len(self.good_scores) < _ODD_IMAGES:
+            return []
+        inside = np.clip(self.good_scores, 1e-7, 1 - 1e-7)
+        logits = np.log(inside / (1 - inside))
+        first, third = np.quantile(logits, [0.25, 0.75])
+        limit = third + 3 * max(third - first, 1e-3)
+        return [name for name, logit in zip(self.good_names, logits, strict=True) if logit > limit][:-6:-1]
 
 
 def calibrate(
@@ -125,8 +151,21 @@ def calibrate(
     source: str,
     date: str,
     defect_scores: Sequence[float] = (),
+    names: Sequence[str] = (),
 ) -> Calibration:
     """The calibration to ``good_scores`` for a rate of ``false_alarms``.
+
+    The threshold is the order statistic rounded up to the fifth decimal, so that an image with the very score, by
+    another program or as part of another batch, is good as well.
+
+    Args:
+        good_scores: of good images, in any order.
+        pixel: threshold of the anomaly map.
+        false_alarms: the rate asked for.
+        source: which good images, in words.
+        date: when, ISO 8601.
+        defect_scores: of synthetic defects.
+        names: of the good images, in the order of their scores.
 
     Raises:
         ValueError: without any score.
@@ -134,6 +173,8 @@ def calibrate(
     if not good_scores:
         raise ValueError("a calibration needs at least one good score")
     threshold, promised = score_threshold(good_scores, false_alarms)
+    threshold = _rounded_up(threshold)
+    order = np.argsort(np.asarray(good_scores), kind="stable")
     n = len(good_scores)
     found = float(np.mean([score > threshold for score in defect_scores])) if defect_scores else None
     return Calibration(
@@ -142,11 +183,18 @@ def calibrate(
         asked=false_alarms,
         promised=promised,
         confident=confident_rate(n, rank_of_threshold(n, false_alarms)),
-        good_scores=tuple(sorted(float(score) for score in good_scores)),
+        good_scores=tuple(float(good_scores[i]) for i in order),
+        good_names=tuple(names[i] for i in order) if names else (),
         defects_found=found,
         source=source,
         date=date,
     )
+
+
+def _rounded_up(score: float) -> float:
+    rounded = math.ceil(score / _STEP - 1e-9) * _STEP
+    # Near 1 the step would leave no room for defects.
+    return rounded if 1 - score > 100 * _STEP else score
 
 
 def save_calibration(run: Path, calibration: Calibration) -> None:

@@ -12,6 +12,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 # Upper bounds of what shapes a network: a configuration from elsewhere must not keep the machine busy or fill it.
 Width = Annotated[int, Field(ge=1, le=16384)]
 OpacityRange = tuple[Fraction, Fraction]
+ImageScore = Literal["max", "pooled16", "top"]
 SynthesisName = Literal["dtd", "nsa", "cutpaste", "sia", "mix"]
 
 
@@ -44,32 +45,34 @@ class SelectionConfig(_Node):
 class ReconstructionConfig(_Node):
     """The networks G_k: their arrangement (App. C.4: A independent, B aligned, C neighbouring) and their kind.
 
-    ``prototypes`` (0: none, as in the paper) is how many vectors of good features the widest layer is projected
-    onto before its network, the others in proportion to their channels.
     ``width`` is the base width as a share of m_k, ``residual_blocks`` the number a level (``simple``: of its stack).
+    ``subspace`` is no network: G_k is the orthogonal projection onto the principal subspace of the good images, solved
+    and not trained. It keeps the share ``variance`` of their variance, in at most ``components`` directions, and is
+    fitted to at most ``fit_images`` images and augmented copies, drawn at random from more.
     """
 
     architecture: Literal["A", "B", "C"] = "A"
-    network: Literal["unet", "simple", "slim"] = "unet"
+    network: Literal["unet", "simple", "subspace"] = "unet"
     width: float = Field(0.5, gt=0, le=8)
     multipliers: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field((1, 2, 4), min_length=1, max_length=8)
     residual_blocks: int = Field(2, ge=1, le=64)
     attention_at: tuple[int, ...] = (2, 4)
     head_channels: int = Field(64, ge=1)
-    prototypes: int = Field(0, ge=0, le=65536)
+    variance: float = Field(0.95, gt=0, le=1)
+    components: int = Field(256, ge=1, le=4096)
+    fit_images: int = Field(800, ge=2, le=20000)
 
 
 class ResidualsConfig(_Node):
     """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
 
-    ``compress`` hands on log(1 + E / its running mean) instead of E, and each layer's mean of that beside the selected
-    channels: residuals of synthetic defects are far larger than those of faint real ones.
+    ``momentum`` is that of the statistics that the paper's discriminator ranks by. With ``discriminator.kind=evidence``
+    good images set them, and P is the share of each layer.
     """
 
     mode: Literal["max", "mean", "max&mean", "off"] = "max&mean"
     retention: float = Field(1 / 3, gt=0, le=1)
     momentum: float = Field(0.9, gt=0, le=1)
-    compress: bool = False
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -79,11 +82,24 @@ class ResidualsConfig(_Node):
 
 
 class DiscriminatorConfig(_Node):
-    """The discriminator's widths; ``stride`` is the grid it works on (the paper: the finest residual's)."""
+    """What turns residuals into an anomaly map.
 
+    ``paper`` is the paper's network, of ``residual_layers`` and ``widths``. ``evidence`` adds up, layer by layer, the
+    standardised log energies of the residuals, weighted by ``layer_weights`` (None: all 1), and what ``heads`` small
+    networks of ``width`` channels say, each trained without its share of the good images. Their part counts
+    ``learned_in_map`` and ``learned_in_score`` times as much as the evidence. ``channel_dropout`` is the share of
+    residual channels that a step hides from them.
+    """
+
+    kind: Literal["paper", "evidence"] = "paper"
     residual_layers: int = Field(2, ge=0, le=64)
     widths: tuple[Width, Width, Width, Width] = (128, 32, 8, 4)
-    stride: Literal[1, 2, 4, 8, 16, 32] | None = None
+    layer_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    heads: int = Field(2, ge=1, le=16)
+    width: Width = 48
+    channel_dropout: float = Field(0.1, ge=0, lt=1)
+    learned_in_map: float = Field(0.5, ge=0)
+    learned_in_score: float = Field(1.0, ge=0)
 
 
 class ModelConfig(_Node):
@@ -95,7 +111,7 @@ class ModelConfig(_Node):
 
     image_size: int = Field(256, ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(None, ge=32)
-    image_score: Literal["max", "pooled16"] = "max"
+    image_score: ImageScore = "max"
     backbone: BackboneConfig = BackboneConfig()
     afs: SelectionConfig = SelectionConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
@@ -108,6 +124,15 @@ class ModelConfig(_Node):
             raise ValueError(
                 f"model.afs.dimensions names {len(self.afs.dimensions)} widths for "
                 f"{len(self.backbone.taps)} model.backbone.taps; give one a tap"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_knows_good_residuals(self) -> "ModelConfig":
+        if self.discriminator.kind == "evidence" and self.reconstruction.network != "subspace":
+            raise ValueError(
+                "model.discriminator.kind=evidence measures residuals in units of good images that the reconstruction "
+                "has not seen, which only model.reconstruction.network=subspace has; choose kind=paper"
             )
         return self
 
@@ -130,7 +155,8 @@ class SynthesisConfig(_Node):
     ``source`` names the kind, ``directory`` the folder of textures (dtd, mix) or generated images (sia),
     ``generated`` the folder of generated images that ``mix`` takes in as well;
     ``opacity`` is the range of delta (None: 0.2..1 for dtd, 0.5..1 for sia, the source's own otherwise);
-    ``foreground`` is ``auto``, ``none`` (whole image) or the paper's choice of a known category by its name.
+    ``foreground`` is ``auto``, ``none`` (whole image) or the paper's choice of a known category by its name;
+    ``faint`` is the share of defects that are made with delta ~ U(0.1, 0.6) instead, whatever the source.
     """
 
     source: SynthesisName = "mix"
@@ -138,7 +164,24 @@ class SynthesisConfig(_Node):
     generated: Path | None = None
     opacity: OpacityRange | None = None
     foreground: str = "auto"
+    faint: Fraction = 0.0
     mixture: MixtureConfig = MixtureConfig()
+
+
+class ToleranceConfig(_Node):
+    """How far a good part may be from the good images and still be good, in either direction.
+
+    ``shift`` in shares of the image's side, ``rotation`` in degrees, ``light`` as a share of its brightness.
+    """
+
+    shift: float = Field(0.0, ge=0, le=0.25)
+    rotation: float = Field(0.0, ge=0, le=45)
+    light: float = Field(0.0, ge=0, le=0.5)
+
+    @property
+    def asked(self) -> bool:
+        """Whether any is given."""
+        return self.shift > 0 or self.rotation > 0 or self.light > 0
 
 
 class TrainingConfig(_Node):
@@ -147,27 +190,38 @@ class TrainingConfig(_Node):
     ``fresh_anomalies`` new synthetic defects are made a step (None: half a batch) and join a window of the last
     ``anomaly_window`` ones, of which each step draws half a batch: on a CPU a defect serves more than once, as
     its backbone features are what costs most. Good images' features are cached up to ``cache_gigabytes``.
-    ``false_alarms`` is the share of good images that the threshold may reject, as far as the held-out ones can promise.
-    ``select`` names what the kept state is chosen by: held-out good images with synthetic defects, or (``oracle``)
-    the test images, for comparison with published tables only.
+    ``false_alarms`` is the share of good images that the threshold may reject, as far as the good images can promise.
+    ``select`` names what the kept state is chosen by: good images not trained on with synthetic defects, or
+    (``oracle``) the test images, for comparison with published tables only.
+
+    With ``model.reconstruction.network=subspace`` nothing is held out, so ``validation_share``, ``fresh_anomalies`` and
+    ``anomaly_window`` do not apply: each of ``folds`` parts of the good images is judged by what the others span, and
+    ``defects`` synthetic defects are made once. ``augmentation`` says how far copies of the good images that join the
+    subspace are moved, turned and made lighter or darker (``auto``: whichever separates good images from faint defects
+    best); ``tolerance``, where given, is what they cover instead. ``steps=0`` learns nothing.
     """
 
     batch_size: int = Field(16, ge=2, multiple_of=2)
     fresh_anomalies: int | None = Field(None, ge=1)
     anomaly_window: int | None = Field(None, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: int = Field(1000, ge=1)
-    steps: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=0)
     select: Literal["validation", "oracle"] = "validation"
     reconstruction_weight: float = Field(1.0, ge=0)
     segmentation_weight: float = Field(1.0, ge=0)
-    false_alarms: float = Field(0.1, gt=0, lt=1)
+    false_alarms: float = Field(0.01, gt=0, lt=1)
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     validation_every: int = Field(100, ge=1)
     patience: int = Field(20, ge=1)
     cache_gigabytes: float = Field(4.0, ge=0)
     workers: int = Field(0, ge=0)
+    folds: int = Field(4, ge=2, le=50)
+    defects: int = Field(600, ge=8, le=100_000)
+    augmentation: Literal["auto", "none", "weak", "strong"] = "auto"
+    tolerance: ToleranceConfig = ToleranceConfig()
 
     @model_validator(mode="after")
     def _window_holds_half_a_batch(self) -> "TrainingConfig":
@@ -197,6 +251,16 @@ class Config(_Node):
     model: ModelConfig = ModelConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _nothing_learned_is_for_evidence(self) -> "Config":
+        if self.training.steps == 0 and self.model.discriminator.kind != "evidence":
+            raise ValueError(
+                "training.steps=0 learns nothing, which only model.discriminator.kind=evidence can judge without"
+            )
+        if self.training.tolerance.asked and self.model.reconstruction.network != "subspace":
+            raise ValueError("training.tolerance needs model.reconstruction.network=subspace, as preset lite has it")
+        return self
 
     @model_validator(mode="after")
     def _tiles_are_no_products(self) -> "Config":

@@ -33,27 +33,18 @@ def _multiclass() -> Config:
 
 
 def _lite() -> Config:
-    """Made for two CPU cores and a quarter of an hour; see benchmarks/RESULTS.md for what was tried."""
+    """Made for two CPU cores and two minutes; see benchmarks/RESULTS.md for what was tried."""
     return Config(
         preset="lite",
         model=ModelConfig(
-            image_score="pooled16",
+            image_score="top",
             backbone=BackboneConfig(name="tf_efficientnet_lite0", taps=(2, 3, 4), standardise=True),
-            afs=SelectionConfig(dimensions=(40, 80, 64), batches=8),
-            reconstruction=ReconstructionConfig(
-                architecture="C", network="slim", multipliers=(1, 2, 2), residual_blocks=1, prototypes=512
-            ),
-            rrs=ResidualsConfig(momentum=0.1, compress=True),
-            discriminator=DiscriminatorConfig(residual_layers=1, widths=(48, 32, 16, 16)),
+            afs=SelectionConfig(dimensions=(40, 112, 320), batches=8),
+            reconstruction=ReconstructionConfig(network="subspace"),
+            discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.7, 1.0, 0.5)),
         ),
-        training=TrainingConfig(
-            learning_rate=1e-3,
-            schedule="cosine",
-            steps=400,
-            fresh_anomalies=4,
-            anomaly_window=128,
-            validation_every=100,
-        ),
+        synthesis=SynthesisConfig(faint=1 / 3),
+        training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=400),
     )
 
 

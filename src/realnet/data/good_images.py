@@ -50,6 +50,11 @@ class GoodImages(Sequence[np.ndarray]):
         return len(self._places)
 
     @property
+    def files(self) -> list[int]:
+        """Which of ``paths`` each image is, or is a tile of."""
+        return [i for i, _ in self._places]
+
+    @property
     def names(self) -> list[str]:
         """What each image is called: its file's name, with the corner ``@x,y`` of a tile."""
         return [self.paths[i].name + (f"@{box.left},{box.top}" if box else "") for i, box in self._places]

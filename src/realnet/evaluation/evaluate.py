@@ -89,7 +89,7 @@ def _judge(model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lan
     size, tile = config.model.image_size, config.model.tile
 
     def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
-        return finite(*measure(model, config.model.image_score, images, lanes))
+        return finite(*measure(model, images, lanes))
 
     if tile is None:
         return judge([read_image(sample.image, size) for sample in samples])

@@ -47,7 +47,7 @@ class Inspector(Judge):
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]
-        return finite(*measure(self.model, self.config.model.image_score, resized, self._lanes))
+        return finite(*measure(self.model, resized, self._lanes))
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:

@@ -108,8 +108,10 @@ class Backbone(nn.Module):
         for features in batches:
             for k, feature in enumerate(features):
                 count[k] += feature.shape[0] * feature.shape[2] * feature.shape[3]
-                total[k] += feature.sum((0, 2, 3)).double().cpu()
-                square[k] += feature.square().sum((0, 2, 3)).double().cpu()
+                for part in feature.split(64):  # half precision would overflow in the sum
+                    wide = part.float()
+                    total[k] += wide.sum((0, 2, 3)).double().cpu()
+                    square[k] += wide.square().sum((0, 2, 3)).double().cpu()
         for k in range(len(self.channels)):
             mean = total[k] / count[k]
             deviation = (square[k] / count[k] - mean.square()).clamp_min(0).sqrt()

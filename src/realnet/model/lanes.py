@@ -1,12 +1,15 @@
 """A batch on the processor: parts of it side by side, rather than every operation shared out."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _MOST = 8
+
+Network = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 class Lanes:
@@ -22,8 +25,7 @@ class Lanes:
     Example:
         >>> import torch
         >>> from realnet.model.lanes import Lanes
-        >>> network = torch.nn.Flatten()
-        >>> Lanes(threads=2)(network, torch.ones(5, 1, 2, 2)).shape
+        >>> Lanes(threads=2)(lambda batch: (batch.flatten(1), batch.amax((1, 2, 3))), torch.ones(5, 1, 2, 2))[0].shape
         torch.Size([5, 4])
     """
 
@@ -40,15 +42,16 @@ class Lanes:
         # Torch sets the number for the calling thread and for all that are yet to come: the latter is put back.
         torch.set_num_threads(here)
 
-    def __call__(self, network: nn.Module, batch: Tensor) -> Tensor:
-        """``network`` of ``batch`` ``[B, ...]`` without gradients; on a GPU it is not divided."""
+    def __call__(self, network: Network, batch: Tensor) -> tuple[Tensor, ...]:
+        """What ``network`` makes of ``batch`` ``[B, ...]``, without gradients; on a GPU it is not divided."""
         # Two threads that share one image's operations are hardly faster than one (measured), and often disturbed;
         # with more, sharing is all that can be done for a lone image.
         lone = len(batch) == 1 and self.threads > 2
         if self._pool is None or lone or batch.device.type != "cpu":
             return _run(network, batch)
         parts = batch.tensor_split(min(self.count, len(batch)))
-        return torch.cat(list(self._pool.map(lambda part: _run(network, part), parts)))
+        found = list(self._pool.map(lambda part: _run(network, part), parts))
+        return tuple(torch.cat(outputs) for outputs in zip(*found, strict=True))
 
 
 def _take(threads: int) -> None:
@@ -57,5 +60,5 @@ def _take(threads: int) -> None:
 
 
 @torch.no_grad()
-def _run(network: nn.Module, batch: Tensor) -> Tensor:
+def _run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     return network(batch)

@@ -12,10 +12,15 @@ from realnet.config import Config, ModelConfig
 from realnet.errors import UserError
 from realnet.model.backbone import Backbone
 from realnet.model.discriminator import Discriminator
+from realnet.model.evidence import EvidenceDiscriminator, Judged, probability
 from realnet.model.lanes import Lanes
 from realnet.model.reconstruction import Reconstruction
 from realnet.model.residuals import ResidualSelection, global_residual
 from realnet.model.selection import FeatureSelection
+
+
+# What the score ``top`` is the mean of: 0.3 % of the pixels, so 197 of 256 x 256.
+_TOP_SHARE = 0.003
 
 
 class Output(NamedTuple):
@@ -23,6 +28,13 @@ class Output(NamedTuple):
 
     logits: Tensor
     reconstructions: list[Tensor]
+
+
+class Judgement(NamedTuple):
+    """The anomaly map ``[B, 1, H, W]`` and the image score ``[B]``, both in 0..1."""
+
+    anomaly_map: Tensor
+    score: Tensor
 
 
 class RealNet(nn.Module):
@@ -63,53 +75,98 @@ class RealNet(nn.Module):
             except ValueError as error:
                 raise UserError(f"{error}; lower it with --set.") from error
             dimensions = self.selection.dimensions
-            self.reconstruction = Reconstruction(dimensions, model.reconstruction)
-            widths = [sum(dimensions[k] for k in group) for group in self.reconstruction.groups]
-            self.residual_selection = ResidualSelection(widths, model.rrs)
-            evidence = len(widths) if model.rrs.compress else 0
-            self.discriminator = Discriminator(self.residual_selection.out_channels, model.discriminator, evidence)
+            grids = [(model.image_size // stride, model.image_size // stride) for stride in self.backbone.strides]
+            self.reconstruction = Reconstruction(dimensions, grids, model.reconstruction)
+            widths = self.reconstruction.widths
+            weights = model.discriminator.layer_weights
+            self.residual_selection: nn.Module = nn.Identity()
+            if model.discriminator.kind == "evidence":
+                if weights is not None and len(weights) != len(widths):
+                    raise UserError(
+                        f"model.discriminator.layer_weights has {len(weights)} weights for {len(widths)} "
+                        "reconstructions; give one each, or null."
+                    )
+                self.discriminator: nn.Module = EvidenceDiscriminator(widths, model.discriminator, model.rrs)
+            else:
+                self.residual_selection = ResidualSelection(sum(widths), model.rrs)
+                self.discriminator = Discriminator(self.residual_selection.r, model.discriminator)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """What the names of tensors begin with that no training step changes."""
+        solved = ("reconstruction.",) if self.reconstruction.solved else ()
+        return ("backbone.", "selection.", *solved)
 
     def select(self, image: Tensor) -> list[Tensor]:
-        """All that is frozen of ``image``, and that training caches: the selected, aligned features, one tensor a
-        network, followed by their projections where the reconstruction has prototypes.
-        """
+        """All that is frozen of ``image``, and that training caches: the selected, aligned features, one a network."""
         return self.select_from(self.backbone.extract(image))
 
     def select_from(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Likewise of the backbone's raw ``features``."""
-        aligned = self.reconstruction.align(self.selection(self.backbone.standardised(features)))
-        return aligned + self.reconstruction.project(aligned)
+        return self.reconstruction.align(self.selection(self.backbone.standardised(features)))
+
+    def residuals(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """E_k = [phi_k(A) - G_k(phi_k(A))]^2 (with a subspace in units of good images), and the G_k(phi_k(A)).
+
+        Args:
+            features: as :meth:`select` returns them.
+        """
+        reconstructions = self.reconstruction(features)
+        residuals = [(f - r).square() for f, r in zip(features, reconstructions, strict=True)]
+        return self.reconstruction.in_units(residuals), reconstructions
 
     def discriminate(self, features: Sequence[Tensor], size: tuple[int, int]) -> Output:
-        """Reconstruct selected features and judge their residuals E_k = [phi_k(A) - G_k(phi_k(A))]^2.
+        """Reconstruct selected ``features`` and judge their residuals by the paper's RRS and discriminator.
 
         Args:
             features: as :meth:`select` returns them.
             size: the image's ``(H, W)``.
         """
-        count = len(self.reconstruction.networks)
-        # What a network sees is the last of what was selected: the features, or their projections where there are any.
-        reconstructions = self.reconstruction(features[-count:])
-        residuals = [(f - r).square() for f, r in zip(features[:count], reconstructions, strict=True)]
-        grid = tuple(residuals[0].shape[-2:])
-        stride = self.config.discriminator.stride
-        if stride is not None:
-            grid = (size[0] // stride, size[1] // stride)
-        selected = self.residual_selection(global_residual(residuals, (grid[0], grid[1])))
-        return Output(self.discriminator(selected, size), reconstructions)
+        residuals, reconstructions = self.residuals(features)
+        return Output(self.logits(residuals, size), reconstructions)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Anomaly map of ``image``."""
+    def logits(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Two-class logits ``[B, 2, H, W]`` of ``residuals``, by the paper's RRS and discriminator."""
+        grid = residuals[0].shape[-2:]
+        selected = self.residual_selection(global_residual(residuals, (grid[0], grid[1])))
+        return self.discriminator(selected, size)
+
+    def judge(self, image: Tensor) -> Judgement:
+        """Anomaly map and score of ``image``.
+
+        Raises:
+            ValueError: for another shape than ``[B, 3, H, W]`` with sides that 32 divides, or, with a subspace, other
+                sides than the model's.
+        """
         height, width = image.shape[-2:]
         if image.ndim != 4 or image.shape[1] != 3 or height % 32 or width % 32:
             raise ValueError(f"RealNet takes [B, 3, H, W] with H and W divisible by 32, not {tuple(image.shape)}")
-        logits = self.discriminate(self.select(image), (height, width)).logits
-        return logits.softmax(1)[:, 1:]
+        residuals, _ = self.residuals(self.select(image))
+        return self.conclude(residuals, (height, width))
+
+    def conclude(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judgement:
+        """Anomaly map and score of an image of ``size`` ``(H, W)`` by its ``residuals``."""
+        kind = self.config.image_score
+        if isinstance(self.discriminator, EvidenceDiscriminator):
+            return conclusion(self.discriminator(residuals, size), kind)
+        anomaly_map = self.logits(residuals, size).softmax(1)[:, 1:]
+        return Judgement(anomaly_map, image_score(anomaly_map, kind))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Anomaly map of ``image``."""
+        return self.judge(image).anomaly_map
+
+
+def conclusion(judged: Judged, kind: str) -> Judgement:
+    """Map and score in 0..1 of what an :class:`~realnet.model.evidence.EvidenceDiscriminator` says."""
+    return Judgement(probability(judged.map), probability(image_score(judged.score, kind)))
 
 
 @torch.no_grad()
-def predict(model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = None) -> np.ndarray:
-    """Anomaly maps float32 ``[N, size, size]`` of images uint8 ``[size, size, 3]`` RGB, by a model in eval mode.
+def measure(
+    model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = None
+) -> tuple[np.ndarray, list[float]]:
+    """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode.
 
     Args:
         lanes: divide the images among threads.
@@ -117,26 +174,22 @@ def predict(model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = 
     device = next(model.buffers()).device
     batch = torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float().div_(255)
     batch = batch.contiguous(memory_format=torch.channels_last)
-    found = model(batch) if lanes is None else lanes(model, batch)
-    return found[:, 0].float().cpu().numpy()
-
-
-def measure(
-    model: RealNet, kind: str, images: Sequence[np.ndarray], lanes: Lanes | None = None
-) -> tuple[np.ndarray, list[float]]:
-    """Anomaly maps ``[N, size, size]`` as :func:`predict`, and image scores as :func:`image_score`."""
-    maps = predict(model, images, lanes)
-    return maps, image_score(torch.from_numpy(maps)[:, None], kind).tolist()
+    maps, scores = model.judge(batch) if lanes is None else lanes(model.judge, batch)
+    return maps[:, 0].float().cpu().numpy(), scores.float().cpu().tolist()
 
 
 def image_score(anomaly_map: Tensor, kind: str) -> Tensor:
     """Image-level score of ``anomaly_map`` ``[B, 1, H, W]``: ``[B]``.
 
-    ``max`` is the paper's (Sec. 3.3), ``pooled16`` the released code's: the maximum after a 16x16 average, stride 1.
+    ``max`` is the paper's (Sec. 3.3), ``pooled16`` the released code's: the maximum after a 16x16 average, stride 1;
+    ``top`` is the mean of the largest 0.3 % of the pixels.
     """
+    if kind == "top":
+        flat = anomaly_map.flatten(1)
+        return flat.topk(max(1, round(_TOP_SHARE * flat.shape[1])), dim=1).values.mean(1)
     if kind == "pooled16":
         # The mean of 16x16 is the mean of 16 means of 16.
         anomaly_map = F.avg_pool2d(F.avg_pool2d(anomaly_map, (16, 1), stride=1), (1, 16), stride=1)
     elif kind != "max":
-        raise ValueError(f"unknown image score {kind!r}: use max or pooled16")
+        raise ValueError(f"unknown image score {kind!r}: use max, pooled16 or top")
     return anomaly_map.flatten(1).amax(1)

@@ -7,14 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.config import ReconstructionConfig
-from realnet.model.prototypes import Prototypes
-from realnet.model.unet import SimpleUNet, SlimUNet, UNet
+from realnet.model.subspace import Subspace
+from realnet.model.unet import SimpleUNet, UNet
 
-NETWORKS: dict[str, type[UNet] | type[SimpleUNet] | type[SlimUNet]] = {
-    "unet": UNet,
-    "simple": SimpleUNet,
-    "slim": SlimUNet,
-}
+NETWORKS: dict[str, type[UNet] | type[SimpleUNet]] = {"unet": UNet, "simple": SimpleUNet}
 
 
 def layer_groups(architecture: str, layers: int) -> list[tuple[int, ...]]:
@@ -36,16 +32,25 @@ class Reconstruction(nn.Module):
     Shapes:
         input: a list of selected features ``[B, m_k, h_k, w_k]``, finest first.
         output of :meth:`align` and :meth:`forward`: one tensor a network, ``[B, sum of its m_k, h, w]``.
+
+    Args:
+        dimensions: m_k.
+        grids: ``(h_k, w_k)`` of images of the model's size, which a subspace is tied to.
+        config: arrangement and kind.
     """
 
-    def __init__(self, dimensions: Sequence[int], config: ReconstructionConfig) -> None:
+    def __init__(
+        self, dimensions: Sequence[int], grids: Sequence[tuple[int, int]], config: ReconstructionConfig
+    ) -> None:
         super().__init__()
         self.groups = layer_groups(config.architecture, len(dimensions))
-        network = NETWORKS[config.network]
-        widths = [sum(dimensions[k] for k in group) for group in self.groups]
-        self.networks = nn.ModuleList(network(width, config) for width in widths)
-        counts = [max(8, config.prototypes * width // max(widths)) for width in widths if config.prototypes]
-        self.prototypes = nn.ModuleList(Prototypes(w, count) for w, count in zip(widths, counts, strict=False))
+        self.widths = [sum(dimensions[k] for k in group) for group in self.groups]
+        self.solved = config.network == "subspace"
+        if config.network == "subspace":
+            finest = [grids[group[0]] for group in self.groups]
+            self.networks = nn.ModuleList(Subspace(w, grid) for w, grid in zip(self.widths, finest, strict=True))
+        else:
+            self.networks = nn.ModuleList(NETWORKS[config.network](width, config) for width in self.widths)
 
     def align(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Bring the layers of each network to its finest grid (bilinear, align_corners) and concatenate them."""
@@ -57,13 +62,13 @@ class Reconstruction(nn.Module):
             aligned.append(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
         return aligned
 
-    def project(self, aligned: Sequence[Tensor]) -> list[Tensor]:
-        """The aligned features projected onto the prototypes; nothing where there are none."""
-        return [p(feature) for p, feature in zip(self.prototypes, aligned, strict=False)]
+    def forward(self, aligned: Sequence[Tensor]) -> list[Tensor]:
+        """G_k of each aligned feature."""
+        return [network(feature) for network, feature in zip(self.networks, aligned, strict=True)]
 
-    def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """G_k of each aligned feature; given projections, each network adds a correction to its own."""
-        outputs = [network(feature) for network, feature in zip(self.networks, inputs, strict=True)]
-        if not self.prototypes:
-            return outputs
-        return [feature + output for feature, output in zip(inputs, outputs, strict=True)]
+    def in_units(self, residuals: Sequence[Tensor]) -> list[Tensor]:
+        """``residuals`` in units of good images, where the networks are subspaces and know them."""
+        if not self.solved:
+            return list(residuals)
+        levels = [network.get_buffer("level") for network in self.networks]
+        return [r / level.to(r.dtype)[:, None, None] for r, level in zip(residuals, levels, strict=True)]

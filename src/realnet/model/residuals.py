@@ -12,8 +12,7 @@ from realnet.config import ResidualsConfig
 def global_residual(residuals: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """E(A): all residuals on one grid, concatenated channel-wise (Sec. 3.3).
 
-    Coarser residuals are upsampled bilinearly (align_corners); a residual finer than ``size`` (only where the
-    discriminator works on a coarser grid than the paper's) is averaged down.
+    Coarser residuals are upsampled bilinearly (align_corners).
 
     Args:
         residuals: E_k, ``[B, m_k, h_k, w_k]``.
@@ -27,8 +26,6 @@ def global_residual(residuals: Sequence[Tensor], size: tuple[int, int]) -> Tenso
         height, width = residual.shape[-2:]
         if (height, width) == size:
             aligned.append(residual)
-        elif height > size[0]:
-            aligned.append(F.avg_pool2d(residual, (height // size[0], width // size[1])))
         else:
             aligned.append(F.interpolate(residual, size=size, mode="bilinear", align_corners=True))
     return torch.cat(aligned, 1)
@@ -46,42 +43,55 @@ def top_channels(residual: Tensor, r: int, pooling: str) -> Tensor:
     return pooled.topk(r, dim=1).indices
 
 
+def selected_share(residual: Tensor, typical: Tensor, mode: str, retention: float) -> Tensor:
+    """RRS of one layer as weights ``[B, m, 1, 1]``: 1 for the channels that are handed on, otherwise 0.
+
+    Args:
+        residual: E_k in units of good images, ``[B, m, h, w]``.
+        typical: what the maximum of a channel usually is on a good image, ``[m]``; that of the mean is 1.
+        mode: ``max``, ``mean``, ``max&mean`` (the union of half as many of each) or ``off``.
+        retention: P, the share of the channels.
+    """
+    channels = residual.shape[1]
+    if mode == "off":
+        return torch.ones_like(residual[:, :, :1, :1])
+    largest = residual.amax((2, 3)) / typical.to(residual.dtype)
+    mean = residual.mean((2, 3))
+    r = min(channels, max(2, round(channels * retention)))
+    halves = {"max": [(largest, r)], "mean": [(mean, r)]}.get(mode, [(largest, max(1, r // 2)), (mean, r - r // 2)])
+    kept = torch.zeros_like(mean, dtype=torch.bool)
+    for pooled, count in halves:
+        # A comparison instead of indices: every converter knows it, and it needs no scattering.
+        kept = kept | (pooled >= pooled.topk(count, dim=1).values[:, -1:])
+    return kept.to(residual.dtype)[:, :, None, None]
+
+
 class ResidualSelection(nn.Module):
     """E_RRS(A, r): of each sample the residual channels that carry most anomalous information.
 
     ``max&mean`` concatenates E_max(A, r/2) and E_avg(A, r/2) (an odd r gives the mean the larger half). A
-    BatchNorm without affine parameters only ranks the channels; what is handed on is not normalised (App. B),
-    unless ``compress`` is set: then log(1 + E / running mean), followed by the mean of it over each layer.
+    BatchNorm without affine parameters only ranks the channels; what is handed on is not normalised (App. B).
 
     Shapes:
-        input: ``[B, sum(widths), h', w']``; output: ``[B, out_channels, h', w']``.
+        input: ``[B, channels, h', w']``; output: ``[B, r, h', w']``.
 
     Args:
-        widths: residual channels of each layer.
-        config: mode, retention, compression.
+        channels: of the global residual.
+        config: mode and retention.
     """
 
-    def __init__(self, widths: Sequence[int], config: ResidualsConfig) -> None:
+    def __init__(self, channels: int, config: ResidualsConfig) -> None:
         super().__init__()
-        channels = sum(widths)
-        self.widths, self.compress = tuple(widths), config.compress
         self.mode = config.mode
         self.r = channels if config.mode == "off" else max(2, round(channels * config.retention))
         self.r = min(self.r, channels)
-        self.out_channels = self.r + (len(self.widths) if self.compress else 0)
         self.ranking = nn.BatchNorm2d(channels, momentum=config.momentum, affine=False)
 
     def forward(self, residual: Tensor) -> Tensor:
         """Select the channels of ``residual``."""
         with torch.no_grad():
             index = self._index(self.ranking(residual))
-        if not self.compress:
-            return residual if index is None else _gather(residual, index)
-        level = self.ranking.running_mean
-        assert level is not None
-        compressed = torch.log1p(residual / level.clamp_min(1e-3)[:, None, None])
-        means = [part.mean(1, keepdim=True) for part in compressed.split(self.widths, 1)]
-        return torch.cat([compressed if index is None else _gather(compressed, index), *means], 1)
+        return residual if index is None else _gather(residual, index)
 
     def _index(self, ranked: Tensor) -> Tensor | None:
         """Which channels to hand on, ``[B, r]``; None for all."""

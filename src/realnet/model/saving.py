@@ -17,6 +17,7 @@ from realnet.config import Config, first_problem
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 
+_BASIS = ".basis"
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.yaml", "metrics.json"
 
 
@@ -37,10 +38,13 @@ def save_model(folder: Path, model: RealNet) -> None:
 def save_weights(path: Path, module: nn.Module) -> None:
     """Write every tensor of ``module`` to ``path``, whole or not at all.
 
+    The bases of subspaces, by far the largest, are written in half precision, to which they are rounded anyway.
+
     Raises:
         UserError: where the folder cannot be written or the disk is full.
     """
-    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    write_tensors(path, {name: t.half() if name.endswith(_BASIS) else t for name, t in tensors.items()})
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -68,17 +72,20 @@ def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
         raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
     expected = module.state_dict()
     wrong = sorted(set(expected) ^ set(tensors))
-    wrong += [
-        n
-        for n in expected
-        if n in tensors and (expected[n].shape, expected[n].dtype) != (tensors[n].shape, tensors[n].dtype)
-    ]
+    wrong += [n for n in expected if n in tensors and not _fits(n, tensors[n], expected[n])]
     if wrong:
         raise UserError(f"{path} does not belong to its {CONFIG_FILE}: {wrong[0]} and {len(wrong) - 1} more differ.")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not math.isfinite(float(tensor.abs().sum(dtype=torch.float64))):
             raise UserError(f"{path} holds numbers that are not finite in {name}. Train again or restore it.")
     return tensors
+
+
+def _fits(name: str, stored: Tensor, expected: Tensor) -> bool:
+    """Whether a stored tensor is one of the module; how many components a subspace has, only the file knows."""
+    if name.endswith(_BASIS):
+        return stored.ndim == 2 and stored.shape[1] == expected.shape[1] and stored.dtype == torch.float16
+    return (stored.shape, stored.dtype) == (expected.shape, expected.dtype)
 
 
 def load_config(folder: Path) -> Config:

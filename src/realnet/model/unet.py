@@ -1,6 +1,4 @@
-"""The reconstruction networks G_k: the paper's U-Net with attention, the simple one, and the slim one."""
-
-import itertools
+"""The reconstruction networks G_k: the paper's U-Net with attention, and the simple one."""
 
 import torch
 import torch.nn.functional as F
@@ -163,50 +161,3 @@ class ResidualLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels, h, w]`` to the same shape."""
         return x + self.body(x)
-
-
-class SlimUNet(nn.Module):
-    """A small convolutional U-Net for CPUs: one strided convolution a level down, one convolution a level up.
-
-    BatchNorm instead of GroupNorm folds away at inference. The output convolution starts at zero: with
-    standardised features the first reconstruction is the mean of the good images.
-    """
-
-    def __init__(self, channels: int, config: ReconstructionConfig) -> None:
-        super().__init__()
-        widths = [max(8, int(config.width * channels) * m) for m in config.multipliers]
-        self.levels = len(widths)
-        self.stem = _conv_bn_relu(channels, widths[0])
-        self.down = nn.ModuleList(_conv_bn_relu(a, b, stride=2) for a, b in itertools.pairwise(widths))
-        self.middle = nn.Sequential(*(_conv_bn_relu(widths[-1], widths[-1]) for _ in range(config.residual_blocks)))
-        self.up = nn.ModuleList(_conv_bn_relu(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.out = nn.Conv2d(widths[0], channels, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        if self.out.bias is not None:
-            nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reconstruct the features ``x`` ``[B, channels, h, w]``."""
-        h, crop = pad_to_multiple(x, 2 ** (self.levels - 1))
-        h = self.stem(h)
-        skips = [h]
-        for block in self.down:
-            h = block(h)
-            skips.append(h)
-        h = self.middle(skips.pop())
-        for block in self.up:
-            h = block(torch.cat([F.interpolate(h, scale_factor=2.0, mode="nearest"), skips.pop()], 1))
-        return self.out(h)[..., : crop[0], : crop[1]]
-
-
-def _conv_bn_relu(channels: int, out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
-
-
-def pad_to_multiple(x: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
-    """Repeat the edge of ``x`` so that h and w divide by ``multiple``; returns it and the size to crop back to."""
-    height, width = x.shape[-2:]
-    pad = (-width % multiple, -height % multiple)
-    if any(pad):
-        x = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
-    return x, (height, width)

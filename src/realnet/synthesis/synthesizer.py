@@ -19,6 +19,10 @@ from realnet.synthesis.structure import Structure
 from realnet.synthesis.texture import Texture
 
 
+FAINT = (0.1, 0.6)
+"""The opacity of faint defects: found by some inspectors, not by all."""
+
+
 class Synthesizer:
     """Makes defects of good images as ``config`` says.
 
@@ -48,6 +52,7 @@ class Synthesizer:
         self.names = names
         self.category = category
         self.part = make_part(config, images, category, names)
+        self._faint_part = make_part(config.model_copy(update={"opacity": FAINT}), images, category, names)
         self._foregrounds: dict[int, Mask | None] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -58,11 +63,20 @@ class Synthesizer:
 
         ``good`` is which good image it is made of; by default the one `good_of` names.
         """
+        # A stream of its own decides, so that the other defects are what they are without faint ones.
+        faint = self.config.faint > 0 and np.random.default_rng([self.seed, index, 1]).random() < self.config.faint
+        return self._make(self._faint_part if faint else self.part, index, good)
+
+    def faint(self, index: int, good: int | None = None) -> Anomaly:
+        """Return defect number ``index`` made faint, whatever share the configuration asks for."""
+        return self._make(self._faint_part, index, good)
+
+    def _make(self, part: Part, index: int, good: int | None) -> Anomaly:
         rng = np.random.default_rng([self.seed, index])
         drawn = int(rng.integers(len(self.images)))
         chosen = drawn if good is None else good
         image = np.ascontiguousarray(self.images[chosen])
-        return self.part(image, self._foreground_of(chosen, image), rng)
+        return part(image, self._foreground_of(chosen, image), rng)
 
     def good_of(self, index: int) -> int:
         """Return which good image defect number ``index`` is made of."""

@@ -2,8 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from lightning.fabric import Fabric
@@ -12,11 +14,9 @@ from torch import Tensor, nn
 from realnet.config import Config, TrainingConfig
 from realnet.model.losses import realnet_loss
 from realnet.model.network import RealNet
-from realnet.training.batches import Batches
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
 from realnet.training.launch import Clock
-from realnet.training.prepare import FROZEN
-from realnet.training.validation import Figure, Validation
+from realnet.training.validation import Figure
 
 Report = Callable[[Progress, int], None]
 
@@ -25,6 +25,33 @@ CHECKPOINT_SECONDS = 120.0
 # Validation differs by about as much between equally good states: of those the later one, with the smaller
 # learning rate, is kept.
 TOLERANCE = 0.01
+
+
+class StepSource(Protocol):
+    """The training data: what each step's loss is called with."""
+
+    def starting_at(self, step: int, steps: int) -> Iterator[tuple[Any, ...]]:
+        """Batches of the steps ``step`` to ``steps - 1``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is optimised.
+
+    Attributes:
+        model: in training it is changed in place.
+        loss: gives L, L_recon and L_seg of a batch; its parameters are what is trained.
+        batches: the training data.
+        validation: the figure of images that were not trained on.
+        steps: of the whole training.
+    """
+
+    model: RealNet
+    loss: nn.Module
+    batches: StepSource
+    validation: Callable[[], Figure]
+    steps: int
 
 
 class LossOfBatch(nn.Module):
@@ -59,7 +86,7 @@ def learning_rate(config: TrainingConfig, progress: float) -> float:
 
 def total_steps(config: TrainingConfig, images: int) -> int:
     """How many steps a whole training has."""
-    return config.steps or config.epochs * math.ceil(images / config.batch_size)
+    return config.epochs * math.ceil(images / config.batch_size) if config.steps is None else config.steps
 
 
 def trained_state(model: RealNet) -> dict[str, Tensor]:
@@ -67,15 +94,13 @@ def trained_state(model: RealNet) -> dict[str, Tensor]:
     return {
         name: tensor.detach().clone()
         for name, tensor in model.state_dict().items()
-        if not name.startswith(("backbone.", *FROZEN))
+        if not name.startswith(model.frozen)
     }
 
 
 def optimise(
     fabric: Fabric,
-    model: RealNet,
-    batches: Batches,
-    validation: Validation,
+    task: Task,
     config: Config,
     folder: Path,
     identity: str,
@@ -84,15 +109,13 @@ def optimise(
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train ``model`` in place; on return it holds the state with the best validation figure.
+    """Train ``task.model`` in place; on return it holds the state with the best validation figure.
 
     Continues from the checkpoint in ``folder`` where there is one.
 
     Args:
         fabric: devices, precision and DDP are its business.
-        model: backbone, selection and statistics ready; in training mode afterwards no more.
-        batches: the training data.
-        validation: the held-out figure.
+        task: what is trained, on what, judged how; everything frozen is ready.
         config: of the run.
         folder: for the checkpoint.
         identity: what the run is made of (configuration and data), kept in the checkpoint.
@@ -102,9 +125,11 @@ def optimise(
         stop: asked after every step; True saves a checkpoint and raises KeyboardInterrupt.
     """
     settings = config.training
-    steps = total_steps(settings, len(batches.good.images))
-    module = LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight))
-    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999))
+    model, module, steps = task.model, task.loss, task.steps
+    # Without weight decay AdamW is Adam.
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
+    )
     progress, best = Progress(identity=identity), trained_state(model)
     if (folder / CHECKPOINT_FILE).is_file():
         state, progress = load_checkpoint(folder, module, optimizer, Progress)
@@ -115,17 +140,24 @@ def optimise(
         model.load_state_dict(best, strict=False)
         model.eval()
         return progress
+    if steps == 0:
+        progress.best_value, progress.finished = task.validation().value, True
+        progress.seconds = spent
+        model.eval()
+        if fabric.is_global_zero:
+            save_checkpoint(folder, module, trained_state(model), optimizer, progress)
+        return progress
     wrapped, optimizer = fabric.setup(module, optimizer)
     clock = Clock(progress.seconds + spent, time_budget)
     model.train()
     saved = time.monotonic()
-    for batch in batches.starting_at(progress.step, steps):
+    for batch in task.batches.starting_at(progress.step, steps):
         # Under DDP the first process's clock and Ctrl-C count: all must take the same steps at the same rate.
         fraction = fabric.broadcast(max(progress.step / steps, clock.fraction()))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, fraction)
         optimizer.zero_grad(set_to_none=True)
-        loss, reconstruction, segmentation = wrapped(batch.anomalous, batch.normal, batch.mask)
+        loss, reconstruction, segmentation = wrapped(*batch)
         fabric.backward(loss)
         optimizer.step()
         parts = torch.stack([loss.detach(), reconstruction.detach(), segmentation.detach()]).tolist()
@@ -136,7 +168,7 @@ def optimise(
         progress.seconds = clock.seconds()
         if due:
             _share_statistics(fabric, module)
-            figure = fabric.broadcast(validation())
+            figure = fabric.broadcast(task.validation())
             _note(progress, figure, settings.validation_every, optimizer.param_groups[0]["lr"])
             if progress.best_step == progress.step:
                 best = trained_state(model)

@@ -12,19 +12,16 @@ from realnet.config import Config
 from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
 from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
-from realnet.model.prototypes import Prototypes
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
 from realnet.training.validation import Validation
 
 # Defects for AFS and for validation are numbered far from those of training, or seeded apart.
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
-# Enough for 20,000 feature vectors on every grid but the coarsest.
-_PROTOTYPE_IMAGES = 96
 # With tiles: what a CPU passes over in minutes, and what validation keeps in memory.
-_MOST_TILES, _MOST_VALIDATION_TILES = 4000, 96
-# What preparation fits; together with the backbone's own weights, all that training leaves alone.
-FROZEN = ("backbone.mean_", "backbone.std_", "selection.", "reconstruction.prototypes.")
+MOST_TILES, _MOST_VALIDATION_TILES = 4000, 96
+# What preparation fits and a resumed run need not fit again.
+FITTED = ("backbone.mean_", "backbone.std_", "selection.")
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,11 @@ def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
     Raises:
         UserError: for a category with fewer than two images.
     """
+    check_enough(samples)
     train: list[Sample] = []
     held_out: list[Sample] = []
     for category in sorted({sample.category for sample in samples}):
         own = [sample for sample in samples if sample.category == category]
-        if len(own) < 2:
-            raise UserError(f"{category} has {len(own)} good image; give at least two, better a hundred.")
         order = np.random.default_rng([seed, 3]).permutation(len(own))
         count = min(len(own) - 1, max(1, round(share * len(own))))
         held_out += [own[i] for i in sorted(order[:count])]
@@ -54,7 +50,19 @@ def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
     return Split(tuple(train), tuple(held_out))
 
 
-def good_images(samples: Sequence[Sample], config: Config, most: int = _MOST_TILES) -> GoodImages:
+def check_enough(samples: Sequence[Sample]) -> None:
+    """Refuse a category that good images cannot be held out of.
+
+    Raises:
+        UserError: for one with fewer than two images.
+    """
+    for category in sorted({sample.category for sample in samples}):
+        count = sum(sample.category == category for sample in samples)
+        if count < 2:
+            raise UserError(f"{category} has {count} good image; give at least two, better a hundred.")
+
+
+def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
     return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most)
@@ -68,21 +76,10 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:
-    """Standardisation over the good images, AFS (Eq. 4) in one pass over synthetic defects, prototypes."""
+    """Standardisation over the good images, AFS (Eq. 4) in one pass over synthetic defects."""
     if config.model.backbone.standardise:
         model.backbone.fit_statistics(raw.batches())
     model.selection.fit(_afs_batches(model, raw, synthesizer, config))
-    if model.reconstruction.prototypes:
-        order = np.random.default_rng([config.seed, 4]).permutation(len(raw.images))
-        chosen = [int(number) for number in order[:_PROTOTYPE_IMAGES]]
-        batches = [
-            model.reconstruction.align(model.selection(model.backbone.standardised(raw[chosen[i : i + 8]])))
-            for i in range(0, len(chosen), 8)
-        ]
-        generator = torch.Generator().manual_seed(config.seed)
-        for k, prototypes in enumerate(model.reconstruction.prototypes):
-            assert isinstance(prototypes, Prototypes)
-            prototypes.fit([batch[k] for batch in batches], generator)
 
 
 def _afs_batches(
@@ -112,7 +109,7 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     assert config.model.tile is not None
     training = model.training
     model.eval()
-    judge = partial(measure, model, config.model.image_score)
+    judge = partial(measure, model)
     size, tile = config.model.image_size, config.model.tile
     found = [measure_tiled(judge, read_image(sample.image), tile, size)[1] for sample in samples]
     model.train(training)

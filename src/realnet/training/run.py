@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from realnet.atomic import remove_torn, write_text
 from realnet.calibration import calibrate, save_calibration
@@ -27,30 +27,25 @@ from realnet.model.saving import (
     load_config,
     save_config,
     save_model,
-    write_tensors,
 )
 from realnet.provenance import collect_provenance
-from realnet.synthesis import Synthesizer, contact_sheet, write_image
-from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.folds import fitted_samples
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
-    FROZEN,
+    MOST_TILES,
     Split,
-    fit_selection,
+    check_enough,
     good_images,
     make_oracle,
     make_synthesizer,
-    make_validation,
     split_good,
-    tiled_scores,
 )
-from realnet.training.validation import Validation
-
-PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
+from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
+from realnet.training.validation import Figure
 
 
 class Watcher:
@@ -84,7 +79,12 @@ def train(
 def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Progress:
     started = time.monotonic()
     samples = [sample for category in categories for sample in category.train]
-    split = split_good(samples, config.training.validation_share, config.seed)
+    solved = config.model.reconstruction.network == "subspace"
+    if solved:
+        check_enough(samples)
+        split = Split(*(tuple(part) for part in fitted_samples(samples, config)))
+    else:
+        split = split_good(samples, config.training.validation_share, config.seed)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
     _check_output(output, config, identity, launch.resume)
@@ -92,7 +92,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
     # Whatever can be wrong is found before anything is written.
-    images = good_images(split.train, config)
+    images = good_images(split.train, config, None if solved else MOST_TILES)
     synthesizer = make_synthesizer(split.train, images, config, config.seed)
     model = RealNet(config)
     fabric = _fabric(config, launch)
@@ -100,18 +100,25 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
     with interruptible() as stop:
-        batches, validation = _prepare(model, synthesizer, split.held_out, config, output, identity, fabric, watcher)
-        spent = time.monotonic() - started
-        judge = validation
+        prepare = prepare_solved if solved else prepare_trained
+        prepared = prepare(model, synthesizer, split, config, output, identity, fabric, watcher.stage)
+        task = prepared.task
         if config.training.select == "oracle":
             test = [sample for category in categories for sample in category.test]
-            judge = make_oracle(model, test, config, fabric.device)
+            oracle, held_out = make_oracle(model, test, config, fabric.device), task.validation
+
+            def by_test_images() -> Figure:
+                held_out()  # what the learned part is standardised by is fitted on the way
+                return oracle()
+
+            task = replace(task, validation=by_test_images)
+        spent = time.monotonic() - started
         with _reporting(output, config, watcher, fabric.is_global_zero) as report:
-            progress = optimise(
-                fabric, model, batches, judge, config, output, identity, launch.time_budget, spent, report, stop
-            )
-    if fabric.is_global_zero:
-        _finish(output, model, validation, config, progress, categories, split, data_fingerprint, launch, len(images))
+            progress = optimise(fabric, task, config, output, identity, launch.time_budget, spent, report, stop)
+        watcher.stage("Calibrating")
+        if fabric.is_global_zero:
+            judged = prepared.judge_good()
+            _finish(output, model, judged, config, progress, categories, split, data_fingerprint, launch)
     fabric.barrier()
     return progress
 
@@ -194,71 +201,29 @@ def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list
     return found
 
 
-def _prepare(
-    model: RealNet,
-    synthesizer: Synthesizer,
-    held_out: Sequence[Sample],
-    config: Config,
-    output: Path,
-    identity: str,
-    fabric: Fabric,
-    watcher: Watcher,
-) -> tuple[Batches, Validation]:
-    """Statistics, selection, caches. What was selected is saved, so that a resumed run need not select again."""
-    settings = config.training
-    images = synthesizer.images
-    watcher.stage(f"Reading {len(images)} good images")
-    raw = GoodFeatures(images, model.backbone.extract, fabric.device, settings.cache_gigabytes)
-    prepared = output / PREPARED_FILE
-    if prepared.is_file():
-        model.load_state_dict(load_file(prepared), strict=False)
-    else:
-        watcher.stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
-        fit_selection(model, raw, synthesizer, config)
-        if fabric.is_global_zero:
-            fitted = {
-                name: tensor.detach().cpu().contiguous()
-                for name, tensor in model.state_dict().items()
-                if name.startswith(FROZEN)
-            }
-            write_tensors(prepared, fitted, {"identity": identity})
-            defects = [synthesizer(index) for index in range(12)]
-            goods = [images[synthesizer.good_of(index)] for index in range(12)]
-            write_image(output / SHEET_FILE, contact_sheet(defects, goods))
-    good = raw.then(model.select_from)
-    watcher.stage("Preparing validation")
-    validation = make_validation(model, held_out, config, fabric.device)
-    batches = Batches(
-        model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
-        settings.workers, fabric.global_rank, fabric.world_size,
-    )  # fmt: skip
-    return batches, validation
-
-
 def _finish(
     output: Path,
     model: RealNet,
-    validation: Validation,
+    judged: JudgedGood,
     config: Config,
     progress: Progress,
     categories: Sequence[Category],
     split: Split,
     data_fingerprint: str,
     launch: Launch,
-    trained_on: int,
 ) -> None:
-    """Calibrate on the held-out images and write everything a run consists of, the model last."""
-    figure = validation()
-    scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.held_out, config)
+    """Calibrate on the good images and write everything a run consists of, the model last."""
+    figure = judged.figure
     calibration = calibrate(
-        scores,
-        validation.pixel_threshold(),
+        judged.scores,
+        judged.pixel_threshold,
         config.training.false_alarms,
-        "held-out good images",
+        judged.source,
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         figure.defect_scores,
+        judged.names,
     )
-    meaning = "held-out good images against synthetic defects made of them; "
+    meaning = f"{judged.source} against synthetic defects made of them; "
     if config.training.select == "oracle":
         meaning += "(oracle) of the state that is best on the TEST images"
     else:
@@ -268,13 +233,13 @@ def _finish(
             "meaning": meaning,
             "image_auroc": figure.image_auroc,
             "pixel_average_precision": figure.pixel_average_precision,
-            "good_images": len(scores),
+            "good_images": len(judged.scores),
             "synthetic_defects": len(figure.defect_scores),
         },
         "threshold": {
             "score": calibration.score,
             "pixel": calibration.pixel,
-            "rule": f"order statistic of {len(scores)} held-out good scores for "
+            "rule": f"order statistic of the scores of {len(judged.scores)} {judged.source} for "
             f"{config.training.false_alarms:g} false alarms",
             "expected_false_alarms_at_most": calibration.promised,
         },
@@ -282,9 +247,10 @@ def _finish(
             "categories": [category.name for category in categories],
             "good_images": len(split.train),
             "held_out_images": len(split.held_out),
+            "augmentation": judged.augmentation,
             "steps": progress.step,
             "selected_by": config.training.select,
-            "planned_steps": total_steps(config.training, trained_on),
+            "planned_steps": total_steps(config.training, judged.trained_on),
             "best_step": progress.best_step,
             "seconds": round(progress.seconds, 1),
             "time_budget_seconds": launch.time_budget,

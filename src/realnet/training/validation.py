@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from realnet.calibration import pixel_threshold
-from realnet.model.network import RealNet, image_score
+from realnet.model.network import Judgement, RealNet
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import to_tensor
 
@@ -51,6 +51,7 @@ class Validation:
         device: torch.device,
     ) -> None:
         self.model, self.labels = model, np.array(labels)
+        self.names: tuple[str, ...] = ()
         self.batches: list[list[Tensor]] = []
         for batch in batched(images, 16):
             shown = to_tensor(batch).to(device).contiguous(memory_format=torch.channels_last)
@@ -73,21 +74,25 @@ class Validation:
         defects = [synthesizer(index, index % len(goods)) for index in range(defects_each * len(goods))]
         masks = [np.zeros(image.shape[:2], bool) for image in goods] + [defect.mask for defect in defects]
         labels = [False] * len(goods) + [True] * len(defects)
-        return cls(model, [*goods, *(defect.image for defect in defects)], masks, labels, device)
+        found = cls(model, [*goods, *(defect.image for defect in defects)], masks, labels, device)
+        found.names = tuple(synthesizer.names or ())
+        return found
 
     @torch.no_grad()
-    def maps(self) -> Tensor:
-        """Anomaly maps of the whole set ``[N, 1, h, w]``, good images first, by the model as it is now."""
+    def judge(self) -> Judgement:
+        """Anomaly maps ``[N, 1, h, w]`` and scores ``[N]`` of the whole set, good images first, by the model as it is."""
         was_training = self.model.training
         self.model.eval()
-        logits = [self.model.discriminate(features, self.size).logits.float().cpu() for features in self.batches]
+        found = [
+            self.model.conclude(self.model.residuals(features)[0], self.size) for features in self.batches
+        ]
         self.model.train(was_training)
-        return torch.cat(logits).softmax(1)[:, 1:]
+        maps, scores = zip(*found, strict=True)
+        return Judgement(torch.cat(maps).float().cpu(), torch.cat(scores).float().cpu())
 
     def __call__(self) -> Figure:
         """Judge the set with the model as it is now."""
-        maps = self.maps()
-        scores = image_score(maps, self.model.config.image_score)
+        maps, scores = self.judge()
         labels = torch.from_numpy(self.labels)
         precision = None
         if self.masks is not None:
@@ -103,7 +108,7 @@ class Validation:
 
     def pixel_threshold(self) -> float:
         """From where on a pixel is outlined, by the held-out good images."""
-        return pixel_threshold(self.maps()[torch.from_numpy(~self.labels)].numpy())
+        return pixel_threshold(self.judge().anomaly_map[torch.from_numpy(~self.labels)].numpy())
 
 
 def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -1,0 +1,201 @@
+"""The discriminator of closed-form reconstruction: what the residuals say by themselves, and what was learned of them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from realnet.config import DiscriminatorConfig, ResidualsConfig
+from realnet.model.residuals import selected_share
+
+# Maps are smoothed by a Gaussian of 4 pixels at 256: the size of a cell of the finest residual, halved.
+_SMOOTHING = 4 / 256
+# Where 0.5 lies on the scale of maps and scores, in standard deviations of good images' maps.
+_MIDDLE = 4.0
+# Identical images have no deviation; below this, what differs is rounding.
+_LEAST_DEVIATION = 0.05
+# Energies below this share of a good image's are rounding.
+_LEAST_ENERGY = 1e-6
+# Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
+_MAP, _SCORE = 0, 1
+
+
+class Judged(NamedTuple):
+    """What the discriminator says, in standard deviations of good images' maps: ``[B, 1, H, W]`` each."""
+
+    map: Tensor
+    score: Tensor
+
+
+class EvidenceHead(nn.Module):
+    """A small convolutional network on log(1 + E) of every channel, on the finest residual's grid.
+
+    The entry is a 1x1 convolution a layer, before the layer is enlarged: that commutes with bilinear interpolation and
+    costs a sixteenth on the coarsest.
+
+    Shapes:
+        input: a list of ``[B, m_k, h_k, w_k]``, finest first; output: logits ``[B, 1, h_1, w_1]``.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.entry = nn.ModuleList(nn.Conv2d(c, width, 1, bias=False) for c in channels)
+        narrow = max(1, width // 2)
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, narrow, 3, padding=1), nn.ReLU(), nn.Conv2d(narrow, 1, 1),
+        )  # fmt: skip
+
+    def forward(self, logs: Sequence[Tensor]) -> Tensor:
+        """Logits of log(1 + E)."""
+        size = logs[0].shape[-2:]
+        entered = [enter(log) for enter, log in zip(self.entry, logs, strict=True)]
+        return self.body(sum(_enlarged(e, (size[0], size[1])) for e in entered))
+
+
+class EvidenceDiscriminator(nn.Module):
+    r"""Anomaly map and score from residuals in units of good images.
+
+    The evidence of layer k is the mean energy of its channels, as a standardised logarithm:
+
+    .. math:: e_k = \frac{\log \bar E_k - m_k}{s_k}, \quad e = \sum_k w_k e_k
+
+    once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
+    score. Both are standardised again, smoothed, and the mean logit of the heads, standardised likewise, is added with
+    its weight: z = (e + lambda l) / (1 + lambda). All means and deviations are those of good images that neither the
+    subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`).
+
+    Shapes:
+        input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
+        output: :class:`Judged`.
+
+    Args:
+        channels: m_k.
+        config: weights and heads.
+        rrs: mode and share of the selection.
+    """
+
+    layer_mean: Tensor
+    layer_deviation: Tensor
+    evidence_mean: Tensor
+    evidence_deviation: Tensor
+    learned_mean: Tensor
+    learned_scale: Tensor
+
+    def __init__(self, channels: Sequence[int], config: DiscriminatorConfig, rrs: ResidualsConfig) -> None:
+        super().__init__()
+        self.rrs, self.count = rrs, len(channels)
+        self.weights = config.layer_weights or (1.0,) * self.count
+        self.shares = (config.learned_in_map, config.learned_in_score)
+        self.heads = nn.ModuleList(EvidenceHead(channels, config.width) for _ in range(config.heads))
+        for k, c in enumerate(channels):
+            self.register_buffer(f"typical_{k}", torch.ones(c))
+        self.register_buffer("layer_mean", torch.zeros(self.count, 2))
+        self.register_buffer("layer_deviation", torch.ones(self.count, 2))
+        self.register_buffer("evidence_mean", torch.zeros(2))
+        self.register_buffer("evidence_deviation", torch.ones(2))
+        self.register_buffer("learned_mean", torch.zeros(()))
+        # 1 / deviation; 0 until something was learned.
+        self.register_buffer("learned_scale", torch.zeros(()))
+
+    def forward(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judged:
+        """Judge ``residuals`` of an image of ``size`` ``(H, W)``."""
+        logs = [residual.log1p() for residual in residuals]
+        logits = torch.stack([head(logs) for head in self.heads]).mean(0)
+        return self.conclude(self.log_energies(residuals), logits, size)
+
+    def conclude(self, energies: Sequence[Tensor], logits: Tensor, size: tuple[int, int]) -> Judged:
+        """Add up log energies (of :meth:`log_energies`) and logits ``[B, 1, h, w]`` of heads."""
+        evidence = smooth(self._weighed(energies, size))  # [B, 2, H, W]
+        evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
+        learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, size))
+        # Nothing learned: the evidence alone, in its own units.
+        known = (self.learned_scale > 0).to(evidence.dtype)
+        parts = []
+        for kind in (_MAP, _SCORE):
+            share = self.shares[kind] * known
+            parts.append((evidence[:, kind : kind + 1] + share * learned) / (1 + share))
+        return Judged(*parts)
+
+    def log_energies(self, residuals: Sequence[Tensor]) -> list[Tensor]:
+        """Log mean energy of each layer, over the channels of RRS and over all: ``[B, 2, h_k, w_k]``."""
+        found = []
+        for k, residual in enumerate(residuals):
+            weight = selected_share(residual, self.get_buffer(f"typical_{k}"), self.rrs.mode, self.rrs.retention)
+            selected = (residual * weight).sum(1) / weight.sum(1).expand_as(residual[:, 0])
+            found.append(torch.stack([selected, residual.mean(1)], 1).clamp_min(_LEAST_ENERGY).log())
+        return found
+
+    def _weighed(self, energies: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        total = torch.zeros(())
+        for k, energy in enumerate(energies):
+            standardised = (energy - _column(self.layer_mean[k])) / _column(self.layer_deviation[k])
+            total = total + self.weights[k] * _enlarged(standardised, size)
+        return total
+
+    @torch.no_grad()
+    def fit_typical(self, k: int, largest: Tensor) -> None:
+        """Set what RRS ranks layer ``k`` by: the channels' maxima ``[N, m_k]`` of good images."""
+        self.get_buffer(f"typical_{k}").copy_(largest.mean(0).clamp_min(_LEAST_ENERGY))
+
+    @torch.no_grad()
+    def fit_evidence(self, energies: Sequence[Tensor], size: tuple[int, int]) -> None:
+        """Set the means and deviations of the evidence by log energies ``[N, 2, h_k, w_k]`` of good images."""
+        for k, energy in enumerate(energies):
+            self.layer_mean[k], self.layer_deviation[k] = _moments(energy.split(16))
+        count = len(energies[0])
+        parts = (
+            smooth(self._weighed([energy[i : i + 16] for energy in energies], size)) for i in range(0, count, 16)
+        )
+        self.evidence_mean[:], self.evidence_deviation[:] = _moments(parts)
+
+    @torch.no_grad()
+    def fit_learned(self, logits: Tensor, size: tuple[int, int]) -> None:
+        """Set mean and scale of the learned part by heads' logits ``[N, 1, h, w]`` of good images they have not seen."""
+        mean, deviation = _moments(smooth(_enlarged(part, size)) for part in logits.split(16))
+        self.learned_mean.copy_(mean[0])
+        self.learned_scale.copy_(1 / deviation[0])
+
+
+def probability(z: Tensor) -> Tensor:
+    """Deviations of good images as what maps and scores are given in: 0..1, with 0.5 at four deviations."""
+    return torch.sigmoid(z - _MIDDLE)
+
+
+def smooth(maps: Tensor) -> Tensor:
+    """``maps`` ``[B, C, H, W]`` blurred by a Gaussian of 1/64 of their height, mirrored at the edge."""
+    sigma = _SMOOTHING * maps.shape[-2]
+    radius = min(math.ceil(4 * sigma), min(maps.shape[-2:]) - 1)
+    distance = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-0.5 * (distance / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).expand(maps.shape[1], 1, -1)
+    padded = F.pad(maps, (radius, radius, radius, radius), mode="reflect")
+    rows = F.conv2d(padded, kernel[:, :, None, :], groups=maps.shape[1])
+    return F.conv2d(rows, kernel[:, :, :, None], groups=maps.shape[1])
+
+
+def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(maps.shape[-2:]) == size:
+        return maps
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+
+def _column(values: Tensor) -> Tensor:
+    return values[:, None, None]
+
+
+def _moments(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel ``[C]`` over batches ``[B, C, h, w]``; a deviation is never 0."""
+    count, total, square = 0, torch.zeros(()), torch.zeros(())
+    for part in parts:
+        wide = part.double()
+        count += wide[:, 0].numel()
+        total = total.to(wide.device) + wide.sum((0, 2, 3))
+        square = square.to(wide.device) + wide.square().sum((0, 2, 3))
+    mean = total / count
+    deviation = (square / count - mean.square()).clamp_min(0).sqrt().clamp_min(_LEAST_DEVIATION)
+    return mean.float(), deviation.float()

@@ -1,0 +1,99 @@
+"""Reconstruction in closed form: G_k as the orthogonal projection onto what good images span."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Subspace(nn.Module):
+    r"""Rebuild a whole feature map from the principal subspace of those of good images.
+
+    .. math:: G_k(\varphi) = \mu_k + U_k U_k^T (\varphi - \mu_k)
+
+    where phi is the map as one vector of m_k h_k w_k numbers, mu_k the mean of the good images' and the rows of U_k^T
+    (``basis``) their first principal components. Of all projections of that rank it is the one that rebuilds the good
+    images best, so it solves Eq. 5 for I = A. A map knows which arrangement of parts belongs together: a part that is
+    missing, or stands elsewhere, is far from the subspace although each of its patches looks ordinary.
+
+    ``level`` ``[m_k]`` is the mean squared residual of good images that the subspace has not seen, a channel: the unit
+    in which residuals are handed on. Nothing here is trained; :func:`fit` of :class:`Gram` makes all of it.
+
+    Shapes:
+        input and output: ``[B, channels, h, w]``, h and w those of ``grid``.
+
+    Args:
+        channels: m_k.
+        grid: ``(h, w)``.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    level: Tensor
+
+    def __init__(self, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, *grid))
+        # As many rows as there are components, which only the good images tell.
+        self.register_buffer("basis", torch.zeros(0, channels * grid[0] * grid[1]))
+        self.register_buffer("level", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """G_k of ``x``."""
+        if x.shape[1:] != self.mean.shape:
+            raise ValueError(f"this subspace is one of maps {list(self.mean.shape)}, not {list(x.shape[1:])}")
+        centred = (x - self.mean.to(x.dtype)).flatten(1)  # [B, m h w]
+        basis = self.basis.to(x.dtype)
+        return self.mean.to(x.dtype) + ((centred @ basis.t()) @ basis).view_as(x)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        stored = state_dict.get(f"{prefix}basis")
+        if stored is not None and stored.ndim == 2 and stored.shape[1] == self.basis.shape[1]:
+            self.basis = self.basis.new_zeros(stored.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class Gram:
+    """Feature maps of good images, and the principal subspace of any of them.
+
+    With n maps of D numbers, D far larger than n, the principal components are combinations of the maps, and the
+    eigenvectors of the n x n matrix of their inner products say which. It is computed once for all subsets.
+
+    Args:
+        maps: ``[n, D]``.
+    """
+
+    def __init__(self, maps: Tensor) -> None:
+        self.origin = maps.mean(0)
+        self.maps = maps - self.origin
+        # Sums of up to a million products: float32 alone would lose the small eigenvalues.
+        self.products = torch.zeros(len(maps), len(maps), dtype=torch.float64, device=maps.device)
+        for part in self.maps.split(65536, dim=1):
+            self.products += (part @ part.t()).double()
+
+    def fit(self, rows: Sequence[int] | Tensor, variance: float, components: int) -> tuple[Tensor, Tensor]:
+        """The mean ``[D]`` and orthonormal basis ``[r, D]`` of the maps numbered ``rows``.
+
+        r is the least number of components that keep ``variance`` of the variance, at most ``components``. The basis is
+        rounded to half precision, in which it is saved.
+        """
+        index = torch.as_tensor(rows, device=self.maps.device)
+        n = len(index)
+        chosen = self.products[index][:, index]
+        centre = torch.eye(n, dtype=torch.float64, device=chosen.device) - 1.0 / n
+        values, vectors = torch.linalg.eigh(centre @ chosen @ centre)
+        values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+        total = values.sum()
+        kept = int((values.cumsum(0) < variance * total).sum()) + 1
+        # Directions without variance are rounding noise.
+        kept = min(kept, components, int((values > 1e-10 * total).sum()))
+        weights = (centre @ (vectors[:, :kept] / values[:kept].sqrt())).to(self.maps.dtype)  # [n, r]
+        maps = self.maps[index]
+        return self.origin + maps.mean(0), (weights.t() @ maps).half().to(maps.dtype)
+
+
+def set_subspace(subspace: Subspace, mean: Tensor, basis: Tensor) -> None:
+    """Make ``subspace`` that of ``mean`` ``[D]`` and ``basis`` ``[r, D]``."""
+    subspace.mean.copy_(mean.view_as(subspace.mean))
+    subspace.basis = basis.clone()

@@ -1,0 +1,310 @@
+"""Closed-form reconstruction: subspaces fitted to good images, and every image judged by one that has not seen it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from realnet.config import Config, ToleranceConfig
+from realnet.data import GoodImages, Sample
+from realnet.data.images import image_shape
+from realnet.data.tiling import tile_boxes
+from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.network import RealNet, conclusion
+from realnet.model.subspace import Gram, Subspace, set_subspace
+from realnet.synthesis.anomaly import Anomaly
+from realnet.synthesis.synthesizer import Synthesizer
+from realnet.training.batches import shuffled_index, to_tensor
+from realnet.training.moved import STRENGTHS, copies, copies_each
+
+_BATCH = 16
+# Faint defects that validation is measured on: numbered apart from those of training, and as many as that.
+_VALIDATION_FIRST, _VALIDATION_DEFECTS = 2**41, 128
+# Identical images leave no residual; what is below a hundredth of a feature's deviation is rounding.
+_LEAST_LEVEL = 1e-4
+
+
+@dataclass
+class Judged:
+    """Residuals of some images, each by subspaces fitted without its good image.
+
+    ``logs`` is log(1 + E) in units of good images, half precision, ``[n, m_k, h_k, w_k]`` a reconstruction; ``of`` the
+    number of the good image each was made of, ``energies`` the discriminator's log energies of them.
+    """
+
+    of: Tensor
+    logs: list[Tensor] = field(default_factory=list)
+    energies: list[Tensor] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    def residuals(self, rows: slice | Tensor) -> list[Tensor]:
+        """E of some rows, in single precision."""
+        return [log[rows].float().expm1() for log in self.logs]
+
+
+@dataclass
+class OutOfSample:
+    """All that training and calibration look at: none of it was seen by the subspace that judges it.
+
+    ``groups`` numbers the file of each good image (tiles share one). ``good`` are the good images, ``moved`` their
+    copies, ``at_limit`` copies moved as far as is tolerated (empty without a tolerance), ``defects`` the synthetic
+    defects with their ``masks`` uint8 ``[M, 1, H, W]``, ``faint`` those of validation with ``faint_masks``.
+    """
+
+    groups: Tensor
+    good: Judged
+    moved: Judged
+    at_limit: Judged
+    defects: Judged
+    masks: Tensor
+    faint: Judged
+    faint_masks: Tensor
+    augmentation: str
+    shown: list[Anomaly]
+
+    def parts(self) -> tuple[Judged, ...]:
+        """The five kinds of images."""
+        return self.good, self.moved, self.at_limit, self.defects, self.faint
+
+
+def fitted_samples(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], list[Sample]]:
+    """Which of the good ``samples`` a subspace is fitted to, as many as the configuration and memory allow, and the rest.
+
+    The choice is random, by the seed; both lists keep their order.
+    """
+    most = config.model.reconstruction.fit_images
+    tile = config.model.tile
+    count, used = 0, set()
+    for position in np.random.default_rng([config.seed, 5]).permutation(len(samples)):
+        tiles = 1 if tile is None else len(tile_boxes(*image_shape(samples[position].image), tile))
+        if used and len(used) >= 2 and count + tiles > most:
+            break
+        count += tiles
+        used.add(int(position))
+    return (
+        [sample for i, sample in enumerate(samples) if i in used],
+        [sample for i, sample in enumerate(samples) if i not in used],
+    )
+
+
+def groups_of(images: Sequence[np.ndarray]) -> list[int]:
+    """The number of the file that each image is, or is a tile of."""
+    return images.files if isinstance(images, GoodImages) else list(range(len(images)))
+
+
+class Solver:
+    """Fits the subspaces of ``model`` to good images, and judges images out of sample on the way.
+
+    Args:
+        model: statistics, selection and subspaces are set in place.
+        synthesizer: of the good images that are fitted to.
+        config: of the run.
+        device: where features are made.
+        stage: told what happens.
+    """
+
+    def __init__(
+        self,
+        model: RealNet,
+        synthesizer: Synthesizer,
+        config: Config,
+        device: torch.device,
+        stage: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.model, self.synthesizer, self.config, self.device, self.stage = model, synthesizer, config, device, stage
+        self.images = synthesizer.images
+
+    @torch.no_grad()
+    def solve(self) -> OutOfSample:
+        """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
+        settings, count = self.config.training, len(self.images)
+        groups = torch.tensor(groups_of(self.images))
+        self.stage(f"Reading {count} good images")
+        raw = self._extract(self.images)
+        if self.config.model.backbone.standardise:
+            self.model.backbone.fit_statistics([raw])
+        self.stage(f"Making {settings.defects} synthetic defects")
+        defects, faint = self._defects(settings.defects, 0), self._defects(
+            min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True
+        )
+        of, faint_of = ([good for _, good in made] for made in (defects, faint))
+        raw_defects = self._extract([defect.image for defect, _ in defects])
+        masks = _masks(defects)
+        self.model.selection.fit(self._afs_batches(raw, raw_defects, of, masks))
+        parts = {"good": self._selected(raw), "defects": self._selected(raw_defects)}
+        del raw, raw_defects
+        parts["faint"] = self._selected(self._extract([defect.image for defect, _ in faint]))
+        result = OutOfSample(
+            groups, Judged(torch.arange(count)), Judged(torch.zeros(0, dtype=torch.long)),
+            Judged(torch.zeros(0, dtype=torch.long)), Judged(torch.tensor(of)), masks, Judged(torch.tensor(faint_of)),
+            _masks(faint), "", [defect for defect, _ in defects[:12]],
+        )  # fmt: skip
+        self._augment(result, parts)
+        return result
+
+    def _extract(self, images: Iterable[np.ndarray]) -> list[Tensor]:
+        """Raw features of ``images``, half precision."""
+        found: list[list[Tensor]] = []
+        batch: list[np.ndarray] = []
+
+        def run() -> None:
+            shown = to_tensor(batch).to(self.device).contiguous(memory_format=torch.channels_last)
+            found.append([f.contiguous().half() for f in self.model.backbone.extract(shown)])
+            batch.clear()
+
+        for image in images:
+            batch.append(image)
+            if len(batch) == _BATCH:
+                run()
+        if batch:
+            run()
+        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+
+    def _selected(self, raw: Sequence[Tensor]) -> list[Tensor]:
+        """The selected, aligned features of raw ones; both half precision."""
+        parts = [self.model.select_from([f[i : i + 64].float() for f in raw]) for i in range(0, len(raw[0]), 64)]
+        return [torch.cat([part[k].half() for part in parts]) for k in range(len(parts[0]))]
+
+    def _defects(self, count: int, first: int, faint: bool = False) -> list[tuple[Anomaly, int]]:
+        """Synthetic defects and the numbers of their good images, each of which serves equally often."""
+        goods = [shuffled_index(len(self.images), self.config.seed, position) for position in range(count)]
+        make = self.synthesizer.faint if faint else self.synthesizer
+        return [(make(first + position, good), good) for position, good in enumerate(goods)]
+
+    def _afs_batches(
+        self, raw: Sequence[Tensor], raw_defects: Sequence[Tensor], of: Sequence[int], masks: Tensor
+    ) -> Iterable[tuple[list[Tensor], list[Tensor], Tensor]]:
+        """Batches for Eq. 4 out of the defects at hand; fewer than configured where there are not as many."""
+        size, backbone = self.config.model.afs.batch_size, self.model.backbone
+        goods = torch.tensor(of)
+        for start in range(0, min(len(of), self.config.model.afs.batches * size), size):
+            rows = slice(start, start + size)
+            anomalous = backbone.standardised([f[rows].float() for f in raw_defects])
+            normal = backbone.standardised([f[goods[rows]].float() for f in raw])
+            yield anomalous, normal, masks[rows].to(self.device)
+
+    def _augment(self, result: OutOfSample, parts: dict[str, list[Tensor]]) -> None:
+        """Choose the copies that join the subspace, and judge everything with them."""
+        settings, count = self.config.training, len(self.images)
+        each = copies_each(count)
+        candidates = {settings.augmentation: STRENGTHS.get(settings.augmentation, ToleranceConfig())}
+        if settings.tolerance.asked:
+            candidates = {"tolerance": settings.tolerance}
+            result.at_limit = Judged(torch.arange(count))
+            worst = copies(self.images, settings.tolerance, 1, self.config.seed, at_limit=True)
+            parts["at_limit"] = self._selected(self._extract(worst))
+            each = max(2, each)
+        elif settings.augmentation == "auto":
+            candidates = dict(STRENGTHS)
+        best = -1.0
+        kept: tuple[Any, ...] = ()
+        for name, limits in candidates.items():
+            self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
+            with_copies, of = dict(parts), torch.zeros(0, dtype=torch.long)
+            if limits.asked:
+                with_copies["moved"] = self._selected(self._extract(copies(self.images, limits, each, self.config.seed)))
+                of = torch.arange(count).repeat_interleave(each)
+            result.moved = Judged(of)
+            solved = self._by_folds(result, with_copies)
+            value = self._separation(result) if len(candidates) > 1 else 0.0
+            if value > best:
+                best, kept = value, (name, result.moved, solved, [list(part.logs) for part in result.parts()])
+        result.augmentation, result.moved, solved, logs = kept
+        for part, own in zip(result.parts(), logs, strict=True):
+            part.logs = own
+        for network, (mean, basis, level) in zip(self.model.reconstruction.networks, solved, strict=True):
+            assert isinstance(network, Subspace)
+            set_subspace(network, mean, basis)
+            network.level.copy_(level)
+        self._evidence(result)
+
+    def _by_folds(self, result: OutOfSample, parts: dict[str, list[Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Judge every part out of sample; returns mean, basis and level of the subspace of all images, a network."""
+        settings = self.config.model.reconstruction
+        folds = min(self.config.training.folds, int(result.groups.max()) + 1)
+        fold = result.groups % folds
+        for part in result.parts():
+            part.logs = []
+        solved = []
+        for k in range(len(parts["good"])):
+            shown = [parts["good"][k], *([parts["moved"][k]] if len(result.moved) else [])]
+            gram = Gram(torch.cat(shown).flatten(1).float())
+            of = torch.cat([result.good.of, result.moved.of])
+            named = {name: getattr(result, name) for name in parts}
+            squares = {name: torch.empty(parts[name][k].shape) for name in parts}
+            for number in range(folds):
+                mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
+                for name, part in named.items():
+                    for rows in (fold[part.of] == number).nonzero()[:, 0].split(64):
+                        x = parts[name][k][rows]
+                        centred = x.flatten(1).float() - mean
+                        left = centred - (centred @ basis.t()) @ basis
+                        squares[name][rows] = left.square().view(x.shape).cpu()
+            level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
+            for name, part in named.items():
+                unit = squares.pop(name).div_(level[:, None, None])
+                part.logs.append(unit.log1p_().half().to(self.device))
+            mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
+            solved.append((mean, basis, level.to(self.device)))
+        self._evidence(result)
+        return solved
+
+    def _evidence(self, result: OutOfSample) -> None:
+        """Fit the evidence to the good images, and compute that of all."""
+        discriminator = self.model.discriminator
+        if not isinstance(discriminator, EvidenceDiscriminator):
+            return
+        for k, log in enumerate(result.good.logs):
+            discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
+        for part in result.parts():
+            part.energies = _energies(discriminator, part) if len(part) else []
+        size = self.config.model.image_size
+        discriminator.fit_evidence(result.good.energies, (size, size))
+
+    def _separation(self, result: OutOfSample) -> float:
+        """How well the evidence alone tells good images from faint defects: image AUROC."""
+        scores = [part_scores(self.model, part) for part in (result.good, result.faint)]
+        labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))])
+        return float(binary_auroc(torch.cat(scores), labels.long()))
+
+
+def _energies(discriminator: EvidenceDiscriminator, part: Judged) -> list[Tensor]:
+    found = [discriminator.log_energies(part.residuals(slice(i, i + 64))) for i in range(0, len(part), 64)]
+    return [torch.cat([energies[k] for energies in found]) for k in range(len(found[0]))]
+
+
+@torch.no_grad()
+def judged_maps(
+    model: RealNet, part: Judged, rows: Tensor, logits: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Maps ``[b, 1, H, W]`` and scores ``[b]`` of some rows of ``part``, batch after batch.
+
+    Args:
+        logits: of the heads, ``[n, 1, h, w]``, a row each of ``rows``; None where nothing was learned.
+    """
+    side = model.config.image_size
+    discriminator = model.discriminator
+    for start in range(0, len(rows), 32):
+        batch = rows[start : start + 32]
+        if not isinstance(discriminator, EvidenceDiscriminator):
+            yield tuple(model.conclude(part.residuals(batch), (side, side)))
+            continue
+        energies = [energy[batch] for energy in part.energies]
+        own = torch.zeros_like(energies[0][:, :1]) if logits is None else logits[start : start + 32]
+        yield tuple(conclusion(discriminator.conclude(energies, own, (side, side)), model.config.image_score))
+
+
+def part_scores(model: RealNet, part: Judged, logits: Tensor | None = None) -> Tensor:
+    """Scores ``[n]`` of all of ``part``; see :func:`judged_maps`."""
+    rows = torch.arange(len(part))
+    return torch.cat([score.cpu() for _, score in judged_maps(model, part, rows, logits)])
+
+
+def _masks(made: Sequence[tuple[Anomaly, int]]) -> Tensor:
+    return torch.from_numpy(np.stack([defect.mask for defect, _ in made]).astype(np.uint8))[:, None]

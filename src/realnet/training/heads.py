@@ -1,0 +1,212 @@
+"""Training of the discriminator on residuals that are made once: batches, loss and validation."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+from realnet.calibration import pixel_threshold
+from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.losses import segmentation_loss
+from realnet.model.network import RealNet
+from realnet.training.folds import Judged, OutOfSample, judged_maps, part_scores
+from realnet.training.validation import Figure
+
+# A stream of random numbers of its own.
+_DRAW = 6
+# Maps kept of good images for the threshold of pixels and the pixel figure.
+_MOST_MAPS = 96
+# A cell of the grid counts as defective from this share of its pixels on.
+_DEFECTIVE_SHARE = 0.25
+
+
+class HeadBatch(NamedTuple):
+    """One step's input, one item a head: log(1 + E) ``[B, m_k, h_k, w_k]`` a network, and M ``[B, 1, H, W]``."""
+
+    logs: list[list[Tensor]]
+    masks: list[Tensor]
+    step: int
+
+
+class HeadBatches:
+    """The endless, resumable sequence of batches: half good images and their copies, half synthetic defects.
+
+    Head j never sees the good images whose group leaves the remainder j, nor anything made of them.
+
+    Args:
+        seen: what there is.
+        heads: how many are trained.
+        seed: of the order of everything.
+        batch_size: B, even.
+        rank, world_size: this process's share of every batch under DDP.
+    """
+
+    def __init__(
+        self, seen: OutOfSample, heads: int, seed: int, batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.seen, self.seed, self.half = seen, seed, batch_size // 2
+        self.rank, self.world_size = rank, world_size
+        own = head_of(seen, heads)
+        count = len(seen.good)
+        of = torch.cat([seen.good.of, seen.moved.of])
+        self.rows = []
+        for head in range(heads):
+            allowed = torch.ones(count, dtype=torch.bool) if heads == 1 else own != head
+            self.rows.append(
+                (allowed[of].nonzero()[:, 0].numpy(), allowed[seen.defects.of].nonzero()[:, 0].numpy())
+            )
+
+    def starting_at(self, step: int, steps: int) -> Iterator[HeadBatch]:
+        """Batches of the steps ``step`` to ``steps - 1``."""
+        for number in range(step, steps):
+            parts = [self._batch(number, head, *rows) for head, rows in enumerate(self.rows)]
+            yield HeadBatch([logs for logs, _ in parts], [mask for _, mask in parts], number)
+
+    def _batch(self, step: int, head: int, goods: np.ndarray, defects: np.ndarray) -> tuple[list[Tensor], Tensor]:
+        rng = np.random.default_rng([self.seed, _DRAW, step, head])
+        share = slice(self.rank, None, self.world_size)
+        normal = torch.from_numpy(rng.choice(goods, self.half)[share])
+        anomalous = torch.from_numpy(rng.choice(defects, self.half)[share])
+        seen, count = self.seen, len(self.seen.good)
+        own, copy = normal[normal < count], normal[normal >= count] - count
+        logs = []
+        for k in range(len(seen.good.logs)):
+            picked = [seen.good.logs[k][own], seen.defects.logs[k][anomalous]]
+            if len(copy):
+                picked.insert(1, seen.moved.logs[k][copy])
+            logs.append(torch.cat(picked).float().contiguous(memory_format=torch.channels_last))
+        masks = seen.masks[anomalous]
+        return logs, torch.cat([torch.zeros_like(masks[:1]).expand(len(normal), -1, -1, -1), masks]).to(logs[0].device)
+
+
+def head_of(seen: OutOfSample, heads: int) -> Tensor:
+    """Which head has not seen each good image ``[N]``."""
+    return seen.groups % heads
+
+
+class LossOfHeads(nn.Module):
+    """L_seg of a batch: of every head on its own images; of the paper's discriminator where that is configured.
+
+    A head's is binary cross-entropy plus Dice on its grid, with a share of the residual channels hidden.
+    """
+
+    def __init__(self, model: RealNet, seed: int) -> None:
+        super().__init__()
+        self.residual_selection, self.discriminator = model.residual_selection, model.discriminator
+        self._logits = model.logits
+        self.dropout, self.seed = model.config.discriminator.channel_dropout, seed
+
+    def forward(self, logs: list[list[Tensor]], masks: list[Tensor], step: int) -> tuple[Tensor, ...]:
+        """L, 0 (nothing is reconstructed by training) and L_seg."""
+        if isinstance(self.discriminator, EvidenceDiscriminator):
+            # By the step, so that a resumed training hides the same channels.
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            parts = [
+                grid_loss(head([_dropped(log, self.dropout, generator) for log in own]), mask)
+                for head, own, mask in zip(self.discriminator.heads, logs, masks, strict=True)
+            ]
+            loss = torch.stack(parts).sum()
+        else:
+            size = (masks[0].shape[-2], masks[0].shape[-1])
+            loss = segmentation_loss(self._logits([log.expm1() for log in logs[0]], size), masks[0])
+        return loss, torch.zeros_like(loss), loss
+
+
+def grid_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy plus Dice of ``logits`` ``[B, 1, h, w]`` with M ``[B, 1, H, W]`` on their grid."""
+    target = (F.adaptive_avg_pool2d(mask.float(), logits.shape[-2:]) > _DEFECTIVE_SHARE).to(logits.dtype)
+    found = logits.sigmoid()
+    dice = 1 - (2 * (found * target).sum() + 1) / (found.sum() + target.sum() + 1)
+    return F.binary_cross_entropy_with_logits(logits, target) + dice
+
+
+def _dropped(log: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    if not share:
+        return log
+    kept = torch.rand(log.shape[0], log.shape[1], 1, 1, generator=generator) > share
+    return log * (kept.to(log.device, log.dtype) / (1 - share))
+
+
+class FoldedValidation:
+    """Good images and faint defects, each judged by subspace and head that have seen neither it nor its good image.
+
+    With one head, or the paper's discriminator, only the subspace has not: what was learned is then in sample.
+
+    Args:
+        model: judged as it is now; what its learned part is standardised by is fitted on the way.
+        seen: the images.
+        learned: whether there is a learned part; False: the evidence alone.
+    """
+
+    def __init__(self, model: RealNet, seen: OutOfSample, learned: bool) -> None:
+        self.model, self.seen, self.learned = model, seen, learned
+        heads = model.config.discriminator.heads if isinstance(model.discriminator, EvidenceDiscriminator) else 1
+        self.head = head_of(seen, heads)
+
+    @torch.no_grad()
+    def logits(self, part: Judged) -> Tensor | None:
+        """Logits ``[n, 1, h, w]`` of ``part``, each by the head that has not seen it; None where there are no heads."""
+        discriminator = self.model.discriminator
+        if not self.learned or not isinstance(discriminator, EvidenceDiscriminator):
+            return None
+        height, width = part.logs[0].shape[-2:]
+        found = torch.zeros(len(part), 1, height, width, device=part.logs[0].device)
+        for number, head in enumerate(discriminator.heads):
+            for rows in (self.head[part.of] == number).nonzero()[:, 0].split(32):
+                found[rows] = head([log[rows].float() for log in part.logs])
+        return found
+
+    def scores(self, part: Judged) -> Tensor:
+        """Scores ``[n]`` of ``part`` by the model as it is now."""
+        was_training = self.model.training
+        self.model.eval()
+        found = part_scores(self.model, part, self.logits(part))
+        self.model.train(was_training)
+        return found
+
+    def __call__(self) -> Figure:
+        """Judge good images and faint defects with the model as it is now."""
+        was_training = self.model.training
+        self.model.eval()
+        logits = [self.logits(part) for part in (self.seen.good, self.seen.faint)]
+        if logits[0] is not None:
+            assert isinstance(self.model.discriminator, EvidenceDiscriminator)
+            side = self.model.config.image_size
+            self.model.discriminator.fit_learned(logits[0], (side, side))
+        scores = [
+            part_scores(self.model, part, own)
+            for part, own in zip((self.seen.good, self.seen.faint), logits, strict=True)
+        ]
+        maps = torch.cat([self._maps(self.seen.good, logits[0]), self._maps(self.seen.faint, logits[1])])
+        truth = self.seen.faint_masks[_spread(len(self.seen.faint)), :, ::2, ::2].bool().cpu()
+        marked = torch.cat([torch.zeros(len(maps) - len(truth), *truth.shape[1:], dtype=torch.bool), truth])
+        self.model.train(was_training)
+        labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))]).long()
+        return Figure(
+            image_auroc=float(binary_auroc(torch.cat(scores), labels)),
+            pixel_average_precision=float(binary_average_precision(maps.flatten(), marked.flatten().long())),
+            good_scores=tuple(scores[0].tolist()),
+            defect_scores=tuple(scores[1].tolist()),
+        )
+
+    def pixel_threshold(self) -> float:
+        """From where on a pixel is outlined, by the good images."""
+        was_training = self.model.training
+        self.model.eval()
+        maps = self._maps(self.seen.good, self.logits(self.seen.good))
+        self.model.train(was_training)
+        return pixel_threshold(maps.numpy())
+
+    def _maps(self, part: Judged, logits: Tensor | None) -> Tensor:
+        """Every second pixel of the maps of some images, evenly spread: ``[n, 1, H / 2, W / 2]``."""
+        rows = _spread(len(part))
+        own = None if logits is None else logits[rows]
+        return torch.cat([found[:, :, ::2, ::2].cpu() for found, _ in judged_maps(self.model, part, rows, own)])
+
+
+def _spread(count: int) -> Tensor:
+    return torch.linspace(0, count - 1, min(count, _MOST_MAPS)).round().long()
