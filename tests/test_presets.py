@@ -53,12 +53,12 @@ def test_settings_of_section_4_1(name: str) -> None:
     assert model.image_score == "max"
     assert (model.afs.method, model.afs.batches, model.afs.batch_size) == ("afs", 64, 16)
     assert model.reconstruction.architecture == "A"
-    assert model.reconstruction.prototypes == 0
+    assert model.reconstruction.network != "subspace"
     assert (model.rrs.mode, model.rrs.retention, model.rrs.momentum) == ("max&mean", pytest.approx(1 / 3), 0.9)
-    assert not model.rrs.compress
+    assert model.discriminator.kind == "paper"
     assert (model.discriminator.residual_layers, model.discriminator.widths) == (2, (128, 32, 8, 4))
-    assert model.discriminator.stride is None
     assert (training.batch_size, training.learning_rate, training.epochs, training.steps) == (16, 1e-4, 1000, None)
+    assert (training.weight_decay, config.synthesis.faint) == (0, 0)
     assert (training.reconstruction_weight, training.segmentation_weight) == (1, 1)
     assert training.schedule == "constant"
     assert (training.fresh, training.window) == (8, 8), "every defect serves once"
@@ -90,7 +90,8 @@ def test_the_multi_class_recipe_of_appendix_c5() -> None:
 def test_lite_is_small() -> None:
     model = presets["lite"].model
     assert model.backbone.name == "tf_efficientnet_lite0", "whose weights are a package, so that it works offline"
-    assert model.reconstruction.network == "slim"
+    assert model.reconstruction.network == "subspace", "solved, not trained"
+    assert model.discriminator.kind == "evidence"
     assert presets["lite"].training.steps is not None, "it ends on a CPU"
 
 

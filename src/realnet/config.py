@@ -59,7 +59,7 @@ class ReconstructionConfig(_Node):
     attention_at: tuple[int, ...] = (2, 4)
     head_channels: int = Field(64, ge=1)
     variance: float = Field(0.95, gt=0, le=1)
-    components: int = Field(256, ge=1, le=4096)
+    components: int = Field(192, ge=1, le=4096)
     fit_images: int = Field(800, ge=2, le=20000)
 
 
@@ -219,7 +219,7 @@ class TrainingConfig(_Node):
     cache_gigabytes: float = Field(4.0, ge=0)
     workers: int = Field(0, ge=0)
     folds: int = Field(4, ge=2, le=50)
-    defects: int = Field(600, ge=8, le=100_000)
+    defects: int = Field(480, ge=8, le=100_000)
     augmentation: Literal["auto", "none", "weak", "strong"] = "auto"
     tolerance: ToleranceConfig = ToleranceConfig()
 

@@ -9,7 +9,6 @@ from realnet.config import (
     DiscriminatorConfig,
     ModelConfig,
     ReconstructionConfig,
-    ResidualsConfig,
     SelectionConfig,
     SynthesisConfig,
     TrainingConfig,
@@ -44,7 +43,7 @@ def _lite() -> Config:
             discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.7, 1.0, 0.5)),
         ),
         synthesis=SynthesisConfig(faint=1 / 3),
-        training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=400),
+        training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=300),
     )
 
 

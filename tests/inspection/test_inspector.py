@@ -15,8 +15,9 @@ from realnet import load
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector
-from realnet.model.network import predict
+from realnet.model.network import RealNet, measure
 from tests.data.layouts import picture
+from tests.training.tiny import TRAINED, tiny
 
 
 @pytest.fixture(scope="module")
@@ -48,22 +49,22 @@ def test_an_image_of_any_size_gets_a_map_of_its_own_size(inspector: Inspector) -
 
 def test_score_and_map_are_the_models(inspector: Inspector, defective: np.ndarray) -> None:
     big = np.asarray(Image.fromarray(defective).resize((150, 90)))
-    expected = predict(inspector.model, [resize_image(big, 64)])
+    expected, scores = measure(inspector.model, [resize_image(big, 64)])
     result = inspector.inspect(big)
-    assert result.score == pytest.approx(float(expected.max()), abs=1e-6)
+    assert result.score == pytest.approx(scores[0], abs=1e-6)
     # Bilinear: where the map was enlarged, its corner pixels and its mean stay.
     assert result.anomaly_map[0, 0] == pytest.approx(float(expected[0, 0, 0]), abs=1e-5)
     assert result.anomaly_map[-1, -1] == pytest.approx(float(expected[0, -1, -1]), abs=1e-5)
     assert result.anomaly_map.mean() == pytest.approx(expected.mean(), abs=0.01)
     same_size = inspector.inspect(defective)
-    np.testing.assert_allclose(same_size.anomaly_map, predict(inspector.model, [defective])[0], atol=1e-6)
+    np.testing.assert_allclose(same_size.anomaly_map, measure(inspector.model, [defective])[0][0], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["max", "pooled16"])
-def test_the_score_is_of_the_kind_configured(inspector: Inspector, defective: np.ndarray, kind: str) -> None:
-    model = inspector.config.model.model_copy(update={"image_score": kind})
-    judge = Inspector(inspector.model, inspector.config.model_copy(update={"model": model}), 0.5, 0.5)
-    maps = torch.from_numpy(predict(inspector.model, [defective]))[:, None]
+def test_the_score_is_of_the_kind_configured(defective: np.ndarray, kind: str) -> None:
+    config = tiny(*TRAINED, f"model.image_score={kind}")
+    judge = Inspector(RealNet(config), config, 0.5, 0.5)
+    maps = torch.from_numpy(measure(judge.model, [defective])[0])[:, None]
     expected = maps.max() if kind == "max" else torch.nn.functional.avg_pool2d(maps, 16, 1).max()
     assert judge.inspect(defective).score == pytest.approx(float(expected), abs=1e-6)
 

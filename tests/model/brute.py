@@ -6,16 +6,23 @@ from torch import Tensor, nn
 from realnet.config import Config, override
 from realnet.presets import presets
 
-# A backbone of 0.9 M parameters and slim networks, with all that can be switched on: built in a fraction of a second.
+# A backbone of 0.9 M parameters and simple networks: built in a fraction of a second.
 TINY = [
     "model.backbone.name=mobilenetv3_small_100",
     "model.backbone.standardise=true",
     "model.afs.dimensions=[8, 12, 16, 20]",
-    "model.reconstruction.network=slim",
-    "model.reconstruction.width=1",
-    "model.rrs.compress=true",
+    "model.reconstruction.network=simple",
+    "model.reconstruction.residual_blocks=1",
     "model.discriminator.widths=[16, 8, 8, 4]",
-    "model.discriminator.stride=8",
+]
+
+# The same backbone under closed-form reconstruction, at 64 pixels.
+SOLVED = [
+    "model.image_size=64",
+    "model.image_score=top",
+    "model.reconstruction.network=subspace",
+    "model.discriminator.kind=evidence",
+    "model.discriminator.width=8",
 ]
 
 

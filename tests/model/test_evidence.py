@@ -1,60 +1,119 @@
-"""The direct path from residuals to the logit in presets that compress residuals, and the bound on what is learned."""
+"""Evidence and heads: the definitions written out, and what a residual does to the map."""
 
+import pytest
 import torch
+import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
 
-from realnet.config import DiscriminatorConfig
-from realnet.model.discriminator import BOUND, Discriminator
+from realnet.config import DiscriminatorConfig, ResidualsConfig
+from realnet.model.evidence import EvidenceDiscriminator, EvidenceHead, probability, smooth
 
-CONFIG = DiscriminatorConfig(residual_layers=1, widths=(8, 8, 8, 8))
+CHANNELS, SIZE = (3, 5), (64, 64)
 
 
-def logit(discriminator: Discriminator, residual: torch.Tensor) -> torch.Tensor:
+def residuals(n: int = 12, seed: int = 0) -> list[Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return [torch.rand(n, c, side, side, generator=g) * 2 for c, side in zip(CHANNELS, (16, 8), strict=True)]
+
+
+def fitted(mode: str = "max&mean", **fields: object) -> EvidenceDiscriminator:
+    config = DiscriminatorConfig.model_validate({"kind": "evidence", "width": 4, "layer_weights": (1.0, 0.5), **fields})
+    module = EvidenceDiscriminator(CHANNELS, config, ResidualsConfig.model_validate({"mode": mode})).eval()
+    good = residuals()
+    for k, residual in enumerate(good):
+        module.fit_typical(k, residual.amax((2, 3)))
+    module.fit_evidence(module.log_energies(good), SIZE)
+    return module
+
+
+def test_evidence_is_a_weighted_sum_of_standardised_log_energies() -> None:
+    module, good, shown = fitted(), residuals(), residuals(2, seed=1)
+    total = torch.zeros(2, 16, 16)
+    reference = torch.zeros(12, 16, 16)
+    for k, weight in enumerate((1.0, 0.5)):
+        log = good[k].mean(1).log()
+        for target, images in ((total, shown), (reference, good)):
+            e = (images[k].mean(1).log() - log.mean()) / log.std(correction=0)
+            target += weight * F.interpolate(e[:, None], size=(16, 16), mode="bilinear")[:, 0]
+    reference, total = smooth(reference[:, None]), smooth(total[:, None])
+    expected = (total - reference.mean()) / reference.std(correction=0)
     with torch.no_grad():
-        logits = discriminator.eval()(residual, (32, 32))
-    return logits[:, 1] - logits[:, 0]
+        found = module(shown, SIZE).score
+    torch.testing.assert_close(found, F.interpolate(expected, size=SIZE, mode="bilinear"), atol=1e-3, rtol=1e-3)
 
 
-def test_untrained_the_evidence_alone_decides() -> None:
-    discriminator = Discriminator(10, CONFIG, evidence=2)
-    residual = torch.rand(1, 10, 8, 8)
-    other = residual.clone()
-    other[:, :8] = torch.rand(1, 8, 8, 8)  # everything but the evidence
-    torch.testing.assert_close(logit(discriminator, residual), logit(discriminator, other))
-    louder = residual.clone()
-    louder[:, 8:, 2:6, 2:6] += 5
-    change = logit(discriminator, louder) - logit(discriminator, residual)
-    assert change.min() >= -1e-5
-    assert change.max() > 4
-    assert change[0, :4].abs().max() < change.max() / 4  # it stays where the residual is
+def test_the_map_is_made_of_what_rrs_hands_on_and_the_score_of_all() -> None:
+    shown = residuals(1)
+    quiet = [r.clone() for r in shown]
+    selected = fitted("max")
+    kept = selected.log_energies(shown)
+    lowest = int(shown[1][0].amax((1, 2)).div(selected.get_buffer("typical_1")).argmin())
+    quiet[1][0, lowest] *= 0.5  # a channel that RRS leaves out
+    changed = selected.log_energies(quiet)
+    assert torch.equal(kept[1][:, 0], changed[1][:, 0])
+    assert not torch.equal(kept[1][:, 1], changed[1][:, 1])
+    everything = fitted("off").log_energies(shown)
+    assert torch.equal(everything[1][:, 0], everything[1][:, 1])
 
 
-def test_what_is_learned_moves_a_logit_by_no_more_than_the_bound() -> None:
-    discriminator = Discriminator(10, CONFIG, evidence=2)
-    residual = torch.rand(2, 10, 8, 8)
-    before = logit(discriminator, residual)
+def test_nothing_learned_is_the_evidence_alone() -> None:
+    module, shown = fitted(), residuals(1)
     with torch.no_grad():
-        for parameter in discriminator.head[2].parameters():
-            parameter.normal_(std=1000)
-    change = (logit(discriminator, residual) - before).abs()
-    assert change.max() <= BOUND + 1e-4
-    assert change.max() > BOUND / 2
+        before = module(shown, SIZE)
+        for parameter in module.heads.parameters():
+            parameter.add_(1.0)
+        after = module(shown, SIZE)
+    assert torch.equal(before.score, after.score)
+    assert torch.equal(before.map, after.map)
 
 
-def test_without_evidence_there_is_no_such_path() -> None:
-    discriminator = Discriminator(10, CONFIG)
-    assert not any(name.startswith(("weigh", "standardise")) for name in discriminator.state_dict())
+def test_what_is_learned_is_standardised_and_weighed() -> None:
+    module, shown = fitted(learned_in_map=0.5, learned_in_score=2.0), residuals(2)
+    energies = module.log_energies(shown)
+    alone = module.conclude(energies, torch.zeros(2, 1, 16, 16), SIZE)
+    module.fit_learned(torch.randn(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 7 + 3, SIZE)
+    logits = torch.full((2, 1, 16, 16), float(module.learned_mean + 4 / module.learned_scale))
+    together = module.conclude(energies, logits, SIZE)
+    torch.testing.assert_close(together.map, (alone.map + 0.5 * 4) / 1.5, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(together.score, (alone.score + 2 * 4) / 3, atol=1e-3, rtol=1e-3)
 
 
-def test_evidence_is_weighed_in_standard_deviations() -> None:
-    torch.manual_seed(0)
-    discriminator = Discriminator(4, CONFIG, evidence=1).train()
-    small = torch.rand(64, 4, 8, 8)
-    for _ in range(150):
-        discriminator(small, (32, 32))
-    large = Discriminator(4, CONFIG, evidence=1).train()
-    large.load_state_dict({k: v for k, v in discriminator.state_dict().items() if "standardise" not in k}, strict=False)
-    scaled = small.clone()
-    scaled[:, 3:] *= 100
-    for _ in range(150):
-        large(scaled, (32, 32))
-    torch.testing.assert_close(logit(discriminator, small), logit(large, scaled), atol=0.05, rtol=0.05)
+def test_a_residual_raises_the_map_where_it_is() -> None:
+    module = fitted()
+    shown = residuals(1)
+    with torch.no_grad():
+        before = module(shown, SIZE).map
+        shown[0][:, :, 2:6, 2:6] *= 50
+        change = (module(shown, SIZE).map - before)[0, 0]
+    assert int(change.argmax()) // 64 in range(8, 24)
+    assert float(change[40:, 40:].abs().max()) < float(change.max()) / 4
+
+
+def test_identical_good_images_have_no_deviation_to_divide_by() -> None:
+    module = fitted()
+    same = [r[:1].expand(5, -1, -1, -1) * 0 + 1 for r in residuals()]
+    module.fit_evidence(module.log_energies(same), SIZE)
+    with torch.no_grad():
+        noisy = [r[:1] * 1.0001 for r in same]
+        assert module(noisy, SIZE).score.abs().max() < 0.1
+
+
+def test_the_entry_commutes_with_enlarging() -> None:
+    head = EvidenceHead(CHANNELS, 4).eval()
+    logs = [r.log1p() for r in residuals(2)]
+    entered = F.interpolate(logs[1], size=(16, 16), mode="bilinear")
+    first = F.conv2d(logs[0], head.entry[0].weight) + F.conv2d(entered, head.entry[1].weight)
+    with torch.no_grad():
+        torch.testing.assert_close(head(logs), head.body(first), atol=1e-5, rtol=1e-4)
+
+
+def test_smoothing_is_gaussian_with_mirrored_edges() -> None:
+    plane = torch.rand(1, 1, 20, 24)
+    expected = gaussian_filter(plane[0, 0].numpy(), 1.0, mode="mirror", truncate=4.0)
+    torch.testing.assert_close(smooth(plane)[0, 0], torch.from_numpy(expected), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("z", "p"), [(4.0, 0.5), (0.0, 0.018), (8.0, 0.982)])
+def test_half_lies_at_four_deviations(z: float, p: float) -> None:
+    assert float(probability(torch.tensor(z))) == pytest.approx(p, abs=1e-3)

@@ -11,21 +11,23 @@ from realnet.model.lanes import Lanes
 
 
 class Watched(nn.Module):
-    """Doubles, and keeps what it saw of each call."""
+    """Doubles and halves, and keeps what it saw of each call."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[int, int, str, bool]] = []
 
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.calls.append((len(batch), torch.get_num_threads(), threading.current_thread().name, batch.requires_grad))
-        return 2 * batch
+        return 2 * batch, batch / 2
 
 
 @pytest.mark.parametrize(("threads", "images", "parts"), [(1, 5, [5]), (2, 5, [2, 3]), (3, 2, [1, 1]), (2, 1, [1])])
 def test_the_batch_is_divided_and_comes_back_in_its_order(threads: int, images: int, parts: list[int]) -> None:
     network, batch = Watched(), torch.rand(images, 3, 4, 4)
-    assert torch.equal(Lanes(threads)(network, batch), 2 * batch)
+    doubled, halved = Lanes(threads)(network, batch)
+    assert torch.equal(doubled, 2 * batch)
+    assert torch.equal(halved, batch / 2)
     assert sorted(size for size, *_ in network.calls) == parts
 
 
@@ -68,7 +70,7 @@ def test_the_threads_of_others_are_left_alone(usual: int) -> None:
 
 def test_no_gradients_in_the_lanes_either() -> None:
     batch = torch.rand(4, 1, requires_grad=True)
-    assert not Lanes(2)(Watched(), batch).requires_grad
+    assert not any(found.requires_grad for found in Lanes(2)(Watched(), batch))
 
 
 def test_what_fails_in_a_lane_is_raised() -> None:

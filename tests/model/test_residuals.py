@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from realnet.config import ResidualsConfig
-from realnet.model.residuals import ResidualSelection, global_residual, top_channels
+from realnet.model.residuals import ResidualSelection, global_residual, selected_share, top_channels
 from tests.model.brute import bilinear, perturb
 
 WIDTHS = (5, 4, 3)
@@ -20,9 +20,9 @@ def residual(seed: int = 0, batch: int = 4) -> Tensor:
     return scale * torch.rand(batch, sum(WIDTHS), 6, 7, generator=g).pow(4)
 
 
-def selection(mode: str, retention: float = 0.5, compress: bool = False, momentum: float = 0.9) -> ResidualSelection:
-    config = {"mode": mode, "retention": retention, "compress": compress, "momentum": momentum}
-    module = ResidualSelection(WIDTHS, ResidualsConfig.model_validate(config))
+def selection(mode: str, retention: float = 0.5, momentum: float = 0.9) -> ResidualSelection:
+    config = {"mode": mode, "retention": retention, "momentum": momentum}
+    module = ResidualSelection(sum(WIDTHS), ResidualsConfig.model_validate(config))
     perturb(module)
     return module
 
@@ -32,15 +32,6 @@ def test_coarse_residuals_are_upsampled_with_aligned_corners_and_concatenated() 
     together = global_residual(layers, (8, 12))
     expected = torch.cat([layers[0], *(bilinear(layer, (8, 12)) for layer in layers[1:])], 1)
     torch.testing.assert_close(together, expected, atol=1e-6, rtol=1e-5)
-
-
-def test_a_residual_finer_than_the_grid_is_averaged() -> None:
-    layers = [torch.rand(1, 2, 8, 12), torch.rand(1, 3, 4, 6), torch.rand(1, 1, 2, 3)]
-    together = global_residual(layers, (4, 6))
-    assert together.shape == (1, 6, 4, 6)
-    assert float(together[0, 1, 2, 5]) == pytest.approx(float(layers[0][0, 1, 4:6, 10:12].mean()))
-    assert torch.equal(together[:, 2:5], layers[1])
-    torch.testing.assert_close(together[:, 5:], bilinear(layers[2], (4, 6)))
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
@@ -88,7 +79,7 @@ def test_selection_of_each_mode(mode: str, retention: float) -> None:
     r = 12 if mode == "off" else round(12 * retention)
     x = residual()
     out = module(x)
-    assert out.shape[1] == module.out_channels == module.r == r
+    assert out.shape[1] == module.r == r
     assert torch.equal(out, brute_force(module, x, mode, r)), "the residuals handed on are not normalised"
 
 
@@ -104,7 +95,7 @@ def test_selection_of_each_mode(mode: str, retention: float) -> None:
     ],
 )
 def test_how_many_are_retained(mode: str, retention: float, r: int) -> None:
-    assert selection(mode, retention).out_channels == r
+    assert selection(mode, retention).r == r
 
 
 def test_channels_are_ranked_by_their_own_statistics() -> None:
@@ -144,23 +135,25 @@ def test_training_ranks_by_the_batch_and_keeps_gradients() -> None:
     assert list(module.parameters()) == []
 
 
-@pytest.mark.parametrize("mode", ["max&mean", "off"])
-def test_compression_hands_on_logarithms_and_each_layers_mean(mode: str) -> None:
-    module = selection(mode, 0.5, compress=True).eval()
-    assert module.ranking.running_mean is not None
-    module.ranking.running_mean[3] = 0  # a channel that never moved must not divide by zero
+@pytest.mark.parametrize("mode", ["max", "mean", "max&mean", "off"])
+@pytest.mark.parametrize("retention", [0.2, 0.5, 1.0])
+def test_the_share_of_a_layer_by_a_loop(mode: str, retention: float) -> None:
     x = residual()
-    out = module(x)
-    r = 12 if mode == "off" else 6
-    level = module.ranking.running_mean.clamp_min(1e-3)
-    compressed = torch.log(1 + x / level[:, None, None])
-    assert out.shape[1] == module.out_channels == r + 3
-    plain = brute_force(module, x, mode, r)
-    for sample in range(len(x)):
-        for c in range(r):
-            origin = next(k for k in range(12) if torch.equal(x[sample, k], plain[sample, c]))
-            torch.testing.assert_close(out[sample, c], compressed[sample, origin])
-    start = 0
-    for k, width in enumerate(WIDTHS):
-        torch.testing.assert_close(out[:, r + k], compressed[:, start : start + width].mean(1))
-        start += width
+    typical = torch.rand(12, generator=torch.Generator().manual_seed(3)) + 0.5
+    kept = selected_share(x, typical, mode, retention)
+    r = max(2, round(12 * retention))
+    for sample, own in zip(x, kept[:, :, 0, 0], strict=True):
+        largest = sorted(range(12), key=lambda c: -float(sample[c].max() / typical[c]))
+        mean = sorted(range(12), key=lambda c: -float(sample[c].mean()))
+        expected = {
+            "max": set(largest[:r]),
+            "mean": set(mean[:r]),
+            "max&mean": set(largest[: r // 2]) | set(mean[: r - r // 2]),
+            "off": set(range(12)),
+        }[mode]
+        assert {c for c in range(12) if own[c]} == expected
+
+
+def test_a_layer_of_one_channel_is_handed_on() -> None:
+    for mode in ("max", "mean", "max&mean", "off"):
+        assert selected_share(torch.rand(3, 1, 4, 4), torch.ones(1), mode, 0.3).sum() == 3

@@ -49,7 +49,8 @@ def test_model_sizes_of_table_s4(preset: str, architecture: str, gibibytes: floa
 @pytest.mark.parametrize("preset", presets)
 def test_every_preset_maps_an_image_to_a_map_of_its_size(preset: str) -> None:
     model = on_meta(preset).eval()
-    for size in ((512, 512), (96, 160)):
+    # A subspace is tied to the size of its images; networks take any.
+    for size in ((256, 256),) if model.reconstruction.solved else ((512, 512), (96, 160)):
         with torch.device("meta"):
             assert model(torch.rand(2, 3, *size)).shape == (2, 1, *size)
 
@@ -65,4 +66,4 @@ def test_attention_sits_at_downsampling_2_and_4_and_in_the_middle() -> None:
 
 def test_the_retained_channels_of_the_paper() -> None:
     selection = on_meta("paper").residual_selection
-    assert (selection.r, selection.out_channels) == (512, 512)
+    assert selection.r == 512

@@ -18,7 +18,7 @@ from realnet.training.run import PREPARED_FILE, Watcher, train
 from tests.cli.process import Started
 from tests.data.layouts import make_mvtec, picture, save
 from tests.training.test_run import digest, rows
-from tests.training.tiny import Launch, flags, run, tiny
+from tests.training.tiny import TRAINED, Launch, flags, run, tiny
 
 FIELDS = ("training.steps=40", "training.validation_every=4")
 
@@ -208,17 +208,17 @@ def test_what_was_prepared_for_another_configuration_is_not_used(product: Path, 
 
     output = tmp_path / "run"
     with pytest.raises(InterruptedError):
-        run(product, output, tiny(), watcher=Kill())
+        run(product, output, tiny(*TRAINED), watcher=Kill())
     assert (output / PREPARED_FILE).is_file()
     assert not (output / CHECKPOINT_FILE).exists()
-    assert_refused(product, output, "its seed differ", seed=1)
-    assert_refused(product, output, "already holds a run", resume=False)
+    assert_refused(product, output, "its seed differ", *TRAINED, seed=1)
+    assert_refused(product, output, "already holds a run", *TRAINED, resume=False)
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / PREPARED_FILE).write_bytes((output / PREPARED_FILE).read_bytes()[:100])
     assert_refused(product, damaged, "prepared.safetensors is damaged; delete it")
 
-    run(product, output, tiny(), resume=True)
+    run(product, output, tiny(*TRAINED), resume=True)
     assert not (output / PREPARED_FILE).exists()
 
 

@@ -42,17 +42,17 @@ def test_an_image_is_judged_tile_by_tile(tiled: Path, large: np.ndarray) -> None
     tiles = [cut(large, box, 64) for box in tile_boxes(120, 120, 40)]
     _, scores = inspector.measure(tiles)
     assert found.score == pytest.approx(max(scores), abs=1e-5)
-    assert found.anomaly_map.max() <= max(scores) + 1e-5  # image score max: of the maps
 
 
 def test_the_threshold_rests_on_whole_images(tiled: Path, product: Path) -> None:
     calibration = read_calibration(tiled)
     assert calibration is not None
     (category,) = open_dataset(product)
+    assert sorted(calibration.good_names) == sorted(sample.image.name for sample in category.train), "one a file"
     inspector = load(tiled)
-    scores = [inspector.inspect(sample.image).score for sample in category.train]
-    assert len(calibration.good_scores) == 1  # a tenth of six images
-    assert min(abs(score - calibration.good_scores[0]) for score in scores) < 1e-5
+    for sample in category.train:
+        own = calibration.good_scores[calibration.good_names.index(sample.image.name)]
+        assert inspector.inspect(sample.image).score <= own + 1e-4, "its tiles were judged by what had not seen them"
 
 
 def test_evaluation_sees_what_inspection_sees(tiled: Path, product: Path) -> None:

@@ -12,7 +12,7 @@ from realnet.errors import UserError
 from realnet.training.batches import AnomalySamples
 from realnet.training.prepare import good_images, make_synthesizer
 from tests.data.layouts import make_mvtec, picture, save
-from tests.training.tiny import run, tiny
+from tests.training.tiny import TRAINED, run, tiny
 
 SHORT = ("training.steps=2", "training.validation_every=1")
 
@@ -76,9 +76,12 @@ def test_a_synthesis_without_its_folder_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("architecture", "network", "residuals", "selection", "others"),
     [
-        ("A", "slim", "max", "afs", ("model.rrs.compress=false", "model.discriminator.stride=null")),
-        ("B", "simple", "mean", "rdr", ("model.rrs.compress=true", "model.backbone.standardise=false")),
-        ("C", "slim", "max&mean", "rlpr", ("model.rrs.retention=0.1", "model.reconstruction.prototypes=4")),
+        ("A", "subspace", "max", "afs", ("model.discriminator.kind=evidence", "model.discriminator.heads=3")),
+        ("B", "subspace", "mean", "rdr", ("model.discriminator.kind=evidence", "model.discriminator.heads=1")),
+        ("C", "subspace", "off", "none", ("model.discriminator.kind=evidence", "training.augmentation=auto")),
+        ("A", "subspace", "max&mean", "afs", ("training.augmentation=none", "model.reconstruction.variance=0.5")),
+        ("B", "simple", "mean", "rdr", ("model.backbone.standardise=false",)),
+        ("C", "simple", "max&mean", "rlpr", ("model.rrs.retention=0.1",)),
         ("C", "unet", "off", "afs", ("model.image_size=128", "model.discriminator.residual_layers=0")),
         ("A", "unet", "max&mean", "none", ("model.image_size=128", "model.backbone.taps=[1,2]")),
     ],
@@ -93,8 +96,8 @@ def test_every_model(
 ) -> None:
     trains(
         f"model.reconstruction.architecture={architecture}",
+        *TRAINED,
         f"model.reconstruction.network={network}",
-        "model.reconstruction.prototypes=0",
         "model.reconstruction.multipliers=[1,2]",
         "model.reconstruction.attention_at=[2]",
         f"model.rrs.mode={residuals}",

@@ -8,17 +8,28 @@ from realnet.presets import presets
 from realnet.training.checkpoint import Progress
 from realnet.training.run import Launch, Watcher, train
 
+# Networks that are trained, in the place of what preset lite solves.
+TRAINED = (
+    "model.reconstruction.network=simple",
+    "model.reconstruction.residual_blocks=1",
+    "model.discriminator.kind=paper",
+    "model.discriminator.residual_layers=1",
+    "model.discriminator.widths=[16,8,8,4]",
+    "model.image_score=max",
+)
 FIELDS = (
     "model.image_size=64",
-    "model.image_score=max",
     "model.backbone.taps=[1,2,3,4]",
     "model.afs.dimensions=[8,8,8,8]",
     "model.afs.batches=1",
     "model.afs.batch_size=4",
-    "model.reconstruction.prototypes=8",
+    "model.discriminator.layer_weights=null",
+    "model.discriminator.width=8",
     "training.batch_size=4",
     "training.fresh_anomalies=2",
     "training.anomaly_window=8",
+    "training.defects=12",
+    "training.augmentation=weak",
     "training.steps=6",
     "training.validation_every=3",
 )

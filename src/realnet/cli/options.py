@@ -204,3 +204,25 @@ def seconds(text: str | None) -> float | None:
     if value <= 0:
         raise UserError(f"{text!r} is no duration: write 90s, 10m or 1.5h.")
     return value
+
+
+def tolerance(text: str | None) -> list[str]:
+    """Settings of ``training.tolerance`` for what ``--tolerate`` says, such as ``shift=5%,rotation=3,light=20%``.
+
+    Raises:
+        UserError: for another word, or a value that is no number.
+    """
+    if text is None:
+        return []
+    chosen = []
+    for part in text.split(","):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        share = name in ("shift", "light")
+        number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", value)
+        if name not in ("shift", "rotation", "light") or number is None or (number[2] and not share):
+            raise UserError(
+                f"--tolerate {part.strip()!r} is not understood: write shift=5%,rotation=3,light=20%, or some of them; "
+                "shift and light are shares, rotation is in degrees."
+            )
+        chosen.append(f"training.tolerance.{name}={float(number[1]) / (100 if number[2] else 1)}")
+    return chosen

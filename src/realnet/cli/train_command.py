@@ -19,6 +19,7 @@ from realnet.cli.options import (
     default_synthesis,
     one_category,
     seconds,
+    tolerance,
 )
 
 
@@ -46,7 +47,15 @@ def train(
     ] = None,
     false_alarms: Annotated[
         str | None,
-        typer.Option("--false-alarms", help="Share of good images that may be rejected, such as 1% (default: 10%)."),
+        typer.Option("--false-alarms", help="Share of good images that may be rejected, such as 0.5% (default: 1%)."),
+    ] = None,
+    tolerate: Annotated[
+        str | None,
+        typer.Option(
+            "--tolerate",
+            help="How far a good part may be moved, turned (degrees), lighter or darker, such as "
+            "shift=5%,rotation=3,light=20%.",
+        ),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
@@ -63,6 +72,7 @@ def train(
     chosen = [] if select is None else [f"training.select={select}"]
     if false_alarms is not None:
         chosen.append(f"training.false_alarms={rate(false_alarms)}")
+    chosen += tolerance(tolerate)
     synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
     oracle = config.training.select == "oracle"

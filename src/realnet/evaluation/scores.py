@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from realnet.evaluation.ranking import Values, pictures
 
 _WINDOW = 16
+_TOP_SHARE = 0.003
 
 
 def max_score(maps: Values) -> np.ndarray:
@@ -38,6 +39,23 @@ def pooled16_score(maps: Values) -> np.ndarray:
     return np.array([_pooled(array) for array in pictures(maps)])
 
 
+def top_score(maps: Values) -> np.ndarray:
+    """The mean of the largest 0.3 % of the values of each map: the score of preset ``lite``.
+
+    Args:
+        maps: ``[N, h, w]``, ``[N, 1, h, w]`` or a list of maps; numpy or torch.
+
+    Returns:
+        ``[N]``.
+    """
+    return np.array([_largest(array).mean() for array in pictures(maps)])
+
+
+def _largest(array: np.ndarray) -> np.ndarray:
+    count = max(1, round(_TOP_SHARE * array.size))
+    return np.partition(array.ravel(), array.size - count)[array.size - count :]
+
+
 def _pooled(array: np.ndarray) -> float:
     height, width = array.shape
     dtype = torch.float64 if array.dtype == np.float64 else torch.float32
@@ -48,6 +66,6 @@ def _pooled(array: np.ndarray) -> float:
 
 
 image_scores: Mapping[str, Callable[[Values], np.ndarray]] = MappingProxyType(
-    {"max": max_score, "pooled16": pooled16_score}
+    {"max": max_score, "pooled16": pooled16_score, "top": top_score}
 )
 """The image scores by their name in ``model.image_score``."""

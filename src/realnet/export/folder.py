@@ -35,7 +35,7 @@ from realnet.provenance import collect_provenance
 from realnet.runtime.engines import Engine, open_engine
 from realnet.runtime.inspector import to_batch
 from realnet.runtime.manifest import INSPECTOR_FILE, ExportFormat, Manifest, describe_file
-from realnet.training.prepare import Split, good_images, split_good
+from realnet.training.prepare import Split, good_images, split_samples
 
 LICENCE = (
     "The weights include those of the backbone, which were trained on ImageNet, and were trained on images of the "
@@ -77,17 +77,17 @@ def export_run(
     limit = TOLERANCES[form] if tolerance is None else tolerance
     model, config = load_model(run)
     thresholds, metrics = read_thresholds(run), read_metrics(run)
-    size, kind = config.model.image_size, config.model.image_score
+    size = config.model.image_size
     split = _split(images, config) if form == "openvino-int8" else None
     with _whole_folder(output) as place:
         stage(f"Converting to {form}")
-        files = write_graph(place, model, size, kind, form, _calibration(split, config))
+        files = write_graph(place, model, size, form, _calibration(split, config))
         manifest = Manifest(
             format=form,
             files=tuple(describe_file(file) for file in files),
             image_size=size,
             tile=config.model.tile,
-            image_score=kind,
+            image_score=config.model.image_score,
             threshold=thresholds[0],
             pixel_threshold=thresholds[1],
             categories=tuple(metrics.get("training", {}).get("categories", ())),
@@ -109,7 +109,7 @@ def export_run(
 
 
 def _split(images: Images, config: Config) -> Split:
-    return split_good(images.good, config.training.validation_share, config.seed)
+    return split_samples(images.good, config)
 
 
 def _calibration(split: Split | None, config: Config) -> Iterator[np.ndarray]:
@@ -129,7 +129,7 @@ def _verify(
     metrics: dict[str, Any],
 ) -> tuple[dict[str, Any], list[str]]:
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
-    reference = torch_engine(model, manifest.image_score)
+    reference = torch_engine(model)
     shown = GoodImages(
         spread(images.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES
     )
@@ -139,7 +139,7 @@ def _verify(
     if split is None:
         refuse_disagreement(agreement, form)
         return record, said
-    found = judge_held_out(reference, exported, split.held_out, config, manifest.threshold, limit)
+    found = judge_held_out(reference, exported, split.held_out or split.train, config, manifest.threshold, limit)
     refuse_loss(found)
     record["held_out"] = asdict(found)
     said.append(found.sentence())

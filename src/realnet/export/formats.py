@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from realnet.model.network import RealNet, image_score
+from realnet.model.network import RealNet
 from realnet.runtime.engines import quiet_openvino
 from realnet.runtime.manifest import INPUT, OUTPUTS, ExportFormat
 
@@ -31,32 +31,28 @@ class Graph(nn.Module):
 
     Args:
         model: the run's.
-        kind: of the image score.
-        inner: also give the selected features and their reconstructions, so that a converter's graph can be told
-            apart into what makes these and what judges them.
+        inner: also give the reconstructions, so that a converter's graph can be told apart into what makes these and
+            what judges them.
     """
 
-    def __init__(self, model: RealNet, kind: str, inner: bool = False) -> None:
+    def __init__(self, model: RealNet, inner: bool = False) -> None:
         super().__init__()
         # Converters trace the strides, too: channels last is for PyTorch only.
         self.model = copy.deepcopy(model).cpu().float().to(memory_format=torch.contiguous_format).eval()
-        self.kind, self.inner = kind, inner
+        self.inner = inner
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map and score of ``image``."""
-        features = self.model.select(image)
-        output = self.model.discriminate(features, (image.shape[-2], image.shape[-1]))
-        anomaly_map = output.logits.softmax(1)[:, 1:]
-        result = (anomaly_map, image_score(anomaly_map, self.kind))
-        return (*result, *output.reconstructions) if self.inner else result
+        residuals, reconstructions = self.model.residuals(self.model.select(image))
+        result = self.model.conclude(residuals, (image.shape[-2], image.shape[-1]))
+        return (*result, *reconstructions) if self.inner else tuple(result)
 
 
 def write_graph(
     folder: Path,
     model: RealNet,
     size: int,
-    kind: str,
     form: ExportFormat,
     calibration: Iterable[np.ndarray] = (),
 ) -> list[Path]:
@@ -65,15 +61,14 @@ def write_graph(
     Args:
         model: the run's, in eval mode.
         size: S, the side of its images.
-        kind: of the image score.
         form: one of the formats.
         calibration: for int8: images as :func:`realnet.runtime.inspector.to_batch` gives them, a batch at a time.
     """
     if form == "torch":
-        return _write_torch(Graph(model, kind), size, folder / "model.pt2")
+        return _write_torch(Graph(model), size, folder / "model.pt2")
     if form == "onnx":
-        return _write_onnx(Graph(model, kind), size, folder / "model.onnx")
-    graph = Graph(model, kind, inner=form == "openvino-int8")
+        return _write_onnx(Graph(model), size, folder / "model.onnx")
+    graph = Graph(model, inner=form == "openvino-int8")
     with quiet_openvino():
         import openvino
     converted = _to_openvino(graph, size)

@@ -12,7 +12,7 @@ from realnet.config import Config
 from realnet.data import Sample
 from realnet.errors import UserError
 from realnet.evaluation.metrics import average_precision, image_auroc
-from realnet.model.network import RealNet, image_score
+from realnet.model.network import RealNet
 from realnet.runtime.engines import Engine
 from realnet.runtime.inspector import to_batch
 from realnet.runtime.manifest import ExportFormat
@@ -61,7 +61,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Figures on held-out good images and synthetic defects made of them, before and after rounding to 8 bits."""
+    """Figures on good images (held out where any are) and synthetic defects of them, before and after 8 bits."""
 
     good_images: int
     defects: int
@@ -76,20 +76,20 @@ class HeldOut:
     def sentence(self) -> str:
         """For people."""
         return (
-            f"On {self.good_images} held-out good images and {self.defects} synthetic defects: image AUROC "
+            f"On {self.good_images} good images and {self.defects} synthetic defects: image AUROC "
             f"{self.image_auroc_before:.4f} before, {self.image_auroc_after:.4f} after; pixel AP "
             f"{self.pixel_average_precision_before:.4f} before, {self.pixel_average_precision_after:.4f} after; good "
             f"images rejected {self.false_alarms_before:.1%} before, {self.false_alarms_after:.1%} after."
         )
 
 
-def torch_engine(model: RealNet, kind: str) -> Engine:
+def torch_engine(model: RealNet) -> Engine:
     """The run itself as an engine: the reference."""
 
     @torch.no_grad()
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        maps = model(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
-        return maps[:, 0].numpy(), image_score(maps, kind).numpy()
+        maps, scores = model.judge(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
+        return maps[:, 0].numpy(), scores.numpy()
 
     return run
 

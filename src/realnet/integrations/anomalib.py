@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from realnet.config import Config, override
 from realnet.errors import UserError
 from realnet.inspection.inspector import read_thresholds
+from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet as Network
-from realnet.model.network import image_score
 from realnet.model.saving import load_model
 from realnet.presets import presets
 from realnet.synthesis import Synthesizer
-from realnet.training.batches import Batch, Batches, GoodFeatures
+from realnet.training.batches import Batches, GoodFeatures
+from realnet.training.folds import Solver
+from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, learning_rate, total_steps
 from realnet.training.prepare import fit_selection
 
@@ -65,28 +67,28 @@ class InspectorModel(nn.Module):
 
     def forward(self, image: Tensor) -> InferenceBatch:
         """Map and score of ``image``."""
-        anomaly_map = self.network(image)
-        return InferenceBatch(
-            pred_score=image_score(anomaly_map, self.network.config.image_score), anomaly_map=anomaly_map
-        )
+        anomaly_map, score = self.network.judge(image)
+        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
 
 @dataclass
 class _Fit:
     """What one call of ``fit`` trains with; no part of the model."""
 
-    loss: LossOfBatch
-    batches: Iterator[Batch]
+    loss: nn.Module
+    batches: Iterator[tuple[Any, ...]]
     steps: int
+    # Called before the model judges: what its learned part is standardised by.
+    settle: Callable[[], Any] = lambda: None
 
 
 class RealNet(AnomalibModule):
     """RealNet for anomalib's Engine.
 
     Training is that of ``realnet train``: the good images of the train data loader's data set are read once, at the
-    model's size (augmentations, where the data module has any, are drawn once); statistics, feature selection and
-    prototypes are fitted to them, and each step takes good images and synthetic defects by ``training`` of the
-    configuration. A batch of anomalib's loader only calls for a step, whatever it holds, so
+    model's size (augmentations, where the data module has any, are drawn once); statistics and feature selection (with
+    preset ``lite`` the subspaces, too) are fitted to them, and each step takes good images and synthetic defects by
+    ``training`` of the configuration. A batch of anomalib's loader only calls for a step, whatever it holds, so
     ``train_batch_size=1`` loads least. Training ends after the configuration's steps, or earlier where the Engine's
     own limits say so, and always with a validation where the data module has a validation set: anomalib's, after each
     epoch, from which its thresholds come. No image is held out by ours, and the last state is kept, so the fields of
@@ -220,21 +222,43 @@ class RealNet(AnomalibModule):
             logger.info("RealNet takes one step a batch, whatever its size: train_batch_size=1 loads fewer images.")
         # A model that came from a run or an export is in eval mode, which Lightning leaves as it is.
         self.train()
+        done = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        if network.reconstruction.solved:
+            self._fit = self._solve(synthesizer, done, steps)
+        else:
+            self._fit = self._prepare(synthesizer, done, steps)
+        self.model.fitted.fill_(True)
+
+    def _prepare(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
+        """What networks are trained with."""
+        settings, network, images = self.config.training, self.model.network, synthesizer.images
         raw = GoodFeatures(images, network.backbone.extract, self.device, settings.cache_gigabytes)
         if not self.model.fitted:
             logger.info("RealNet selects features on %d good images.", len(images))
             fit_selection(network, raw, synthesizer, self.config)
-            self.model.fitted.fill_(True)
         batches = Batches(
             network, synthesizer, raw.then(network.select_from), self.config.seed, settings.batch_size, settings.fresh,
             settings.window, settings.workers, self.global_rank, self.trainer.world_size,
         )  # fmt: skip
-        done = self.trainer.global_step * self.trainer.accumulate_grad_batches
-        self._fit = _Fit(
-            LossOfBatch(network, (settings.reconstruction_weight, settings.segmentation_weight)),
-            batches.starting_at(done, _ENDLESS),
-            steps,
+        loss = LossOfBatch(network, (settings.reconstruction_weight, settings.segmentation_weight))
+        return _Fit(loss, batches.starting_at(done, _ENDLESS), steps)
+
+    def _solve(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
+        """The subspaces of the images at hand, and what the heads are trained with."""
+        settings, network = self.config.training, self.model.network
+        solver = Solver(network, synthesizer, self.config, self.device, lambda text: logger.info("RealNet: %s.", text))
+        seen = solver.solve()
+        heads = len(network.discriminator.heads) if isinstance(network.discriminator, EvidenceDiscriminator) else 1
+        batches = HeadBatches(
+            seen, heads, self.config.seed, settings.batch_size, self.global_rank, self.trainer.world_size
         )
+        validation = FoldedValidation(network, seen, learned=steps > 0)
+        return _Fit(LossOfHeads(network, self.config.seed), batches.starting_at(done, _ENDLESS), steps, validation)
+
+    def on_validation_start(self) -> None:
+        """Settle what the model's learned part is standardised by, as it is now."""
+        if self._fit is not None:
+            self._fit.settle()
 
     def training_step(self, batch: AnomalibBatch, batch_idx: int) -> dict[str, Tensor]:
         """One step of ours (Eq. 6); what ``batch`` holds is known already."""
@@ -245,10 +269,11 @@ class RealNet(AnomalibModule):
             for group in optimizer.param_groups:
                 group["lr"] = rate
         ours = next(self._fit.batches)
-        loss, reconstruction, segmentation = self._fit.loss(ours.anomalous, ours.normal, ours.mask)
-        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(ours.mask))
-        self.log("train_reconstruction_loss", reconstruction.detach(), batch_size=len(ours.mask))
-        self.log("train_segmentation_loss", segmentation.detach(), batch_size=len(ours.mask))
+        loss, reconstruction, segmentation = self._fit.loss(*ours)
+        size = self.config.training.batch_size
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=size)
+        self.log("train_reconstruction_loss", reconstruction.detach(), batch_size=size)
+        self.log("train_segmentation_loss", segmentation.detach(), batch_size=size)
         return {"loss": loss}
 
     def on_train_batch_end(self, outputs: Any, batch: AnomalibBatch, batch_idx: int) -> None:
@@ -259,7 +284,9 @@ class RealNet(AnomalibModule):
             self.trainer.should_stop = True
 
     def on_train_end(self) -> None:
-        """Release the cached features."""
+        """Settle the model once more, and release the cached features."""
+        if self._fit is not None:
+            self._fit.settle()
         self._fit = None
 
     def validation_step(self, batch: AnomalibBatch, *args: Any, **kwargs: Any) -> Any:

@@ -61,7 +61,7 @@ def _measure(run: Path) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from realnet.model.network import predict
+    from realnet.model.network import measure
     from realnet.model.saving import load_model
 
     device = best_device()
@@ -72,7 +72,7 @@ def _measure(run: Path) -> dict[str, float]:
     for _ in range(_WARM_UP + _IMAGES):
         image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
         start = time.perf_counter()
-        predict(model, [image])
+        measure(model, [image])
         seconds.append(time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
     tensors = [*model.parameters(), *model.buffers()]

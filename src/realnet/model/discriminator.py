@@ -1,6 +1,5 @@
 """The discriminator: from selected residuals to an anomaly map at image resolution (App. B)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -1,6 +1,5 @@
-"""The discriminator of closed-form reconstruction: what the residuals say by themselves, and what was learned of them."""
+"""The discriminator of closed-form reconstruction: what residuals say by themselves, and what was learned of them."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,14 +10,14 @@ from torch import Tensor, nn
 from realnet.config import DiscriminatorConfig, ResidualsConfig
 from realnet.model.residuals import selected_share
 
-# Maps are smoothed by a Gaussian of 4 pixels at 256: the size of a cell of the finest residual, halved.
-_SMOOTHING = 4 / 256
+# Evidence is added up and smoothed on a grid of a quarter of the image's sides, by a Gaussian of one cell of it.
+_CELL = 4
 # Where 0.5 lies on the scale of maps and scores, in standard deviations of good images' maps.
 _MIDDLE = 4.0
 # Identical images have no deviation; below this, what differs is rounding.
 _LEAST_DEVIATION = 0.05
-# Energies below this share of a good image's are rounding.
-_LEAST_ENERGY = 1e-6
+# Energies below this share of what good images usually have are rounding.
+_LEAST_ENERGY = 1e-2
 # Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
 _MAP, _SCORE = 0, 1
 
@@ -110,15 +109,16 @@ class EvidenceDiscriminator(nn.Module):
 
     def conclude(self, energies: Sequence[Tensor], logits: Tensor, size: tuple[int, int]) -> Judged:
         """Add up log energies (of :meth:`log_energies`) and logits ``[B, 1, h, w]`` of heads."""
-        evidence = smooth(self._weighed(energies, size))  # [B, 2, H, W]
+        grid = (size[0] // _CELL, size[1] // _CELL)
+        evidence = smooth(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
         evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
-        learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, size))
+        learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, grid))
         # Nothing learned: the evidence alone, in its own units.
         known = (self.learned_scale > 0).to(evidence.dtype)
         parts = []
         for kind in (_MAP, _SCORE):
             share = self.shares[kind] * known
-            parts.append((evidence[:, kind : kind + 1] + share * learned) / (1 + share))
+            parts.append(_enlarged((evidence[:, kind : kind + 1] + share * learned) / (1 + share), size))
         return Judged(*parts)
 
     def log_energies(self, residuals: Sequence[Tensor]) -> list[Tensor]:
@@ -131,10 +131,11 @@ class EvidenceDiscriminator(nn.Module):
         return found
 
     def _weighed(self, energies: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        total = torch.zeros(())
+        total: Tensor | float = 0.0
         for k, energy in enumerate(energies):
             standardised = (energy - _column(self.layer_mean[k])) / _column(self.layer_deviation[k])
             total = total + self.weights[k] * _enlarged(standardised, size)
+        assert isinstance(total, Tensor)
         return total
 
     @torch.no_grad()
@@ -147,16 +148,15 @@ class EvidenceDiscriminator(nn.Module):
         """Set the means and deviations of the evidence by log energies ``[N, 2, h_k, w_k]`` of good images."""
         for k, energy in enumerate(energies):
             self.layer_mean[k], self.layer_deviation[k] = _moments(energy.split(16))
-        count = len(energies[0])
-        parts = (
-            smooth(self._weighed([energy[i : i + 16] for energy in energies], size)) for i in range(0, count, 16)
-        )
+        count, grid = len(energies[0]), (size[0] // _CELL, size[1] // _CELL)
+        parts = (smooth(self._weighed([energy[i : i + 16] for energy in energies], grid)) for i in range(0, count, 16))
         self.evidence_mean[:], self.evidence_deviation[:] = _moments(parts)
 
     @torch.no_grad()
     def fit_learned(self, logits: Tensor, size: tuple[int, int]) -> None:
-        """Set mean and scale of the learned part by heads' logits ``[N, 1, h, w]`` of good images they have not seen."""
-        mean, deviation = _moments(smooth(_enlarged(part, size)) for part in logits.split(16))
+        """Set mean and scale of the learned part by logits ``[N, 1, h, w]`` of good images new to the heads."""
+        grid = (size[0] // _CELL, size[1] // _CELL)
+        mean, deviation = _moments(smooth(_enlarged(part, grid)) for part in logits.split(16))
         self.learned_mean.copy_(mean[0])
         self.learned_scale.copy_(1 / deviation[0])
 
@@ -167,11 +167,10 @@ def probability(z: Tensor) -> Tensor:
 
 
 def smooth(maps: Tensor) -> Tensor:
-    """``maps`` ``[B, C, H, W]`` blurred by a Gaussian of 1/64 of their height, mirrored at the edge."""
-    sigma = _SMOOTHING * maps.shape[-2]
-    radius = min(math.ceil(4 * sigma), min(maps.shape[-2:]) - 1)
+    """``maps`` ``[B, C, h, w]`` blurred by a Gaussian of one cell, mirrored at the edge."""
+    radius = min(4, min(maps.shape[-2:]) - 1)
     distance = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
-    kernel = torch.exp(-0.5 * (distance / sigma) ** 2)
+    kernel = torch.exp(-0.5 * distance**2)
     kernel = (kernel / kernel.sum()).expand(maps.shape[1], 1, -1)
     padded = F.pad(maps, (radius, radius, radius, radius), mode="reflect")
     rows = F.conv2d(padded, kernel[:, :, None, :], groups=maps.shape[1])

@@ -18,7 +18,6 @@ from realnet.model.reconstruction import Reconstruction
 from realnet.model.residuals import ResidualSelection, global_residual
 from realnet.model.selection import FeatureSelection
 
-
 # What the score ``top`` is the mean of: 0.3 % of the pixels, so 197 of 256 x 256.
 _TOP_SHARE = 0.003
 
@@ -56,8 +55,8 @@ class RealNet(nn.Module):
         >>> import torch
         >>> from realnet import RealNet, presets
         >>> model = RealNet(presets["lite"], pretrained=False).eval()
-        >>> model(torch.rand(1, 3, 64, 64)).shape
-        torch.Size([1, 1, 64, 64])
+        >>> model(torch.rand(1, 3, 256, 256)).shape
+        torch.Size([1, 1, 256, 256])
     """
 
     def __init__(self, config: Config | ModelConfig, pretrained: bool = True, seed: int | None = None) -> None:
@@ -141,6 +140,9 @@ class RealNet(nn.Module):
         height, width = image.shape[-2:]
         if image.ndim != 4 or image.shape[1] != 3 or height % 32 or width % 32:
             raise ValueError(f"RealNet takes [B, 3, H, W] with H and W divisible by 32, not {tuple(image.shape)}")
+        side = self.config.image_size
+        if self.reconstruction.solved and (height, width) != (side, side):
+            raise ValueError(f"a subspace is tied to one image size: give {side}x{side} pixels, not {height}x{width}")
         residuals, _ = self.residuals(self.select(image))
         return self.conclude(residuals, (height, width))
 
@@ -163,9 +165,7 @@ def conclusion(judged: Judged, kind: str) -> Judgement:
 
 
 @torch.no_grad()
-def measure(
-    model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = None
-) -> tuple[np.ndarray, list[float]]:
+def measure(model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = None) -> tuple[np.ndarray, list[float]]:
     """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode.
 
     Args:

@@ -161,3 +161,12 @@ class ResidualLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels, h, w]`` to the same shape."""
         return x + self.body(x)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
+    """Repeat the edge of ``x`` so that h and w divide by ``multiple``; returns it and the size to crop back to."""
+    height, width = x.shape[-2:]
+    pad = (-width % multiple, -height % multiple)
+    if any(pad):
+        x = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
+    return x, (height, width)

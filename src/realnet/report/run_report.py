@@ -15,7 +15,7 @@ from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
 from realnet.report.page import write_report
 from realnet.synthesis import Anomaly
 from realnet.training.batches import to_tensor
-from realnet.training.prepare import good_images, make_synthesizer, split_good
+from realnet.training.prepare import first_defects, good_images, make_synthesizer, split_samples
 
 _SYNTHETIC = 12
 
@@ -83,10 +83,9 @@ def _training_defects(evaluation: Evaluation, categories: Sequence[Category]) ->
     config = evaluation.config
     try:
         samples = [sample for category in categories for sample in category.train]
-        split = split_good(samples, config.training.validation_share, config.seed)
-        images = good_images(split.train, config)
-        synthesizer = make_synthesizer(split.train, images, config, config.seed)
-        return [(images[synthesizer.good_of(i)], synthesizer(i)) for i in range(_SYNTHETIC)]
+        train = split_samples(samples, config).train
+        images = good_images(train, config)
+        return first_defects(make_synthesizer(train, images, config, config.seed), _SYNTHETIC)
     except UserError:
         return []
 

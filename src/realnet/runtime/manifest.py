@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from realnet.config import first_problem
+from realnet.config import ImageScore, first_problem
 from realnet.errors import UserError
 
 INSPECTOR_FILE = "inspector.json"
@@ -51,7 +51,7 @@ class Manifest(BaseModel):
     files: tuple[ModelFile, ...] = Field(min_length=1, max_length=8)
     image_size: int = Field(ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(default=None, ge=32)
-    image_score: Literal["max", "pooled16"]
+    image_score: ImageScore
     input: Literal["image"] = INPUT
     outputs: tuple[Literal["anomaly_map"], Literal["score"]] = OUTPUTS
     threshold: float = Field(ge=0, le=1)

@@ -18,7 +18,6 @@ from realnet.synthesis.sia import Sia
 from realnet.synthesis.structure import Structure
 from realnet.synthesis.texture import Texture
 
-
 FAINT = (0.1, 0.6)
 """The opacity of faint defects: found by some inspectors, not by all."""
 

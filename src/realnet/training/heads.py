@@ -56,9 +56,7 @@ class HeadBatches:
         self.rows = []
         for head in range(heads):
             allowed = torch.ones(count, dtype=torch.bool) if heads == 1 else own != head
-            self.rows.append(
-                (allowed[of].nonzero()[:, 0].numpy(), allowed[seen.defects.of].nonzero()[:, 0].numpy())
-            )
+            self.rows.append((allowed[of].nonzero()[:, 0].numpy(), allowed[seen.defects.of].nonzero()[:, 0].numpy()))
 
     def starting_at(self, step: int, steps: int) -> Iterator[HeadBatch]:
         """Batches of the steps ``step`` to ``steps - 1``."""
@@ -118,7 +116,8 @@ class LossOfHeads(nn.Module):
 
 def grid_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Binary cross-entropy plus Dice of ``logits`` ``[B, 1, h, w]`` with M ``[B, 1, H, W]`` on their grid."""
-    target = (F.adaptive_avg_pool2d(mask.float(), logits.shape[-2:]) > _DEFECTIVE_SHARE).to(logits.dtype)
+    height, width = logits.shape[-2:]
+    target = (F.adaptive_avg_pool2d(mask.float(), (height, width)) > _DEFECTIVE_SHARE).to(logits.dtype)
     found = logits.sigmoid()
     dice = 1 - (2 * (found * target).sum() + 1) / (found.sum() + target.sum() + 1)
     return F.binary_cross_entropy_with_logits(logits, target) + dice

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from realnet.config import Config
 from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
+from realnet.data.images import image_shape
+from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
+from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
 from realnet.training.validation import Validation
@@ -62,6 +65,34 @@ def check_enough(samples: Sequence[Sample]) -> None:
             raise UserError(f"{category} has {count} good image; give at least two, better a hundred.")
 
 
+def split_samples(samples: Sequence[Sample], config: Config) -> Split:
+    """What of the good images is trained on, and what is held out.
+
+    Of networks that are trained, validation wants a share. A subspace is fitted to as many as the configuration allows,
+    chosen at random by the seed; what is beyond that serves the threshold.
+
+    Raises:
+        UserError: for a category with fewer than two images.
+    """
+    if config.model.reconstruction.network != "subspace":
+        return split_good(samples, config.training.validation_share, config.seed)
+    check_enough(samples)
+    most = config.model.reconstruction.fit_images
+    tile = config.model.tile
+    count = 0
+    used: set[int] = set()
+    for position in np.random.default_rng([config.seed, 5]).permutation(len(samples)):
+        tiles = 1 if tile is None else len(tile_boxes(*image_shape(samples[position].image), tile))
+        if len(used) >= 2 and count + tiles > most:
+            break
+        count += tiles
+        used.add(int(position))
+    return Split(
+        tuple(sample for i, sample in enumerate(samples) if i in used),
+        tuple(sample for i, sample in enumerate(samples) if i not in used),
+    )
+
+
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
@@ -73,6 +104,13 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
     categories = {sample.category for sample in samples}
     category = categories.pop() if len(categories) == 1 else None
     return Synthesizer(images, config.synthesis, seed, category, images.names)
+
+
+def first_defects(synthesizer: Synthesizer, count: int) -> list[tuple[np.ndarray, Anomaly]]:
+    """The first defects that a training sees, each with the good image it is made of."""
+    images = synthesizer.images
+    goods = [shuffled_index(len(images), synthesizer.seed, number) for number in range(count)]
+    return [(images[good], synthesizer(number, good)) for number, good in enumerate(goods)]
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:

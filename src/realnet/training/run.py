@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from realnet.atomic import remove_torn, write_text
 from realnet.calibration import calibrate, save_calibration
 from realnet.config import Config
-from realnet.data import Category, Sample, fingerprint
+from realnet.data import Category, fingerprint
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import (
@@ -31,18 +31,16 @@ from realnet.model.saving import (
 from realnet.provenance import collect_provenance
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
-from realnet.training.folds import fitted_samples
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
     MOST_TILES,
     Split,
-    check_enough,
     good_images,
     make_oracle,
     make_synthesizer,
-    split_good,
+    split_samples,
 )
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
 from realnet.training.validation import Figure
@@ -80,11 +78,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     started = time.monotonic()
     samples = [sample for category in categories for sample in category.train]
     solved = config.model.reconstruction.network == "subspace"
-    if solved:
-        check_enough(samples)
-        split = Split(*(tuple(part) for part in fitted_samples(samples, config)))
-    else:
-        split = split_good(samples, config.training.validation_share, config.seed)
+    split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
     _check_output(output, config, identity, launch.resume)

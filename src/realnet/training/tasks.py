@@ -18,10 +18,11 @@ from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import OutOfSample, Solver
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, Task, total_steps
-from realnet.training.prepare import FITTED, Split, fit_selection, make_validation, tiled_scores
+from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
 from realnet.training.validation import Figure
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
+_SHOWN_DEFECTS = 12
 Stage = Callable[[str], None]
 
 
@@ -77,9 +78,7 @@ def prepare_trained(
         fit_selection(model, raw, synthesizer, config)
         if fabric.is_global_zero:
             _save_fitted(prepared, model, identity)
-            defects = [synthesizer(index) for index in range(12)]
-            goods = [images[synthesizer.good_of(index)] for index in range(12)]
-            write_image(output / SHEET_FILE, contact_sheet(defects, goods))
+            _write_sheet(output, synthesizer)
     good = raw.then(model.select_from)
     stage("Preparing validation")
     validation = make_validation(model, split.held_out, config, fabric.device)
@@ -115,7 +114,7 @@ def prepare_solved(
     seen = Solver(model, synthesizer, config, fabric.device, stage).solve()
     if fabric.is_global_zero:
         _save_fitted(output / PREPARED_FILE, model, identity)
-        write_image(output / SHEET_FILE, contact_sheet(seen.shown, [images[int(of)] for of in seen.defects.of[:12]]))
+        _write_sheet(output, synthesizer)
     steps = total_steps(settings, len(images))
     discriminator = model.discriminator
     heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
@@ -166,6 +165,11 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
         batch: list[np.ndarray] = [read_image(sample.image, size) for sample in samples[start : start + 16]]
         found += measure(model, batch)[1]
     return found
+
+
+def _write_sheet(output: Path, synthesizer: Synthesizer) -> None:
+    shown = first_defects(synthesizer, _SHOWN_DEFECTS)
+    write_image(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
 
 
 def _save_fitted(path: Path, model: RealNet, identity: str) -> None:

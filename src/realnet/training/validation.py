@@ -80,12 +80,10 @@ class Validation:
 
     @torch.no_grad()
     def judge(self) -> Judgement:
-        """Anomaly maps ``[N, 1, h, w]`` and scores ``[N]`` of the whole set, good images first, by the model as it is."""
+        """Anomaly maps ``[N, 1, h, w]`` and scores ``[N]`` of the set, good images first, by the model as it is."""
         was_training = self.model.training
         self.model.eval()
-        found = [
-            self.model.conclude(self.model.residuals(features)[0], self.size) for features in self.batches
-        ]
+        found = [self.model.conclude(self.model.residuals(features)[0], self.size) for features in self.batches]
         self.model.train(was_training)
         maps, scores = zip(*found, strict=True)
         return Judgement(torch.cat(maps).float().cpu(), torch.cat(scores).float().cpu())
