@@ -22,7 +22,7 @@ COMMANDS = ("train", "inspect", "benchmark", "sample")
 # A miniature inspector and a miniature diffusion model: seconds of work each.
 INSPECTOR = (
     "model.image_size=64", "model.image_score=max", "model.backbone.taps=[1,2,3,4]", "model.afs.dimensions=[8,8,8,8]",
-    "model.afs.batches=1", "model.afs.batch_size=4", "model.reconstruction.prototypes=8", "training.batch_size=4",
+    "model.afs.batches=1", "model.afs.batch_size=4", "training.defects=12", "training.batch_size=4",
     "training.fresh_anomalies=2", "training.anomaly_window=8",
 )  # fmt: skip
 DIFFUSION = (

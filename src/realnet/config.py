@@ -59,7 +59,7 @@ class ReconstructionConfig(_Node):
     attention_at: tuple[int, ...] = (2, 4)
     head_channels: int = Field(64, ge=1)
     variance: float = Field(0.95, gt=0, le=1)
-    components: int = Field(192, ge=1, le=4096)
+    components: int = Field(256, ge=1, le=4096)
     fit_images: int = Field(800, ge=2, le=20000)
 
 
@@ -87,8 +87,8 @@ class DiscriminatorConfig(_Node):
     ``paper`` is the paper's network, of ``residual_layers`` and ``widths``. ``evidence`` adds up, layer by layer, the
     standardised log energies of the residuals, weighted by ``layer_weights`` (None: all 1), and what ``heads`` small
     networks of ``width`` channels say, each trained without its share of the good images. Their part counts
-    ``learned_in_map`` and ``learned_in_score`` times as much as the evidence. ``channel_dropout`` is the share of
-    residual channels that a step hides from them.
+    ``learned`` times as much as the evidence. ``channel_dropout`` is the share of residual channels that a step hides
+    from them.
     """
 
     kind: Literal["paper", "evidence"] = "paper"
@@ -98,8 +98,7 @@ class DiscriminatorConfig(_Node):
     heads: int = Field(2, ge=1, le=16)
     width: Width = 48
     channel_dropout: float = Field(0.1, ge=0, lt=1)
-    learned_in_map: float = Field(0.5, ge=0)
-    learned_in_score: float = Field(1.0, ge=0)
+    learned: float = Field(0.5, ge=0)
 
 
 class ModelConfig(_Node):

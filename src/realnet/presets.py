@@ -42,7 +42,7 @@ def _lite() -> Config:
             reconstruction=ReconstructionConfig(network="subspace"),
             discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.7, 1.0, 0.5)),
         ),
-        synthesis=SynthesisConfig(faint=1 / 3),
+        synthesis=SynthesisConfig(faint=0.5),
         training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=300),
     )
 

@@ -66,7 +66,7 @@ def test_row_fields_become_configuration(holdings: Holdings) -> None:
     assert isinstance(entry.cell, InspectorCell)
     config = entry.cell.config
     assert (config.training.steps, config.model.rrs.mode) == (7, "off")
-    assert config.model.afs.dimensions == (20, 40, 32)
+    assert config.model.afs.dimensions == (20, 56, 160)
 
 
 def test_generated_images_are_made_where_there_are_none(holdings: Holdings) -> None:

@@ -89,7 +89,7 @@ class EvidenceDiscriminator(nn.Module):
         super().__init__()
         self.rrs, self.count = rrs, len(channels)
         self.weights = config.layer_weights or (1.0,) * self.count
-        self.shares = (config.learned_in_map, config.learned_in_score)
+        self.learned = config.learned
         self.heads = nn.ModuleList(EvidenceHead(channels, config.width) for _ in range(config.heads))
         for k, c in enumerate(channels):
             self.register_buffer(f"typical_{k}", torch.ones(c))
@@ -114,12 +114,9 @@ class EvidenceDiscriminator(nn.Module):
         evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
         learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, grid))
         # Nothing learned: the evidence alone, in its own units.
-        known = (self.learned_scale > 0).to(evidence.dtype)
-        parts = []
-        for kind in (_MAP, _SCORE):
-            share = self.shares[kind] * known
-            parts.append(_enlarged((evidence[:, kind : kind + 1] + share * learned) / (1 + share), size))
-        return Judged(*parts)
+        share = self.learned * (self.learned_scale > 0).to(evidence.dtype)
+        together = _enlarged((evidence + share * learned) / (1 + share), size)  # [B, 2, H, W]
+        return Judged(together[:, _MAP : _MAP + 1], together[:, _SCORE : _SCORE + 1])
 
     def log_energies(self, residuals: Sequence[Tensor]) -> list[Tensor]:
         """Log mean energy of each layer, over the channels of RRS and over all: ``[B, 2, h_k, w_k]``."""
