@@ -250,7 +250,7 @@ def main() -> int:
     batch, rounds = (1, 3) if given.small else (16, 15)
     plan = Plan(device, given.small, given.batch or batch, given.rounds or rounds)
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device.index or 0)
     lines: list[Line] = []
     for name, measure in work(plan, given.only or PARTS):
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -132,3 +132,20 @@ def test_a_calibration_is_saved_and_a_damaged_one_refused(tmp_path: Path) -> Non
     (tmp_path / "calibration.json").write_text('{"score": 2}')
     with pytest.raises(UserError, match="damaged"):
         read_calibration(tmp_path)
+
+
+def test_good_images_far_above_the_others_are_named_highest_first() -> None:
+    scores = [0.05 + 0.001 * i for i in range(20)] + [0.7, 0.9]
+    names = [f"{i:03d}.png" for i in range(22)]
+    made = calibrate(scores[::-1], 0.3, 0.1, "good images", "2026-01-01", names=names[::-1])
+    assert made.good_names == tuple(names), "names follow their scores"
+    assert made.odd() == ["021.png", "020.png"]
+    assert "021.png, 020.png score far above the other good images" in " ".join(made.sentences())
+    assert calibrate(scores[:20], 0.3, 0.1, "good images", "2026-01-01", names=names[:20]).odd() == []
+    assert calibrate(scores, 0.3, 0.1, "good images", "2026-01-01").odd() == [], "without names none can be named"
+
+
+def test_an_equal_score_is_good_after_rounding_too() -> None:
+    made = calibrate([0.1, 0.123456789], 0.3, 0.1, "good images", "2026-01-01")
+    assert 0.123456789 < made.score <= 0.12347
+    assert calibrate([0.9999991], 0.3, 0.1, "good images", "2026-01-01").score == 0.9999991, "room for defects is left"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.cli.process import Finished
 from tests.data.layouts import make_good, picture, save
@@ -20,9 +21,8 @@ def test_the_threshold_follows_the_line_s_own_camera(realnet: Call, trained: Pat
     finished = realnet("calibrate", run, tmp_path / "good", "--false-alarms", "10%")
     assert finished.status == 0, finished.err
     made = json.loads((run / "calibration.json").read_text())
-    assert len(made["good_scores"]) == 24 and made["score"] == pytest.approx(
-        sorted(made["good_scores"])[22], abs=1.1e-5
-    )
+    assert len(made["good_scores"]) == 24
+    assert made["score"] == pytest.approx(sorted(made["good_scores"])[22], abs=1.1e-5)
     assert f"The threshold was {before['score']:.4f}." in finished.out
     assert "at most 8.00% are rejected on average" in finished.out
 

@@ -79,14 +79,18 @@ def train(
     check_dataset(categories, need_test=oracle)
 
     from realnet.cli.bar import Bar
-    from realnet.training.run import Launch
+    from realnet.training.run import ODD_FILE, Launch
     from realnet.training.run import train as train_run
 
     launch = Launch(accelerator, devices, precision, strategy, budget, resume)
     bar = Bar(oracle)
     with bar.display:
         progress = train_run(categories, config, output, launch, bar)
-    judged = "of the TEST IMAGES (oracle)" if oracle else "of held-out good images and synthetic defects, no test image"
+    judged = (
+        "of the TEST IMAGES (oracle)"
+        if oracle
+        else "of good images and synthetic defects not trained on, no test image"
+    )
     console.print(
         f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best figure, {progress.best_value:.3f} "
         f"({judged}), came at step {progress.best_step}.",
@@ -95,4 +99,6 @@ def train(
     calibration = read_calibration(output)
     if calibration is not None:
         console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)
+        if calibration.odd():
+            console.print(f"They are shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
     console.print(f"The inspector is {output}. Next: realnet inspect {output} IMAGES --output DIR", soft_wrap=True)

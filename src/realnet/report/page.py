@@ -35,6 +35,7 @@ def write_report(
     gallery: Sequence[GalleryItem] = (),
     afs: AfsView | None = None,
     synthetic: Sequence[tuple[np.ndarray, Anomaly]] = (),
+    odd: Sequence[tuple[str, np.ndarray]] = (),
     threshold: float | None = None,
     title: str | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -50,6 +51,7 @@ def write_report(
         gallery: judged images to choose from (see `worst_first` to read no more than needed).
         afs: which channels see a defect; None: left out.
         synthetic: pairs of a good image and the defect made of it.
+        odd: names and pictures of good images that score far above the others.
         threshold: the run's, of the image score.
         title: default: the categories.
         facts: further lines for the table of where the figures come from, such as training time.
@@ -82,6 +84,7 @@ def write_report(
         gradient=_gradient(),
         afs=None if afs is None else _afs(afs),
         synthetic=[_defect(good, anomaly) for good, anomaly in synthetic],
+        odd=[{"name": name, "image": _webp(_shrunk(image, _THUMBNAIL))} for name, image in odd],
         provenance=_provenance(results, facts or {}),
     )
     write_text(path, text)

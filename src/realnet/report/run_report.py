@@ -1,13 +1,15 @@
 """The report of one evaluation of a run: collects what :func:`write_report` draws."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from realnet.data import Category, read_image
+from realnet.calibration import read_calibration
+from realnet.data import Category, Sample, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation
 from realnet.model.saving import METRICS_FILE, read_metrics
@@ -39,9 +41,23 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
         gallery=[_gallery_item(evaluation, index) for index in shown],
         afs=_afs_view(evaluation, synthetic[0]) if synthetic else None,
         synthetic=synthetic,
+        odd=odd_images(run, [sample for category in categories for sample in category.train]),
         threshold=evaluation.threshold,
         facts=_facts(training),
     )
+
+
+def odd_images(run: Path, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:
+    """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
+    calibration = read_calibration(run)
+    files = {sample.image.name: sample.image for sample in good}
+    names = calibration.odd() if calibration is not None else []
+    found = []
+    for name in names:
+        if name in files:
+            with suppress(UserError):
+                found.append((name, read_image(files[name])))
+    return found
 
 
 def _training(run: Path) -> Mapping[str, Any]:

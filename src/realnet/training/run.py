@@ -10,14 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn, write_text
-from realnet.calibration import calibrate, save_calibration
+from realnet.calibration import Calibration, calibrate, save_calibration
 from realnet.config import Config
-from realnet.data import Category, fingerprint
+from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import (
@@ -29,6 +30,7 @@ from realnet.model.saving import (
     save_model,
 )
 from realnet.provenance import collect_provenance
+from realnet.synthesis import write_image
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
@@ -44,6 +46,9 @@ from realnet.training.prepare import (
 )
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
 from realnet.training.validation import Figure
+
+ODD_FILE = "odd_good_images.png"
+_ODD_SIDE = 320
 
 
 class Watcher:
@@ -261,6 +266,7 @@ def _finish(
         ),
         "test": {},
     }
+    _write_odd(output, calibration, (*split.train, *split.held_out))
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
     save_calibration(output, calibration)
@@ -268,3 +274,10 @@ def _finish(
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)
     remove_torn(output)
+
+
+def _write_odd(output: Path, calibration: Calibration, samples: Sequence[Sample]) -> None:
+    """Write a picture of the good images that score far above the others, for a person to look at."""
+    files = {sample.image.name: sample.image for sample in samples}
+    if odd := calibration.odd():
+        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE) for name in odd]))
