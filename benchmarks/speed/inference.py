@@ -38,7 +38,7 @@ def exported(model: RealNet, config: Config, form: Any, images: np.ndarray, fold
     """The model as an OpenVINO engine."""
     size, kind = config.model.image_size, config.model.image_score
     calibration = [images[i : i + 1] for i in range(len(images))] if form == "openvino-int8" else ()
-    files = write_graph(folder, model, size, kind, form, calibration)
+    files = write_graph(folder, model, size, form, calibration)
     manifest = Manifest(
         format=form, files=tuple(describe_file(file) for file in files), image_size=size, image_score=kind,
         threshold=0.5, pixel_threshold=0.5, verification={}, provenance={}, licence="",

@@ -49,7 +49,7 @@ def test_a_torch_program_says_what_the_run_says(exported: Export, trained: Path)
     for count in (1, 3):
         batch = to_batch(pictures(count))
         maps, scores = program(torch.from_numpy(batch))
-        expected_maps, expected_scores = torch_engine(run.model, run.config.model.image_score)(batch)
+        expected_maps, expected_scores = torch_engine(run.model)(batch)
         np.testing.assert_allclose(maps[:, 0].numpy(), expected_maps, atol=1e-5)
         np.testing.assert_allclose(scores.numpy(), expected_scores, atol=1e-5)
     with pytest.raises(UserError, match=r"can run any code when it is loaded"):
@@ -77,7 +77,7 @@ def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
     said = json.loads((exported("torch") / "inspector.json").read_text())
     kept = json.loads((trained / "metrics.json").read_text())
     assert said["format"] == "torch"
-    assert (said["image_size"], said["image_score"]) == (64, "max")
+    assert (said["image_size"], said["image_score"]) == (64, "top")
     assert (said["threshold"], said["pixel_threshold"]) == (kept["threshold"]["score"], kept["threshold"]["pixel"])
     assert said["categories"] == ["widget"]
     assert said["verification"]["images"]["images"] == 13, "six good training images and seven of the test"
@@ -98,9 +98,9 @@ def test_a_disagreeing_export_is_refused_and_leaves_nothing(
 
     def unfaithful(folder: Path, model: Any, *rest: Any) -> list[Path]:
         with torch.no_grad():
-            model.discriminator.weigh.bias.add_(0.5)
+            model.discriminator.evidence_mean.sub_(0.5)
             files = faithful(folder, model, *rest)
-            model.discriminator.weigh.bias.sub_(0.5)
+            model.discriminator.evidence_mean.add_(0.5)
         return files
 
     monkeypatch.setattr(realnet.export.folder, "write_graph", unfaithful)

@@ -109,7 +109,7 @@ class EvidenceDiscriminator(nn.Module):
 
     def conclude(self, energies: Sequence[Tensor], logits: Tensor, size: tuple[int, int]) -> Judged:
         """Add up log energies (of :meth:`log_energies`) and logits ``[B, 1, h, w]`` of heads."""
-        grid = (size[0] // _CELL, size[1] // _CELL)
+        grid = (int(size[0]) // _CELL, int(size[1]) // _CELL)
         evidence = smooth(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
         evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
         learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, grid))
@@ -165,7 +165,7 @@ def probability(z: Tensor) -> Tensor:
 
 def smooth(maps: Tensor) -> Tensor:
     """``maps`` ``[B, C, h, w]`` blurred by a Gaussian of one cell, mirrored at the edge."""
-    radius = min(4, min(maps.shape[-2:]) - 1)
+    radius = min(4, int(min(maps.shape[-2:])) - 1)
     distance = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
     kernel = torch.exp(-0.5 * distance**2)
     kernel = (kernel / kernel.sum()).expand(maps.shape[1], 1, -1)

@@ -186,7 +186,8 @@ def image_score(anomaly_map: Tensor, kind: str) -> Tensor:
     """
     if kind == "top":
         flat = anomaly_map.flatten(1)
-        return flat.topk(max(1, round(_TOP_SHARE * flat.shape[1])), dim=1).values.mean(1)
+        # int: a converter that traces has tensors for sizes.
+        return flat.topk(max(1, round(_TOP_SHARE * int(flat.shape[1]))), dim=1).values.mean(1)
     if kind == "pooled16":
         # The mean of 16x16 is the mean of 16 means of 16.
         anomaly_map = F.avg_pool2d(F.avg_pool2d(anomaly_map, (16, 1), stride=1), (1, 16), stride=1)

@@ -52,7 +52,7 @@ def selected_share(residual: Tensor, typical: Tensor, mode: str, retention: floa
         mode: ``max``, ``mean``, ``max&mean`` (the union of half as many of each) or ``off``.
         retention: P, the share of the channels.
     """
-    channels = residual.shape[1]
+    channels = int(residual.shape[1])  # a converter that traces has tensors for sizes
     if mode == "off":
         return torch.ones_like(residual[:, :, :1, :1])
     largest = residual.amax((2, 3)) / typical.to(residual.dtype)

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor, nn
 
 
+# Mean square of a number of a standardised map that computing it in another batch may change it by.
+_NOISE = 1e-7
+
+
 class Subspace(nn.Module):
     r"""Rebuild a whole feature map from the principal subspace of those of good images.
 
@@ -86,8 +90,9 @@ class Gram:
         values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
         total = values.sum()
         kept = int((values.cumsum(0) < variance * total).sum()) + 1
-        # Directions without variance are rounding noise.
-        kept = min(kept, components, int((values > 1e-10 * total).sum()))
+        # Directions without variance are rounding noise: all of them where the images are alike.
+        noise = max(1e-10 * float(total), _NOISE * self.maps.shape[1])
+        kept = min(kept, components, int((values > noise).sum()))
         weights = (centre @ (vectors[:, :kept] / values[:kept].sqrt())).to(self.maps.dtype)  # [n, r]
         maps = self.maps[index]
         return self.origin + maps.mean(0), (weights.t() @ maps).half().to(maps.dtype)

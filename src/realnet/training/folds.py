@@ -110,7 +110,7 @@ class Solver:
         settings, count = self.config.training, len(self.images)
         groups = torch.tensor(groups_of(self.images))
         self.stage(f"Reading {count} good images")
-        raw = self._extract(self.images)
+        raw = self._extract(self.images, torch.float32)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
         self.stage(f"Making {settings.defects} synthetic defects")
@@ -133,14 +133,18 @@ class Solver:
         self._augment(result, parts)
         return result
 
-    def _extract(self, images: Iterable[np.ndarray]) -> list[Tensor]:
-        """Raw features of ``images``, half precision."""
+    def _extract(self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16) -> list[Tensor]:
+        """Raw features of ``images``.
+
+        Half precision is enough for what is judged. What a subspace is fitted to is kept in single precision: where
+        good images are alike, rounding would be all that they differ by.
+        """
         found: list[list[Tensor]] = []
         batch: list[np.ndarray] = []
 
         def run() -> None:
             shown = to_tensor(batch).to(self.device).contiguous(memory_format=torch.channels_last)
-            found.append([f.contiguous().half() for f in self._lanes(self._raw, shown)])
+            found.append([f.contiguous().to(kept) for f in self._lanes(self._raw, shown)])
             batch.clear()
 
         for image in images:
@@ -155,9 +159,9 @@ class Solver:
         return tuple(self._backbone.extract(images))
 
     def _selected(self, raw: Sequence[Tensor]) -> list[Tensor]:
-        """The selected, aligned features of raw ones; both half precision."""
+        """The selected, aligned features of raw ones, in their precision."""
         parts = [self.model.select_from([f[i : i + 64].float() for f in raw]) for i in range(0, len(raw[0]), 64)]
-        return [torch.cat([part[k].half() for part in parts]) for k in range(len(parts[0]))]
+        return [torch.cat([part[k].to(raw[0].dtype) for part in parts]) for k in range(len(parts[0]))]
 
     def _defects(self, count: int, first: int, faint: bool = False) -> list[tuple[Anomaly, int]]:
         """Synthetic defects and the numbers of their good images, each of which serves equally often."""
@@ -198,7 +202,7 @@ class Solver:
             with_copies, of = dict(parts), torch.zeros(0, dtype=torch.long)
             if limits.asked:
                 with_copies["moved"] = self._selected(
-                    self._extract(copies(self.images, limits, each, self.config.seed))
+                    self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
                 )
                 of = torch.arange(count).repeat_interleave(each)
             result.moved = Judged(of)
