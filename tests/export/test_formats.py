@@ -98,9 +98,9 @@ def test_a_disagreeing_export_is_refused_and_leaves_nothing(
 
     def unfaithful(folder: Path, model: Any, *rest: Any) -> list[Path]:
         with torch.no_grad():
-            model.discriminator.evidence_mean.sub_(0.5)
+            model.discriminator.evidence_mean.sub_(5)
             files = faithful(folder, model, *rest)
-            model.discriminator.evidence_mean.add_(0.5)
+            model.discriminator.evidence_mean.add_(5)
         return files
 
     monkeypatch.setattr(realnet.export.folder, "write_graph", unfaithful)
