@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 # Mean square of a number of a standardised map that computing it in another batch may change it by.
 _NOISE = 1e-7
 

@@ -30,7 +30,7 @@ _LEAST_LEVEL = 1e-3
 
 
 @dataclass
-class Judged:
+class Residuals:
     """Residuals of some images, each by subspaces fitted without its good image.
 
     ``logs`` is log(1 + E) in units of good images, half precision, ``[n, m_k, h_k, w_k]`` a reconstruction; ``of`` the
@@ -59,16 +59,16 @@ class OutOfSample:
     """
 
     groups: Tensor
-    good: Judged
-    moved: Judged
-    at_limit: Judged
-    defects: Judged
+    good: Residuals
+    moved: Residuals
+    at_limit: Residuals
+    defects: Residuals
     masks: Tensor
-    faint: Judged
+    faint: Residuals
     faint_masks: Tensor
     augmentation: str
 
-    def parts(self) -> tuple[Judged, ...]:
+    def parts(self) -> tuple[Residuals, ...]:
         """The five kinds of images."""
         return self.good, self.moved, self.at_limit, self.defects, self.faint
 
@@ -113,9 +113,12 @@ class Solver:
         raw = self._extract(self.images, torch.float32)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
-        self.stage(f"Making {settings.defects} synthetic defects")
+        # Where nothing is learned, only AFS wants defects.
+        afs = self.config.model.afs
+        wanted = settings.defects if settings.steps != 0 else min(settings.defects, afs.batches * afs.batch_size)
+        self.stage(f"Making {wanted} synthetic defects")
         defects, faint = (
-            self._defects(settings.defects, 0),
+            self._defects(wanted, 0),
             self._defects(min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True),
         )
         of, faint_of = ([good for _, good in made] for made in (defects, faint))
@@ -125,11 +128,18 @@ class Solver:
         parts = {"good": self._selected(raw), "defects": self._selected(raw_defects)}
         del raw, raw_defects
         parts["faint"] = self._selected(self._extract([defect.image for defect, _ in faint]))
+        none = torch.zeros(0, dtype=torch.long)
         result = OutOfSample(
-            groups, Judged(torch.arange(count)), Judged(torch.zeros(0, dtype=torch.long)),
-            Judged(torch.zeros(0, dtype=torch.long)), Judged(torch.tensor(of)), masks, Judged(torch.tensor(faint_of)),
-            _masks(faint), "",
-        )  # fmt: skip
+            groups=groups,
+            good=Residuals(torch.arange(count)),
+            moved=Residuals(none),
+            at_limit=Residuals(none),
+            defects=Residuals(torch.tensor(of)),
+            masks=masks,
+            faint=Residuals(torch.tensor(faint_of)),
+            faint_masks=_masks(faint),
+            augmentation="",
+        )
         self._augment(result, parts)
         return result
 
@@ -189,7 +199,7 @@ class Solver:
         candidates = {asked: STRENGTHS.get(asked, ToleranceConfig())}
         if settings.tolerance.asked:
             candidates = {"tolerance": settings.tolerance}
-            result.at_limit = Judged(torch.arange(count))
+            result.at_limit = Residuals(torch.arange(count))
             worst = copies(self.images, settings.tolerance, 1, self.config.seed, at_limit=True)
             parts["at_limit"] = self._selected(self._extract(worst))
             each = max(2, each)
@@ -205,7 +215,7 @@ class Solver:
                     self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
                 )
                 of = torch.arange(count).repeat_interleave(each)
-            result.moved = Judged(of)
+            result.moved = Residuals(of)
             solved = self._by_folds(result, with_copies)
             value = self._separation(result) if len(candidates) > 1 else 0.0
             if value > best:
@@ -269,13 +279,13 @@ class Solver:
         return float(binary_auroc(torch.cat(scores), labels.long()))
 
 
-def _energies(discriminator: EvidenceDiscriminator, part: Judged) -> list[Tensor]:
+def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Tensor]:
     found = [discriminator.log_energies(part.residuals(slice(i, i + 64))) for i in range(0, len(part), 64)]
     return [torch.cat([energies[k] for energies in found]) for k in range(len(found[0]))]
 
 
 @torch.no_grad()
-def judged_maps(model: RealNet, part: Judged, rows: Tensor, logits: Tensor | None = None) -> Iterator[Judgement]:
+def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | None = None) -> Iterator[Judgement]:
     """Maps ``[b, 1, H, W]`` and scores ``[b]`` of some rows of ``part``, batch after batch.
 
     Args:
@@ -293,7 +303,7 @@ def judged_maps(model: RealNet, part: Judged, rows: Tensor, logits: Tensor | Non
         yield conclusion(discriminator.conclude(energies, own, (side, side)), model.config.image_score)
 
 
-def part_scores(model: RealNet, part: Judged, logits: Tensor | None = None) -> Tensor:
+def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -> Tensor:
     """Scores ``[n]`` of all of ``part``; see :func:`judged_maps`."""
     rows = torch.arange(len(part))
     return torch.cat([score.cpu() for _, score in judged_maps(model, part, rows, logits)])

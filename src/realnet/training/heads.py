@@ -13,7 +13,7 @@ from realnet.calibration import pixel_threshold
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.losses import segmentation_loss
 from realnet.model.network import RealNet
-from realnet.training.folds import Judged, OutOfSample, judged_maps, part_scores
+from realnet.training.folds import OutOfSample, Residuals, judged_maps, part_scores
 from realnet.training.validation import Figure
 
 # A stream of random numbers of its own.
@@ -147,7 +147,7 @@ class FoldedValidation:
         self.head = head_of(seen, heads)
 
     @torch.no_grad()
-    def logits(self, part: Judged) -> Tensor | None:
+    def logits(self, part: Residuals) -> Tensor | None:
         """Logits ``[n, 1, h, w]`` of ``part``, each by the head that has not seen it; None where there are no heads."""
         discriminator = self.model.discriminator
         if not self.learned or not isinstance(discriminator, EvidenceDiscriminator):
@@ -159,7 +159,7 @@ class FoldedValidation:
                 found[rows] = head([log[rows].float() for log in part.logs])
         return found
 
-    def scores(self, part: Judged) -> Tensor:
+    def scores(self, part: Residuals) -> Tensor:
         """Scores ``[n]`` of ``part`` by the model as it is now."""
         was_training = self.model.training
         self.model.eval()
@@ -200,7 +200,7 @@ class FoldedValidation:
         self.model.train(was_training)
         return pixel_threshold(maps.numpy())
 
-    def _maps(self, part: Judged, logits: Tensor | None) -> Tensor:
+    def _maps(self, part: Residuals, logits: Tensor | None) -> Tensor:
         """Every second pixel of the maps of some images, evenly spread: ``[n, 1, H / 2, W / 2]``."""
         rows = _spread(len(part))
         own = None if logits is None else logits[rows]
