@@ -149,3 +149,9 @@ def test_an_equal_score_is_good_after_rounding_too() -> None:
     made = calibrate([0.1, 0.123456789], 0.3, 0.1, "good images", "2026-01-01")
     assert 0.123456789 < made.score <= 0.12347
     assert calibrate([0.9999991], 0.3, 0.1, "good images", "2026-01-01").score == 0.9999991, "room for defects is left"
+
+
+def test_outlines_of_smooth_maps_begin_higher() -> None:
+    assert pixel_threshold(np.zeros((2, 8, 8))) == 0.2
+    assert pixel_threshold(np.zeros((2, 8, 8)), "evidence") == 0.4
+    assert pixel_threshold(np.ones((2, 8, 8)), "evidence") == 0.5

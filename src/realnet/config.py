@@ -13,6 +13,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Width = Annotated[int, Field(ge=1, le=16384)]
 OpacityRange = tuple[Fraction, Fraction]
 ImageScore = Literal["max", "pooled16", "top"]
+DiscriminatorKind = Literal["paper", "evidence"]
 SynthesisName = Literal["dtd", "nsa", "cutpaste", "sia", "mix"]
 
 
@@ -91,7 +92,7 @@ class DiscriminatorConfig(_Node):
     from them.
     """
 
-    kind: Literal["paper", "evidence"] = "paper"
+    kind: DiscriminatorKind = "paper"
     residual_layers: int = Field(2, ge=0, le=64)
     widths: tuple[Width, Width, Width, Width] = (128, 32, 8, 4)
     layer_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None

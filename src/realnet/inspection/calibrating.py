@@ -34,7 +34,7 @@ def calibrate_on(
         progress(len(scores))
     return calibrate(
         scores,
-        pixel_threshold(np.concatenate(pixels)),
+        pixel_threshold(np.concatenate(pixels), inspector.config.model.discriminator.kind),
         false_alarms,
         "good images given to `realnet calibrate`",
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

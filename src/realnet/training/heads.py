@@ -198,7 +198,7 @@ class FoldedValidation:
         self.model.eval()
         maps = self._maps(self.seen.good, self.logits(self.seen.good))
         self.model.train(was_training)
-        return pixel_threshold(maps.numpy())
+        return pixel_threshold(maps.numpy(), self.model.config.discriminator.kind)
 
     def _maps(self, part: Residuals, logits: Tensor | None) -> Tensor:
         """Every second pixel of the maps of some images, evenly spread: ``[n, 1, H / 2, W / 2]``."""
