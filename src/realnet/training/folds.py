@@ -21,6 +21,7 @@ from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import shuffled_index, to_tensor
 from realnet.training.moved import STRENGTHS, copies, copies_each
+from realnet.training.validation import batched
 
 _BATCH = 16
 # Faint defects that validation is measured on: numbered apart from those of training, and as many as that.
@@ -150,19 +151,9 @@ class Solver:
         good images are alike, rounding would be all that they differ by.
         """
         found: list[list[Tensor]] = []
-        batch: list[np.ndarray] = []
-
-        def run() -> None:
+        for batch in batched(images, _BATCH):
             shown = to_tensor(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             found.append([f.contiguous().to(kept) for f in self._lanes(self._raw, shown)])
-            batch.clear()
-
-        for image in images:
-            batch.append(image)
-            if len(batch) == _BATCH:
-                run()
-        if batch:
-            run()
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
     def _raw(self, images: Tensor) -> tuple[Tensor, ...]:

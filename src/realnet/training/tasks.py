@@ -9,7 +9,7 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from realnet.config import Config
-from realnet.data import Sample, measure_tiled, read_image
+from realnet.data import Sample, read_image
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import write_tensors
@@ -153,13 +153,10 @@ def _by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[flo
 
 def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[float]:
     """Scores of good images that were not fitted to."""
+    if config.model.tile is not None:
+        return list(tiled_scores(model, samples, config))
     model.eval()
-    size, tile = config.model.image_size, config.model.tile
-    if tile is not None:
-        return [
-            measure_tiled(lambda some: measure(model, some), read_image(sample.image), tile, size)[1]
-            for sample in samples
-        ]
+    size = config.model.image_size
     found: list[float] = []
     for start in range(0, len(samples), 16):
         batch: list[np.ndarray] = [read_image(sample.image, size) for sample in samples[start : start + 16]]
