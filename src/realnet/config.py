@@ -75,9 +75,9 @@ class ReconstructionConfig(_Node):
 class ResidualsConfig(_Node):
     """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
 
-    ``momentum`` is that of the running statistics that the paper's discriminator ranks by, the weight of each batch: at 0.1
-    they rest on the last few hundred images, at 0.9, the released code's, on little more than the last batch. With ``discriminator.kind=evidence``
-    good images set them, and P is the share of each layer.
+    ``momentum`` is the weight of each batch in the running statistics that the paper's discriminator ranks by: at 0.1
+    they rest on the last few hundred images, at 0.9, the released code's, on little more than the last batch. With
+    ``discriminator.kind=evidence`` good images set them, and P is the share of each layer.
     """
 
     mode: Literal["max", "mean", "max&mean", "off"] = "max&mean"
