@@ -159,7 +159,9 @@ def sampling(plan: Plan, preset: str) -> list[Line]:
 
 def training(plan: Plan, preset: str) -> list[Line]:
     """Steps on cached features of good images beside those that run the backbone on A and I of every sample."""
-    config = override(presets[preset], TINY if plan.small else ())
+    # Generated images are not at hand.
+    made = ["synthesis.source=mix", "synthesis.foreground=auto"]
+    config = override(presets[preset], [*TINY, *made] if plan.small else made)
     settings, side, device = config.training, config.model.image_size, plan.device
     images = list(np.random.default_rng(0).integers(0, 256, (3 * settings.batch_size, side, side, 3), dtype=np.uint8))
     synthesizer = Synthesizer(images, config.synthesis, 0)

@@ -83,6 +83,8 @@ class Calibration(BaseModel):
         score: threshold of the image score; ``pixel`` of the anomaly map.
         asked: the rate of false alarms that was asked for.
         promised: the rate on average over draws of the images, at most; ``confident``: with ``confidence``, at most.
+            Both are 1 where nothing is promised.
+        seen: whether the run was trained on the images, so that nothing is promised.
         good_scores: sorted; drift is measured against them.
         good_names: of the images that have these scores, in their order; empty where they are not known.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
@@ -101,17 +103,22 @@ class Calibration(BaseModel):
     good_scores: tuple[float, ...] = Field(min_length=1)
     good_names: tuple[str, ...] = ()
     defects_found: float | None = None
+    seen: bool = False
     source: str
     date: str
 
     def sentences(self) -> list[str]:
         """What the threshold promises, for people; and what it cannot promise, and what that would take."""
         n = len(self.good_scores)
-        said = [
-            f"Threshold {self.score:.4f} from {n} {self.source}: of further good ones at most {self.promised:.2%} are "
-            f"rejected on average, and with {self.confidence:.0%} confidence at most {self.confident:.2%}."
-        ]
-        if self.promised > self.asked * (1 + 1e-9):
+        promise = (
+            "it promises nothing about others, which score higher. Set it with `realnet calibrate` on further good "
+            "images, or hold some out (training.validation_share=0.1)."
+            if self.seen
+            else f"of further good ones at most {self.promised:.2%} are rejected on average, and with "
+            f"{self.confidence:.0%} confidence at most {self.confident:.2%}."
+        )
+        said = [f"Threshold {self.score:.4f} from {n} {self.source}: {promise}"]
+        if self.promised > self.asked * (1 + 1e-9) and not self.seen:
             said.append(
                 f"{self.asked:.4g} false alarms ({self.asked:.2%}) cannot be promised with {n} images: it takes "
                 f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
@@ -126,8 +133,8 @@ class Calibration(BaseModel):
             )
         if self.defects_found is not None:
             said.append(
-                f"Of held-out synthetic defects {self.defects_found:.0%} are above it; how many real ones are, only "
-                "real ones can show."
+                f"Of {'' if self.seen else 'held-out '}synthetic defects {self.defects_found:.0%} are above it; how "
+                "many real ones are, only real ones can show."
             )
         return said
 
@@ -153,6 +160,7 @@ def calibrate(
     date: str,
     defect_scores: Sequence[float] = (),
     names: Sequence[str] = (),
+    seen: bool = False,
 ) -> Calibration:
     """The calibration to ``good_scores`` for a rate of ``false_alarms``.
 
@@ -167,6 +175,7 @@ def calibrate(
         date: when, ISO 8601.
         defect_scores: of synthetic defects.
         names: of the good images, in the order of their scores.
+        seen: whether the run was trained on these images.
 
     Raises:
         ValueError: without any score.
@@ -182,11 +191,12 @@ def calibrate(
         score=threshold,
         pixel=pixel,
         asked=false_alarms,
-        promised=promised,
-        confident=confident_rate(n, rank_of_threshold(n, false_alarms)),
+        promised=1.0 if seen else promised,
+        confident=1.0 if seen else confident_rate(n, rank_of_threshold(n, false_alarms)),
         good_scores=tuple(float(good_scores[i]) for i in order),
         good_names=tuple(names[i] for i in order) if names else (),
         defects_found=found,
+        seen=seen,
         source=source,
         date=date,
     )

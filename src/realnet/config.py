@@ -24,20 +24,28 @@ class _Node(BaseModel):
 class BackboneConfig(_Node):
     """The frozen feature extractor phi.
 
-    ``taps`` are the timm feature indices handed on, finest first; ``weights`` a local file instead of timm's hub;
+    ``taps`` are the timm feature indices handed on, finest first; ``tag`` which of timm's weights of that network, such
+    as ``tv_in1k``, torchvision's (None: those of the released code, or timm's default for a network that it does not
+    know); ``weights`` a local file instead of them;
     ``standardise`` brings each feature to zero mean and unit deviation over the good images.
     """
 
     name: str = "wide_resnet50_2"
     taps: tuple[int, ...] = Field((1, 2, 3, 4), min_length=1)
+    tag: str | None = None
     weights: Path | None = None
     standardise: bool = False
 
 
 class SelectionConfig(_Node):
-    """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``."""
+    """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``.
+
+    ``align`` is whose resolution differences and masks are compared at: the ``mask``'s, as Eq. 4 is printed, or the
+    ``features``', as in the released code.
+    """
 
     method: Literal["afs", "rdr", "rlpr", "none"] = "afs"
+    align: Literal["mask", "features"] = "mask"
     dimensions: tuple[Width, ...] = (256, 512, 512, 256)
     batches: int = Field(64, ge=1)
     batch_size: int = Field(16, ge=1)
@@ -67,13 +75,14 @@ class ReconstructionConfig(_Node):
 class ResidualsConfig(_Node):
     """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
 
-    ``momentum`` is that of the statistics that the paper's discriminator ranks by. With ``discriminator.kind=evidence``
-    good images set them, and P is the share of each layer.
+    ``momentum`` is the weight of each batch in the running statistics that the paper's discriminator ranks by: at 0.1
+    they rest on the last few hundred images, at 0.9, the released code's, on little more than the last batch. With
+    ``discriminator.kind=evidence`` good images set them, and P is the share of each layer.
     """
 
     mode: Literal["max", "mean", "max&mean", "off"] = "max&mean"
     retention: float = Field(1 / 3, gt=0, le=1)
-    momentum: float = Field(0.9, gt=0, le=1)
+    momentum: float = Field(0.1, gt=0, le=1)
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -138,7 +147,12 @@ class ModelConfig(_Node):
 
 
 class MixtureConfig(_Node):
-    """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given."""
+    """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given.
+
+    ``least_change`` is how many grey levels a blend of ``dtd`` or ``sia`` changes on average in ``mix``, at least;
+    another is drawn instead. By themselves they are used as they come, as in the paper. The other parts are of our own
+    making, or label what is seen to have changed, and are never fainter than 6.
+    """
 
     nsa: float = Field(0.4, ge=0)
     cutpaste: float = Field(0.5, ge=0)
@@ -147,6 +161,7 @@ class MixtureConfig(_Node):
     structure: float = Field(1.0, ge=0)
     dtd: float = Field(2.0, ge=0)
     sia: float = Field(2.0, ge=0)
+    least_change: float = Field(6.0, ge=0, le=64)
 
 
 class SynthesisConfig(_Node):
@@ -155,7 +170,8 @@ class SynthesisConfig(_Node):
     ``source`` names the kind, ``directory`` the folder of textures (dtd, mix) or generated images (sia),
     ``generated`` the folder of generated images that ``mix`` takes in as well;
     ``opacity`` is the range of delta (None: 0.2..1 for dtd, 0.5..1 for sia, the source's own otherwise);
-    ``foreground`` is ``auto``, ``none`` (whole image) or the paper's choice of a known category by its name;
+    ``foreground`` is ``auto``, ``none`` (whole image), the released code's choice for a category by its name, or
+    ``known``: that choice where data set and category are among its 36, otherwise ``auto``;
     ``faint`` is the share of defects that are made with delta ~ U(0.1, 0.6) instead, whatever the source.
     """
 
@@ -191,8 +207,10 @@ class TrainingConfig(_Node):
     ``anomaly_window`` ones, of which each step draws half a batch: on a CPU a defect serves more than once, as
     its backbone features are what costs most. Good images' features are cached up to ``cache_gigabytes``.
     ``false_alarms`` is the share of good images that the threshold may reject, as far as the good images can promise.
-    ``select`` names what the kept state is chosen by: good images not trained on with synthetic defects, or
-    (``oracle``) the test images, for comparison with published tables only.
+    ``select`` names what the kept state is chosen by: good images not trained on with synthetic defects
+    (``validation``), nothing (``last``: the state after the last step is kept), or (``oracle``) the test images, for
+    comparison with published tables only. ``validation_share=0`` trains on all good images, which leaves ``validation``
+    nothing to choose by.
 
     With ``model.reconstruction.network=subspace`` nothing is held out, so ``validation_share``, ``fresh_anomalies`` and
     ``anomaly_window`` do not apply: each of ``folds`` parts of the good images is judged by what the others span, and
@@ -209,11 +227,11 @@ class TrainingConfig(_Node):
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: int = Field(1000, ge=1)
     steps: int | None = Field(None, ge=0)
-    select: Literal["validation", "oracle"] = "validation"
+    select: Literal["validation", "last", "oracle"] = "validation"
     reconstruction_weight: float = Field(1.0, ge=0)
     segmentation_weight: float = Field(1.0, ge=0)
     false_alarms: float = Field(0.01, gt=0, lt=1)
-    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    validation_share: float = Field(0.1, ge=0, lt=0.5)
     validation_every: int = Field(100, ge=1)
     patience: int = Field(20, ge=1)
     cache_gigabytes: float = Field(4.0, ge=0)
@@ -253,10 +271,16 @@ class Config(_Node):
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _nothing_learned_is_for_evidence(self) -> "Config":
+    def _settings_fit_each_other(self) -> "Config":
         if self.training.steps == 0 and self.model.discriminator.kind != "evidence":
             raise ValueError(
                 "training.steps=0 learns nothing, which only model.discriminator.kind=evidence can judge without"
+            )
+        held_out = self.training.validation_share > 0 or self.model.reconstruction.network == "subspace"
+        if self.training.select == "validation" and not held_out:
+            raise ValueError(
+                "training.select=validation chooses by good images that are held out, and training.validation_share=0 "
+                "holds none out: set a share such as 0.1, or training.select=last"
             )
         if self.training.tolerance.asked and self.model.reconstruction.network != "subspace":
             raise ValueError("training.tolerance needs model.reconstruction.network=subspace, as preset lite has it")

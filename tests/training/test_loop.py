@@ -105,6 +105,14 @@ def test_patience_counts_validations_in_a_row(tmp_path: Path) -> None:
     assert (progress.step, progress.best_step) == (11, 9)
 
 
+def test_the_last_state_is_kept_where_nothing_is_chosen(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, [0.9, 0.5, 0.4, 0.3], "training.select=last", "training.patience=1", "training.steps=4")
+    progress = parts.optimise()
+    assert (progress.step, progress.best_step, progress.best_value) == (4, 4, pytest.approx(0.3))
+    kept, last = trained_state(parts.model), parts.validation.states[-1]
+    assert all(torch.equal(kept[name], last[name]) for name in kept)
+
+
 def test_the_frozen_part_stays_as_it_was(tmp_path: Path) -> None:
     parts = Parts(tmp_path, [0.5] * 12, "training.steps=3")
     before = {name: tensor.clone() for name, tensor in parts.model.state_dict().items()}

@@ -26,6 +26,10 @@ class Bar(Watcher):
         )
         self.task = self.display.add_task("", total=None, visible=False)
 
+    def say(self, text: str) -> None:
+        """A sentence above the bar."""
+        self.display.console.print(text, soft_wrap=True, highlight=False)
+
     def stage(self, text: str) -> None:
         """A new stage of preparation."""
         self.display.update(self.task, description=text, visible=True)

@@ -81,8 +81,13 @@ def _synthesizer(data: str, category: str | None, config: "Config", size: int | 
 
     categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
+    from realnet.synthesis import settle_foreground
     from realnet.training.prepare import make_synthesizer
 
+    part, said = settle_foreground(config.synthesis, categories)
+    if said:
+        console.print(said, soft_wrap=True, highlight=False)
+    config = config.model_copy(update={"synthesis": part})
     samples = [sample for c in categories for sample in c.train]
     images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
     return make_synthesizer(samples, images, config, config.seed)

@@ -34,7 +34,7 @@ SetOption = Annotated[
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file with fields to override.")]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", help="paper, paper-half, resnet34, efficientnet-b4, multiclass or lite."),
+    typer.Option("--preset", help="lite (default), paper, paper-half, resnet34, efficientnet-b4 or multiclass."),
 ]
 RayOption = Annotated[
     str | None,
@@ -60,17 +60,14 @@ def configuration(
     source: Path | None,
     seed: int | None,
 ) -> Config:
-    """The configuration a command line asks for: preset, then YAML file, then ``--set``, then the named options.
+    """The configuration a command line asks for: preset (``lite``), YAML file, ``--set``, then the named options.
 
     Raises:
         UserError: for an unknown preset, field or value.
     """
     from realnet.presets import presets
 
-    if preset is None:
-        import torch
-
-        preset = "paper" if torch.cuda.is_available() else "lite"
+    preset = preset or "lite"
     if preset not in presets:
         raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
     named = []

@@ -41,8 +41,9 @@ def train(
     select: Annotated[
         str | None,
         typer.Option(
-            help="validation (default), or oracle: keep the state that is best on the TEST images, for comparison "
-            "with published tables only; every figure of such a run is marked."
+            help="Which state is kept. validation (default of lite): the best on good images not trained on; last "
+            "(default of the paper's presets): that after the last step; oracle: the best on the TEST images, for "
+            "comparison with published tables only; every figure of such a run is marked."
         ),
     ] = None,
     false_alarms: Annotated[
@@ -86,16 +87,19 @@ def train(
     bar = Bar(oracle)
     with bar.display:
         progress = train_run(categories, config, output, launch, bar)
+    trained = f"Trained {progress.step} steps in {progress.seconds:.0f} s; "
     judged = (
         "of the TEST IMAGES (oracle)"
         if oracle
         else "of good images and synthetic defects not trained on, no test image"
     )
-    console.print(
-        f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best figure, {progress.best_value:.3f} "
-        f"({judged}), came at step {progress.best_step}.",
-        soft_wrap=True,
-    )
+    if config.training.select == "last":
+        console.print(trained + "the state after the last of them is kept.", soft_wrap=True)
+    else:
+        console.print(
+            f"{trained}the best figure, {progress.best_value:.3f} ({judged}), came at step {progress.best_step}.",
+            soft_wrap=True,
+        )
     calibration = read_calibration(output)
     if calibration is not None:
         console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)

@@ -32,7 +32,7 @@ from realnet.lab.footprint import best_device, measure_run, peak_memory
 from realnet.lab.products import renamed
 from realnet.model.saving import read_metrics
 from realnet.provenance import hardware
-from realnet.synthesis import write_pairs
+from realnet.synthesis import settle_foreground, write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.prepare import good_images, make_synthesizer
@@ -158,8 +158,10 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     from realnet.evaluation.quality import measure_quality
 
     check_dataset([category], need_test=True)
-    images = good_images(category.train, cell.config)
-    synthesizer = make_synthesizer(category.train, images, cell.config, cell.config.seed)
+    synthesis, _ = settle_foreground(cell.config.synthesis, [category])
+    config = cell.config.model_copy(update={"synthesis": synthesis})
+    images = good_images(category.train, config)
+    synthesizer = make_synthesizer(category.train, images, config, config.seed)
     pairs = folder / "pairs"
     write_pairs(synthesizer, list(synthesizer.names or []), cell.count, pairs, lambda done: None)
     real = [sample.image for sample in category.test if sample.is_anomalous]

@@ -3,7 +3,7 @@
 from realnet.synthesis.anomaly import Anomaly, Part
 from realnet.synthesis.blending import blend
 from realnet.synthesis.export import write_image, write_pairs
-from realnet.synthesis.foreground import foreground_mask
+from realnet.synthesis.foreground import foreground_mask, settle_foreground
 from realnet.synthesis.perlin import perlin_mask, perlin_noise
 from realnet.synthesis.preview import contact_sheet
 from realnet.synthesis.synthesizer import Synthesizer, make_part
@@ -18,6 +18,7 @@ __all__ = [
     "make_part",
     "perlin_mask",
     "perlin_noise",
+    "settle_foreground",
     "write_image",
     "write_pairs",
 ]

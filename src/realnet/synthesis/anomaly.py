@@ -85,11 +85,16 @@ def compose(
         return None
     if trim is not None and count < trim.least_share * np.count_nonzero(region):
         return None
-    blended = blend(image, source, mask, opacity)
-    change = cv2.mean(cv2.absdiff(blended, image), mask.view(np.uint8))
-    if max(change[:3]) < max(VISIBLE_MEAN, 0.0 if trim is None else 0.75 * trim.threshold):
+    anomaly = Anomaly(blend(image, source, mask, opacity), mask, source, opacity, kind, origin)
+    return visible(anomaly, image, max(VISIBLE_MEAN, 0.0 if trim is None else 0.75 * trim.threshold))
+
+
+def visible(anomaly: Anomaly, image: Image, least_change: float) -> Anomaly | None:
+    """Return ``anomaly``, or None where it changes ``image`` by fewer grey levels on average, or almost all of it."""
+    if np.count_nonzero(anomaly.mask) > LARGEST_SHARE * anomaly.mask.size:
         return None
-    return Anomaly(blended, mask, source, opacity, kind, origin)
+    change = cv2.mean(cv2.absdiff(anomaly.image, image), anomaly.mask.view(np.uint8))
+    return anomaly if max(change[:3]) >= least_change else None
 
 
 def changed(image: Image, source: Image, region: Mask, opacity: float, trim: Trim) -> Mask:
@@ -144,6 +149,15 @@ def first_visible(
         if anomaly is not None:
             return anomaly
     return contrasting_spot(image, foreground, rng)
+
+
+def drawn(
+    draw: Callable[[], Anomaly], image: Image, foreground: Mask, rng: np.random.Generator, least_change: float
+) -> Anomaly:
+    """Return what ``draw`` gives, however faint; with a ``least_change``, in grey levels, the first that is visible."""
+    if least_change == 0:
+        return draw()
+    return first_visible(lambda: visible(draw(), image, least_change), image, foreground, rng)
 
 
 def contrasting_spot(image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:

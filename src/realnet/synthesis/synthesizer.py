@@ -8,7 +8,7 @@ import numpy as np
 
 from realnet.config import SynthesisConfig
 from realnet.errors import UserError
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part, Range
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part
 from realnet.synthesis.cutpaste import CutPaste, Scar
 from realnet.synthesis.dtd import Dtd
 from realnet.synthesis.foreground import check_foreground, foreground_mask
@@ -106,11 +106,11 @@ def make_part(
     Raises:
         UserError: where dtd or sia is asked for without a usable folder.
     """
-    limits: dict[str, Range] = {} if config.opacity is None else {"opacity": config.opacity}
+    limits: dict[str, Any] = {} if config.opacity is None else {"opacity": config.opacity}
     if config.source == "dtd":
-        return Dtd(_required(config, "textures, for example the unpacked images of DTD"), **limits)
+        return Dtd(_required(config), **limits)
     if config.source == "sia":
-        return Sia(_required(config, "generated images of this product"), category, **limits)
+        return Sia(_required(config), category, **limits)
     if config.source == "nsa":
         return Nsa(goods, names, **limits)
     if config.source == "cutpaste":
@@ -124,16 +124,23 @@ def make_part(
         (Structure(goods, names, **limits), weights.structure),
     ]
     if config.directory is not None and weights.dtd > 0:
-        parts.append((Dtd(config.directory, **limits), weights.dtd))
+        parts.append((Dtd(config.directory, **limits, least_change=weights.least_change), weights.dtd))
     if config.generated is not None and weights.sia > 0:
-        parts.append((Sia(config.generated, category, **limits), weights.sia))
+        generated = Sia(config.generated, category, **limits, least_change=weights.least_change)
+        parts.append((generated, weights.sia))
     return Mixture([part for part, _ in parts], [weight for _, weight in parts])
 
 
-def _required(config: SynthesisConfig, purpose: str) -> Path:
-    if config.directory is None:
+def _required(config: SynthesisConfig) -> Path:
+    if config.directory is not None:
+        return config.directory
+    if config.source == "sia":
         raise UserError(
-            f"Synthesis {config.source!r} needs a folder of {purpose}: "
-            "give it with --source (synthesis.directory), or use --synthesis mix, which needs none."
+            "Synthesis 'sia' needs a folder of images generated for this product: make them with `realnet sdas train` "
+            "and `realnet sdas sample` and give them with --source, or take textures, such as those of DTD, with "
+            "--synthesis dtd --source FOLDER."
         )
-    return config.directory
+    raise UserError(
+        "Synthesis 'dtd' needs a folder of textures, for example the unpacked images of DTD: give it with --source "
+        "(synthesis.directory), or use --synthesis mix, which needs none."
+    )

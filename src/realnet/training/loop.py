@@ -109,7 +109,7 @@ def optimise(
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train ``task.model`` in place; on return it holds the state with the best validation figure.
+    """Train ``task.model`` in place; on return it holds the state with the best validation figure, or the last.
 
     Continues from the checkpoint in ``folder`` where there is one.
 
@@ -169,7 +169,7 @@ def optimise(
         if due:
             _share_statistics(fabric, module)
             figure = fabric.broadcast(task.validation())
-            _note(progress, figure, settings.validation_every, optimizer.param_groups[0]["lr"])
+            _note(progress, figure, settings, optimizer.param_groups[0]["lr"])
             if progress.best_step == progress.step:
                 best = trained_state(model)
             progress.finished = progress.step >= steps or over or progress.bad_validations >= settings.patience
@@ -196,14 +196,15 @@ def _share_statistics(fabric: Fabric, module: nn.Module) -> None:
             torch.distributed.broadcast(buffer, 0)
 
 
-def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
-    """Append the newest figures to the log and note whether they are the best so far."""
-    progress.best_value = max(progress.best_value, figure.value)
-    if figure.value > progress.best_value - TOLERANCE:
+def _note(progress: Progress, figure: Figure, settings: TrainingConfig, rate: float) -> None:
+    """Append the newest figures to the log and note whether they are the best so far, or simply the last."""
+    last = settings.select == "last"
+    progress.best_value = figure.value if last else max(progress.best_value, figure.value)
+    if last or figure.value > progress.best_value - TOLERANCE:
         progress.best_step, progress.bad_validations = progress.step, 0
     else:
         progress.bad_validations += 1
-    averaged = (progress.step - 1) % every + 1
+    averaged = (progress.step - 1) % settings.validation_every + 1
     total, reconstruction, segmentation = (loss / averaged for loss in progress.losses)
     progress.losses = [0.0, 0.0, 0.0]
     precision = figure.pixel_average_precision

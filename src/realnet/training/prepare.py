@@ -34,14 +34,23 @@ class Split:
     train: tuple[Sample, ...]
     held_out: tuple[Sample, ...]
 
+    @property
+    def judged(self) -> tuple[Sample, ...]:
+        """What validation and threshold of trained networks rest on: the held-out images; all, where there are none."""
+        return self.held_out or self.train
+
 
 def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
     """Hold out ``share`` of each category's good images (at least one, and leave at least one), by ``seed``.
+
+    With a ``share`` of 0 none is held out.
 
     Raises:
         UserError: for a category with fewer than two images.
     """
     check_enough(samples)
+    if share == 0:
+        return Split(tuple(samples), ())
     train: list[Sample] = []
     held_out: list[Sample] = []
     for category in sorted({sample.category for sample in samples}):
@@ -100,8 +109,17 @@ def good_images(samples: Sequence[Sample], config: Config, most: int | None = MO
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
-    """Defects of these good images; a single category is passed on, so that its SIA folder is found."""
+    """Defects of these good images; a single category is passed on, so that its SIA folder is found.
+
+    Raises:
+        UserError: for generated images of several categories, as they belong to one product.
+    """
     categories = {sample.category for sample in samples}
+    if config.synthesis.source == "sia" and len(categories) > 1:
+        raise UserError(
+            f"Generated images belong to one product, and these are {len(categories)}: use --synthesis dtd, as the "
+            "paper does for several together (--preset multiclass)."
+        )
     category = categories.pop() if len(categories) == 1 else None
     return Synthesizer(images, config.synthesis, seed, category, images.names)
 
@@ -133,10 +151,10 @@ def _afs_batches(
         yield model.backbone(images), model.backbone.standardised(raw[goods]), mask
 
 
-def make_validation(model: RealNet, held_out: Sequence[Sample], config: Config, device: torch.device) -> Validation:
-    """The validation set of the held-out images (at most 48 of them, spread evenly)."""
-    count = min(48, len(held_out))
-    chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int)]
+def make_validation(model: RealNet, good: Sequence[Sample], config: Config, device: torch.device) -> Validation:
+    """The validation set of ``good``, the images of :attr:`Split.judged` (at most 48 of them, spread evenly)."""
+    count = min(48, len(good))
+    chosen = [good[i] for i in np.linspace(0, len(good) - 1, count).round().astype(int)]
     images = good_images(chosen, config, _MOST_VALIDATION_TILES)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED)
     return Validation.synthetic(model, images, synthesizer, device)

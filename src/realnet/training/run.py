@@ -30,7 +30,7 @@ from realnet.model.saving import (
     save_model,
 )
 from realnet.provenance import collect_provenance
-from realnet.synthesis import write_image
+from realnet.synthesis import settle_foreground, write_image
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
@@ -53,6 +53,9 @@ _ODD_SIDE = 320
 
 class Watcher:
     """What training tells whoever watches; the command line draws a progress bar of it."""
+
+    def say(self, text: str) -> None:
+        """Something that a person should know of the training."""
 
     def stage(self, text: str) -> None:
         """A new stage of preparation begins."""
@@ -81,6 +84,10 @@ def train(
 
 def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Progress:
     started = time.monotonic()
+    synthesis, said = settle_foreground(config.synthesis, categories)
+    if said:
+        watcher.say(said)
+    config = config.model_copy(update={"synthesis": synthesis})
     samples = [sample for category in categories for sample in category.train]
     solved = config.model.reconstruction.network == "subspace"
     split = split_samples(samples, config)
@@ -221,6 +228,7 @@ def _finish(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         figure.defect_scores,
         judged.names,
+        not split.held_out and config.model.reconstruction.network != "subspace",
     )
     meaning = f"{judged.source} against synthetic defects made of them; "
     if config.training.select == "oracle":
@@ -263,6 +271,7 @@ def _finish(
             preset=config.preset,
             image_score=config.model.image_score,
             selection=config.training.select,
+            backbone_weights=model.backbone.source,
         ),
         "test": {},
     }

@@ -81,7 +81,7 @@ def prepare_trained(
             _write_sheet(output, synthesizer)
     good = raw.then(model.select_from)
     stage("Preparing validation")
-    validation = make_validation(model, split.held_out, config, fabric.device)
+    validation = make_validation(model, split.judged, config, fabric.device)
     batches = Batches(
         model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
         settings.workers, fabric.global_rank, fabric.world_size,
@@ -90,11 +90,10 @@ def prepare_trained(
 
     def judge_good() -> JudgedGood:
         figure = validation()
-        scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.held_out, config)
-        names = validation.names if config.model.tile is None else tuple(s.image.name for s in split.held_out)
-        return JudgedGood(
-            names, scores, validation.pixel_threshold(), figure, "held-out good images", None, len(images)
-        )
+        scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.judged, config)
+        names = validation.names if config.model.tile is None else tuple(s.image.name for s in split.judged)
+        source = "held-out good images" if split.held_out else "good images that it was trained on"
+        return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
 
     return Prepared(Task(model, loss, batches, validation, total_steps(settings, len(images))), judge_good)
 
