@@ -92,8 +92,8 @@ def train(
         else "of good images and synthetic defects not trained on, no test image"
     )
     console.print(
-        f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best figure, {progress.best_value:.3f} "
-        f"({judged}), came at step {progress.best_step}.",
+        f"Trained {progress.step} steps in {progress.seconds:.0f} s. Kept: the state after step {progress.best_step}, "
+        f"the best that was judged ({progress.best_value:.3f}, {judged}).",
         soft_wrap=True,
     )
     calibration = read_calibration(output)

@@ -22,9 +22,6 @@ Report = Callable[[Progress, int], None]
 
 # Between validations that are far apart, no more than this is lost to a kill.
 CHECKPOINT_SECONDS = 120.0
-# Validation differs by about as much between equally good states: of those the later one, with the smaller
-# learning rate, is kept.
-TOLERANCE = 0.01
 
 
 class StepSource(Protocol):
@@ -109,7 +106,7 @@ def optimise(
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train ``task.model`` in place; on return it holds the state with the best validation figure.
+    """Train ``task.model`` in place; on return it holds the state with the best validation figure, of several the last.
 
     Continues from the checkpoint in ``folder`` where there is one.
 
@@ -198,11 +195,11 @@ def _share_statistics(fabric: Fabric, module: nn.Module) -> None:
 
 def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
     """Append the newest figures to the log and note whether they are the best so far."""
-    progress.best_value = max(progress.best_value, figure.value)
-    if figure.value > progress.best_value - TOLERANCE:
-        progress.best_step, progress.bad_validations = progress.step, 0
-    else:
-        progress.bad_validations += 1
+    better = figure.value > progress.best_value
+    # Of equally good states the later one is kept; patience waits for a better one.
+    if better or figure.value == progress.best_value:
+        progress.best_value, progress.best_step = figure.value, progress.step
+    progress.bad_validations = 0 if better else progress.bad_validations + 1
     averaged = (progress.step - 1) % every + 1
     total, reconstruction, segmentation = (loss / averaged for loss in progress.losses)
     progress.losses = [0.0, 0.0, 0.0]
@@ -217,6 +214,7 @@ def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
             "segmentation_loss": segmentation,
             "validation_image_auroc": figure.image_auroc,
             "validation_pixel_average_precision": math.nan if precision is None else precision,
+            **({} if figure.pixel_auroc is None else {"validation_pixel_auroc": figure.pixel_auroc}),
             "validation": figure.value,
         }
     )
