@@ -19,6 +19,7 @@ from realnet.cli.options import (
     default_synthesis,
     one_category,
     seconds,
+    tell_tf32_of_training,
     tolerance,
 )
 
@@ -82,6 +83,7 @@ def train(
     from realnet.training.run import ODD_FILE, Launch
     from realnet.training.run import train as train_run
 
+    tell_tf32_of_training(accelerator)
     launch = Launch(accelerator, devices, precision, strategy, budget, resume)
     bar = Bar(oracle)
     with bar.display:

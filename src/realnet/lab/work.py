@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from realnet.acceleration import allow_tf32
 from realnet.atomic import write_text
 from realnet.data import Category, check_dataset, list_images, open_dataset
 from realnet.errors import UserError
@@ -81,6 +82,7 @@ def work(folder: Path, cell: Cell) -> Outcome:
     Raises:
         UserError: where it cannot be done.
     """
+    allow_tf32(best_device())
     categories = [_category(place) for place in cell.places]
     if isinstance(cell, InspectorCell):
         return _inspector(folder, cell, categories)

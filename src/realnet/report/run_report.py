@@ -13,6 +13,7 @@ from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation
+from realnet.model.network import RealNet
 from realnet.model.saving import METRICS_FILE, read_metrics
 from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
 from realnet.report.page import write_report
@@ -40,7 +41,7 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
         evaluation.scores,
         labels,
         gallery=[_gallery_item(evaluation, index) for index in shown],
-        afs=_afs_view(evaluation, synthetic[0]) if synthetic else None,
+        afs=afs_view(evaluation.model, *synthetic[0]) if synthetic else None,
         synthetic=synthetic,
         odd=odd_images(run, [sample for category in categories for sample in category.train]),
         threshold=evaluation.threshold,
@@ -115,12 +116,10 @@ def training_defects(
         return []
 
 
-def _afs_view(evaluation: Evaluation, example: tuple[np.ndarray, Anomaly]) -> AfsView | None:
-    """Fig. S7 for one synthetic defect; None where the run selected otherwise than by AFS."""
-    model = evaluation.model
+def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | None:
+    """Fig. S7 for a good image and a defect of it; None where the run selected otherwise than by AFS."""
     if model.selection.method != "afs":
         return None
-    good, anomaly = example
     device = next(model.buffers()).device
     with torch.no_grad():
         of_good, of_anomalous = (

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from realnet.acceleration import fuses
 from realnet.config import Config, TrainingConfig
 from realnet.model.losses import realnet_loss
 from realnet.model.network import RealNet
@@ -125,7 +126,11 @@ def optimise(
     model, module, steps = task.model, task.loss, task.steps
     # Without weight decay AdamW is Adam.
     optimizer = torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
+        module.parameters(),
+        lr=settings.learning_rate,
+        betas=(0.9, 0.999),
+        weight_decay=settings.weight_decay,
+        fused=fuses(fabric),
     )
     progress, best = Progress(identity=identity), trained_state(model)
     if (folder / CHECKPOINT_FILE).is_file():
