@@ -55,4 +55,4 @@ def test_fused_steps_train_the_same_network(tmp_path: Path, monkeypatch: pytest.
     trained = [name for name in plain if name.startswith(("reconstruction.", "discriminator."))]
     assert trained
     for name in trained:
-        torch.testing.assert_close(fused[name], plain[name], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(fused[name], plain[name], rtol=1e-2, atol=2e-4)  # a step moves by 1e-3
