@@ -9,8 +9,11 @@ images are random, and speed does not depend on them.
 """
 
 import argparse
+import contextlib
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -220,8 +223,16 @@ def compiled(plan: Plan, preset: str, size: int, left: Callable[[], float]) -> I
     seconds = left()
     command = [sys.executable, "-m", "benchmarks.gpu", "--device", str(plan.device), "--batch", str(plan.batch)]
     command += ["--rounds", str(plan.rounds), "--compiled", preset, str(size), *(["--small"] if plan.small else [])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    killer = threading.Timer(seconds, process.kill)
+    # A session of its own: the compiler's workers, which hold the pipe as well, are ended with it.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+
+    def end() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    killer = threading.Timer(seconds, end)
     killer.start()
     try:
         assert process.stdout is not None
@@ -230,7 +241,7 @@ def compiled(plan: Plan, preset: str, size: int, left: Callable[[], float]) -> I
         status = process.wait()
     finally:
         killer.cancel()
-        process.kill()
+        end()
     if status:
         reason = f"ended after {seconds:.0f} s" if status < 0 else f"ended with status {status}"
         yield failure(f"inference {preset} at {size}, compiled, what is not above", reason)
