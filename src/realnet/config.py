@@ -208,9 +208,10 @@ class TrainingConfig(_Node):
     its backbone features are what costs most. Good images' features are cached up to ``cache_gigabytes``.
     ``false_alarms`` is the share of good images that the threshold may reject, as far as the good images can promise.
     ``select`` names what the kept state is chosen by: good images not trained on with synthetic defects
-    (``validation``), nothing (``last``: the state after the last step is kept), or (``oracle``) the test images, for
-    comparison with published tables only. ``validation_share=0`` trains on all good images, which leaves ``validation``
-    nothing to choose by.
+    (``validation``), nothing (``last``: the state after the last step is kept), or (``oracle``) the mean of image and
+    pixel AUROC of the test images, as in the released code, for comparison with published tables only. The best is
+    kept, of equally good states the last; after ``patience`` validations without a better one training ends.
+    ``validation_share=0`` trains on all good images, which leaves ``validation`` nothing to choose by.
 
     With ``model.reconstruction.network=subspace`` nothing is held out, so ``validation_share``, ``fresh_anomalies`` and
     ``anomaly_window`` do not apply: each of ``folds`` parts of the good images is judged by what the others span, and

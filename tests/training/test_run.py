@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from realnet import load
 from realnet.calibration import read_calibration
@@ -265,6 +265,12 @@ def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> N
     # Of every second pixel, as in validation.
     precision = average_precision_score(masks[:, ::2, ::2].ravel(), evaluation.maps[:, ::2, ::2].ravel())
     assert float(best["oracle_test_pixel_average_precision"]) == pytest.approx(precision, abs=1e-4)
+
+    auroc = roc_auc_score(masks.ravel(), evaluation.maps.ravel())
+    assert float(best["oracle_test_pixel_auroc"]) == pytest.approx(auroc, abs=1e-6)
+    for row in log:
+        mean = (float(row["oracle_test_image_auroc"]) + float(row["oracle_test_pixel_auroc"])) / 2
+        assert float(row["oracle_test"]) == pytest.approx(mean) and float(row["oracle_test"]) <= progress.best_value
 
     kept = metrics(output)
     assert kept["training"]["selected_by"] == "oracle"

@@ -40,9 +40,11 @@ class Bar(Watcher):
         if len(progress.log) > self.shown:
             self.shown = len(progress.log)
             row = progress.log[-1]
+            pixels = f"pixel AP {row['validation_pixel_average_precision']:.3f}"
+            if "validation_pixel_auroc" in row:
+                pixels = f"pixel AUROC {row['validation_pixel_auroc']:.3f}"
             self.display.console.print(
                 f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
-                f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, pixel AP "
-                f"{row['validation_pixel_average_precision']:.3f})",
+                f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
                 highlight=False,
             )

@@ -18,6 +18,8 @@ from realnet.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from realnet.config import Config
     from realnet.synthesis import Synthesizer
 
@@ -28,26 +30,69 @@ Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dt
 def preview(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
-    synthesis: Kind = "mix",
+    synthesis: Annotated[
+        str,
+        typer.Option(
+            "--synthesis",
+            help="How defects are made: dtd, nsa, cutpaste, sia or mix; several, such as sia,dtd,nsa,cutpaste, side by "
+            "side.",
+        ),
+    ] = "mix",
     category: CategoryOption = None,
     source: SourceOption = None,
+    generated: Annotated[
+        Path | None, typer.Option(help="Folder of generated images for sia, where several kinds are compared.")
+    ] = None,
     seed: SeedOption = None,
     count: Annotated[int, typer.Option(help="How many defects.", min=1, max=200)] = 12,
     assignments: SetOption = None,
     config_file: ConfigOption = None,
 ) -> None:
-    """Draw a sheet of good image, source, mask and blend."""
+    """Draw a sheet of good image, source, mask and blend; of several kinds side by side (Fig. 3b)."""
     from realnet.errors import UserError
     from realnet.synthesis import contact_sheet, write_image
 
     if output.suffix.lower() != ".png":
         raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+    kinds = [kind.strip() for kind in synthesis.split(",")]
+    if len(kinds) > 1:
+        folders = _folders(kinds, source, generated)
+        configs = [configuration("lite", assignments, config_file, kind, folders[kind], seed) for kind in kinds]
+        write_image(output, _compare(data, category, configs, count))
+        console.print(f"{count} defects each of {', '.join(kinds)}, seed {configs[0].seed}: {output}", soft_wrap=True)
+        return
+    if generated is not None:
+        raise UserError("--generated is for several kinds; of sia alone --source is the folder of generated images.")
     config = configuration("lite", assignments, config_file, synthesis, source, seed)
     synthesizer = _synthesizer(data, category, config)
     defects = [synthesizer(index) for index in range(count)]
     goods = [synthesizer.images[synthesizer.good_of(index)] for index in range(count)]
     write_image(output, contact_sheet(defects, goods))
     console.print(f"{count} defects, {config.synthesis.source}, seed {config.seed}: {output}", soft_wrap=True)
+
+
+def _folders(kinds: list[str], source: Path | None, generated: Path | None) -> dict[str, Path | None]:
+    """What defects of several kinds are made of, by kind."""
+    from realnet.errors import UserError
+
+    if generated is not None and "sia" not in kinds:
+        raise UserError("--generated is for sia, which --synthesis does not name.")
+    if source is not None and not {"dtd", "mix"} & set(kinds):
+        raise UserError("--source is for dtd and mix here, which --synthesis does not name; for sia give --generated.")
+    return {kind: generated if kind == "sia" else source if kind in ("dtd", "mix") else None for kind in kinds}
+
+
+def _compare(data: str, category: str | None, configs: "list[Config]", count: int) -> "np.ndarray":
+    """The sheet of several kinds: a row a good image, a column a kind."""
+    from realnet.synthesis import grid_image
+
+    columns: list[list[np.ndarray]] = []
+    for config in configs:
+        synthesizer = _synthesizer(data, category, config)
+        if not columns:
+            columns.append([synthesizer.images[synthesizer.good_of(index)] for index in range(count)])
+        columns.append([synthesizer(index).image for index in range(count)])
+    return grid_image(columns, ["good image", *(config.synthesis.source for config in configs)])
 
 
 @app.command()

@@ -185,7 +185,25 @@ def torch_device(name: str) -> str:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"There is no device {name!r} here: use --device cpu, or cuda with a GPU.") from error
+    tell_tf32(name)
     return name
+
+
+def tell_tf32(device: str) -> None:
+    """Have float32 products on an NVIDIA GPU run in TF32, and say so."""
+    from realnet.acceleration import TF32_SENTENCE, allow_tf32
+    from realnet.cli.app import console
+
+    if allow_tf32(device):
+        console.print(TF32_SENTENCE, soft_wrap=True, highlight=False)
+
+
+def tell_tf32_of_training(accelerator: str) -> None:
+    """Likewise before a training, where ``accelerator`` means such a GPU."""
+    import torch
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        tell_tf32("cuda")
 
 
 def seconds(text: str | None) -> float | None:

@@ -61,8 +61,8 @@ def strength(
 
     from realnet.inspection.inspector import load
     from realnet.inspection.strength import advice, respond
-    from realnet.sdas.grid import grid_image, strength_columns
-    from realnet.synthesis import write_image
+    from realnet.sdas.grid import strength_columns
+    from realnet.synthesis import grid_image, write_image
 
     inspector = load(run, device)
     name = loaded.categories[loaded.category_number(category)]

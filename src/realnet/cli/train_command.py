@@ -19,6 +19,7 @@ from realnet.cli.options import (
     default_synthesis,
     one_category,
     seconds,
+    tell_tf32_of_training,
     tolerance,
 )
 
@@ -83,23 +84,25 @@ def train(
     from realnet.training.run import ODD_FILE, Launch
     from realnet.training.run import train as train_run
 
+    tell_tf32_of_training(accelerator)
     launch = Launch(accelerator, devices, precision, strategy, budget, resume)
     bar = Bar(oracle)
     with bar.display:
         progress = train_run(categories, config, output, launch, bar)
-    trained = f"Trained {progress.step} steps in {progress.seconds:.0f} s; "
     judged = (
         "of the TEST IMAGES (oracle)"
         if oracle
         else "of good images and synthetic defects not trained on, no test image"
     )
     if config.training.select == "last":
-        console.print(trained + "the state after the last of them is kept.", soft_wrap=True)
+        kept = "the last one"
     else:
-        console.print(
-            f"{trained}the best figure, {progress.best_value:.3f} ({judged}), came at step {progress.best_step}.",
-            soft_wrap=True,
-        )
+        kept = f"the best that was judged ({progress.best_value:.3f}, {judged})"
+    console.print(
+        f"Trained {progress.step} steps in {progress.seconds:.0f} s. Kept: the state after step {progress.best_step}, "
+        f"{kept}.",
+        soft_wrap=True,
+    )
     calibration = read_calibration(output)
     if calibration is not None:
         console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)

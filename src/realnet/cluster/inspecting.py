@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from realnet.acceleration import allow_tf32
 from realnet.cluster.connection import Cluster, translated
 from realnet.cluster.packing import Packed, pack, unpack
 from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
@@ -205,4 +206,5 @@ def _read(file: str) -> tuple[str, np.ndarray | str]:
 
 @lru_cache(maxsize=1)
 def _loaded(packed: Packed, device: str) -> Judge:
+    allow_tf32(device)
     return load(unpack(packed), device)

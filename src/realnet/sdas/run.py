@@ -21,7 +21,6 @@ from realnet.model.saving import save_weights
 from realnet.provenance import collect_provenance
 from realnet.sdas.batches import NoisedBatches, to_signed
 from realnet.sdas.estimate import Estimate, check_memory, estimate_training
-from realnet.sdas.grid import grid_image
 from realnet.sdas.loop import NoisePrediction, Progress, optimise
 from realnet.sdas.readiness import Readiness, describer, judge_samples
 from realnet.sdas.sampling import Request, sample_numbers, to_images
@@ -31,12 +30,13 @@ from realnet.sdas.saving import (
     STARTS_FOLDER,
     WEIGHTS_FILE,
     DiffusionModel,
+    file_sha256,
     load_diffusion_config,
     make_denoiser,
     save_config,
     save_starts,
 )
-from realnet.synthesis import write_image
+from realnet.synthesis import grid_image, write_image
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
@@ -92,7 +92,8 @@ def _train(
     config = _conditioned(config, len(names))
     samples = [sample for category in categories for sample in category.train]
     split = split_good(samples, config.training.held_out_share, config.seed)
-    made_of = config.model_dump_json() + fingerprint(samples) + ("" if init is None else str(init))
+    start = "" if init is None else file_sha256(init) if init.is_file() else str(init)
+    made_of = config.model_dump_json() + fingerprint(samples) + start
     identity = hashlib.sha256(made_of.encode()).hexdigest()
     _check_output(output, identity, launch.resume)
     finished = read_progress(output, Progress)
@@ -100,8 +101,15 @@ def _train(
         return finished
     if init is not None and not init.is_file():
         raise UserError(f"Training cannot start from {init}: there is no such file. Check --init.")
+    if config.training.accumulate % launch.devices:
+        raise UserError(
+            f"The training.accumulate={config.training.accumulate} batches of a step cannot be shared evenly among "
+            f"{launch.devices} devices; choose a multiple of {launch.devices}, and training.batch_size accordingly."
+        )
     fabric = make_fabric(launch)
     memory = check_memory(fabric.device, config)
+    if init is None and finished is None and config.preset == "paper":
+        watcher.say(_from_nothing(config))
     denoiser = make_denoiser(config)
     if init is not None and finished is None:
         watcher.say(initialise(denoiser, init))
@@ -140,9 +148,20 @@ def _train(
         if log is not None:
             log.close()
     if fabric.is_global_zero:
-        _finish(output, denoiser, config, names, split, progress, launch, fabric, init)
+        _finish(output, denoiser, config, names, split, progress, launch, init)
     fabric.barrier()
     return progress
+
+
+def _from_nothing(config: DiffusionConfig) -> str:
+    """What the paper's network costs where it is not begun as in App. B."""
+    images = config.training.steps * config.training.batch_size * config.training.accumulate
+    return (
+        f"This starts from nothing: without --init the paper's network begins with random weights. The paper's begins "
+        f"with one trained on ImageNet, for which guided diffusion took about two million steps of 256 images; the "
+        f"{images:,} images of this training are not one in a hundred of that, and the samples will be far worse. Give "
+        "--init 256x256_diffusion_uncond.pt, or choose --preset gpu, which is made to start from nothing."
+    )
 
 
 def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
@@ -250,12 +269,11 @@ def _finish(
     split: Split,
     progress: Progress,
     launch: Launch,
-    fabric: Fabric,
     init: Path | None,
 ) -> None:
     """Write what a model consists of, the weights last."""
     last = progress.log[-1]
-    images = config.training.batch_size * config.training.accumulate * fabric.world_size
+    images = config.training.batch_size * config.training.accumulate
     facts = {
         "format": "realnet diffusion model 1",
         "categories": list(names),

@@ -5,7 +5,7 @@ from realnet.synthesis.blending import blend
 from realnet.synthesis.export import write_image, write_pairs
 from realnet.synthesis.foreground import foreground_mask, settle_foreground
 from realnet.synthesis.perlin import perlin_mask, perlin_noise
-from realnet.synthesis.preview import contact_sheet
+from realnet.synthesis.preview import contact_sheet, grid_image
 from realnet.synthesis.synthesizer import Synthesizer, make_part
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "blend",
     "contact_sheet",
     "foreground_mask",
+    "grid_image",
     "make_part",
     "perlin_mask",
     "perlin_noise",

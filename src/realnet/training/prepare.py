@@ -16,7 +16,7 @@ from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
-from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
+from realnet.training.batches import GoodFeatures, drawn_numbers, shuffled_index, to_tensor
 from realnet.training.validation import Validation
 
 # Defects for AFS and for validation are numbered far from those of training, or seeded apart.
@@ -124,11 +124,22 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
     return Synthesizer(images, config.synthesis, seed, category, images.names)
 
 
-def first_defects(synthesizer: Synthesizer, count: int) -> list[tuple[np.ndarray, Anomaly]]:
-    """The first defects that a training sees, each with the good image it is made of."""
-    images = synthesizer.images
-    goods = [shuffled_index(len(images), synthesizer.seed, number) for number in range(count)]
-    return [(images[good], synthesizer(number, good)) for number, good in enumerate(goods)]
+def first_defects(synthesizer: Synthesizer, config: Config, count: int) -> list[tuple[np.ndarray, Anomaly]]:
+    """The first ``count`` defects that a training by ``config`` sees, each with the good image it is made of.
+
+    Where defects are made once for all steps, these are the first of them; otherwise those that the first steps draw.
+    """
+    settings, images = config.training, synthesizer.images
+    if config.model.reconstruction.network == "subspace":
+        numbers = list(range(count))
+    else:
+        half, drawn, step = settings.batch_size // 2, dict[int, None](), 0
+        while len(drawn) < count:
+            drawn |= dict.fromkeys(drawn_numbers(config.seed, step, settings.fresh, settings.window, half))
+            step += 1
+        numbers = list(drawn)[:count]
+    goods = [shuffled_index(len(images), config.seed, number) for number in numbers]
+    return [(images[good], synthesizer(number, good)) for number, good in zip(numbers, goods, strict=True)]
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:
@@ -182,4 +193,4 @@ def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: 
         else (None if sample.is_anomalous else np.zeros((size, size), bool))
         for sample in test
     ]
-    return Validation(model, images, masks, [sample.is_anomalous for sample in test], device)
+    return Validation(model, images, masks, [sample.is_anomalous for sample in test], device, oracle=True)

@@ -78,7 +78,7 @@ def prepare_trained(
         fit_selection(model, raw, synthesizer, config)
         if fabric.is_global_zero:
             _save_fitted(prepared, model, identity)
-            _write_sheet(output, synthesizer)
+            _write_sheet(output, synthesizer, config)
     good = raw.then(model.select_from)
     stage("Preparing validation")
     validation = make_validation(model, split.judged, config, fabric.device)
@@ -113,7 +113,7 @@ def prepare_solved(
     seen = Solver(model, synthesizer, config, fabric.device, stage).solve()
     if fabric.is_global_zero:
         _save_fitted(output / PREPARED_FILE, model, identity)
-        _write_sheet(output, synthesizer)
+        _write_sheet(output, synthesizer, config)
     steps = total_steps(settings, len(images))
     discriminator = model.discriminator
     heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
@@ -163,8 +163,8 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
     return found
 
 
-def _write_sheet(output: Path, synthesizer: Synthesizer) -> None:
-    shown = first_defects(synthesizer, _SHOWN_DEFECTS)
+def _write_sheet(output: Path, synthesizer: Synthesizer, config: Config) -> None:
+    shown = first_defects(synthesizer, config, _SHOWN_DEFECTS)
     write_image(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
 
 
