@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from realnet.data import image_from_array, list_images, read_image, read_mask
-from realnet.data.images import _load, resize_image, verify_image
+from realnet.data.images import resize_image, verify_image
 from realnet.errors import UserError
 from tests.data.layouts import picture, save, save_mask
 
@@ -178,16 +178,6 @@ def test_no_warning_and_no_trace_in_pillow_for_large_images(tmp_path: Path) -> N
         warnings.simplefilter("error")
         assert verify_image(path) == (20000, 10000)
     assert limit == Image.MAX_IMAGE_PIXELS is not None
-
-
-def test_large_jpeg_at_a_reduced_scale_is_the_same_picture(tmp_path: Path) -> None:
-    path = tmp_path / "large.jpg"
-    Image.fromarray(_smooth(1200, 1600)).save(path, quality=95)
-    reduced = read_image(path, 64).astype(int)
-    full = cv2.resize(read_image(path), (64, 64), interpolation=cv2.INTER_AREA)
-    assert np.abs(reduced - full).max() <= 3
-    assert _load(path, 64)[0].size == (400, 300)  # the smallest that JPEG offers of at least 4 x 64
-    assert _load(path, 200)[0].size == (1600, 1200)
 
 
 def test_non_ascii_names(tmp_path: Path, rgb: np.ndarray) -> None:

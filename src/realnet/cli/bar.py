@@ -30,6 +30,10 @@ class Bar(Watcher):
         """A new stage of preparation."""
         self.display.update(self.task, description=text, visible=True)
 
+    def say(self, sentence: str) -> None:
+        """A line above the bar."""
+        self.display.console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+
     def step(self, progress: Progress, steps: int) -> None:
         """One step more; its figures where there are new ones."""
         self.display.update(self.task, description="Training", total=steps, completed=progress.step, visible=True)

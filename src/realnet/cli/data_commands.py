@@ -81,8 +81,12 @@ def _synthesizer(data: str, category: str | None, config: "Config", size: int | 
 
     categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
-    from realnet.training.prepare import make_synthesizer
+    from realnet.training.prepare import make_synthesizer, with_levels
 
     samples = [sample for c in categories for sample in c.train]
-    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
+    files = [sample.image for sample in samples]
+    config, said = with_levels(config, files)
+    for sentence in said:
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    images = GoodImages(files, size or config.model.image_size, 2**30, config.model.tile, levels=config.data.pair)
     return make_synthesizer(samples, images, config, config.seed)

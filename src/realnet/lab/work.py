@@ -35,7 +35,7 @@ from realnet.provenance import hardware
 from realnet.synthesis import write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
-from realnet.training.prepare import good_images, make_synthesizer
+from realnet.training.prepare import good_images, make_synthesizer, with_levels
 from realnet.training.run import Watcher, train
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
@@ -158,15 +158,16 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     from realnet.evaluation.quality import measure_quality
 
     check_dataset([category], need_test=True)
-    images = good_images(category.train, cell.config)
-    synthesizer = make_synthesizer(category.train, images, cell.config, cell.config.seed)
+    config, _ = with_levels(cell.config, [sample.image for sample in category.train])
+    images = good_images(category.train, config)
+    synthesizer = make_synthesizer(category.train, images, config, config.seed)
     pairs = folder / "pairs"
     write_pairs(synthesizer, list(synthesizer.names or []), cell.count, pairs, lambda done: None)
     real = [sample.image for sample in category.test if sample.is_anomalous]
     good = [sample.image for sample in category.train]
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=cell.config.model.image_size, repeats=1, seed=cell.config.seed,
-        progress=lambda text: print(text, flush=True), device=best_device(),
+        progress=lambda text: print(text, flush=True), device=best_device(), levels=config.data.pair,
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())

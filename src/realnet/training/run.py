@@ -43,6 +43,7 @@ from realnet.training.prepare import (
     make_oracle,
     make_synthesizer,
     split_samples,
+    with_levels,
 )
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
 from realnet.training.validation import Figure
@@ -59,6 +60,9 @@ class Watcher:
 
     def step(self, progress: Progress, steps: int) -> None:
         """A step is done."""
+
+    def say(self, sentence: str) -> None:
+        """Something that a person should know of the images."""
 
 
 def train(
@@ -83,6 +87,10 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     started = time.monotonic()
     samples = [sample for category in categories for sample in category.train]
     solved = config.model.reconstruction.network == "subspace"
+    watcher.stage(f"Looking through {len(samples)} good images")
+    config, said = with_levels(config, [sample.image for sample in samples])
+    for sentence in said:
+        watcher.say(sentence)
     split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
@@ -266,7 +274,7 @@ def _finish(
         ),
         "test": {},
     }
-    _write_odd(output, calibration, (*split.train, *split.held_out))
+    _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
     save_calibration(output, calibration)
@@ -276,8 +284,10 @@ def _finish(
     remove_torn(output)
 
 
-def _write_odd(output: Path, calibration: Calibration, samples: Sequence[Sample]) -> None:
+def _write_odd(
+    output: Path, calibration: Calibration, samples: Sequence[Sample], levels: tuple[float, float] | None
+) -> None:
     """Write a picture of the good images that score far above the others, for a person to look at."""
     files = {sample.image.name: sample.image for sample in samples}
     if odd := calibration.odd():
-        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE) for name in odd]))
+        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE, levels) for name in odd]))
