@@ -183,9 +183,8 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
         ahead: list[Any] = []
         remaining = iter(files)
         while True:
-            ahead += [
-                pool.submit(_read, file, judge.levels) for file in itertools.islice(remaining, 2 * _BATCH - len(ahead))
-            ]
+            fresh = itertools.islice(remaining, 2 * _BATCH - len(ahead))
+            ahead += [pool.submit(_read, file, judge.levels) for file in fresh]
             if not ahead:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]

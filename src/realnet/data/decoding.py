@@ -294,8 +294,8 @@ def turned_array(values: np.ndarray, turn: int) -> np.ndarray:
 def _without_end(stream: IO[bytes]) -> Image.Image | None:
     """A JPEG that was cut off behind its last pixel; None where pixels are missing.
 
-    The decoder fills what is missing by what comes instead: where the picture is the same whatever is put there, nothing
-    was missing.
+    The decoder takes whatever comes next for what is missing: where the picture is the same whatever is put there,
+    nothing was missing.
     """
     stream.seek(0)
     data = stream.read().rstrip(b"\xff")  # half of the mark that ends it

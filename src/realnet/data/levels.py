@@ -161,5 +161,6 @@ def _check_fit(values: np.ndarray, chosen: Levels, levels: Levels | None, full: 
         raise UserError(f"its scale is {written(full)}, of which {by} would leave little: convert it, or {_HOW}.")
     if values.dtype.kind == "f" and high - low >= 255 and low - 1 <= first and last <= 1 and last > first:
         raise UserError(f"{run}, of which {by} would leave nothing: multiply them, or {_HOW}.")
-    if levels is None and full is None and values.dtype == np.uint16 and 0 < last and span_of(values, None).high < 4096:
+    unknown = levels is None and full is None and values.dtype == np.uint16
+    if unknown and last > 0 and span_of(values, None).high < 4096:
         raise UserError(f"{run}, of which {by} would leave nearly black: convert it to 8 bits, or {_HOW}.")

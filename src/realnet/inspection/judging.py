@@ -46,7 +46,7 @@ class Judge(ABC):
         """Anomaly maps float32 ``[N, S, S]`` in 0..1 and image scores of uint8 ``[h, w, 3]`` images of any size."""
 
     def inspect(self, image: Any, threshold: float | None = None) -> Inspection:
-        """Judge one image: a path, a PIL image, an array or a tensor, as :func:`realnet.data.image_from_array` takes them.
+        """Judge one image: a path, or what :func:`realnet.data.image_from_array` takes (PIL image, array, tensor).
 
         Values of more than 8 bits are read by the run's levels.
 
