@@ -24,7 +24,7 @@ def deep_tiff(
     order: str = "<",
     orientation: int = 1,
 ) -> bytes:
-    """An uncompressed TIFF of ``values`` ``[h, w]`` or ``[h, w, 3]``; ``bits``: packed, default: as the type has them."""
+    """An uncompressed TIFF of ``values`` ``[h, w]`` or ``[h, w, 3]``, packed to ``bits`` where that is not 0."""
     height, width = values.shape[:2]
     samples = 1 if values.ndim == 2 else values.shape[2]
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]

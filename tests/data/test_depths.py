@@ -77,14 +77,16 @@ def test_a_hot_pixel_changes_nothing_but_itself(kind: str, tmp_path: Path) -> No
     """Neither at training, in one image or in all, nor later."""
     pictures = greys()
     clean = survey(written_out(kind, tmp_path, pictures)).levels
-    make, suffix = VARIANTS[kind]
+    _, suffix = VARIANTS[kind]
     if kind.startswith(("packed", "PGM of 12")):
         return  # nothing above the scale can be stored
     files = []
-    for number, grey in enumerate(pictures):
-        values = tifffile.imread(tmp_path / f"{number}.tif") if suffix == ".tif" else np.asarray(
-            Image.open(tmp_path / f"{number}{suffix}")
-        ).astype(np.uint16)
+    for number in range(len(pictures)):
+        values = (
+            tifffile.imread(tmp_path / f"{number}.tif")
+            if suffix == ".tif"
+            else np.asarray(Image.open(tmp_path / f"{number}{suffix}")).astype(np.uint16)
+        )
         hot = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1e6
         values = values.copy()
         values[10, 10] = 0 if "white is zero" in kind else hot
@@ -234,7 +236,9 @@ def test_8_bits_need_no_levels(tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir())
     assert survey(files) == (None, ())
     plain = [read_image(file) for file in files]
-    assert all(np.array_equal(read_image(file, levels=(0, 4095)), same) for file, same in zip(files, plain, strict=True))
+    assert all(
+        np.array_equal(read_image(file, levels=(0, 4095)), same) for file, same in zip(files, plain, strict=True)
+    )
 
 
 def test_a_tiff_that_lacks_pixels_is_damaged(tmp_path: Path) -> None:

@@ -88,9 +88,11 @@ def decode_stream(stream: IO[bytes], name: str, max_pixels: int) -> Picture:
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        if (foreign := foreign_format(start)) is not None:
-            hint = " (HEIC is read once `pip install realnet[heic]` is done)" if foreign == "HEIC" else ""
-            raise UserError(f"{unsupported(name, foreign)}{hint}") from error
+        foreign = foreign_format(start)
+        if (foreign == "AVIF" and foreign in _formats()) or (foreign == "HEIC" and _add_heic()):
+            raise damaged(name, OSError(f"this {foreign} cannot be decoded")) from error
+        if foreign is not None:
+            raise unsupported(name, foreign, "pip install realnet[heic]" if foreign == "HEIC" else "") from error
         raise UserError(f"{name} is not an image; remove it or replace it by a PNG, JPEG or TIFF.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         if start[:2] == b"\xff\xd8" and (whole := _without_end(stream)) is not None:

@@ -202,6 +202,7 @@ def decode_quietly(buffer: np.ndarray, number: int = 0) -> np.ndarray | None:
     return array[..., [2, 1, 0, 3][: array.shape[2]]] if array.shape[2] in (3, 4) else array
 
 
-def unsupported(name: str, what: str) -> UserError:
-    """The sentence for a picture that is one, but is not read here."""
-    return UserError(f"{name} is {what}, which is not supported: convert it to PNG, TIFF or JPEG.")
+def unsupported(name: str, what: str, remedy: str = "") -> UserError:
+    """The sentence for a picture that is one, but is not read here; ``remedy`` is a call after which it would be."""
+    other = f", or call `{remedy}`" if remedy else ""
+    return UserError(f"{name} is {what}, which is not supported: convert it to PNG, TIFF or JPEG{other}.")
