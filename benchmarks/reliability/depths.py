@@ -58,7 +58,8 @@ def deep_pnm(values: np.ndarray, white: int) -> bytes:
 
 def pages(*pictures: Image.Image) -> bytes:
     """A TIFF with several pages."""
-    return encode(pictures[0], "TIFF", save_all=True, append_images=list(pictures[1:]))
+    # Copies: an image keeps options of an earlier JPEG.
+    return encode(pictures[0].copy(), "TIFF", save_all=True, append_images=[other.copy() for other in pictures[1:]])
 
 
 def twelve_bit_jpeg(width: int, height: int) -> bytes:

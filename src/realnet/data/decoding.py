@@ -144,6 +144,21 @@ def is_plain(path: Path) -> bool:
     return start[:3] == b"\xff\xd8\xff" or (start[:2] == b"BM" and start[28:29] in (b"\x08", b"\x18"))
 
 
+def reads_alike(path: Path) -> bool:
+    """Whether every usual reader, which opens the first page and converts it to RGB, sees what is read here.
+
+    Raises:
+        UserError: where the file cannot be read.
+    """
+    if not is_plain(path):
+        return False
+    try:
+        with open_header(path, path, MAX_PIXELS) as picture:
+            return orientation(picture) == 1
+    except (UnidentifiedImageError, OSError):
+        return True  # whoever reads it says what is wrong
+
+
 def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: int) -> Picture:
     page = largest(pages)
     refuse_enormous(name, page.width, page.height, max_pixels)
