@@ -83,7 +83,7 @@ def test_the_retention_is_a_share(share: float) -> None:
     ("assignment", "what"),
     [
         ("model.rrs.retentoin=0.5", r"no field model\.rrs\.retentoin; model\.rrs\. ?level has: mode, retention"),
-        ("modle.rrs.retention=0.5", "no field modle; the top level has: preset, seed, model"),
+        ("modle.rrs.retention=0.5", "no field modle; the top level has: preset, seed, data, model"),
         ("model.rrs.retention.more=1", r"model\.rrs\.retention: Input should be a valid number"),
         ("model.rrs=off", r"model\.rrs is a group of fields \(mode, retention"),
         ("model=", r"model is a group of fields"),

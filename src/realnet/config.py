@@ -1,5 +1,6 @@
 """The one configuration tree: typed, validated before anything starts, saved with every model and result."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -262,11 +263,43 @@ class TrainingConfig(_Node):
         return self.anomaly_window or max(self.fresh, self.batch_size // 2)
 
 
+class DataConfig(_Node):
+    """How images are read.
+
+    ``levels``: the stored values that are black and white in images of more than 8 bits, with a sign or of floats, as
+    ``LOW:HIGH`` such as ``0:4095``. None: found in the good images when training begins, and saved; images that are all
+    of 8 bits need none.
+    """
+
+    levels: str | None = None
+
+    @field_validator("levels")
+    @classmethod
+    def _two_numbers(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                low, high = (float(part) for part in text.split(":"))
+            except ValueError:
+                low, high = math.nan, math.nan
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"{text!r} is not LOW:HIGH, two numbers of which the second is larger, such as 0:4095")
+        return text
+
+    @property
+    def pair(self) -> tuple[float, float] | None:
+        """The values that are black and white."""
+        if self.levels is None:
+            return None
+        low, high = self.levels.split(":")
+        return float(low), float(high)
+
+
 class Config(_Node):
     """The whole tree, as saved in ``config.yaml`` of a run."""
 
     preset: str = "paper"
     seed: int = Field(0, ge=0)
+    data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     training: TrainingConfig = TrainingConfig()
@@ -334,6 +367,8 @@ def override(config: C, assignments: list[str], file: Path | None = None) -> C:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise UserError(f"--set {path}: {text!r} is no YAML value.") from error
+        if isinstance(value, int | float) and ":" in text:
+            value = text.strip()  # YAML reads 1:30 as ninety
         for part in reversed(path.strip().split(".")):
             value = {part: value}
         _merge(tree, value, "")

@@ -26,13 +26,13 @@ class Bar(Watcher):
         )
         self.task = self.display.add_task("", total=None, visible=False)
 
-    def say(self, text: str) -> None:
-        """A sentence above the bar."""
-        self.display.console.print(text, soft_wrap=True, highlight=False)
-
     def stage(self, text: str) -> None:
         """A new stage of preparation."""
         self.display.update(self.task, description=text, visible=True)
+
+    def say(self, sentence: str) -> None:
+        """A line above the bar."""
+        self.display.console.print(sentence, soft_wrap=True, markup=False, highlight=False)
 
     def step(self, progress: Progress, steps: int) -> None:
         """One step more; its figures where there are new ones."""

@@ -127,12 +127,14 @@ def _synthesizer(data: str, category: str | None, config: "Config", size: int | 
     categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
     from realnet.synthesis import settle_foreground
-    from realnet.training.prepare import make_synthesizer
+    from realnet.training.prepare import make_synthesizer, with_levels
 
-    part, said = settle_foreground(config.synthesis, categories)
-    if said:
-        console.print(said, soft_wrap=True, highlight=False)
+    part, foreground = settle_foreground(config.synthesis, categories)
     config = config.model_copy(update={"synthesis": part})
     samples = [sample for c in categories for sample in c.train]
-    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
+    files = [sample.image for sample in samples]
+    config, levels = with_levels(config, files)
+    for sentence in [*([foreground] if foreground else []), *levels]:
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    images = GoodImages(files, size or config.model.image_size, 2**30, config.model.tile, levels=config.data.pair)
     return make_synthesizer(samples, images, config, config.seed)

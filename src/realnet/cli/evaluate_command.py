@@ -76,6 +76,8 @@ def evaluate_and_show(
             write_maps(maps, evaluation.samples, evaluation.maps)
         path = report or run / "report.html"
         report_evaluation(path, run, evaluation, categories)
+    for note in evaluation.notes:
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
     console.print(to_table(evaluation.results))
     console.print(f"Report: {path}", soft_wrap=True)
     return path

@@ -222,7 +222,9 @@ def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event
 
 
 def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
-    """One sentence with counts."""
+    """One sentence with counts, after what of the images is to be said."""
+    for note in summary.notes:
+        _say(note)
     judged = summary.images - summary.unreadable
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""

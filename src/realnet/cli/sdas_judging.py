@@ -103,7 +103,7 @@ def quality(
 
     from realnet.atomic import write_text
     from realnet.cli.options import one_category
-    from realnet.data import check_dataset, list_images, open_dataset
+    from realnet.data import check_dataset, list_images, open_dataset, survey
 
     (chosen,) = open_dataset(data, one_category(str(data), category))
     check_dataset([chosen], need_test=True)
@@ -114,11 +114,13 @@ def quality(
     rows: list[tuple[str, Quality]] = []
     real = [sample_.image for sample_ in chosen.test if sample_.is_anomalous]
     good = [sample_.image for sample_ in chosen.train]
+    levels = survey(good).levels
     with console.status("Measuring") as status:
         for folder, paths in files.items():
             measured = measure_quality(
                 paths, real, good, size=size, repeats=repeats, sample=sample, seed=seed or 0, inception=inception,
                 alexnet=alexnet, download=download, device=torch_device(device), progress=status.update,
+                levels=levels,
             )  # fmt: skip
             rows.append((str(folder), measured))
     if json_file is not None:

@@ -18,6 +18,7 @@ from realnet.cluster.connection import Cluster, translated
 from realnet.cluster.packing import Packed, pack, unpack
 from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
 from realnet.data import decode_image
+from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
@@ -183,7 +184,8 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
         ahead: list[Any] = []
         remaining = iter(files)
         while True:
-            ahead += [pool.submit(_read, file) for file in itertools.islice(remaining, 2 * _BATCH - len(ahead))]
+            fresh = itertools.islice(remaining, 2 * _BATCH - len(ahead))
+            ahead += [pool.submit(_read, file, judge.levels) for file in fresh]
             if not ahead:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
@@ -196,10 +198,10 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
                     yield unreadable_row(file, judge.threshold, pixels)
 
 
-def _read(file: str) -> tuple[str, np.ndarray | str]:
+def _read(file: str, levels: Levels | None) -> tuple[str, np.ndarray | str]:
     """A file's pixels, or why there are none."""
     try:
-        return file, decode_image(read_bytes(file), file)
+        return file, decode_image(read_bytes(file), file, levels=levels)
     except UserError as error:
         return file, str(error)
 

@@ -3,13 +3,16 @@
 from realnet.data.checks import check_dataset
 from realnet.data.good_images import GoodImages
 from realnet.data.images import decode_image, image_from_array, list_images, read_image, read_mask, resize_image
+from realnet.data.notes import Notes
 from realnet.data.opening import open_dataset
 from realnet.data.samples import Category, Sample, fingerprint
+from realnet.data.survey import survey
 from realnet.data.tiling import measure_tiled
 
 __all__ = [
     "Category",
     "GoodImages",
+    "Notes",
     "Sample",
     "check_dataset",
     "decode_image",
@@ -21,4 +24,5 @@ __all__ = [
     "read_image",
     "read_mask",
     "resize_image",
+    "survey",
 ]

@@ -7,6 +7,7 @@ from typing import Any, overload
 import numpy as np
 
 from realnet.data.images import image_shape, read_image
+from realnet.data.levels import Levels
 from realnet.data.tiling import Box, cut, tile_boxes
 
 
@@ -22,6 +23,7 @@ class GoodImages(Sequence[np.ndarray]):
         cache_bytes: memory for decoded images; 0 keeps none.
         tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none.
         most: number of tiles; more are thinned out evenly.
+        levels: the stored values that become black and white, as for `read_image`.
 
     Raises:
         UserError: with ``tile``, where a file cannot be read.
@@ -34,10 +36,12 @@ class GoodImages(Sequence[np.ndarray]):
         cache_bytes: int = 0,
         tile: int | None = None,
         most: int | None = None,
+        levels: Levels | None = None,
     ) -> None:
         self.paths = tuple(Path(path) for path in paths)
         self.size = size
         self.cache_bytes = cache_bytes
+        self.levels = levels
         self._cache: dict[int, np.ndarray] = {}
         self._places: list[tuple[int, Box | None]] = [(file, None) for file in range(len(self.paths))]
         if tile is not None:
@@ -73,7 +77,7 @@ class GoodImages(Sequence[np.ndarray]):
             file, box = self._places[position]
             if box is not None:
                 return self._read_tiles(position)
-            image = read_image(self.paths[file], self.size)
+            image = read_image(self.paths[file], self.size, self.levels)
             if not self._keep(position, image):
                 return image
         return image.copy()
@@ -89,7 +93,7 @@ class GoodImages(Sequence[np.ndarray]):
         """The tile at ``position``; those of the same file are kept as well, as reading it is what costs."""
         file, own = self._places[position]
         assert own is not None
-        whole = read_image(self.paths[file])
+        whole = read_image(self.paths[file], levels=self.levels)
         for other in range(position, len(self)):
             number, box = self._places[other]
             if number != file or box is None or not self._keep(other, cut(whole, box, self.size)):

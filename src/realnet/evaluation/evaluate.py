@@ -9,7 +9,7 @@ import numpy as np
 
 from realnet.atomic import atomic_path, write_text
 from realnet.config import Config
-from realnet.data import Category, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
+from realnet.data import Category, Notes, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
 from realnet.inspection.inspector import read_thresholds
 from realnet.inspection.judging import finite
@@ -22,7 +22,8 @@ from realnet.model.saving import METRICS_FILE, load_model, read_metrics
 class Evaluation:
     """Results, and what they were computed from: all the report needs.
 
-    ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``.
+    ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``. ``notes`` say
+    what of the images was read differently than a person might expect.
     """
 
     results: Results
@@ -34,6 +35,7 @@ class Evaluation:
     scores: np.ndarray
     threshold: float
     pixel_threshold: float
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_run(
@@ -64,11 +66,11 @@ def evaluate_run(
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
-    lanes = Lanes()
+    lanes, notes = Lanes(), Notes()
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, batch, lanes)
+        maps[place], scores[place] = _judge(model, config, batch, lanes, notes)
         progress(start + len(batch), len(samples))
     masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
     provenance = Provenance.collect(
@@ -81,19 +83,23 @@ def evaluate_run(
         selection=config.training.select,
     )
     results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
-    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold)
+    said = tuple(notes.sentences())
+    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
 
 
-def _judge(model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes) -> tuple[np.ndarray, list[float]]:
+def _judge(
+    model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes, notes: Notes
+) -> tuple[np.ndarray, list[float]]:
     """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
-    size, tile = config.model.image_size, config.model.tile
+    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
 
     def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         return finite(*measure(model, images, lanes))
 
     if tile is None:
-        return judge([read_image(sample.image, size) for sample in samples])
-    found = [measure_tiled(judge, read_image(sample.image), tile, size) for sample in samples]
+        return judge([read_image(sample.image, size, levels, notes) for sample in samples])
+    wholes = (read_image(sample.image, None, levels, notes) for sample in samples)
+    found = [measure_tiled(judge, whole, tile, size) for whole in wholes]
     return np.stack([resize_image(anomaly_map, size) for anomaly_map, _ in found]), [score for _, score in found]
 
 

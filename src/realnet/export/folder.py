@@ -87,6 +87,7 @@ def export_run(
             files=tuple(describe_file(file) for file in files),
             image_size=size,
             tile=config.model.tile,
+            levels=config.data.pair,
             image_score=config.model.image_score,
             threshold=thresholds[0],
             pixel_threshold=thresholds[1],
@@ -131,7 +132,11 @@ def _verify(
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
     reference = torch_engine(model)
     shown = GoodImages(
-        spread(images.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES
+        spread(images.shown, _VERIFICATION_IMAGES),
+        manifest.image_size,
+        tile=manifest.tile,
+        most=_VERIFICATION_IMAGES,
+        levels=manifest.levels,
     )
     form = manifest.format
     agreement = compare(reference, exported, shown, manifest.threshold, form, limit)

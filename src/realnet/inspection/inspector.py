@@ -44,6 +44,11 @@ class Inspector(Judge):
         """As :attr:`Judge.tile`."""
         return self.config.model.tile
 
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """As :attr:`Judge.levels`."""
+        return self.config.data.pair
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from realnet.data import image_from_array, measure_tiled, read_image
+from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
 
@@ -35,12 +36,19 @@ class Judge(ABC):
     def tile(self) -> int | None:
         """Side in pixels of the tiles that images are cut into; None: they are judged whole."""
 
+    @property
+    @abstractmethod
+    def levels(self) -> Levels | None:
+        """The stored values that are black and white in images of more than 8 bits; None: each type's own."""
+
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """Anomaly maps float32 ``[N, S, S]`` in 0..1 and image scores of uint8 ``[h, w, 3]`` images of any size."""
 
     def inspect(self, image: Any, threshold: float | None = None) -> Inspection:
-        """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
+        """Judge one image: a path, or what :func:`realnet.data.image_from_array` takes (PIL image, array, tensor).
+
+        Values of more than 8 bits are read by the run's levels.
 
         Args:
             threshold: of the image score, for this image; default: the inspector's.
@@ -58,12 +66,17 @@ class Judge(ABC):
             check_threshold(threshold)
         batch: list[np.ndarray] = []
         for image in images:
-            batch.append(read_image(image) if isinstance(image, str | Path) else image_from_array(image))
+            batch.append(self._read(image))
             if len(batch) == batch_size:
                 yield from self._judge(batch, threshold)
                 batch = []
         if batch:
             yield from self._judge(batch, threshold)
+
+    def _read(self, image: Any) -> np.ndarray:
+        if isinstance(image, str | Path):
+            return read_image(image, levels=self.levels)
+        return image_from_array(image, self.levels)
 
     def _judge(self, images: Sequence[np.ndarray], threshold: float | None) -> Iterator[Inspection]:
         limit = self.threshold if threshold is None else threshold

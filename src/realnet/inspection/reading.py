@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from realnet.data.levels import Levels
+from realnet.data.notes import Notes
 from realnet.errors import UserError
 from realnet.inspection.index import Claim
 from realnet.inspection.items import Item
@@ -64,13 +66,17 @@ def in_blocks(
         yield block
 
 
-def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generator[list[Taken], None, None]:
+def read_ahead(
+    blocks: Iterable[list[Taken]], stop: threading.Event, levels: Levels | None, notes: Notes
+) -> Generator[list[Taken], None, None]:
     """The blocks in their order, decoded by a thread of its own; one at a time is decoded ahead.
 
     Blocks that are done come as they are; of the others all images are read.
 
     Args:
         stop: ends it after the present block; set when the iteration ends.
+        levels: of the run.
+        notes: counts what of the images is to be said.
 
     Raises:
         Whatever ``blocks`` does.
@@ -87,7 +93,7 @@ def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generato
                 if stop.is_set():
                     return
                 done = all(taken.claim.done for taken in block)
-                ready.put(block if done else [_read(taken) for taken in block])
+                ready.put(block if done else [_read(taken, levels, notes) for taken in block])
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -114,8 +120,8 @@ def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generato
         thread.join(timeout=2)
 
 
-def _read(taken: Taken) -> Taken:
+def _read(taken: Taken, levels: Levels | None, notes: Notes) -> Taken:
     try:
-        return Taken(taken.item, taken.claim, taken.item.read())
+        return Taken(taken.item, taken.claim, taken.item.read(levels, notes))
     except UserError as error:
         return Taken(taken.item, taken.claim, None, str(error))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from realnet.data.notes import Notes
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
@@ -52,7 +53,7 @@ class Summary:
     """What the results say altogether.
 
     ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before. ``scores`` are
-    the last ones.
+    the last ones; ``notes`` say what of the images of this call was read differently than a person might expect.
     """
 
     images: int = 0
@@ -60,6 +61,7 @@ class Summary:
     unreadable: int = 0
     earlier: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
+    notes: list[str] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -134,19 +136,21 @@ def inspect_items(
         wanted.masks,
     )
     stale = tuple(table_name(form) for form in FORMATS)
-    new = 0
+    new, notes = 0, Notes()
     with open_journal(output, settings, wanted.resume, stale) as journal:
 
         def claim(item: Item) -> Claim | None:
             return journal.index.claim(item.image, item.stem, item.folder, item.version)
 
         blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
-        with contextlib.closing(read_ahead(blocks, stop)) as ready:
+        with contextlib.closing(read_ahead(blocks, stop, inspector.levels, notes)) as ready:
             for block in ready:
                 for row in _judge(inspector, block, output, wanted, journal):
                     new += 1
                     told(row)
-        return _write_tables(journal, output, wanted.formats, new)
+        summary = _write_tables(journal, output, wanted.formats, new)
+    summary.notes = notes.sentences()
+    return summary
 
 
 def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wanted, journal: Journal) -> Iterator[Row]:

@@ -37,7 +37,7 @@ from realnet.provenance import hardware
 from realnet.synthesis import settle_foreground, write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
-from realnet.training.prepare import good_images, make_synthesizer
+from realnet.training.prepare import good_images, make_synthesizer, with_levels
 from realnet.training.run import Watcher, train
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
@@ -164,6 +164,7 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     check_dataset([category], need_test=True)
     synthesis, _ = settle_foreground(cell.config.synthesis, [category])
     config = cell.config.model_copy(update={"synthesis": synthesis})
+    config, _ = with_levels(config, [sample.image for sample in category.train])
     images = good_images(category.train, config)
     synthesizer = make_synthesizer(category.train, images, config, config.seed)
     pairs = folder / "pairs"
@@ -173,7 +174,7 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=cell.config.model.image_size, repeats=1, seed=cell.config.seed,
         inception=cell.inception, alexnet=cell.alexnet, progress=lambda text: print(text, flush=True),
-        device=best_device(),
+        device=best_device(), levels=config.data.pair,
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())

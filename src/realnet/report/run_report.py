@@ -43,13 +43,19 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
         gallery=[_gallery_item(evaluation, index) for index in shown],
         afs=afs_view(evaluation.model, *synthetic[0]) if synthetic else None,
         synthetic=synthetic,
-        odd=odd_images(run, [sample for category in categories for sample in category.train]),
+        odd=odd_images(
+            run,
+            [sample for category in categories for sample in category.train],
+            evaluation.config.data.pair,
+        ),
         threshold=evaluation.threshold,
         facts=_facts(training),
     )
 
 
-def odd_images(run: Path, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:
+def odd_images(
+    run: Path, good: Sequence[Sample], levels: tuple[float, float] | None = None
+) -> list[tuple[str, np.ndarray]]:
     """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
     calibration = read_calibration(run)
     files = {sample.image.name: sample.image for sample in good}
@@ -58,7 +64,7 @@ def odd_images(run: Path, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]
     for name in names:
         if name in files:
             with suppress(UserError):
-                found.append((name, read_image(files[name])))
+                found.append((name, read_image(files[name], levels=levels)))
     return found
 
 
@@ -84,7 +90,7 @@ def _facts(training: Mapping[str, Any]) -> dict[str, str]:
 def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
     sample = evaluation.samples[index]
     return GalleryItem(
-        image=read_image(sample.image, evaluation.config.model.image_size),
+        image=read_image(sample.image, evaluation.config.model.image_size, evaluation.config.data.pair),
         mask=evaluation.masks[index],
         anomaly_map=evaluation.maps[index],
         score=float(evaluation.scores[index]),

@@ -34,6 +34,11 @@ class ExportedInspector(Judge):
         """As :attr:`Judge.tile`."""
         return self.manifest.tile
 
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """As :attr:`Judge.levels`."""
+        return self.manifest.levels
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         maps, scores = self.engine(to_batch([resize_image(image, self.manifest.image_size) for image in images]))

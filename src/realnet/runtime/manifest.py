@@ -36,6 +36,7 @@ class Manifest(BaseModel):
     Attributes:
         files: of the model; the first is the one to open.
         tile: side in pixels of the tiles that images are cut into, each resized to image_size; None: judged whole.
+        levels: the stored values that are black and white in images of more than 8 bits; None: each type's own.
         threshold: scores above it are anomalous, unless a request names another.
         pixel_threshold: map values above it are outlined.
         categories: the products it was trained on, as far as the run says.
@@ -51,6 +52,7 @@ class Manifest(BaseModel):
     files: tuple[ModelFile, ...] = Field(min_length=1, max_length=8)
     image_size: int = Field(ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(default=None, ge=32)
+    levels: tuple[float, float] | None = None
     image_score: ImageScore
     input: Literal["image"] = INPUT
     outputs: tuple[Literal["anomaly_map"], Literal["score"]] = OUTPUTS

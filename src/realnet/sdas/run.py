@@ -11,7 +11,7 @@ import torch
 from lightning.fabric import Fabric
 
 from realnet.atomic import remove_torn, write_text
-from realnet.data import Category, GoodImages, fingerprint, read_image
+from realnet.data import Category, GoodImages, fingerprint, read_image, survey
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.guided_layout import initialise
@@ -115,8 +115,11 @@ def _train(
         watcher.say(initialise(denoiser, init))
     save_config(output, config)
     size = config.denoiser.image_size
-    images = GoodImages([sample.image for sample in split.train], size, _CACHE_BYTES)
-    held_out = GoodImages([sample.image for sample in split.held_out], size, _CACHE_BYTES)
+    found = survey([sample.image for sample in samples])
+    for sentence in found.sentences:
+        watcher.say(sentence)
+    images = GoodImages([sample.image for sample in split.train], size, _CACHE_BYTES, levels=found.levels)
+    held_out = GoodImages([sample.image for sample in split.held_out], size, _CACHE_BYTES, levels=found.levels)
     if denoiser.prior is not None:
         watcher.say(f"Fitting the linear estimate to {len(images)} good images")
         _fit_prior(denoiser, images, held_out)
@@ -130,7 +133,7 @@ def _train(
     if fabric.is_global_zero and config.process.start < 1:
         for name in names:
             own = [sample.image for sample in split.train if sample.category == name]
-            save_starts(output, name, own, config.size)
+            save_starts(output, name, own, config.size, found.levels)
     judge = _judge(denoiser, config, output, names, images, split, watcher)
     log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
 
@@ -226,9 +229,9 @@ def _judge(
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
     count = config.training.report_images
     chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
-    goods = np.stack([read_image(split.train[i].image, config.size) for i in chosen])
+    goods = np.stack([read_image(split.train[i].image, config.size, images.levels) for i in chosen])
     starts = list(goods) if config.process.start < 1 else None
-    unseen = np.stack([read_image(sample.image, config.size) for sample in split.held_out[:64]])
+    unseen = np.stack([read_image(sample.image, config.size, images.levels) for sample in split.held_out[:64]])
     describe, features = describer()
 
     def judge(step: int) -> dict[str, Any]:

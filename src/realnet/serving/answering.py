@@ -40,7 +40,7 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) 
         Refusal: for what is no image, damaged or too large.
     """
     try:
-        image = decode_image(data, request.name, max_pixels)
+        image = decode_image(data, request.name, max_pixels, judge.levels)
     except UserError as error:
         raise Refusal(400, str(error)) from error
     height, width = image.shape[:2]

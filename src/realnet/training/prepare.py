@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from realnet.config import Config
-from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
+from realnet.config import Config, DataConfig
+from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask, survey
 from realnet.data.images import image_shape
+from realnet.data.levels import written
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
@@ -102,10 +104,24 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
     )
 
 
+def with_levels(config: Config, files: Sequence[Path]) -> tuple[Config, tuple[str, ...]]:
+    """``config`` with the levels that the good images ``files`` have in common, unless it names some; what to say.
+
+    Raises:
+        UserError: for images that cannot be read or do not fit the levels.
+    """
+    found = survey(files, config.data.pair)
+    if found.levels is None or config.data.levels is not None:
+        return config, found.sentences
+    data = DataConfig(levels=written(found.levels))
+    return config.model_copy(update={"data": data}), found.sentences
+
+
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most)
+    levels = config.data.pair
+    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most, levels)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
@@ -178,7 +194,8 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     model.eval()
     judge = partial(measure, model)
     size, tile = config.model.image_size, config.model.tile
-    found = [measure_tiled(judge, read_image(sample.image), tile, size)[1] for sample in samples]
+    wholes = (read_image(sample.image, levels=config.data.pair) for sample in samples)
+    found = [measure_tiled(judge, whole, tile, size)[1] for whole in wholes]
     model.train(training)
     return tuple(found)
 
@@ -186,7 +203,7 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
 def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: torch.device) -> Validation:
     """The test set in the place of validation: what the authors' code selects by, for comparison only."""
     size = config.model.image_size
-    images = (read_image(sample.image, size) for sample in test)
+    images = (read_image(sample.image, size, config.data.pair) for sample in test)
     masks: list[np.ndarray | None] = [
         read_mask(sample.mask, size)
         if sample.mask is not None

@@ -43,6 +43,7 @@ from realnet.training.prepare import (
     make_oracle,
     make_synthesizer,
     split_samples,
+    with_levels,
 )
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
 from realnet.training.validation import Figure
@@ -54,8 +55,8 @@ _ODD_SIDE = 320
 class Watcher:
     """What training tells whoever watches; the command line draws a progress bar of it."""
 
-    def say(self, text: str) -> None:
-        """Something that a person should know of the training."""
+    def say(self, sentence: str) -> None:
+        """Something that a person should know of the images or the training."""
 
     def stage(self, text: str) -> None:
         """A new stage of preparation begins."""
@@ -84,12 +85,16 @@ def train(
 
 def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Progress:
     started = time.monotonic()
-    synthesis, said = settle_foreground(config.synthesis, categories)
-    if said:
-        watcher.say(said)
+    synthesis, foreground = settle_foreground(config.synthesis, categories)
+    if foreground:
+        watcher.say(foreground)
     config = config.model_copy(update={"synthesis": synthesis})
     samples = [sample for category in categories for sample in category.train]
     solved = config.model.reconstruction.network == "subspace"
+    watcher.stage(f"Looking through {len(samples)} good images")
+    config, said = with_levels(config, [sample.image for sample in samples])
+    for sentence in said:
+        watcher.say(sentence)
     split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
@@ -275,7 +280,7 @@ def _finish(
         ),
         "test": {},
     }
-    _write_odd(output, calibration, (*split.train, *split.held_out))
+    _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
     save_calibration(output, calibration)
@@ -285,8 +290,10 @@ def _finish(
     remove_torn(output)
 
 
-def _write_odd(output: Path, calibration: Calibration, samples: Sequence[Sample]) -> None:
+def _write_odd(
+    output: Path, calibration: Calibration, samples: Sequence[Sample], levels: tuple[float, float] | None
+) -> None:
     """Write a picture of the good images that score far above the others, for a person to look at."""
     files = {sample.image.name: sample.image for sample in samples}
     if odd := calibration.odd():
-        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE) for name in odd]))
+        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE, levels) for name in odd]))

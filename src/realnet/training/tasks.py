@@ -155,10 +155,10 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
     if config.model.tile is not None:
         return list(tiled_scores(model, samples, config))
     model.eval()
-    size = config.model.image_size
+    size, levels = config.model.image_size, config.data.pair
     found: list[float] = []
     for start in range(0, len(samples), 16):
-        batch: list[np.ndarray] = [read_image(sample.image, size) for sample in samples[start : start + 16]]
+        batch: list[np.ndarray] = [read_image(sample.image, size, levels) for sample in samples[start : start + 16]]
         found += measure(model, batch)[1]
     return found
 
