@@ -14,7 +14,7 @@ from PIL import Image
 
 from realnet.data import Category, Sample, fingerprint, read_mask
 from realnet.data.checks import raise_problems
-from realnet.data.mvtec import subfolders
+from realnet.data.finding import subfolders
 from realnet.errors import UserError
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, merge
 from realnet.evaluation.score_file import place_names, read_scores
