@@ -219,9 +219,9 @@ class _Tree:
                 image.label, image.depth, general = said.label, depth + 1, said.general
                 image.kind = GOOD if said.label == GOOD else name
             elif image.place[:depth] in self.beside_good or (image.split and has_good):
-                if said.group:
+                if said.group and not self.reader.good:
                     raise self._doubtful(image, depth)
-                if not said.plain and not said.split:
+                if said.group or (not said.plain and not said.split):
                     image.label, image.kind, image.depth = "defective", name, depth + 1
 
     def _pair(self) -> None:
