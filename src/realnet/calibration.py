@@ -85,6 +85,8 @@ class Calibration(BaseModel):
         promised: the rate on average over draws of the images, at most; ``confident``: with ``confidence``, at most.
         good_scores: sorted; drift is measured against them.
         good_names: of the images that have these scores, in their order; empty where they are not known.
+        good_digests: of their pixels, in any order, where they are not the images that were trained on.
+        seen: how many of them had been trained on, and so score lower than others would.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
         source: which good images, in words.
         date: when, ISO 8601.
@@ -100,6 +102,8 @@ class Calibration(BaseModel):
     confidence: float = CONFIDENCE
     good_scores: tuple[float, ...] = Field(min_length=1)
     good_names: tuple[str, ...] = ()
+    good_digests: tuple[str, ...] = ()
+    seen: int = Field(default=0, ge=0)
     defects_found: float | None = None
     source: str
     date: str
@@ -116,6 +120,11 @@ class Calibration(BaseModel):
                 f"{self.asked:.4g} false alarms ({self.asked:.2%}) cannot be promised with {n} images: it takes "
                 f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
                 f"{self.confidence:.0%} confidence."
+            )
+        if self.seen:
+            said.append(
+                f"{self.seen} of these images were trained on and score lower than others would: the promise does not "
+                "hold."
             )
         if odd := self.odd():
             said.append(

@@ -10,15 +10,17 @@ from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     SeedOption,
     SetOption,
     SourceOption,
     configuration,
-    one_category,
+    open_one,
 )
 
 if TYPE_CHECKING:
     from realnet.config import Config
+    from realnet.data import Category
     from realnet.synthesis import Synthesizer
 
 Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")]
@@ -30,6 +32,7 @@ def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     synthesis: Kind = "mix",
     category: CategoryOption = None,
+    good: GoodOption = None,
     source: SourceOption = None,
     seed: SeedOption = None,
     count: Annotated[int, typer.Option(help="How many defects.", min=1, max=200)] = 12,
@@ -38,15 +41,15 @@ def preview(
 ) -> None:
     """Draw a sheet of good image, source, mask and blend."""
     from realnet.errors import UserError
-    from realnet.synthesis import contact_sheet, write_image
+    from realnet.synthesis import contact_sheet, write_figure
 
     if output.suffix.lower() != ".png":
         raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
     config = configuration("lite", assignments, config_file, synthesis, source, seed)
-    synthesizer = _synthesizer(data, category, config)
+    synthesizer = _synthesizer(open_one(data, category, good), config)
     defects = [synthesizer(index) for index in range(count)]
     goods = [synthesizer.images[synthesizer.good_of(index)] for index in range(count)]
-    write_image(output, contact_sheet(defects, goods))
+    write_figure(output, contact_sheet(defects, goods))
     console.print(f"{count} defects, {config.synthesis.source}, seed {config.seed}: {output}", soft_wrap=True)
 
 
@@ -57,6 +60,7 @@ def synthesize(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pairs, in MVTec layout.")],
     synthesis: Kind = "mix",
     category: CategoryOption = None,
+    good: GoodOption = None,
     source: SourceOption = None,
     seed: SeedOption = None,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=32)] = 256,
@@ -67,7 +71,7 @@ def synthesize(
     from realnet.synthesis import write_pairs
 
     config = configuration("lite", assignments, config_file, synthesis, source, seed)
-    synthesizer = _synthesizer(data, category, config, size)
+    synthesizer = _synthesizer(open_one(data, category, good), config, size)
     names = list(synthesizer.names or [])
     with console.status("Writing") as status:
         manifest = write_pairs(
@@ -76,13 +80,14 @@ def synthesize(
     console.print(f"{count} pairs of image and mask; {manifest} names the origin of each.", soft_wrap=True)
 
 
-def _synthesizer(data: str, category: str | None, config: "Config", size: int | None = None) -> "Synthesizer":
-    from realnet.data import GoodImages, check_dataset, open_dataset
+def _synthesizer(categories: "list[Category]", config: "Config", size: int | None = None) -> "Synthesizer":
+    from realnet.data import GoodImages, check_dataset
 
-    categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
     from realnet.training.prepare import make_synthesizer
 
     samples = [sample for c in categories for sample in c.train]
-    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
+    files, names = [s.image for s in samples], [s.name for s in samples]
+    side = size or config.model.image_size
+    images = GoodImages(files, side, 2**30, config.model.tile, names=names)
     return make_synthesizer(samples, images, config, config.seed)

@@ -19,11 +19,13 @@ from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
+    open_data,
     ray_cluster,
     seconds,
     torch_device,
@@ -57,6 +59,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     category: CategoryOption = None,
+    good: GoodOption = None,
     preset: Annotated[
         str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
     ] = None,
@@ -77,12 +80,12 @@ def train(
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
     from realnet.config import override
-    from realnet.data import check_dataset, open_dataset
+    from realnet.data import check_dataset
     from realnet.diffusion.presets import diffusion_presets
     from realnet.errors import UserError
 
     budget = seconds(time_budget)
-    categories = open_dataset(Path(data), category)
+    categories = open_data(data, category, good)
     check_dataset(categories, need_test=False)
     if preset is None:
         import torch
@@ -195,7 +198,7 @@ def grid(
     columns = wanted or [0.0, low, (low + high) / 2, high, 2 * high]
 
     from realnet.sdas.grid import grid_image, strength_columns
-    from realnet.synthesis import write_image
+    from realnet.synthesis import write_figure
 
     name = loaded.categories[loaded.category_number(category)]
     with bar() as shown:
@@ -203,7 +206,7 @@ def grid(
         drawn, titles = strength_columns(
             loaded, name, columns, rows, request, lambda done: shown.update(task, completed=done)
         )
-    write_image(output, grid_image(drawn, titles))
+    write_figure(output, grid_image(drawn, titles))
     console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
 
 

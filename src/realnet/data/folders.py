@@ -270,18 +270,30 @@ class _Tree:
 
     def labelled(self) -> list[Labelled]:
         """The images whose label is known."""
+        known = [image for image in self.images if image.label is not None]
+        short = {image.file: self._short_place(image) for image in known}
+        counts = Counter((image.kind, image.split, short[image.file]) for image in known)
         found = []
-        for image in self.images:
-            if image.label is None:
-                continue
-            inner = "/".join((*image.place[image.depth :], image.file.name))
+        for image in known:
+            twice = counts[image.kind, image.split, short[image.file]] > 1
+            place = "/".join((*image.place, image.file.name)) if twice else short[image.file]
             masks = image.masks if image.label != GOOD else []
             sample = Sample(
                 image.file, self.name, "train", image.kind, masks[0] if masks else None, tuple(masks[1:]),
-                "" if inner == image.file.name else inner,
+                "" if place == image.file.name else place,
             )  # fmt: skip
             found.append(Labelled(sample, image.split, "/".join(image.place)))
         return found
+
+    def _short_place(self, image: _Image) -> str:
+        """The path without the folders that name its split or kind, or only say that images lie in them."""
+        kept = []
+        for depth, name in enumerate(image.place):
+            said = self._says(image.place, depth)
+            telling = said.group or not (said.plain or said.split or said.label)
+            if telling and depth + 1 != image.depth:
+                kept.append(name)
+        return "/".join((*kept, image.file.name))
 
     def _undecided(self) -> UserError:
         folders = Counter(_shown(image.place) for image in self.images)

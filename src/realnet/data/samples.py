@@ -19,8 +19,8 @@ class Sample:
 
     ``defect`` is the kind of defect as the data set names it, ``good`` where there is none (whatever the data
     set calls that); ``mask`` the file that marks the defect, None for good images and without masks; ``more_masks``
-    those that are merged with it. ``place`` is the image's path below the folder that tells its kind, where it lies
-    deeper: ``day2/000.png``.
+    those that are merged with it. ``place`` is the image's path without the folders that tell its split and kind,
+    where it lies deeper than these: ``day2/000.png``.
     """
 
     image: Path

@@ -39,6 +39,11 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
     return phrases
 
 
+def describe_not_used(left_out: Sequence[LeftOut]) -> list[str]:
+    """The line that says what is not used; none where all is."""
+    return _not_used(describe_left_out(left_out))
+
+
 def _not_used(phrases: Sequence[str]) -> list[str]:
     if not phrases:
         return []

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from realnet.calibration import read_calibration
-from realnet.config import Config
+from realnet.config import Config, DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, check_threshold, finite
@@ -43,6 +43,11 @@ class Inspector(Judge):
     def tile(self) -> int | None:
         """As :attr:`Judge.tile`."""
         return self.config.model.tile
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.config.model.discriminator.kind
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""

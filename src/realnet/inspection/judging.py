@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from realnet.config import DiscriminatorKind
 from realnet.data import image_from_array, measure_tiled, read_image
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
@@ -34,6 +35,11 @@ class Judge(ABC):
     @abstractmethod
     def tile(self) -> int | None:
         """Side in pixels of the tiles that images are cut into; None: they are judged whole."""
+
+    @property
+    @abstractmethod
+    def discriminator(self) -> DiscriminatorKind:
+        """The kind of discriminator, which bounds the threshold of the anomaly map."""
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:

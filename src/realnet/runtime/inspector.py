@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
@@ -33,6 +34,11 @@ class ExportedInspector(Judge):
     def tile(self) -> int | None:
         """As :attr:`Judge.tile`."""
         return self.manifest.tile
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.manifest.discriminator
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""

@@ -2,7 +2,7 @@
 
 from realnet.synthesis.anomaly import Anomaly, Part
 from realnet.synthesis.blending import blend
-from realnet.synthesis.export import write_image, write_pairs
+from realnet.synthesis.export import write_figure, write_image, write_pairs
 from realnet.synthesis.foreground import foreground_mask
 from realnet.synthesis.perlin import perlin_mask, perlin_noise
 from realnet.synthesis.preview import contact_sheet
@@ -18,6 +18,7 @@ __all__ = [
     "make_part",
     "perlin_mask",
     "perlin_noise",
+    "write_figure",
     "write_image",
     "write_pairs",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from realnet.config import Config
-from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
+from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_truth
 from realnet.data.images import image_shape
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
@@ -96,7 +96,8 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most)
+    files, names = [s.image for s in samples], [s.name for s in samples]
+    return GoodImages(files, config.model.image_size, limit, config.model.tile, most, names)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
@@ -159,9 +160,6 @@ def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: 
     size = config.model.image_size
     images = (read_image(sample.image, size) for sample in test)
     masks: list[np.ndarray | None] = [
-        read_mask(sample.mask, size)
-        if sample.mask is not None
-        else (None if sample.is_anomalous else np.zeros((size, size), bool))
-        for sample in test
+        read_truth(sample, (size, size)) if sample.is_anomalous else np.zeros((size, size), bool) for sample in test
     ]
     return Validation(model, images, masks, [sample.is_anomalous for sample in test], device)

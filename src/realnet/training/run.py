@@ -30,7 +30,8 @@ from realnet.model.saving import (
     save_model,
 )
 from realnet.provenance import collect_provenance
-from realnet.synthesis import write_image
+from realnet.seen import save_seen
+from realnet.synthesis import write_figure
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
@@ -269,6 +270,7 @@ def _finish(
     _write_odd(output, calibration, (*split.train, *split.held_out))
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
+    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)])
     save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
@@ -278,6 +280,6 @@ def _finish(
 
 def _write_odd(output: Path, calibration: Calibration, samples: Sequence[Sample]) -> None:
     """Write a picture of the good images that score far above the others, for a person to look at."""
-    files = {sample.image.name: sample.image for sample in samples}
+    files = {sample.name: sample.image for sample in samples}
     if odd := calibration.odd():
-        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE) for name in odd]))
+        write_figure(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE) for name in odd]))
