@@ -227,13 +227,9 @@ def torch_device(name: str) -> str:
     Raises:
         UserError: for a device that does not exist or is not there.
     """
-    import torch
+    from realnet.model.devices import check_device
 
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"There is no device {name!r} here: use --device cpu, or cuda with a GPU.") from error
-    return name
+    return str(check_device(name))
 
 
 def seconds(text: str | None) -> float | None:

@@ -1,5 +1,6 @@
 """What every inspector does with images, whatever runs its network; imports no torch."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,27 @@ class Judge(ABC):
 
     def __init__(self, threshold: float, pixel_threshold: float, minimum_area: int = 0) -> None:
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_process": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _process=os.getpid())
+
+    def _settle(self) -> None:
+        """Make ready for a process that was forked off since the inspector was made: its threads stayed behind."""
+        if self._process != os.getpid():
+            cv2.setNumThreads(0)
+            self.after_fork()
+            self._process = os.getpid()
+
+    def after_fork(self) -> None:
+        """What the engine needs in a forked process before it is used there.
+
+        Raises:
+            UserError: where it cannot be used there.
+        """
 
     @property
     @abstractmethod
@@ -37,9 +59,9 @@ class Judge(ABC):
         """Side in pixels of the tiles that images are cut into; None: they are judged whole."""
 
     @property
-    @abstractmethod
     def discriminator(self) -> DiscriminatorKind:
         """The kind of discriminator, which bounds the threshold of the anomaly map."""
+        return "paper"
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
@@ -62,6 +84,7 @@ class Judge(ABC):
         """Judge images, in order, a batch at a time; they may differ in size. Otherwise as :meth:`inspect`."""
         if threshold is not None:
             check_threshold(threshold)
+        self._settle()
         batch: list[np.ndarray] = []
         for image in images:
             batch.append(read_image(image) if isinstance(image, str | Path) else image_from_array(image))

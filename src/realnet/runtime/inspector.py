@@ -9,7 +9,7 @@ from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
-from realnet.runtime.engines import Engine, open_engine
+from realnet.runtime.engines import OpenedEngine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
 
 
@@ -21,7 +21,7 @@ class ExportedInspector(Judge):
         manifest: what the export says of itself.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: OpenedEngine, manifest: Manifest) -> None:
         super().__init__(manifest.threshold, manifest.pixel_threshold)
         self.engine, self.manifest = engine, manifest
 
@@ -39,6 +39,10 @@ class ExportedInspector(Judge):
     def discriminator(self) -> DiscriminatorKind:
         """As :attr:`Judge.discriminator`."""
         return self.manifest.discriminator
+
+    def after_fork(self) -> None:
+        """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
+        self.engine = self.engine.reopened()
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
