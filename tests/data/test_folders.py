@@ -85,7 +85,8 @@ PUBLIC = {
         masked=3, spare=3,
     ),
     "MVTec AD 2": Layout(
-        [("train/good/NNN_regular.png", 4), ("validation/good/NNN_regular.png", 2), ("test_public/good/NNN_regular.png", 2),
+        [("train/good/NNN_regular.png", 4), ("validation/good/NNN_regular.png", 2),
+         ("test_public/good/NNN_regular.png", 2),
          ("test_public/bad/NNN_overexposed.png", 2), ("test_private/NNN_mixed.png", 3)],
         4, 2, {"bad": 2}, [("test_public/ground_truth/bad/NNN_overexposed_mask.png", 2)],
         masked=2, spare=2, left_out=3,
@@ -138,12 +139,14 @@ PUBLIC = {
     ),
     "concrete cracks": Layout([("Negative/NNN.jpg", 10), ("Positive/NNN.jpg", 3)], 8, 2, {"Positive": 3}),
     "a labelling tool, by class": Layout(
-        [("train/good/NNN.jpg", 4), ("train/scratch/NNN.jpg", 2), ("valid/good/NNN.jpg", 2), ("valid/scratch/NNN.jpg", 1),
+        [("train/good/NNN.jpg", 4), ("train/scratch/NNN.jpg", 2), ("valid/good/NNN.jpg", 2),
+         ("valid/scratch/NNN.jpg", 1),
          ("test/good/NNN.jpg", 1), ("test/scratch/NNN.jpg", 1)],
         4, 1, {"scratch": 1}, spare=2, left_out=3,
     ),
     "a labelling tool without test": Layout(
-        [("train/normal/NNN.jpg", 4), ("train/defect/NNN.jpg", 1), ("valid/normal/NNN.jpg", 2), ("valid/defect/NNN.jpg", 2)],
+        [("train/normal/NNN.jpg", 4), ("train/defect/NNN.jpg", 1), ("valid/normal/NNN.jpg", 2),
+         ("valid/defect/NNN.jpg", 2)],
         4, 2, {"defect": 2}, left_out=1,
     ),
     "a labelling tool, masks beside": Layout(
@@ -151,7 +154,8 @@ PUBLIC = {
         [("train/im_NNN_mask.png", 4), ("test/im_001_mask.png", 1), ("test/im_002_mask.png", 1)], masked=1,
     ),
     "Real-IAD": Layout(
-        [("OK/S0001/part_NNN.jpg", 5), ("OK/S0002/part_NNN.jpg", 5), ("NG/BX/S0003/part_NNN.jpg", 2), ("NG/HS/S0004/p_NNN.jpg", 1)],
+        [("OK/S0001/part_NNN.jpg", 5), ("OK/S0002/part_NNN.jpg", 5), ("NG/BX/S0003/part_NNN.jpg", 2),
+         ("NG/HS/S0004/p_NNN.jpg", 1)],
         8, 2, {"BX": 2, "HS": 1}, [("NG/BX/S0003/part_NNN.png", 2), ("NG/HS/S0004/p_NNN.png", 1)], masked=3,
     ),
     "masks beside": Layout(
@@ -172,8 +176,8 @@ PUBLIC = {
         [("masks/dent_NNN.png", 2), ("masks/hole_NNN.png", 1)], masked=3,
     ),
     "numbered masks of one image": Layout(
-        [("good/NNN.png", 10), ("ng/NNN.png", 1)], 8, 2, {"ng": 1}, [("ng/000_mask_1.png", 1), ("ng/000_mask_2.png", 1)],
-        masked=1,
+        [("good/NNN.png", 10), ("ng/NNN.png", 1)], 8, 2, {"ng": 1},
+        [("ng/000_mask_1.png", 1), ("ng/000_mask_2.png", 1)], masked=1,
     ),
     "days below good": Layout(
         [("good/NNN.png", 4), ("good/day2/NNN.png", 20), ("good/cam_left/2024-05-01/NNN.png", 20)], 44
@@ -261,7 +265,8 @@ def test_a_number_or_another_case_changes_nothing(word: str, join: str, number: 
 
 
 @pytest.mark.parametrize(
-    "name", "part product widget bottle Martin typeA label_0 thread_side cleanroom passat okra".split()
+    "name",
+    ["part", "product", "widget", "bottle", "Martin", "typeA", "label_0", "thread_side", "cleanroom", "passat", "okra"],
 )
 def test_other_words_say_nothing(name: str) -> None:
     assert meaning(name).label is None
@@ -276,11 +281,11 @@ def test_what_cannot_be_told_is_refused_and_good_decides(tmp_path: Path) -> None
     with pytest.raises(UserError, match="--good NAME"):
         open_dataset(steel.make(tmp_path / "NEU"))
     flat = Layout([("train/NNN.png", 5), ("test/ok/NNN.png", 2), ("test/ng/NNN.png", 2)], 0).make(tmp_path / "flat")
-    with pytest.raises(UserError, match="absent.*its folders are test, train"):
+    with pytest.raises(UserError, match=r"absent.*its folders are test, train"):
         open_dataset(flat, good=["absent"])
     Layout([], 5, 2, {"ng": 2}).check(open_dataset(flat, good=["train", "ok"])[0])
     beside = Layout([("good/NNN.png", 5), ("day2/NNN.png", 5)], 0).make(tmp_path / "beside")
-    with pytest.raises(UserError, match="whether .*day2 holds good images"):
+    with pytest.raises(UserError, match=r"whether .*day2 holds good images"):
         open_dataset(beside)
     assert len(open_dataset(beside, good=["good", "day2"])[0].train) == 10
     inside = Layout([("good/NNN.png", 5), ("good/scratch/NNN.png", 5)], 0).make(tmp_path / "inside")
@@ -331,8 +336,8 @@ def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path) -> None:
     (category,) = open_dataset(made)
     assert len(category.train) == 5
     counts = {item.place: item.count for item in category.left_out}
-    assert counts == {"good/@eaDir": 3, "SIA": 2, "overlays": 2, "good/phone.HEIC": 1, "runs/a": 2, "out": 2, "export": 2,
-                      "pairs": 2}  # fmt: skip
+    assert counts == {"good/@eaDir": 3, "SIA": 2, "overlays": 2, "good/phone.HEIC": 1, "runs/a": 2, "out": 2,
+                      "export": 2, "pairs": 2}  # fmt: skip
     (line,) = summarize([category])[1:]
     for words in ("HEIC files, which are not read: convert them", "a RealNet run", "results of realnet inspect"):
         assert words in line

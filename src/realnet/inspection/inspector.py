@@ -54,9 +54,10 @@ class Inspector(Judge):
         """As :meth:`Judge.after_fork`: torch goes on with one thread, as the others stayed in the first process."""
         if next(self.model.buffers()).device.type != "cpu":
             raise UserError(
-                "This inspector is on a GPU, which a forked process cannot use: load it in the worker, or start workers "
-                'with multiprocessing.get_context("spawn").'
+                "This inspector is on a GPU, which a forked process cannot use: load it in the worker, or start "
+                'workers with multiprocessing.get_context("spawn").'
             )
+        super().after_fork()
         torch.set_num_threads(1)
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:

@@ -37,7 +37,6 @@ class Judge(ABC):
     def _settle(self) -> None:
         """Make ready for a process that was forked off since the inspector was made: its threads stayed behind."""
         if self._process != os.getpid():
-            cv2.setNumThreads(0)
             self.after_fork()
             self._process = os.getpid()
 
@@ -47,6 +46,7 @@ class Judge(ABC):
         Raises:
             UserError: where it cannot be used there.
         """
+        cv2.setNumThreads(0)
 
     @property
     @abstractmethod

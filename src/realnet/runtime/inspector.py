@@ -42,6 +42,7 @@ class ExportedInspector(Judge):
 
     def after_fork(self) -> None:
         """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
+        super().after_fork()
         self.engine = self.engine.reopened()
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
