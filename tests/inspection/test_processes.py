@@ -45,9 +45,9 @@ def images() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_used_inspector_goes_on_in_another_process(
-    trained: Path,
+    trained: Path,  # noqa: F811
     images: list[np.ndarray],
-    method: str,  # noqa: F811
+    method: str,
 ) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip("this system does not fork")
