@@ -84,9 +84,10 @@ class Calibration(BaseModel):
         asked: the rate of false alarms that was asked for.
         promised: the rate on average over draws of the images, at most; ``confident``: with ``confidence``, at most.
             Both are 1 where nothing is promised.
-        seen: whether the run was trained on the images, so that nothing is promised.
         good_scores: sorted; drift is measured against them.
         good_names: of the images that have these scores, in their order; empty where they are not known.
+        good_digests: of their pixels, in any order, where they are not the images that were trained on.
+        seen: how many of them had been trained on, and so score lower than others would.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
         source: which good images, in words.
         date: when, ISO 8601.
@@ -102,17 +103,19 @@ class Calibration(BaseModel):
     confidence: float = CONFIDENCE
     good_scores: tuple[float, ...] = Field(min_length=1)
     good_names: tuple[str, ...] = ()
+    good_digests: tuple[str, ...] = ()
+    seen: int = Field(default=0, ge=0)
     defects_found: float | None = None
-    seen: bool = False
     source: str
     date: str
 
     def sentences(self) -> list[str]:
         """What the threshold promises, for people; and what it cannot promise, and what that would take."""
         n = len(self.good_scores)
+        known = "all" if self.seen == n else f"{self.seen}"
         promise = (
-            "it promises nothing about others, which score higher. Set it with `realnet calibrate` on further good "
-            "images, or hold some out (training.validation_share=0.1)."
+            f"{known} of them were trained on, and others score higher, so it promises nothing. Set it with `realnet "
+            "calibrate` on further good images, or hold some out (training.validation_share=0.1)."
             if self.seen
             else f"of further good ones at most {self.promised:.2%} are rejected on average, and with "
             f"{self.confidence:.0%} confidence at most {self.confident:.2%}."
@@ -160,7 +163,7 @@ def calibrate(
     date: str,
     defect_scores: Sequence[float] = (),
     names: Sequence[str] = (),
-    seen: bool = False,
+    seen: int = 0,
 ) -> Calibration:
     """The calibration to ``good_scores`` for a rate of ``false_alarms``.
 
@@ -175,7 +178,7 @@ def calibrate(
         date: when, ISO 8601.
         defect_scores: of synthetic defects.
         names: of the good images, in the order of their scores.
-        seen: whether the run was trained on these images.
+        seen: how many of these images had been trained on.
 
     Raises:
         ValueError: without any score.

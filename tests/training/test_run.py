@@ -221,7 +221,7 @@ def test_all_good_images_and_the_last_state(product: Path, tmp_path: Path) -> No
     assert calibration.seen
     (category,) = open_dataset(product)
     assert sorted(calibration.good_names) == sorted(sample.image.name for sample in category.train)
-    assert "trained on: it promises nothing about others" in calibration.sentences()[0]
+    assert "trained on, and others score higher, so it promises nothing" in calibration.sentences()[0]
     card = (tmp_path / "run" / "README.md").read_text()
     assert "further good images may exceed it more often" in card
     assert "has seen no real defect" in card

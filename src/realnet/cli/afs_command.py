@@ -29,7 +29,7 @@ def afs(
     from realnet.model.saving import load_model, read_metrics
     from realnet.report.afs_sheet import afs_sheet
     from realnet.report.run_report import afs_view, training_defects
-    from realnet.synthesis import write_image
+    from realnet.synthesis import write_figure
 
     model, config = load_model(run, torch_device(device))
     if model.selection.method != "afs":
@@ -48,5 +48,5 @@ def afs(
     good, anomaly = made[-1]
     view = afs_view(model, good, anomaly)
     assert view is not None
-    write_image(output, afs_sheet(view))
+    write_figure(output, afs_sheet(view))
     console.print(f"{len(view.layers)} layers, defect {defect} ({anomaly.kind}): {output}", soft_wrap=True)

@@ -6,48 +6,70 @@ from typing import Annotated
 import typer
 
 from realnet.cli.app import app, console
-from realnet.cli.options import check_run, torch_device
+from realnet.cli.options import GoodOption, check_run, torch_device
 
 
 @app.command()
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
-    good: Annotated[
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
+    images: Annotated[
         list[Path],
-        typer.Argument(help="Good images, or folders of them, from the line's own camera; none it was trained on."),
+        typer.Argument(
+            help="Good images from the line's own camera that the run was not trained on: files, folders, or a data "
+            "set, of which the good images outside train/ are taken."
+        ),
     ],
+    good: GoodOption = None,
     false_alarms: Annotated[
         str | None,
         typer.Option(
             "--false-alarms", help="Share of good images that may be rejected, such as 0.1% (default: the run's)."
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on with images the run was trained on; the calibration says so.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
 ) -> None:
-    """Set the thresholds of a run by good images, and say what they promise; nothing is trained."""
+    """Set the thresholds of a run or an export by good images, and say what they promise; nothing is trained."""
     from realnet.calibration import rate, read_calibration, save_calibration
-    from realnet.data import list_images
+    from realnet.data import open_good
+    from realnet.data.summary import describe_not_used
     from realnet.errors import UserError
+    from realnet.runtime import is_export
+    from realnet.runtime.manifest import save_thresholds
 
-    check_run(run)
+    exported = is_export(run)
+    if not exported:
+        check_run(run)
     asked = None if false_alarms is None else rate(false_alarms)
-    files = list_images(good)
+    chosen = open_good(images, good or ())
+    files = [sample.image for sample in chosen.train]
+    for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if len(files) < 2:
+        raise UserError(f"One good image is no calibration; give {run} at least twenty.")
 
-    from realnet.inspection.calibrating import calibrate_on
-    from realnet.inspection.inspector import load
+    from realnet.inspection.calibrating import calibrate_on, usual_false_alarms
+    from realnet.inspection.loading import load
+    from realnet.seen import find_seen
 
-    inspector = load(run, torch_device(device))
+    seen = find_seen(run, files, calibrated=False)
+    if seen and not force:
+        raise UserError(f"{seen.sentence(run, len(files))} Give others, or go on with --force.")
+    inspector = load(run, device if exported else torch_device(device))
     before = read_calibration(run)
     with console.status("Judging") as status:
         made = calibrate_on(
             inspector,
             files,
-            asked or inspector.config.training.false_alarms,
+            asked or usual_false_alarms(inspector, before),
+            len(seen.trained),
             lambda done: status.update(f"Judging good image {done} of {len(files)}"),
         )
-    if len(made.good_scores) < 2:
-        raise UserError(f"One good image is no calibration; give {run} at least twenty.")
     save_calibration(run, made)
-    console.print("\n".join(made.sentences()), soft_wrap=True, highlight=False)
+    if exported:
+        save_thresholds(run, made.score, made.pixel)
+    console.print("\n".join(made.sentences()), soft_wrap=True, markup=False, highlight=False)
     if before is not None:
         console.print(f"The threshold was {before.score:.4f}.", highlight=False)

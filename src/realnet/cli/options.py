@@ -19,6 +19,14 @@ Data = Annotated[
     str,
     typer.Argument(help="A data set (MVTec AD, MPDD, BTAD, VisA layout), a folder of good images, or 'elpv'."),
 ]
+GoodOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--good",
+        help="Folder of good images in DATA, where its name does not say so; repeatable. A dot: all that no folder's "
+        "name calls defective.",
+    ),
+]
 CategoryOption = Annotated[
     str | None, typer.Option("--category", help="One category of the data set, or 'all' together.")
 ]
@@ -115,22 +123,59 @@ def default_synthesis(
     return "sia", found
 
 
-def one_category(data: str, category: str | None) -> str | None:
-    """``category``, or the data set's only one; ``all`` and None for a data set of one stay as they are.
+def open_data(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
+    """The categories of a data set, once what was made of its folders has been said.
 
     Raises:
-        UserError: where there are several and none was named.
+        UserError: as :func:`realnet.data.open_dataset`.
     """
     from realnet.data import open_dataset
 
-    if category is None:
-        names = [c.name for c in open_dataset(Path(data))]
-        if len(names) > 1:
-            raise UserError(
-                f"{data} has several categories: name one of {', '.join(names)} with --category, "
-                "or --category all for one inspector of them all."
-            )
-    return category
+    categories = open_dataset(Path(data), category, good or ())
+    say_summary(categories)
+    return categories
+
+
+def open_one(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
+    """As :func:`open_data`; where there are several categories, one has to be named, or ``all``.
+
+    Raises:
+        UserError: where none was.
+    """
+    from realnet.data import open_dataset
+
+    categories = open_dataset(Path(data), category, good or ())
+    if category is None and len(categories) > 1:
+        raise UserError(
+            f"{data} has several categories: name one of {', '.join(c.name for c in categories)} with --category, "
+            "or --category all for one inspector of them all."
+        )
+    say_summary(categories)
+    return categories
+
+
+def say_summary(categories: "Sequence[Category]") -> None:
+    """What was made of the folders, in a few lines."""
+    from realnet.cli.app import console
+    from realnet.data import summarize
+
+    for line in summarize(categories):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def say_empty_masks(categories: "Sequence[Category]") -> None:
+    """Name the defective images whose masks mark nothing."""
+    from realnet.cli.app import console
+    from realnet.data.checks import empty_masks
+
+    empty = empty_masks([sample for category in categories for sample in category.test])
+    if empty:
+        names = ", ".join(f"{sample.defect}/{sample.name}" for sample in empty[:5])
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        console.print(
+            f"Masks that mark nothing ({len(empty)}; these images count for the image figures only): {names}{more}.",
+            soft_wrap=True, markup=False, highlight=False,
+        )  # fmt: skip
 
 
 def refuse_shares(cpus: float | None, gpus: float | None) -> None:
@@ -179,14 +224,11 @@ def torch_device(name: str) -> str:
     Raises:
         UserError: for a device that does not exist or is not there.
     """
-    import torch
+    from realnet.model.devices import check_device
 
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"There is no device {name!r} here: use --device cpu, or cuda with a GPU.") from error
-    tell_tf32(name)
-    return name
+    device = str(check_device(name))
+    tell_tf32(device)
+    return device
 
 
 def tell_tf32(device: str) -> None:

@@ -19,11 +19,13 @@ from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
+    open_data,
     ray_cluster,
     seconds,
     tell_tf32_of_training,
@@ -60,6 +62,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     category: CategoryOption = None,
+    good: GoodOption = None,
     preset: Annotated[
         str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
     ] = None,
@@ -79,10 +82,10 @@ def train(
     strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
-    from realnet.data import check_dataset, open_dataset
+    from realnet.data import check_dataset
 
     budget = seconds(time_budget)
-    categories = open_dataset(Path(data), category)
+    categories = open_data(data, category, good)
     check_dataset(categories, need_test=False)
     config = diffusion_configuration(preset, seed, assignments, config_file)
 
@@ -193,7 +196,7 @@ def grid(
     columns = wanted or [0.0, low, (low + high) / 2, high, 2 * high]
 
     from realnet.sdas.grid import local_columns, strength_columns
-    from realnet.synthesis import grid_image, write_image
+    from realnet.synthesis import grid_image, write_figure
 
     name = loaded.categories[loaded.category_number(category)]
     goods = None if local is None else _good_images(local, name, loaded.config.size, rows)
@@ -206,7 +209,7 @@ def grid(
         made = len(columns)
         drawn = [goods, *local_columns(drawn[-made:], goods, seed or 0)]
         titles = ["good image", *titles[-made:]]
-    write_image(output, grid_image(drawn, titles))
+    write_figure(output, grid_image(drawn, titles))
     console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     PresetOption,
     SeedOption,
     SetOption,
@@ -17,7 +18,8 @@ from realnet.cli.options import (
     SynthesisOption,
     configuration,
     default_synthesis,
-    one_category,
+    open_one,
+    say_empty_masks,
     seconds,
     tell_tf32_of_training,
     tolerance,
@@ -29,6 +31,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
     category: CategoryOption = None,
+    good: GoodOption = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
@@ -66,11 +69,11 @@ def train(
 ) -> None:
     """Train an inspector on the good images of DATA."""
     from realnet.calibration import rate, read_calibration
-    from realnet.data import check_dataset, open_dataset
+    from realnet.data import check_dataset
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
-    categories = open_dataset(Path(data), one_category(data, category))
+    categories = open_one(data, category, good)
     chosen = [] if select is None else [f"training.select={select}"]
     if false_alarms is not None:
         chosen.append(f"training.false_alarms={rate(false_alarms)}")
@@ -78,7 +81,8 @@ def train(
     synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
     oracle = config.training.select == "oracle"
-    check_dataset(categories, need_test=oracle)
+    check_dataset(categories, need_test=oracle, test_files=True)
+    say_empty_masks(categories)
 
     from realnet.cli.bar import Bar
     from realnet.training.run import ODD_FILE, Launch

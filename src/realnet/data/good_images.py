@@ -1,5 +1,6 @@
 """Images at the working size, read when they are asked for."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -9,6 +10,17 @@ import numpy as np
 from realnet.data.images import image_shape, read_image
 from realnet.data.levels import Levels
 from realnet.data.tiling import Box, cut, tile_boxes
+
+
+def short_names(files: Sequence[Path]) -> list[str]:
+    """What each file is called: its name, with the folders below the one that holds them all where they differ."""
+    if not files:
+        return []
+    try:
+        common = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    except ValueError:  # on several drives
+        return [str(file) for file in files]
+    return [file.absolute().relative_to(common).as_posix() for file in files]
 
 
 class GoodImages(Sequence[np.ndarray]):
@@ -24,6 +36,7 @@ class GoodImages(Sequence[np.ndarray]):
         tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none.
         most: number of tiles; more are thinned out evenly.
         levels: the stored values that become black and white, as for `read_image`.
+        names: what the files are called; default: as `short_names` has it.
 
     Raises:
         UserError: with ``tile``, where a file cannot be read.
@@ -37,8 +50,10 @@ class GoodImages(Sequence[np.ndarray]):
         tile: int | None = None,
         most: int | None = None,
         levels: Levels | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         self.paths = tuple(Path(path) for path in paths)
+        self.file_names = tuple(short_names(self.paths) if names is None else names)
         self.size = size
         self.cache_bytes = cache_bytes
         self.levels = levels
@@ -60,8 +75,8 @@ class GoodImages(Sequence[np.ndarray]):
 
     @property
     def names(self) -> list[str]:
-        """What each image is called: its file's name, with the corner ``@x,y`` of a tile."""
-        return [self.paths[i].name + (f"@{box.left},{box.top}" if box else "") for i, box in self._places]
+        """What each image is called: as its file, with the corner ``@x,y`` of a tile."""
+        return [self.file_names[i] + (f"@{box.left},{box.top}" if box else "") for i, box in self._places]
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...

@@ -35,6 +35,7 @@ from realnet.provenance import collect_provenance
 from realnet.runtime.engines import Engine, open_engine
 from realnet.runtime.inspector import to_batch
 from realnet.runtime.manifest import INSPECTOR_FILE, ExportFormat, Manifest, describe_file
+from realnet.seen import SEEN_FILE
 from realnet.training.prepare import Split, good_images, split_samples
 
 LICENCE = (
@@ -89,6 +90,7 @@ def export_run(
             tile=config.model.tile,
             levels=config.data.pair,
             image_score=config.model.image_score,
+            discriminator=config.model.discriminator.kind,
             threshold=thresholds[0],
             pixel_threshold=thresholds[1],
             categories=tuple(metrics.get("training", {}).get("categories", ())),
@@ -106,6 +108,9 @@ def export_run(
         # For drift: the scores of the good images that the threshold rests on.
         if (calibration := read_calibration(run)) is not None:
             save_calibration(place, calibration)
+        # For a calibration: which images it must not rest on.
+        if (run / SEEN_FILE).is_file():
+            shutil.copyfile(run / SEEN_FILE, place / SEEN_FILE)
     return manifest, said
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from realnet.calibration import read_calibration
-from realnet.config import Config
+from realnet.config import Config, DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, check_threshold, finite
+from realnet.model.devices import check_device
 from realnet.model.folding import fold_batch_norms
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
@@ -49,6 +50,21 @@ class Inspector(Judge):
         """As :attr:`Judge.levels`."""
         return self.config.data.pair
 
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.config.model.discriminator.kind
+
+    def after_fork(self) -> None:
+        """As :meth:`Judge.after_fork`: torch goes on with one thread, as the others stayed in the first process."""
+        if next(self.model.buffers()).device.type != "cpu":
+            raise UserError(
+                "This inspector is on a GPU, which a forked process cannot use: load it in the worker, or start "
+                'workers with multiprocessing.get_context("spawn").'
+            )
+        super().after_fork()
+        torch.set_num_threads(1)
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]
@@ -72,7 +88,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
     folder = Path(run)
     if not folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    model, config = load_model(folder, device)
+    model, config = load_model(folder, check_device(device))
     fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, config.model.image_size, config.model.image_size))
     return Inspector(model, config, *read_thresholds(folder))
 

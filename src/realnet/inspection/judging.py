@@ -1,5 +1,6 @@
 """What every inspector does with images, whatever runs its network; imports no torch."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from realnet.config import DiscriminatorKind
 from realnet.data import image_from_array, measure_tiled, read_image
 from realnet.data.levels import Levels
 from realnet.errors import UserError
@@ -25,6 +27,27 @@ class Judge(ABC):
 
     def __init__(self, threshold: float, pixel_threshold: float, minimum_area: int = 0) -> None:
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_process": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _process=os.getpid())
+
+    def _settle(self) -> None:
+        """Make ready for a process that was forked off since the inspector was made: its threads stayed behind."""
+        if self._process != os.getpid():
+            self.after_fork()
+            self._process = os.getpid()
+
+    def after_fork(self) -> None:
+        """What the engine needs in a forked process before it is used there.
+
+        Raises:
+            UserError: where it cannot be used there.
+        """
+        cv2.setNumThreads(0)
 
     @property
     @abstractmethod
@@ -40,6 +63,11 @@ class Judge(ABC):
     @abstractmethod
     def levels(self) -> Levels | None:
         """The stored values that are black and white in images of more than 8 bits; None: each type's own."""
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """The kind of discriminator, which bounds the threshold of the anomaly map."""
+        return "paper"
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
@@ -64,6 +92,7 @@ class Judge(ABC):
         """Judge images, in order, a batch at a time; they may differ in size. Otherwise as :meth:`inspect`."""
         if threshold is not None:
             check_threshold(threshold)
+        self._settle()
         batch: list[np.ndarray] = []
         for image in images:
             batch.append(self._read(image))

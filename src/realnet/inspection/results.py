@@ -20,7 +20,7 @@ from realnet.inspection.reading import Taken, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.tables import FORMATS, table_name, write_table
-from realnet.synthesis import write_image
+from realnet.synthesis import write_figure
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
@@ -179,9 +179,9 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
     mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
     with resumable():
         if overlay:
-            write_image(output / overlay, side_by_side(result.image, result.anomaly_map, mask))
+            write_figure(output / overlay, side_by_side(result.image, result.anomaly_map, mask))
         if mask_file:
-            write_image(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
+            write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
     return judged_row(taken.item.image, result, mask, overlay, mask_file)
 
 

@@ -58,7 +58,7 @@ def odd_images(
 ) -> list[tuple[str, np.ndarray]]:
     """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
     calibration = read_calibration(run)
-    files = {sample.image.name: sample.image for sample in good}
+    files = {sample.name: sample.image for sample in good}
     names = calibration.odd() if calibration is not None else []
     found = []
     for name in names:
@@ -95,7 +95,7 @@ def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
         anomaly_map=evaluation.maps[index],
         score=float(evaluation.scores[index]),
         label=sample.is_anomalous,
-        name=sample.image.name,
+        name=sample.name,
         defect=sample.defect,
         threshold=evaluation.threshold,
         pixel_threshold=evaluation.pixel_threshold,

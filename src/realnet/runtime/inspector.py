@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
-from realnet.runtime.engines import Engine, open_engine
+from realnet.runtime.engines import OpenedEngine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
 
 
@@ -20,7 +21,7 @@ class ExportedInspector(Judge):
         manifest: what the export says of itself.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: OpenedEngine, manifest: Manifest) -> None:
         super().__init__(manifest.threshold, manifest.pixel_threshold)
         self.engine, self.manifest = engine, manifest
 
@@ -38,6 +39,16 @@ class ExportedInspector(Judge):
     def levels(self) -> tuple[float, float] | None:
         """As :attr:`Judge.levels`."""
         return self.manifest.levels
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.manifest.discriminator
+
+    def after_fork(self) -> None:
+        """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
+        super().after_fork()
+        self.engine = self.engine.reopened()
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from realnet.config import ImageScore, first_problem
+from realnet.atomic import write_text
+from realnet.config import DiscriminatorKind, ImageScore, first_problem
 from realnet.errors import UserError
 
 INSPECTOR_FILE = "inspector.json"
@@ -37,6 +38,7 @@ class Manifest(BaseModel):
         files: of the model; the first is the one to open.
         tile: side in pixels of the tiles that images are cut into, each resized to image_size; None: judged whole.
         levels: the stored values that are black and white in images of more than 8 bits; None: each type's own.
+        discriminator: the kind, which bounds the threshold of the map when it is calibrated anew.
         threshold: scores above it are anomalous, unless a request names another.
         pixel_threshold: map values above it are outlined.
         categories: the products it was trained on, as far as the run says.
@@ -54,6 +56,7 @@ class Manifest(BaseModel):
     tile: int | None = Field(default=None, ge=32)
     levels: tuple[float, float] | None = None
     image_score: ImageScore
+    discriminator: DiscriminatorKind = "paper"
     input: Literal["image"] = INPUT
     outputs: tuple[Literal["anomaly_map"], Literal["score"]] = OUTPUTS
     threshold: float = Field(ge=0, le=1)
@@ -99,6 +102,16 @@ def read_manifest(folder: Path) -> Manifest:
     for file in manifest.files:
         _check(folder, file, again)
     return manifest
+
+
+def save_thresholds(folder: Path, score: float, pixel: float) -> None:
+    """Set the thresholds of an export, once it was calibrated anew.
+
+    Raises:
+        UserError: for a folder that is no export or a damaged one, or that cannot be written.
+    """
+    manifest = read_manifest(folder).model_copy(update={"threshold": score, "pixel_threshold": pixel})
+    write_text(folder / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
 
 
 def _check(folder: Path, expected: ModelFile, again: str) -> None:

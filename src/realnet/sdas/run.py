@@ -36,7 +36,7 @@ from realnet.sdas.saving import (
     save_config,
     save_starts,
 )
-from realnet.synthesis import grid_image, write_image
+from realnet.synthesis import grid_image, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
@@ -246,7 +246,7 @@ def _judge(
         samples = np.concatenate(shown)
         path = output / SAMPLES_FOLDER / f"step-{step:07d}.png"
         rows = [samples[:16]] if starts is None else [goods[:16], samples[:16]]
-        write_image(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
+        write_figure(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
         readiness: Readiness = judge_samples(samples, goods, unseen, describe, features)
         watcher.say(f"Step {step}: {readiness.sentence(config, step)}")
         return {

@@ -2,7 +2,7 @@
 
 from realnet.synthesis.anomaly import Anomaly, Part
 from realnet.synthesis.blending import blend
-from realnet.synthesis.export import write_image, write_pairs
+from realnet.synthesis.export import write_figure, write_image, write_pairs
 from realnet.synthesis.foreground import foreground_mask, settle_foreground
 from realnet.synthesis.perlin import perlin_mask, perlin_noise
 from realnet.synthesis.preview import contact_sheet, grid_image
@@ -20,6 +20,7 @@ __all__ = [
     "perlin_mask",
     "perlin_noise",
     "settle_foreground",
+    "write_figure",
     "write_image",
     "write_pairs",
 ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from realnet.data.folder import GENERATED_FOLDER
+from realnet.data.finding import GENERATED_FOLDER
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, draw_opacity, drawn
 from realnet.synthesis.blending import blend

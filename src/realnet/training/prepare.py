@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from realnet.config import Config, DataConfig
-from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask, survey
+from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_truth, survey
 from realnet.data.images import image_shape
 from realnet.data.levels import written
 from realnet.data.tiling import tile_boxes
@@ -120,8 +120,9 @@ def with_levels(config: Config, files: Sequence[Path]) -> tuple[Config, tuple[st
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    levels = config.data.pair
-    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most, levels)
+    files, names = [s.image for s in samples], [s.name for s in samples]
+    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
+    return GoodImages(files, size, limit, tile, most, levels, names)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
@@ -205,9 +206,6 @@ def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: 
     size = config.model.image_size
     images = (read_image(sample.image, size, config.data.pair) for sample in test)
     masks: list[np.ndarray | None] = [
-        read_mask(sample.mask, size)
-        if sample.mask is not None
-        else (None if sample.is_anomalous else np.zeros((size, size), bool))
-        for sample in test
+        read_truth(sample, (size, size)) if sample.is_anomalous else np.zeros((size, size), bool) for sample in test
     ]
     return Validation(model, images, masks, [sample.is_anomalous for sample in test], device, oracle=True)

@@ -30,7 +30,8 @@ from realnet.model.saving import (
     save_model,
 )
 from realnet.provenance import collect_provenance
-from realnet.synthesis import settle_foreground, write_image
+from realnet.seen import save_seen
+from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
@@ -233,7 +234,7 @@ def _finish(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         figure.defect_scores,
         judged.names,
-        not split.held_out and config.model.reconstruction.network != "subspace",
+        len(judged.scores) if not split.held_out and config.model.reconstruction.network != "subspace" else 0,
     )
     meaning = f"{judged.source} against synthetic defects made of them; "
     if config.training.select == "oracle":
@@ -283,6 +284,7 @@ def _finish(
     _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
+    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)])
     save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
@@ -294,6 +296,6 @@ def _write_odd(
     output: Path, calibration: Calibration, samples: Sequence[Sample], levels: tuple[float, float] | None
 ) -> None:
     """Write a picture of the good images that score far above the others, for a person to look at."""
-    files = {sample.image.name: sample.image for sample in samples}
+    files = {sample.name: sample.image for sample in samples}
     if odd := calibration.odd():
-        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE, levels) for name in odd]))
+        write_figure(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE, levels) for name in odd]))

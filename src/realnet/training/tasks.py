@@ -13,7 +13,7 @@ from realnet.data import Sample, read_image
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import write_tensors
-from realnet.synthesis import Synthesizer, contact_sheet, write_image
+from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import OutOfSample, Solver
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
@@ -91,7 +91,7 @@ def prepare_trained(
     def judge_good() -> JudgedGood:
         figure = validation()
         scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.judged, config)
-        names = validation.names if config.model.tile is None else tuple(s.image.name for s in split.judged)
+        names = validation.names if config.model.tile is None else tuple(s.name for s in split.judged)
         source = "held-out good images" if split.held_out else "good images that it was trained on"
         return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
 
@@ -125,12 +125,12 @@ def prepare_solved(
         scores = figure.good_scores
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
-        names = [sample.image.name for sample in split.train]
+        names = [sample.name for sample in split.train]
         by_file = _by_file(seen, scores, len(names))
         rest = _scores(model, split.held_out, config)
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
-            (*names, *(sample.image.name for sample in split.held_out)),
+            (*names, *(sample.name for sample in split.held_out)),
             (*by_file, *rest),
             validation.pixel_threshold(),
             figure,
@@ -165,7 +165,7 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
 
 def _write_sheet(output: Path, synthesizer: Synthesizer, config: Config) -> None:
     shown = first_defects(synthesizer, config, _SHOWN_DEFECTS)
-    write_image(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
+    write_figure(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
 
 
 def _save_fitted(path: Path, model: RealNet, identity: str) -> None:
