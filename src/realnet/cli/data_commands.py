@@ -82,7 +82,11 @@ def _synthesizer(data: str, category: str | None, config: "Config", size: int | 
     categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
     from realnet.training.prepare import make_synthesizer
+    from realnet.view import view_of
 
     samples = [sample for c in categories for sample in c.train]
-    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
+    view = view_of(config.model.view)
+    images = GoodImages(
+        [s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile, view=view
+    )
     return make_synthesizer(samples, images, config, config.seed)

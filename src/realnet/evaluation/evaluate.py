@@ -12,10 +12,11 @@ from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
 from realnet.inspection.inspector import read_thresholds
-from realnet.inspection.judging import finite
+from realnet.inspection.judging import finite, full_size
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.view import View, view_of
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def evaluate_run(
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
     model, config = load_model(run, device)
+    view = view_of(config.model.view)
     threshold, pixel_threshold = read_thresholds(run)
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
@@ -68,7 +70,7 @@ def evaluate_run(
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, batch, lanes)
+        maps[place], scores[place] = _judge(model, config, view, batch, lanes)
         progress(start + len(batch), len(samples))
     masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
     provenance = Provenance.collect(
@@ -84,13 +86,27 @@ def evaluate_run(
     return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold)
 
 
-def _judge(model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes) -> tuple[np.ndarray, list[float]]:
-    """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
+def _judge(
+    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Lanes
+) -> tuple[np.ndarray, list[float]]:
+    """Maps ``[N, size, size]`` and scores. With tiles or a view they come of the full map, brought to that size."""
     size, tile = config.model.image_size, config.model.tile
 
     def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         return finite(*measure(model, images, lanes))
 
+    if view is not None:
+        looked = [view.look(read_image(sample.image), str(sample.image)) for sample in samples]
+        if tile is None:
+            maps, scores = judge([resize_image(one.seen, size) for one in looked])
+            pairs = [
+                (full_size(own, *one.seen.shape[:2]), score)
+                for own, one, score in zip(maps, looked, scores, strict=True)
+            ]
+        else:
+            pairs = [measure_tiled(judge, one.seen, tile, size) for one in looked]
+        restored = [resize_image(one.restore(own), size) for one, (own, _) in zip(looked, pairs, strict=True)]
+        return np.stack(restored), [score for _, score in pairs]
     if tile is None:
         return judge([read_image(sample.image, size) for sample in samples])
     found = [measure_tiled(judge, read_image(sample.image), tile, size) for sample in samples]

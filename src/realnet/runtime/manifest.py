@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from realnet.config import ImageScore, first_problem
+from realnet.config import ImageScore, ViewConfig, first_problem
 from realnet.errors import UserError
 
 INSPECTOR_FILE = "inspector.json"
@@ -36,6 +36,7 @@ class Manifest(BaseModel):
     Attributes:
         files: of the model; the first is the one to open.
         tile: side in pixels of the tiles that images are cut into, each resized to image_size; None: judged whole.
+        view: where it looks in an image, and how images are aligned before they are resized or cut into tiles.
         threshold: scores above it are anomalous, unless a request names another.
         pixel_threshold: map values above it are outlined.
         categories: the products it was trained on, as far as the run says.
@@ -51,6 +52,7 @@ class Manifest(BaseModel):
     files: tuple[ModelFile, ...] = Field(min_length=1, max_length=8)
     image_size: int = Field(ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(default=None, ge=32)
+    view: ViewConfig = ViewConfig()
     image_score: ImageScore
     input: Literal["image"] = INPUT
     outputs: tuple[Literal["anomaly_map"], Literal["score"]] = OUTPUTS

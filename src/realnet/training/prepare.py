@@ -10,7 +10,7 @@ from torch import Tensor
 
 from realnet.config import Config
 from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
-from realnet.data.images import image_shape
+from realnet.data.good_images import read_seen, seen_shape
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
@@ -18,6 +18,7 @@ from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
 from realnet.training.validation import Validation
+from realnet.view import view_of
 
 # Defects for AFS and for validation are numbered far from those of training, or seeded apart.
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
@@ -78,11 +79,11 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
         return split_good(samples, config.training.validation_share, config.seed)
     check_enough(samples)
     most = config.model.reconstruction.fit_images
-    tile = config.model.tile
+    tile, view = config.model.tile, view_of(config.model.view)
     count = 0
     used: set[int] = set()
     for position in np.random.default_rng([config.seed, 5]).permutation(len(samples)):
-        tiles = 1 if tile is None else len(tile_boxes(*image_shape(samples[position].image), tile))
+        tiles = 1 if tile is None else len(tile_boxes(*seen_shape(samples[position].image, view), tile))
         if len(used) >= 2 and count + tiles > most:
             break
         count += tiles
@@ -96,14 +97,18 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most)
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    return GoodImages([s.image for s in samples], size, limit, tile, most, view)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
     """Defects of these good images; a single category is passed on, so that its SIA folder is found."""
     categories = {sample.category for sample in samples}
     category = categories.pop() if len(categories) == 1 else None
-    return Synthesizer(images, config.synthesis, seed, category, images.names)
+    view = view_of(config.model.view)
+    # A tile may lie anywhere in what is seen.
+    allowed = None if view is None or images.tiled else view.inside_seen(images.size)
+    return Synthesizer(images, config.synthesis, seed, category, images.names, allowed)
 
 
 def first_defects(synthesizer: Synthesizer, count: int) -> list[tuple[np.ndarray, Anomaly]]:
@@ -148,8 +153,8 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     training = model.training
     model.eval()
     judge = partial(measure, model)
-    size, tile = config.model.image_size, config.model.tile
-    found = [measure_tiled(judge, read_image(sample.image), tile, size)[1] for sample in samples]
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    found = [measure_tiled(judge, read_seen(sample.image, view), tile, size)[1] for sample in samples]
     model.train(training)
     return tuple(found)
 
