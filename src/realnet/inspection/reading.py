@@ -10,17 +10,18 @@ import numpy as np
 from realnet.errors import UserError
 from realnet.inspection.index import Claim
 from realnet.inspection.items import Item
+from realnet.view import Looked
 
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An image that was taken up, and its pixels, uint8 ``[h, w, 3]`` RGB, or why there are none."""
+    """An image that was taken up, and what is seen of it, or why that is nothing."""
 
     item: Item
     claim: Claim
-    pixels: np.ndarray | None = None
+    looked: Looked | None = None
     error: str = ""
 
 
@@ -64,13 +65,16 @@ def in_blocks(
         yield block
 
 
-def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generator[list[Taken], None, None]:
+def read_ahead(
+    blocks: Iterable[list[Taken]], stop: threading.Event, look: Callable[[np.ndarray, str], Looked]
+) -> Generator[list[Taken], None, None]:
     """The blocks in their order, decoded by a thread of its own; one at a time is decoded ahead.
 
     Blocks that are done come as they are; of the others all images are read.
 
     Args:
         stop: ends it after the present block; set when the iteration ends.
+        look: :meth:`realnet.inspection.judging.Judge.look`.
 
     Raises:
         Whatever ``blocks`` does.
@@ -87,7 +91,7 @@ def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generato
                 if stop.is_set():
                     return
                 done = all(taken.claim.done for taken in block)
-                ready.put(block if done else [_read(taken) for taken in block])
+                ready.put(block if done else [_read(taken, look) for taken in block])
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -114,8 +118,8 @@ def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generato
         thread.join(timeout=2)
 
 
-def _read(taken: Taken) -> Taken:
+def _read(taken: Taken, look: Callable[[np.ndarray, str], Looked]) -> Taken:
     try:
-        return Taken(taken.item, taken.claim, taken.item.read())
+        return Taken(taken.item, taken.claim, look(taken.item.read(), taken.item.image))
     except UserError as error:
         return Taken(taken.item, taken.claim, None, str(error))
