@@ -192,8 +192,13 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     return loaded
 
 
+def hub_name(name: str) -> str:
+    """What timm's hub calls the weights of a network."""
+    return f"{name}.tv_in1k" if name in _TORCHVISION_NAMES else name
+
+
 def _hub_weights(config: BackboneConfig) -> dict[str, Tensor]:
-    name = f"{config.name}.tv_in1k" if config.name in _TORCHVISION_NAMES else config.name
+    name = hub_name(config.name)
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:

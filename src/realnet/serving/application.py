@@ -29,7 +29,15 @@ from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
 _log = logging.getLogger("realnet.serving")
-_PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/report.js": "report.js"}
+_PAGE = {
+    "/": "index.html",
+    "/page.css": "page.css",
+    "/page.js": "page.js",
+    "/report.js": "report.js",
+    "/docs": "docs.html",
+    "/docs.css": "docs.css",
+    "/docs.js": "docs.js",
+}
 # The page loads nothing from elsewhere, and no other page may frame it.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
@@ -156,7 +164,7 @@ class Service:
 def make_app(
     models: Mapping[str, ServedModel], settings: Settings | None = None, signals: Signals | None = None
 ) -> FastAPI:
-    """The application: ``/v1/inspect``, ``/v1/models``, ``/health``, ``/metrics``, ``/openapi.json``, and the page.
+    """The application: ``/v1/inspect``, ``/v1/models``, ``/health``, ``/metrics``, ``/openapi.json``, and its pages.
 
     Args:
         models: by name, one at least.
@@ -181,7 +189,7 @@ def make_app(
         version=version("realnet"),
         description="Visual inspection: a score, a verdict and the suspicious regions of an image.",
         lifespan=lifespan,
-        # Their pages load scripts from elsewhere; /openapi.json stays.
+        # Their pages load scripts from elsewhere; /docs draws /openapi.json by its own.
         docs_url=None,
         redoc_url=None,
     )
