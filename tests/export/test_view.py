@@ -20,6 +20,13 @@ def test_an_export_looks_where_the_run_looks(looking: Path, product: Path, tmp_p
     assert found.score == pytest.approx(expected.score, abs=1e-3)
     assert found.alignment == expected.alignment
     np.testing.assert_array_equal(found.inside, expected.inside)
+    manifest = (output / "inspector.json").read_text()
+    (output / "inspector.json").write_text(
+        manifest.replace('"reference": "reference.png"', '"reference": "/etc/x.png"')
+    )
+    with pytest.raises(UserError, match="none of its files"):
+        load(output)
+    (output / "inspector.json").write_text(manifest)
     (output / "reference.png").write_bytes((output / "reference.png").read_bytes() + b"more")
     with pytest.raises(UserError, match=r"reference\.png is missing, or not the file"):
         load(output)

@@ -96,6 +96,9 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error.strerror)
         raise UserError(f"{path} is damaged ({problem.splitlines()[0]}). {again}") from error
+    reference = manifest.view.reference
+    if reference is not None and str(reference) not in {file.name for file in manifest.files}:
+        raise UserError(f"{path} names a reference image that is none of its files. {again}")
     for file in manifest.files:
         _check(folder, file, again)
     return manifest
