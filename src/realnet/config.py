@@ -112,6 +112,35 @@ class DiscriminatorConfig(_Node):
     learned: float = Field(0.5, ge=0)
 
 
+class ViewConfig(_Node):
+    """Where to look, and whether images are first brought to where a reference image has the part.
+
+    ``polygons`` are in shares of the image, ``(x, y)``; a place that an odd number of them surround is looked at; none:
+    everywhere. ``align`` brings the part to where ``reference`` has it: ``shift`` moves the image, ``rigid`` turns it,
+    too. ``match`` is the least correlation with the reference, ``reach`` the largest move as a share of the image's
+    sides; what goes beyond either is refused.
+    """
+
+    polygons: tuple[Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, max_length=4096)], ...] = (
+        Field((), max_length=1024)
+    )
+    align: Literal["none", "shift", "rigid"] = "none"
+    reference: Path | None = None
+    match: float = Field(0.5, ge=0, le=1)
+    reach: float = Field(0.2, gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _alignment_has_a_reference(self) -> "ViewConfig":
+        if self.align != "none" and self.reference is None:
+            raise ValueError(f"model.view.align={self.align} needs an image to align to: name model.view.reference")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether images are seen otherwise than whole and as they are."""
+        return bool(self.polygons) or self.align != "none"
+
+
 class ModelConfig(_Node):
     """Everything that shapes the network and the score it gives.
 
@@ -121,6 +150,7 @@ class ModelConfig(_Node):
 
     image_size: int = Field(256, ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(None, ge=32)
+    view: ViewConfig = ViewConfig()
     image_score: ImageScore = "max"
     backbone: BackboneConfig = BackboneConfig()
     afs: SelectionConfig = SelectionConfig()
@@ -327,6 +357,17 @@ class Config(_Node):
         if self.model.tile is not None and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
             raise ValueError(
                 "model.tile cuts images into tiles, and generated images show whole products: "
+                "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _generated_images_are_whole(self) -> "Config":
+        if self.model.view.asked and self.training.select == "oracle":
+            raise ValueError("training.select=oracle compares with published tables, which know no model.view")
+        if self.model.view.asked and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
+            raise ValueError(
+                "model.view shows a part of the image, and generated images show all of it: "
                 "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
             )
         return self

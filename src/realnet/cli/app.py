@@ -33,6 +33,7 @@ def main() -> None:
     import realnet.cli.calibrate_command
     import realnet.cli.data_commands
     import realnet.cli.demo_command
+    import realnet.cli.doctor_command
     import realnet.cli.evaluate_command
     import realnet.cli.export_command
     import realnet.cli.import_command

@@ -131,6 +131,7 @@ def _synthesizer(categories: "list[Category]", config: "Config", size: int | Non
     check_dataset(categories, need_test=False)
     from realnet.synthesis import settle_foreground
     from realnet.training.prepare import make_synthesizer, with_levels
+    from realnet.view import view_of
 
     part, foreground = settle_foreground(config.synthesis, categories)
     config = config.model_copy(update={"synthesis": part})
@@ -139,6 +140,6 @@ def _synthesizer(categories: "list[Category]", config: "Config", size: int | Non
     config, levels = with_levels(config, files)
     for sentence in [*([foreground] if foreground else []), *levels]:
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    side, pair = size or config.model.image_size, config.data.pair
-    images = GoodImages(files, side, 2**30, config.model.tile, levels=pair, names=names)
+    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view)
+    images = GoodImages(files, side, 2**30, config.model.tile, levels=pair, names=names, view=view)
     return make_synthesizer(samples, images, config, config.seed)

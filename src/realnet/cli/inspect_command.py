@@ -5,6 +5,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from rich.status import Status
 
 from realnet.cli.app import app, console, errors
 from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, refuse_shares, torch_device
+from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from realnet.inspection.rows import Row
 
 _DRIFT_EVERY = 100
+# Exit status of --fail-on-anomaly: neither a mistake (2) nor a crash (1).
+_ANOMALOUS = 3
+QUEUE_FILE = "signals.sqlite"
 
 
 @app.command()
@@ -67,6 +72,12 @@ def inspect(
         ),
     ] = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write masks/NAME.png: what is outlined, 0 or 255.")] = False,
+    sink: SinkOption = None,
+    signals: SignalsOption = "all",
+    heartbeat: HeartbeatOption = None,
+    fail_on_anomaly: Annotated[
+        bool, typer.Option("--fail-on-anomaly", help="Exit with status 3 where an image is anomalous.")
+    ] = False,
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
@@ -78,9 +89,11 @@ def inspect(
     if ray is not None:
         _refuse_on_cluster(
             {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
-             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu"}
+             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu",
+             "--sink": bool(sink), "--heartbeat": heartbeat is not None}
         )  # fmt: skip
-        _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        _fail(summary, fail_on_anomaly)
         return
     for place in (output, *images):
         if "://" in place and not place.startswith("camera:"):
@@ -107,16 +120,32 @@ def inspect(
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
-    wanted = Wanted(model_digest(run), overlays is not False, masks, forms, resume, limit)
+    digest = model_digest(run)
     drift = _DriftWarning(read_calibration(run))
     stop = threading.Event()
-    with console.status("Inspecting") as status, _finishing(stop, sources.endless) as interrupted:
+    with (
+        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
+        console.status("Inspecting") as status,
+        _finishing(stop, sources.endless) as interrupted,
+    ):
+        wanted = Wanted(digest, overlays is not False, masks, forms, resume, limit)
+        if told_of is not None:
+            wanted = replace(
+                wanted, announce=announcing(told_of, resume, model=run.resolve().name, model_digest=digest)
+            )
         told = _Told(status, drift if sources.endless else None)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted.is_set():
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    _fail(summary, fail_on_anomaly)
+
+
+def _fail(summary: "Summary", asked: bool) -> None:
+    """Exit with a status of its own where an image is anomalous and that was asked for."""
+    if asked and summary.anomalous:
+        raise typer.Exit(_ANOMALOUS)
 
 
 def _refuse_on_cluster(given: dict[str, bool]) -> None:
@@ -127,7 +156,7 @@ def _refuse_on_cluster(given: dict[str, bool]) -> None:
 def _on_cluster(
     run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
     cluster_options: tuple[str, float | None, float | None],
-) -> None:  # fmt: skip
+) -> "Summary":  # fmt: skip
     from realnet.inspection.tables import check_formats
     from realnet.runtime import is_export
 
@@ -158,6 +187,7 @@ def _on_cluster(
     _DriftWarning(read_calibration(run)).check(summary.scores)
     if summary.unreadable:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    return summary
 
 
 class _Told:

@@ -1,6 +1,7 @@
 """Options that several commands take, and their meaning as objects."""
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,6 +44,17 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file w
 PresetOption = Annotated[
     str | None,
     typer.Option("--preset", help="lite (default), paper, paper-half, resnet34, efficientnet-b4 or multiclass."),
+]
+ViewOption = Annotated[
+    Path | None,
+    typer.Option("--view", help="Where to look: an image in which that is not black, or JSON with polygons."),
+]
+AlignOption = Annotated[
+    str | None,
+    typer.Option("--align", help="Bring each image to where a reference has the part: shift, or rigid (turned, too)."),
+]
+ReferenceOption = Annotated[
+    Path | None, typer.Option("--reference", help="The image to align to (default: the first good image).")
 ]
 RayOption = Annotated[
     str | None,
@@ -283,3 +295,34 @@ def tolerance(text: str | None) -> list[str]:
             )
         chosen.append(f"training.tolerance.{name}={float(number[1]) / (100 if number[2] else 1)}")
     return chosen
+
+
+def where_to_look(
+    view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
+) -> list[str]:
+    """Settings of ``model.view`` for what ``--view``, ``--align`` and ``--reference`` say.
+
+    Raises:
+        UserError: for a file that says nothing, another word, or a reference without an alignment.
+    """
+    chosen = []
+    if view is not None:
+        from realnet.view.polygons import read_polygons
+
+        points = [[[round(x, 6), round(y, 6)] for x, y in polygon] for polygon in read_polygons(view)]
+        chosen.append(f"model.view.polygons={points}")
+    if align is None:
+        if reference is not None:
+            raise UserError("--reference is what images are aligned to: say how with --align shift or --align rigid.")
+        return chosen
+    if align not in ("shift", "rigid"):
+        raise UserError(f"--align is shift or rigid, not {align!r}.")
+    if reference is None:
+        reference = next((sample.image for category in categories for sample in category.train), None)
+    if reference is None or not reference.is_file():
+        raise UserError(f"The reference image {reference} does not exist; check --reference.")
+    from realnet.cli.app import console
+
+    console.print(f"Images are aligned to {reference}.", soft_wrap=True, highlight=False)
+    # YAML, in which a path may hold anything.
+    return [*chosen, f"model.view.align={align}", f"model.view.reference={json.dumps(str(reference.resolve()))}"]

@@ -7,15 +7,18 @@ import typer
 
 from realnet.cli.app import app, console
 from realnet.cli.options import (
+    AlignOption,
     CategoryOption,
     ConfigOption,
     Data,
     GoodOption,
     PresetOption,
+    ReferenceOption,
     SeedOption,
     SetOption,
     SourceOption,
     SynthesisOption,
+    ViewOption,
     configuration,
     default_synthesis,
     open_one,
@@ -23,6 +26,7 @@ from realnet.cli.options import (
     seconds,
     tell_tf32_of_training,
     tolerance,
+    where_to_look,
 )
 
 
@@ -62,6 +66,9 @@ def train(
             "shift=5%,rotation=3,light=20%.",
         ),
     ] = None,
+    view: ViewOption = None,
+    align: AlignOption = None,
+    reference: ReferenceOption = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
@@ -78,6 +85,7 @@ def train(
     if false_alarms is not None:
         chosen.append(f"training.false_alarms={rate(false_alarms)}")
     chosen += tolerance(tolerate)
+    chosen += where_to_look(view, align, reference, categories)
     synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
     oracle = config.training.select == "oracle"

@@ -11,14 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from realnet.acceleration import allow_tf32
 from realnet.cluster.connection import Cluster, translated
 from realnet.cluster.packing import Packed, pack, unpack
 from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
 from realnet.data import decode_image
-from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
@@ -26,6 +23,7 @@ from realnet.inspection.loading import load
 from realnet.inspection.results import Summary
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
+from realnet.view import Looked
 
 _FORMAT = "realnet inspect on a cluster 1"
 SETTINGS_FILE, LIST_FILE, PARTS = "inspection.json", "files.parquet", "parts"
@@ -185,23 +183,23 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
         remaining = iter(files)
         while True:
             fresh = itertools.islice(remaining, 2 * _BATCH - len(ahead))
-            ahead += [pool.submit(_read, file, judge.levels) for file in fresh]
+            ahead += [pool.submit(_look, judge, file) for file in fresh]
             if not ahead:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
-            judged = judge.inspect_many([pixels for _, pixels in batch if isinstance(pixels, np.ndarray)])
-            for file, pixels in batch:
-                if isinstance(pixels, np.ndarray):
+            judged = judge.inspect_many([looked for _, looked in batch if isinstance(looked, Looked)])
+            for file, looked in batch:
+                if isinstance(looked, Looked):
                     found = next(judged)
                     yield judged_row(file, found, found.mask)
                 else:
-                    yield unreadable_row(file, judge.threshold, pixels)
+                    yield unreadable_row(file, judge.threshold, looked)
 
 
-def _read(file: str, levels: Levels | None) -> tuple[str, np.ndarray | str]:
-    """A file's pixels, or why there are none."""
+def _look(judge: Judge, file: str) -> tuple[str, Looked | str]:
+    """What the judge sees of a file, or why it sees nothing."""
     try:
-        return file, decode_image(read_bytes(file), file, levels=levels)
+        return file, judge.look(decode_image(read_bytes(file), file, levels=judge.levels), file)
     except UserError as error:
         return file, str(error)
 

@@ -22,6 +22,7 @@ from realnet.inspection.judging import finite, full_size
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.view import View, view_of
 
 _ANOTHER_P = 1e-4
 _TIFF_SOFTWARE, _LONGEST = 305, 100
@@ -76,6 +77,7 @@ def evaluate_run(
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
     model, config = load_model(run, device)
+    view = view_of(config.model.view)
     threshold, pixel_threshold = read_thresholds(run)
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
@@ -84,7 +86,7 @@ def evaluate_run(
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, batch, lanes, notes)
+        maps[place], scores[place] = _judge(model, config, view, batch, lanes, notes)
         progress(start + len(batch), len(samples))
     masks = [read_truth(sample, (size, size)) for sample in samples]
     provenance = Provenance.collect(
@@ -109,14 +111,27 @@ def evaluate_run(
 
 
 def _judge(
-    model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes, notes: Notes
+    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Lanes, notes: Notes
 ) -> tuple[np.ndarray, list[float]]:
-    """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
+    """Maps ``[N, size, size]`` and scores. With tiles or a view they come of the full map, brought to that size."""
     size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
 
     def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         return finite(*measure(model, images, lanes))
 
+    if view is not None:
+        whole = (read_image(sample.image, None, levels, notes) for sample in samples)
+        looked = [view.look(image, str(sample.image)) for image, sample in zip(whole, samples, strict=True)]
+        if tile is None:
+            maps, scores = judge([resize_image(one.seen, size) for one in looked])
+            pairs = [
+                (full_size(own, *one.seen.shape[:2]), score)
+                for own, one, score in zip(maps, looked, scores, strict=True)
+            ]
+        else:
+            pairs = [measure_tiled(judge, one.seen, tile, size) for one in looked]
+        restored = [resize_image(one.restore(own), size) for one, (own, _) in zip(looked, pairs, strict=True)]
+        return np.stack(restored), [score for _, score in pairs]
     if tile is None:
         return judge([read_image(sample.image, size, levels, notes) for sample in samples])
     wholes = (read_image(sample.image, None, levels, notes) for sample in samples)

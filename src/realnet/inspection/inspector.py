@@ -16,6 +16,7 @@ from realnet.model.folding import fold_batch_norms
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.view import view_of
 
 
 class Inspector(Judge):
@@ -32,7 +33,7 @@ class Inspector(Judge):
     def __init__(
         self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
     ) -> None:
-        super().__init__(threshold, pixel_threshold, minimum_area)
+        super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view))
         self.model, self.config, self._lanes = model.eval(), config, Lanes()
 
     @property

@@ -17,6 +17,7 @@ from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
 from realnet.inspection.rows import Row, line_of, row_of
 from realnet.runtime.manifest import INSPECTOR_FILE, describe_file, is_export
+from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
 _FORMAT = "realnet inspect 1"
@@ -125,7 +126,10 @@ def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[st
 
 def model_digest(folder: Path) -> str:
     """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
-    names = (INSPECTOR_FILE,) if is_export(folder) else ("config.yaml", "model.safetensors")
+    names: tuple[str, ...] = (INSPECTOR_FILE,)
+    if not is_export(folder):
+        names = ("config.yaml", "model.safetensors")
+        names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
     return hashlib.sha256("".join(describe_file(folder / name).sha256 for name in names).encode()).hexdigest()
 
 

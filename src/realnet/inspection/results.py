@@ -37,6 +37,7 @@ class Wanted:
         resume: leave out what the journal in the output folder has.
         limit: number of images; None: all.
         batch_size: images judged at a time.
+        announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
     """
 
     model: str = ""
@@ -46,6 +47,7 @@ class Wanted:
     resume: bool = False
     limit: int | None = None
     batch_size: int = 8
+    announce: Callable[[Item, Row], None] = lambda item, row: None
 
 
 @dataclass
@@ -143,7 +145,7 @@ def inspect_items(
             return journal.index.claim(item.image, item.stem, item.folder, item.version)
 
         blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
-        with contextlib.closing(read_ahead(blocks, stop, inspector.levels, notes)) as ready:
+        with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
             for block in ready:
                 for row in _judge(inspector, block, output, wanted, journal):
                     new += 1
@@ -157,17 +159,19 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
     """Judge a block and write what the journal lacks of it."""
     if all(taken.claim.done for taken in block):
         return
-    pixels = [taken.pixels for taken in block if taken.pixels is not None]
+    looked = [taken.looked for taken in block if taken.looked is not None]
     # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_many(pixels, wanted.batch_size)
+    judged = inspector.inspect_many(looked, wanted.batch_size)
     for taken in block:
-        result = None if taken.pixels is None else next(judged)
+        result = None if taken.looked is None else next(judged)
         if taken.claim.done:
             continue
         if result is None:
             row = unreadable_row(taken.item.image, inspector.threshold, taken.error)
         else:
             row = _describe(result, taken, output, wanted)
+        with resumable():
+            wanted.announce(taken.item, row)
         journal.append(taken.item, taken.claim, row)
         yield row
 
@@ -179,7 +183,7 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
     mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
     with resumable():
         if overlay:
-            write_figure(output / overlay, side_by_side(result.image, result.anomaly_map, mask))
+            write_figure(output / overlay, side_by_side(result.image, result.anomaly_map, mask, inside=result.inside))
         if mask_file:
             write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
     return judged_row(taken.item.image, result, mask, overlay, mask_file)

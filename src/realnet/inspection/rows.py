@@ -16,7 +16,9 @@ class Row:
 
     ``anomalous_area`` is the share of the image that is outlined, 0..1; ``level`` the score on the scale on which the
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
-    ``regions`` is a list of regions in JSON and Parquet, their number in CSV.
+    ``regions`` is a list of regions in JSON and Parquet, their number in CSV. Where images are aligned, ``moved_x``,
+    ``moved_y`` (pixels), ``turned`` (degrees) and ``match`` (correlation) say how the part lay, as
+    :class:`realnet.view.Alignment` does.
     """
 
     image: str
@@ -29,6 +31,10 @@ class Row:
     level: float | None = None
     regions: tuple[Region, ...] = ()
     mask: str = ""
+    moved_x: float | None = None
+    moved_y: float | None = None
+    turned: float | None = None
+    match: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, the regions' as well, as JSON has them."""
@@ -43,6 +49,7 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         mask: ``found.mask``, which is computed whenever it is asked for.
         overlay, mask_file: what was written beside.
     """
+    lay = found.alignment
     return Row(
         image=image,
         verdict="anomalous" if found.is_anomalous else "good",
@@ -53,6 +60,10 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         level=found.level,
         regions=find_regions(found.anomaly_map, mask),
         mask=mask_file,
+        moved_x=None if lay is None else lay.dx,
+        moved_y=None if lay is None else lay.dy,
+        turned=None if lay is None else lay.angle,
+        match=None if lay is None else lay.match,
     )
 
 

@@ -136,6 +136,8 @@ class RealNet(AnomalibModule):
         config = _configuration(preset, settings, steps)
         if config.model.tile is not None:
             raise ValueError("model.tile has no effect in anomalib, which has a tiler of its own: leave it out")
+        if config.model.view.asked:
+            raise ValueError("model.view has no effect in anomalib, which hands over whole images: leave it out")
         size = config.model.image_size
         super().__init__(
             pre_processor=self.configure_pre_processor((size, size)) if pre_processor is True else pre_processor,

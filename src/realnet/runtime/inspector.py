@@ -11,6 +11,7 @@ from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
 from realnet.runtime.engines import OpenedEngine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
+from realnet.view import View, find_reference, view_of
 
 
 class ExportedInspector(Judge):
@@ -19,10 +20,11 @@ class ExportedInspector(Judge):
     Args:
         engine: runs the graph.
         manifest: what the export says of itself.
+        view: where it looks, as the manifest says.
     """
 
-    def __init__(self, engine: OpenedEngine, manifest: Manifest) -> None:
-        super().__init__(manifest.threshold, manifest.pixel_threshold)
+    def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
+        super().__init__(manifest.threshold, manifest.pixel_threshold, view=view)
         self.engine, self.manifest = engine, manifest
 
     @property
@@ -75,4 +77,5 @@ def load_exported(folder: str | Path, device: str = "cpu") -> ExportedInspector:
     if not place.is_dir():
         raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
     manifest = read_manifest(place)
-    return ExportedInspector(open_engine(place, manifest, device), manifest)
+    view = view_of(find_reference(place, manifest.view))
+    return ExportedInspector(open_engine(place, manifest, device), manifest, view)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind, ImageScore, first_problem
+from realnet.config import DiscriminatorKind, ImageScore, ViewConfig, first_problem
 from realnet.errors import UserError
 
 INSPECTOR_FILE = "inspector.json"
@@ -39,6 +39,7 @@ class Manifest(BaseModel):
         tile: side in pixels of the tiles that images are cut into, each resized to image_size; None: judged whole.
         levels: the stored values that are black and white in images of more than 8 bits; None: each type's own.
         discriminator: the kind, which bounds the threshold of the map when it is calibrated anew.
+        view: where it looks in an image, and how images are aligned before they are resized or cut into tiles.
         threshold: scores above it are anomalous, unless a request names another.
         pixel_threshold: map values above it are outlined.
         categories: the products it was trained on, as far as the run says.
@@ -55,6 +56,7 @@ class Manifest(BaseModel):
     image_size: int = Field(ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(default=None, ge=32)
     levels: tuple[float, float] | None = None
+    view: ViewConfig = ViewConfig()
     image_score: ImageScore
     discriminator: DiscriminatorKind = "paper"
     input: Literal["image"] = INPUT
@@ -99,6 +101,9 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error.strerror)
         raise UserError(f"{path} is damaged ({problem.splitlines()[0]}). {again}") from error
+    reference = manifest.view.reference
+    if reference is not None and str(reference) not in {file.name for file in manifest.files}:
+        raise UserError(f"{path} names a reference image that is none of its files. {again}")
     for file in manifest.files:
         _check(folder, file, again)
     return manifest

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
+from realnet.errors import UserError
 from realnet.serving.answering import answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Gate, Refusal
@@ -23,9 +25,19 @@ from realnet.serving.metrics import Metrics
 from realnet.serving.models import ServedModel
 from realnet.serving.reading import read_order
 from realnet.serving.settings import Settings
+from realnet.signals.delivery import Signals
+from realnet.signals.messages import message_of
 
 _log = logging.getLogger("realnet.serving")
-_PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/report.js": "report.js"}
+_PAGE = {
+    "/": "index.html",
+    "/page.css": "page.css",
+    "/page.js": "page.js",
+    "/report.js": "report.js",
+    "/docs": "docs.html",
+    "/docs.css": "docs.css",
+    "/docs.js": "docs.js",
+}
 # The page loads nothing from elsewhere, and no other page may frame it.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
@@ -42,7 +54,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         408: "The request came too slowly.",
         413: "Too many bytes.",
         415: "Another content type.",
-        422: "A field is wrong.",
+        422: "A field is wrong, or the image cannot be aligned.",
         429: "Too many requests of this client.",
         500: "The server failed.",
         503: "Too many requests at once.",
@@ -75,8 +87,8 @@ _BODY = {
 class Service:
     """What the routes share: models, their batchers, the pool that decodes and draws, counters."""
 
-    def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
-        self.models, self.settings, self.metrics = models, settings, Metrics()
+    def __init__(self, models: Mapping[str, ServedModel], settings: Settings, signals: Signals | None = None) -> None:
+        self.models, self.settings, self.metrics, self.signals = models, settings, Metrics(), signals
         self.started, self.working = time.monotonic(), 0
         self.batchers = {
             name: Batcher(model.judge, settings.batch_size, self.metrics.batches.observe)
@@ -129,18 +141,35 @@ class Service:
         batcher = self.batchers[model.name]
         measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part)) for part in decoded.parts))
         found = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model)
+        if self.signals is not None:
+            # Before the client has its answer: what it knows, the receivers will know.
+            await loop.run_in_executor(self.pool, self._announce, found)
         model.recent.append(found.score)
         self.metrics.images.labels(model.name, found.verdict).inc()
         self.metrics.scores.labels(model.name).observe(found.score)
         return found
 
+    def _announce(self, found: InspectAnswer) -> None:
+        assert self.signals is not None
+        fields = found.model_dump(mode="json")
+        try:
+            self.signals.announce(message_of({**fields, "image": found.name}, uuid.uuid4().hex))
+        except UserError as error:
+            _log.error("%s", error)
+            raise Refusal(
+                503, "The verdict cannot be passed on: the server's disk is full. Send the image again later."
+            ) from error
 
-def make_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> FastAPI:
-    """The application: ``/v1/inspect``, ``/v1/models``, ``/health``, ``/metrics``, ``/openapi.json``, and the page.
+
+def make_app(
+    models: Mapping[str, ServedModel], settings: Settings | None = None, signals: Signals | None = None
+) -> FastAPI:
+    """The application: ``/v1/inspect``, ``/v1/models``, ``/health``, ``/metrics``, ``/openapi.json``, and its pages.
 
     Args:
         models: by name, one at least.
         settings: limits; default: those of :class:`Settings`.
+        signals: told of every verdict; its owner closes it.
 
     Example:
         >>> from realnet.serving import make_app, open_models  # doctest: +SKIP
@@ -148,7 +177,7 @@ def make_app(models: Mapping[str, ServedModel], settings: Settings | None = None
     """
     if not models:
         raise ValueError("a server needs at least one model")
-    service = Service(models, settings or Settings())
+    service = Service(models, settings or Settings(), signals)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -160,7 +189,7 @@ def make_app(models: Mapping[str, ServedModel], settings: Settings | None = None
         version=version("realnet"),
         description="Visual inspection: a score, a verdict and the suspicious regions of an image.",
         lifespan=lifespan,
-        # Their pages load scripts from elsewhere; /openapi.json stays.
+        # Their pages load scripts from elsewhere; /docs draws /openapi.json by its own.
         docs_url=None,
         redoc_url=None,
     )
@@ -211,7 +240,10 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Figures in the text format of Prometheus."""
-        return Response(service.metrics.text(service.models), media_type="text/plain; version=0.0.4; charset=utf-8")
+        waiting = service.signals.waiting() if service.signals is not None else {}
+        return Response(
+            service.metrics.text(service.models, waiting), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
 
 def _add_models(app: FastAPI, service: Service) -> None:
@@ -232,13 +264,15 @@ def _add_models(app: FastAPI, service: Service) -> None:
 
 
 def _describe(model: ServedModel) -> ModelAnswer:
-    found = model.drift()
+    found, view = model.drift(), model.judge.view
     return ModelAnswer(
         name=model.name,
         threshold=model.judge.threshold,
         pixel_threshold=model.judge.pixel_threshold,
         minimum_area=model.judge.minimum_area,
         image_size=model.judge.image_size,
+        view=[] if view is None else [list(polygon) for polygon in view.config.polygons],
+        aligned=view is not None and view.config.align != "none",
         calibration=model.calibration.sentences() if model.calibration else [],
         synthetic_defects=model.file("synthetic_defects.png") is not None,
         report=model.file("report.html") is not None,

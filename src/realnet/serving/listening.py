@@ -11,6 +11,7 @@ from realnet.errors import UserError
 from realnet.serving.application import make_app
 from realnet.serving.models import ServedModel
 from realnet.serving.settings import Settings
+from realnet.signals.delivery import Signals
 
 _SWITCH_SECONDS = 0.0005
 
@@ -35,13 +36,15 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
-def run(models: Mapping[str, ServedModel], settings: Settings, opened: socket.socket) -> None:
+def run(
+    models: Mapping[str, ServedModel], settings: Settings, opened: socket.socket, signals: Signals | None = None
+) -> None:
     """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
     logging.getLogger("realnet.serving").setLevel(logging.INFO)
     # A network's threads ask for the interpreter before every operation: for 5 ms, as is usual, they wait too long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
-        make_app(models, settings),
+        make_app(models, settings, signals),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -47,6 +47,21 @@ class RegionAnswer(BaseModel):
     outline: list[tuple[int, int]]
 
 
+class AlignmentAnswer(BaseModel):
+    """How the part lay in the image.
+
+    Attributes:
+        dx, dy: pixels from where the reference image has it, to the right and down.
+        angle: degrees, clockwise.
+        match: correlation with the reference image, -1..1.
+    """
+
+    dx: float
+    dy: float
+    angle: float
+    match: float
+
+
 class InspectAnswer(BaseModel):
     """What the inspector says of one image.
 
@@ -59,6 +74,7 @@ class InspectAnswer(BaseModel):
         width, height: of the image, upright, in pixels.
         anomalous_area: share of the image that is outlined, 0..1.
         regions: the outlined areas, the highest peak first; none for a good image.
+        alignment: how the part lay, where the inspector aligns images.
         heatmap_png: the anomaly map in colours over the image, PNG in base64, where it was asked for; not larger than
             1,280 pixels.
     """
@@ -73,6 +89,7 @@ class InspectAnswer(BaseModel):
     height: int
     anomalous_area: float
     regions: list[RegionAnswer]
+    alignment: AlignmentAnswer | None = None
     heatmap_png: str | None = None
 
 
@@ -80,6 +97,8 @@ class ModelAnswer(BaseModel):
     """One inspector of the server.
 
     Attributes:
+        view: polygons around what is looked at, corners in shares of the image; none: everything.
+        aligned: whether images are aligned to a reference image.
         calibration: what its threshold promises, in sentences.
         synthetic_defects, report: whether the run has a sheet of them, and a report.
         drift: a sentence where the latest scores have left the calibrated ones.
@@ -90,6 +109,8 @@ class ModelAnswer(BaseModel):
     pixel_threshold: float
     minimum_area: int
     image_size: int
+    view: list[list[tuple[float, float]]]
+    aligned: bool
     calibration: list[str]
     synthetic_defects: bool
     report: bool

@@ -1,7 +1,7 @@
 """What every anomaly source returns, and the checks that all of them share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -169,6 +169,18 @@ def contrasting_spot(image: Image, foreground: Mask, rng: np.random.Generator) -
     mask[row, column] = True
     source = image ^ np.uint8(128)
     return Anomaly(blend(image, source, mask, 1.0), mask, source, 1.0, "texture", "generated")
+
+
+def kept_within(anomaly: Anomaly, image: Image, allowed: Mask, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+    """Return ``anomaly`` of ``image`` cut to ``allowed``, bool [h, w]; a spot where hardly anything is left of it.
+
+    ``foreground`` lies within ``allowed``.
+    """
+    for made in (anomaly, contrasting_spot(image, foreground, rng)):
+        mask = made.mask & allowed
+        if np.count_nonzero(mask) >= max(4, SMALLEST_SHARE * mask.size):
+            break
+    return replace(made, image=np.where(mask[..., None], made.image, image), mask=mask)
 
 
 def draw_opacity(limits: Range, rng: np.random.Generator) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from realnet.config import Config, DataConfig
 from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_truth, survey
-from realnet.data.images import image_shape
+from realnet.data.good_images import read_seen, seen_shape
 from realnet.data.levels import written
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
@@ -20,6 +20,7 @@ from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, drawn_numbers, shuffled_index, to_tensor
 from realnet.training.validation import Validation
+from realnet.view import view_of
 
 # Defects for AFS and for validation are numbered far from those of training, or seeded apart.
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
@@ -89,11 +90,11 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
         return split_good(samples, config.training.validation_share, config.seed)
     check_enough(samples)
     most = config.model.reconstruction.fit_images
-    tile = config.model.tile
+    tile, view = config.model.tile, view_of(config.model.view)
     count = 0
     used: set[int] = set()
     for position in np.random.default_rng([config.seed, 5]).permutation(len(samples)):
-        tiles = 1 if tile is None else len(tile_boxes(*image_shape(samples[position].image), tile))
+        tiles = 1 if tile is None else len(tile_boxes(*seen_shape(samples[position].image, view), tile))
         if len(used) >= 2 and count + tiles > most:
             break
         count += tiles
@@ -121,8 +122,8 @@ def good_images(samples: Sequence[Sample], config: Config, most: int | None = MO
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
     files, names = [s.image for s in samples], [s.name for s in samples]
-    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
-    return GoodImages(files, size, limit, tile, most, levels, names)
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    return GoodImages(files, size, limit, tile, most, config.data.pair, names, view)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
@@ -138,7 +139,10 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
             "paper does for several together (--preset multiclass)."
         )
     category = categories.pop() if len(categories) == 1 else None
-    return Synthesizer(images, config.synthesis, seed, category, images.names)
+    view = view_of(config.model.view)
+    # A tile may lie anywhere in what is seen.
+    allowed = None if view is None or images.tiled else view.inside_seen(images.size)
+    return Synthesizer(images, config.synthesis, seed, category, images.names, allowed)
 
 
 def first_defects(synthesizer: Synthesizer, config: Config, count: int) -> list[tuple[np.ndarray, Anomaly]]:
@@ -194,8 +198,8 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     training = model.training
     model.eval()
     judge = partial(measure, model)
-    size, tile = config.model.image_size, config.model.tile
-    wholes = (read_image(sample.image, levels=config.data.pair) for sample in samples)
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    wholes = (read_seen(sample.image, view, levels=config.data.pair) for sample in samples)
     found = [measure_tiled(judge, whole, tile, size)[1] for whole in wholes]
     model.train(training)
     return tuple(found)

@@ -48,6 +48,7 @@ from realnet.training.prepare import (
 )
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
 from realnet.training.validation import Figure
+from realnet.view import REFERENCE_FILE
 
 ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 320
@@ -178,12 +179,15 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
         raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
     if not used and output.is_dir():
         # A run that was stopped before anything was prepared has left no more than its configuration.
-        foreign = [p.name for p in output.iterdir() if p.name != CONFIG_FILE and not p.name.startswith(".")]
+        left = (CONFIG_FILE, REFERENCE_FILE)
+        foreign = [p.name for p in output.iterdir() if p.name not in left and not p.name.startswith(".")]
         if foreign:
             raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
     started_with = _identity(output)
     if started_with not in (None, identity):
         changed = _differences(load_config(output).model_dump(), config.model_dump())
+        # The run has a copy of its own.
+        changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
         raise UserError(f"{output} cannot be resumed: {what} from this call. Repeat the call it was started with.")
 

@@ -9,7 +9,8 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from realnet.config import Config
-from realnet.data import Sample, read_image
+from realnet.data import Sample
+from realnet.data.good_images import read_seen
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import write_tensors
@@ -20,6 +21,7 @@ from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, Task, total_steps
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
 from realnet.training.validation import Figure
+from realnet.view import view_of
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 _SHOWN_DEFECTS = 12
@@ -155,10 +157,12 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
     if config.model.tile is not None:
         return list(tiled_scores(model, samples, config))
     model.eval()
-    size, levels = config.model.image_size, config.data.pair
+    size, view, levels = config.model.image_size, view_of(config.model.view), config.data.pair
     found: list[float] = []
     for start in range(0, len(samples), 16):
-        batch: list[np.ndarray] = [read_image(sample.image, size, levels) for sample in samples[start : start + 16]]
+        batch: list[np.ndarray] = [
+            read_seen(sample.image, view, size, levels) for sample in samples[start : start + 16]
+        ]
         found += measure(model, batch)[1]
     return found
 
