@@ -13,7 +13,7 @@ from realnet.config import Config, MixtureConfig
 from realnet.model.backbone import weights_tag
 from realnet.presets import presets
 
-NAMES = ["paper", "paper-half", "resnet34", "efficientnet-b4", "multiclass", "lite"]
+NAMES = ["paper", "paper-half", "resnet34", "efficientnet-b4", "multiclass", "lite", "instant"]
 
 
 def test_six_presets_by_name() -> None:
