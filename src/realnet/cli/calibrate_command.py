@@ -1,53 +1,178 @@
 """``realnet calibrate``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from realnet.cli.app import app, console
 from realnet.cli.options import check_run, torch_device
+from realnet.errors import UserError
+
+if TYPE_CHECKING:
+    from realnet.calibration import Calibration
+    from realnet.history import Confirmed
+    from realnet.inspection.calibrating import Judged
 
 
 @app.command()
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
-    good: Annotated[
-        list[Path],
-        typer.Argument(help="Good images, or folders of them, from the line's own camera; none it was trained on."),
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a trained run; with --feedback, --list and --undo an export's.")
     ],
+    good: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Good images, or folders of them, from the line's own camera; none it was trained on."),
+    ] = None,
     false_alarms: Annotated[
         str | None,
         typer.Option(
-            "--false-alarms", help="Share of good images that may be rejected, such as 0.1% (default: the run's)."
+            "--false-alarms", help="Share of good images that may be rejected, such as 0.1% (default: as before)."
         ),
     ] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option("--feedback", help="Results store: the images that people confirmed as good count as well."),
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Take the images although most of them look defective to the inspector.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come out, and change nothing.")] = False,
+    versions: Annotated[bool, typer.Option("--list", help="List the calibrations that there were.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put the calibration before the present one in force.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
 ) -> None:
-    """Set the thresholds of a run by good images, and say what they promise; nothing is trained."""
-    from realnet.calibration import rate, read_calibration, save_calibration
-    from realnet.data import list_images
-    from realnet.errors import UserError
+    """Set the thresholds of a run by good images, and say what they promise; nothing is trained.
 
-    check_run(run)
+    Every calibration is kept in the run's calibrations/; servers that run take a new one up by themselves.
+    """
+    from realnet.calibration import rate, read_calibration
+    from realnet.calibrations import install
+    from realnet.runtime import is_export
+
+    if versions + undo + bool(good or feedback) != 1:
+        raise UserError("Give good images, --feedback with a results store, --list, or --undo.")
+    if not is_export(run):
+        check_run(run)
+    if versions or undo:
+        _list(run) if versions else _undo(run, dry_run)
+        return
     asked = None if false_alarms is None else rate(false_alarms)
-    files = list_images(good)
-
-    from realnet.inspection.calibrating import calibrate_on
-    from realnet.inspection.inspector import load
-
-    inspector = load(run, torch_device(device))
     before = read_calibration(run)
-    with console.status("Judging") as status:
-        made = calibrate_on(
-            inspector,
-            files,
-            asked or inspector.config.training.false_alarms,
-            lambda done: status.update(f"Judging good image {done} of {len(files)}"),
-        )
-    if len(made.good_scores) < 2:
-        raise UserError(f"One good image is no calibration; give {run} at least twenty.")
-    save_calibration(run, made)
-    console.print("\n".join(made.sentences()), soft_wrap=True, highlight=False)
+    confirmed = None if feedback is None else _confirmed(run, feedback)
+    further = [(name, score) for name, _, score in confirmed.good] if confirmed else []
+    asked = asked or (before.asked if before else _configured(run))
+    if good:
+        judged = _judge(run, good, asked, len(further), device)
+    else:
+        judged = _before(run, before)
+
+    from realnet.inspection.calibrating import calibrate_by, check_enough, check_product
+
+    check_enough(len(judged.scores) + len(further), asked)
+    if before is not None and good and not anyway:
+        check_product(judged.scores, before)
+    made = calibrate_by(judged, asked, before, further)
+    if not dry_run:
+        made = install(run, made)
+    _say(*made.sentences())
+    if confirmed is not None:
+        _say(confirmed.sentence(made.score))
     if before is not None:
-        console.print(f"The threshold was {before.score:.4f}.", highlight=False)
+        _say(f"The threshold was {before.score:.4f}.")
+    _say("Nothing is changed (--dry-run)." if dry_run else f"This is calibration {made.version} of {run}.")
+
+
+def _configured(run: Path) -> float:
+    """The rate of false alarms that the run was to have."""
+    from realnet.model.saving import load_config
+
+    return load_config(run).training.false_alarms
+
+
+def _before(run: Path, before: "Calibration | None") -> "Judged":
+    from realnet.inspection.calibrating import judged_before
+
+    if before is None:
+        raise UserError(f"{run} has no calibration that feedback could be added to: give good images as well.")
+    return judged_before(before)
+
+
+def _judge(run: Path, good: list[Path], asked: float, further: int, device: str) -> "Judged":
+    """The good images that the threshold is to rest on.
+
+    Args:
+        further: how many confirmed ones there are besides.
+    """
+    from realnet.data import list_images
+    from realnet.runtime import is_export
+
+    if is_export(run):
+        raise UserError(f"{run} is an export: calibrate the run on images, and export it again.")
+    files = list_images(good)
+    if len(files) < 2:
+        raise UserError(f"One good image is no calibration; give {run} at least twenty.")
+
+    from realnet.inspection.calibrating import check_enough, judge_good
+    from realnet.inspection.inspector import load
+    from realnet.inspection.known import read_known
+
+    check_enough(len(files) + further, asked)  # before minutes are spent on judging
+    inspector = load(run, torch_device(device))
+    with console.status("Judging") as status:
+
+        def told(done: int) -> None:
+            status.update(f"Judging good image {done} of {len(files)}")
+
+        return judge_good(inspector, files, read_known(run), told)
+
+
+def _confirmed(run: Path, feedback: Path) -> "Confirmed":
+    """What people confirmed of the images that this very model judged, but for those it was trained on."""
+    from realnet.history import Confirmed, Store, read_confirmed
+    from realnet.inspection.journal import model_digest
+    from realnet.inspection.known import read_known
+
+    found = read_confirmed(Store(feedback, make=False), model_digest(run))
+    known = read_known(run)
+    new = tuple(image for image in found.good if image[1] not in known)
+    if len(new) < len(found.good):
+        _say(f"{len(found.good) - len(new)} confirmed good images are left out: the run was trained on them.")
+    if not new and not found.defects:
+        raise UserError(f"Nobody has confirmed an image yet that this model judged: {feedback} holds none of them.")
+    return Confirmed(new, found.defects)
+
+
+def _list(run: Path) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from realnet.calibration import read_calibration
+    from realnet.calibrations import list_versions
+
+    now, kept = read_calibration(run), list_versions(run)
+    if now is None:
+        raise UserError(f"{run} was never calibrated.")
+    table = Table("", "version", "date", "threshold", "promised", "good images", "from", box=None, pad_edge=False)
+    for one in kept:
+        table.add_row(
+            "*" if one.version == now.version else "", str(one.version), one.date, f"{one.score:.4f}",
+            f"{one.promised:.2%}", str(len(one.good_scores)), escape(one.note or one.source),
+        )  # fmt: skip
+    console.print(table, highlight=False)
+
+
+def _undo(run: Path, dry_run: bool) -> None:
+    from realnet.calibrations import undo
+
+    if dry_run:
+        raise UserError("--undo has no --dry-run: see --list for what would be in force.")
+    was, now = undo(run)
+    _say(
+        f"Calibration {now.version} is in force again, threshold {now.score:.4f}; calibration {was.version} "
+        f"({was.score:.4f}) is kept in {run}/calibrations."
+    )
+
+
+def _say(*sentences: str) -> None:
+    console.print("\n".join(sentences), soft_wrap=True, markup=False, highlight=False)

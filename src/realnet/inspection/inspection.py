@@ -1,11 +1,12 @@
 """What an inspector says of one image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from realnet.calibration import level
 from realnet.inspection.regions import Region, find_regions, keep_large
+from realnet.inspection.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Inspection:
         image: the image as it was judged, uint8 ``[h, w, 3]`` RGB.
         minimum_area: of a defect, in pixels of the image: what is smaller is not outlined, and an image that shows
             nothing larger passes.
+        trace: id and time of this judgement, model, calibration, software and image.
     """
 
     score: float
@@ -28,6 +30,7 @@ class Inspection:
     anomaly_map: np.ndarray
     image: np.ndarray
     minimum_area: int = 0
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def is_anomalous(self) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from realnet.calibration import Calibration
 from realnet.data import image_from_array, measure_tiled, read_image
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
+from realnet.inspection.trace import Origin
 
 
 class Judge(ABC):
@@ -20,10 +22,13 @@ class Judge(ABC):
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
+
+    ``origin`` says which model and calibration these are, for the results.
     """
 
     def __init__(self, threshold: float, pixel_threshold: float, minimum_area: int = 0) -> None:
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+        self.origin = Origin()
 
     @property
     @abstractmethod
@@ -38,6 +43,11 @@ class Judge(ABC):
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """Anomaly maps float32 ``[N, S, S]`` in 0..1 and image scores of uint8 ``[h, w, 3]`` images of any size."""
+
+    def follow(self, calibration: Calibration) -> None:
+        """Take the thresholds of ``calibration``, and name it in results from now on."""
+        self.threshold, self.pixel_threshold = calibration.score, calibration.pixel
+        self.origin = Origin(self.origin.model_digest, calibration.version, calibration.score)
 
     def inspect(self, image: Any, threshold: float | None = None) -> Inspection:
         """Judge one image: a path, a PIL image, or an array (grey, RGB or RGBA; 8 or 16 bits, or float 0..1).
@@ -74,7 +84,8 @@ class Judge(ABC):
         else:
             measured = (measure_tiled(self.measure, image, self.tile, self.image_size) for image in images)
         for image, (own, score) in zip(images, measured, strict=True):
-            yield Inspection(score, limit, self.pixel_threshold, own.clip(0, 1), image, self.minimum_area)
+            trace = self.origin.trace(image, limit)
+            yield Inspection(score, limit, self.pixel_threshold, own.clip(0, 1), image, self.minimum_area, trace)
 
 
 def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -6,15 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
-from realnet.inspection.journal import Journal, Settings, open_journal, resumable
+from realnet.inspection.journal import Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
-from realnet.inspection.overlay import side_by_side
+from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
@@ -23,6 +24,16 @@ from realnet.synthesis import write_image
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
+
+
+class Recorder(Protocol):
+    """Where rows go besides the journal: a results store."""
+
+    def add(self, row: Row, pixels: np.ndarray | None) -> None:
+        """Keep a row, and a picture of its image."""
+
+    def catch_up(self, rows: Iterable[Row]) -> None:
+        """Keep those of a journal's rows that are missing."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ class Wanted:
         resume: leave out what the journal in the output folder has.
         limit: number of images; None: all.
         batch_size: images judged at a time.
+        recorder: where rows go besides the journal.
     """
 
     model: str = ""
@@ -45,6 +57,7 @@ class Wanted:
     resume: bool = False
     limit: int | None = None
     batch_size: int = 8
+    recorder: Recorder | None = None
 
 
 @dataclass
@@ -136,6 +149,8 @@ def inspect_items(
     stale = tuple(table_name(form) for form in FORMATS)
     new = 0
     with open_journal(output, settings, wanted.resume, stale) as journal:
+        if wanted.recorder is not None and wanted.resume:
+            wanted.recorder.catch_up(read_rows(output))
 
         def claim(item: Item) -> Claim | None:
             return journal.index.claim(item.image, item.stem, item.folder, item.version)
@@ -161,10 +176,18 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
         if taken.claim.done:
             continue
         if result is None:
-            row = unreadable_row(taken.item.image, inspector.threshold, taken.error)
+            row = unreadable_row(
+                taken.item.image,
+                inspector.threshold,
+                taken.error,
+                inspector.origin.trace(None, inspector.threshold),
+            )
         else:
             row = _describe(result, taken, output, wanted)
         journal.append(taken.item, taken.claim, row)
+        if wanted.recorder is not None:
+            with resumable():
+                wanted.recorder.add(row, taken.pixels)
         yield row
 
 
@@ -175,7 +198,10 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
     mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
     with resumable():
         if overlay:
-            write_image(output / overlay, side_by_side(result.image, result.anomaly_map, mask))
+            write_image(
+                output / overlay,
+                side_by_side(result.image, to_levels(result.anomaly_map, result.pixel_threshold), mask),
+            )
         if mask_file:
             write_image(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
     return judged_row(taken.item.image, result, mask, overlay, mask_file)

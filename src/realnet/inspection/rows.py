@@ -8,6 +8,7 @@ import numpy as np
 
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.regions import Region, find_regions
+from realnet.inspection.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Row:
 
     ``anomalous_area`` is the share of the image that is outlined, 0..1; ``level`` the score on the scale on which the
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
-    ``regions`` is a list of regions in JSON and Parquet, their number in CSV.
+    ``regions`` is a list of regions in JSON and Parquet, their number in CSV. The last fields are those of the
+    :class:`~realnet.inspection.trace.Trace`.
     """
 
     image: str
@@ -29,6 +31,12 @@ class Row:
     level: float | None = None
     regions: tuple[Region, ...] = ()
     mask: str = ""
+    id: str = ""
+    time: str = ""
+    model_digest: str = ""
+    calibration: int | None = None
+    software: str = ""
+    image_hash: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, the regions' as well, as JSON has them."""
@@ -53,12 +61,13 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         level=found.level,
         regions=find_regions(found.anomaly_map, mask),
         mask=mask_file,
+        **found.trace.as_dict(),
     )
 
 
-def unreadable_row(image: str, threshold: float, error: str) -> Row:
+def unreadable_row(image: str, threshold: float, error: str, trace: Trace) -> Row:
     """The row of an image that could not be read, with the sentence that says why."""
-    return Row(image, "unreadable", None, threshold, None, "", error)
+    return Row(image, "unreadable", None, threshold, None, "", error, **trace.as_dict())
 
 
 def row_of(fields: dict[str, Any]) -> Row:

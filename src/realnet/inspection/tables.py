@@ -128,6 +128,7 @@ def _schema(pyarrow: Any) -> Any:
         "threshold": number,
         "anomalous_area": number,
         "level": number,
+        "calibration": whole,
         "regions": pyarrow.list_(pyarrow.struct(list(region.items()))),
     }
     return pyarrow.schema([(field.name, kinds.get(field.name, text)) for field in fields(Row)])

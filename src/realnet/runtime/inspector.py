@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from realnet.calibration import read_calibration
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
+from realnet.inspection.trace import Origin
 from realnet.runtime.engines import Engine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
 
@@ -22,6 +24,7 @@ class ExportedInspector(Judge):
 
     def __init__(self, engine: Engine, manifest: Manifest) -> None:
         super().__init__(manifest.threshold, manifest.pixel_threshold)
+        self.origin = Origin(manifest.digest)
         self.engine, self.manifest = engine, manifest
 
     @property
@@ -59,4 +62,7 @@ def load_exported(folder: str | Path, device: str = "cpu") -> ExportedInspector:
     if not place.is_dir():
         raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
     manifest = read_manifest(place)
-    return ExportedInspector(open_engine(place, manifest, device), manifest)
+    inspector = ExportedInspector(open_engine(place, manifest, device), manifest)
+    if (calibration := read_calibration(place)) is not None:
+        inspector.follow(calibration)
+    return inspector

@@ -1,6 +1,7 @@
 """``inspector.json``: what an export folder holds, and the checks before any of it is used."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,16 @@ class Manifest(BaseModel):
     verification: dict[str, Any]
     provenance: dict[str, Any]
     licence: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the export computes, by which results name it."""
+        return combined_digest(file.sha256 for file in self.files)
+
+
+def combined_digest(digests: Iterable[str]) -> str:
+    """One digest of several files, by theirs."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def is_export(folder: Path) -> bool:

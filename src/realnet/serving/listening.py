@@ -1,6 +1,5 @@
 """The server process: a socket, and uvicorn on it."""
 
-import logging
 import socket
 import sys
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 import uvicorn
 
 from realnet.errors import UserError
+from realnet.history import Retention, Store
 from realnet.serving.application import make_app
 from realnet.serving.models import ServedModel
 from realnet.serving.settings import Settings
@@ -35,13 +35,17 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
-def run(models: Mapping[str, ServedModel], settings: Settings, opened: socket.socket) -> None:
+def run(
+    models: Mapping[str, ServedModel],
+    settings: Settings,
+    opened: socket.socket,
+    history: tuple[Store, Retention] | None = None,
+) -> None:
     """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
-    logging.getLogger("realnet.serving").setLevel(logging.INFO)
     # A network's threads ask for the interpreter before every operation: for 5 ms, as is usual, they wait too long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
-        make_app(models, settings),
+        make_app(models, settings, *(history or ())),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -49,3 +53,5 @@ def run(models: Mapping[str, ServedModel], settings: Settings, opened: socket.so
         timeout_keep_alive=30,
     )
     uvicorn.Server(config).run(sockets=[opened])
+    if history is not None:
+        history[0].close()

@@ -16,14 +16,14 @@ It gives a good/anomalous verdict and an anomaly map of images of the same produ
 | synthetic defects | {synthesis} |
 | image score | {score} |
 | steps | {steps} of {planned} planned, best at {best}, {seconds} s |
-| threshold | {threshold:.4f}: {rule}; a further good image exceeds it with probability at most {alarms:.1%} |
+| threshold | {threshold} |
 | validation image AUROC | {auroc:.3f}: {meaning} |
 | hardware | {hardware} |
 
 Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
 
-**Limits.** {seen} The threshold rests on {n} held-out good images: redo it when camera,
-light or product change. Figures on real test images, where some were evaluated, are in `metrics.json`.
+**Limits.** {seen} Calibrate again (`realnet calibrate`) when camera, light or
+product change. Figures on real test images, where some were evaluated, are in `metrics.json`.
 The weights include the backbone's ImageNet weights, whose licence applies to them.
 """
 
@@ -45,14 +45,18 @@ def model_card(config: Config, metrics: Mapping[str, Any]) -> str:
         planned=training["planned_steps"],
         best=training["best_step"],
         seconds=training["seconds"],
-        threshold=threshold["score"],
-        rule=threshold["rule"],
-        alarms=threshold["expected_false_alarms_at_most"],
+        threshold=_threshold(threshold),
         auroc=validation["image_auroc"],
         meaning=validation["meaning"],
         hardware=metrics["provenance"]["hardware"],
-        n=validation["good_images"],
         seen="It has seen no real defect."
         if config.training.select == "validation"
         else "Its state was chosen by the TEST images (oracle): figures on them flatter it.",
+    )
+
+
+def _threshold(threshold: Mapping[str, Any]) -> str:
+    return (
+        f"{threshold['score']:.4f} (calibration {threshold['calibration']}): {threshold['rule']}; a further good image "
+        f"exceeds it with probability at most {threshold['expected_false_alarms_at_most']:.1%}"
     )

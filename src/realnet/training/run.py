@@ -16,10 +16,11 @@ from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn, write_text
-from realnet.calibration import Calibration, calibrate, save_calibration
+from realnet.calibration import Calibration, calibrate, save_calibration, threshold_record
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
+from realnet.inspection.known import save_known
 from realnet.model.network import RealNet
 from realnet.model.saving import (
     CONFIG_FILE,
@@ -235,13 +236,7 @@ def _finish(
             "good_images": len(judged.scores),
             "synthetic_defects": len(figure.defect_scores),
         },
-        "threshold": {
-            "score": calibration.score,
-            "pixel": calibration.pixel,
-            "rule": f"order statistic of the scores of {len(judged.scores)} {judged.source} for "
-            f"{config.training.false_alarms:g} false alarms",
-            "expected_false_alarms_at_most": calibration.promised,
-        },
+        "threshold": threshold_record(calibration),
         "training": {
             "categories": [category.name for category in categories],
             "good_images": len(split.train),
@@ -270,6 +265,7 @@ def _finish(
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
     save_calibration(output, calibration)
+    save_known(output, [sample.image for sample in (*split.train, *split.held_out)])
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)
