@@ -129,7 +129,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _cannot(request: Request, error: Exception) -> Response:
-    _log.error("request failed", extra={"facts": {"path": request.url.path, "problem": str(error)}})
+    _log.error("request failed: %s", error, extra={"facts": {"path": request.url.path}})
     return Refusal(503, str(error), {"Retry-After": "5"}).response()
 
 
@@ -157,7 +157,7 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
         except Exception as error:
             # The client gets a sentence, the log a line: what the reason was is not the client's business.
             status = 500
-            _log.error("request failed", extra={"facts": {"problem": f"{type(error).__name__}: {error}"}})
+            _log.error("request failed: %s: %s", type(error).__name__, error)
             return Refusal(500, "The server failed on this request; its log says why.").response()
         finally:
             service.metrics.requests.labels(str(status)).inc()

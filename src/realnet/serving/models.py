@@ -51,7 +51,7 @@ class ServedModel:
         try:
             found = read_calibration(self.folder)
         except UserError as error:
-            _log.warning("calibration not taken up", extra={"facts": {"model": self.name, "problem": str(error)}})
+            _log.warning("calibration not taken up: %s", error, extra={"facts": {"model": self.name}})
             return
         if found is None or found == self.calibration:
             return

@@ -192,7 +192,7 @@ class Service:
             await loop.run_in_executor(self.pool, self.recordings[model.name].put, row, picture)
         except UserError as error:
             # A verdict that nobody could trace is none: the client keeps the image and comes back.
-            _log.error("result not recorded", extra={"facts": {"image": row.image, "problem": str(error)}})
+            _log.error("result not recorded: %s", error, extra={"facts": {"image": row.image}})
             raise Refusal(
                 503,
                 "The results store cannot be written, so there is no verdict; the log says why.",
