@@ -18,7 +18,7 @@ from realnet.calibration import (
 from realnet.errors import UserError
 
 _LOCK = ".calibration.lock"
-_CARD_LINE = "| threshold | "
+_RECORD, _CARD_LINE = "metrics.json", "| threshold | "
 
 
 def install(run: Path, calibration: Calibration) -> Calibration:
@@ -79,14 +79,15 @@ def _put(run: Path, calibration: Calibration) -> None:
 
 def _follow(run: Path, calibration: Calibration) -> None:
     """Name the calibration in ``metrics.json`` and in the model card, where a run has them; their rest stays."""
-    from realnet.model.saving import METRICS_FILE, load_config, read_metrics
+    if not (run / _RECORD).is_file():
+        return
+    # Only runs have one, and where there are runs, there is torch, which this imports.
+    from realnet.model.saving import load_config, read_metrics
     from realnet.training.card import model_card
 
-    if not (run / METRICS_FILE).is_file():
-        return
     metrics = read_metrics(run)
     metrics["threshold"] = threshold_record(calibration)
-    write_text(run / METRICS_FILE, json.dumps(metrics, indent=2))
+    write_text(run / _RECORD, json.dumps(metrics, indent=2))
     card = run / "README.md"
     if not card.is_file() or "training" not in metrics:
         return
