@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from realnet.calibrations import install, list_versions
 from realnet.data import image_from_array
 from realnet.errors import UserError
 from realnet.history import Query, open_history, search
-from realnet.inspection.trace import image_hash
+from realnet.inspection.trace import Trace, image_hash
 from realnet.serving import ServedModel, Settings, open_models
 from realnet.serving.messages import InspectAnswer
 from tests.data.layouts import picture
@@ -195,8 +196,8 @@ def test_openapi_names_both_kinds_of_request(server: str) -> None:
     post = described["paths"]["/v1/inspect"]["post"]
     assert set(post["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
     assert {"200", "400", "401", "413", "429", "503"} <= set(post["responses"])
-    fields = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert set(fields) == {"image", "name", "model", "threshold", "minimum_area", "heatmap", "all_regions", "id"}
+    properties = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert set(properties) == {"image", "name", "model", "threshold", "minimum_area", "heatmap", "all_regions", "id"}
 
 
 def test_a_failure_of_the_server_is_one_sentence(trained: Path, png: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -262,17 +263,7 @@ def test_every_answer_is_a_row_of_the_store(own: Path, png: bytes, tmp_path: Pat
         answer = ask(address, png).json()
         assert answer["recorded"] is True
         (entry,) = search(store, Query())
-        for name in (
-            "id",
-            "time",
-            "score",
-            "threshold",
-            "verdict",
-            "model_digest",
-            "calibration",
-            "software",
-            "image_hash",
-        ):
+        for name in {"score", "threshold", "verdict", *(field.name for field in fields(Trace))}:
             assert getattr(entry, name) == answer[name], name
         assert entry.calibration == 1 and entry.image_hash == image_hash(
             picture(np.random.default_rng(8), defect=True)[0]
