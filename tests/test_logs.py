@@ -11,9 +11,9 @@ from realnet.logs import set_up_logs
 @pytest.fixture(autouse=True)
 def as_it_was():
     logger = logging.getLogger("realnet")
-    before = (logger.handlers[:], logger.propagate, logger.level)
+    before = (logger.handlers[:], logger.level)
     yield
-    logger.handlers[:], logger.propagate, logger.level = before
+    logger.handlers[:], logger.level = before
 
 
 @pytest.mark.parametrize("as_json", [False, True])

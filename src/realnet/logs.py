@@ -18,11 +18,10 @@ def set_up_logs(level: str, as_json: bool = False) -> None:
         level: one of :data:`LEVELS`.
         as_json: one JSON object a line, instead of words.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStandardError()
     handler.setFormatter(_Json() if as_json else _Words())
     logger = logging.getLogger("realnet")
     logger.handlers[:] = [handler]
-    logger.propagate = False
     logger.setLevel(level.upper())
 
 
@@ -43,6 +42,16 @@ def verdict_facts(row: Row, model: str) -> dict[str, Any]:
         "calibration": row.calibration,
         **({"error": row.error} if row.error else {}),
     }
+
+
+class _ToStandardError(logging.Handler):
+    """Writes to what standard error is at the moment, which may be another stream than at the start."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
 
 
 class _Words(logging.Formatter):

@@ -17,10 +17,10 @@ from tests.data.layouts import make_good, picture, save
 Call = Callable[..., Finished]
 
 
-@pytest.fixture(scope="module")
-def judged(realnet: Call, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+@pytest.fixture
+def judged(realnet: Call, trained: Path, tmp_path: Path) -> tuple[Path, Path]:
     """A copy of the run, and a store with four good and two defective images and a broken one."""
-    folder = tmp_path_factory.mktemp("judged")
+    folder = tmp_path
     run, rng = Path(shutil.copytree(trained, folder / "widget")), np.random.default_rng(7)
     make_good(folder / "in", 4, rng)
     for number in range(2):

@@ -36,7 +36,7 @@ def browser() -> Iterator[object]:
 @pytest.fixture
 def page(browser: object) -> Iterator[object]:
     opened = browser.new_page()  # type: ignore[attr-defined]
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(60_000)
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     foreign: list[str] = []
