@@ -47,8 +47,7 @@ def remove_old(base: Base, retention: Retention, now: datetime.datetime | None =
             last = max(row["time"] for row in oldest) + "~"
             removed += _remove(base, last, f"more than {retention.bytes:,} bytes")
     if removed:
-        base.ask("PRAGMA incremental_vacuum")
-        base.ask("PRAGMA wal_checkpoint(TRUNCATE)")
+        base.shrink()
     return removed
 
 

@@ -109,6 +109,16 @@ class Base:
         with self._lock, self._told():
             return self._connection.execute(statement, values).fetchall()
 
+    def shrink(self) -> None:
+        """Give what is not in use of the file back to the disk.
+
+        Raises:
+            UserError: where the file cannot be written.
+        """
+        with self._lock, self._told():
+            # A script is run to its end; a statement frees a single page.
+            self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written within is written, or nothing of it.

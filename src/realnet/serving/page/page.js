@@ -388,7 +388,7 @@ async function say(item, label) {
     item.labels[name] = label;
   }
   drawVerdicts();
-  await look();
+  await judgedAll();
 }
 
 function details(item) {

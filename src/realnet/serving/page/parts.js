@@ -163,8 +163,9 @@ function magnify(by) {
     const middle = [box.scrollLeft + box.clientWidth / 2, box.scrollTop + box.clientHeight / 2];
     const before = Number(image.dataset.zoom ?? 1);
     image.dataset.zoom = zoom;
-    image.style.width = `${100 * zoom}%`;
+    // The window onto the picture stays as it was.
     if (zoom > 1 && box.clientHeight && !box.style.maxHeight) box.style.maxHeight = `${box.clientHeight}px`;
+    image.style.width = `${100 * zoom}%`;
     if (zoom === 1) box.style.maxHeight = "";
     box.scrollTo((middle[0] * zoom) / before - box.clientWidth / 2, (middle[1] * zoom) / before - box.clientHeight / 2);
   }

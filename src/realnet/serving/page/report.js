@@ -3,10 +3,10 @@
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:32px auto;padding:0 20px;color:#1b2430}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}td,th{padding:6px 10px;border-bottom:1px solid #dfe4ea;text-align:left;vertical-align:top}
 .anomalous{color:#c62f4b;font-weight:650}.good{color:#1c7c4d}.error{color:#a75a00}.soft{color:#5d6a7a;font-size:13px}.moved{color:#a75a00}
-.wide{overflow-x:auto}details{position:relative}summary{list-style:none;cursor:zoom-in}summary::-webkit-details-marker{display:none}
+.line{white-space:nowrap}.wide{overflow-x:auto}details{position:relative}summary{list-style:none;cursor:zoom-in}summary::-webkit-details-marker{display:none}
 .thumb{position:relative;width:220px}.thumb img,.big img{display:block;width:100%;border-radius:5px}.thumb svg,.big svg{position:absolute;inset:0;width:100%;height:100%}
 polygon{fill:none;stroke:#00ebff;stroke-width:2;vector-effect:non-scaling-stroke}
-details[open] summary{cursor:zoom-out}details[open] .thumb{position:fixed;inset:4vh 4vw;width:auto;height:92vh;margin:auto;z-index:2;display:grid;place-items:center;background:#000c}
+details[open] summary{cursor:zoom-out}details[open] .thumb{position:fixed;inset:0;width:auto;height:auto;z-index:2;display:grid;place-items:center;background:#000c}
 details[open] .thumb .fit{position:relative;max-width:92vw}details[open] .thumb img{width:auto;max-width:92vw;max-height:92vh;min-width:min(92vw,640px)}
 @media print{details[open] .thumb{position:relative;inset:auto;width:220px;height:auto}}`;
 
@@ -40,7 +40,7 @@ export function reportHtml(lines, models, when) {
     const said = line.error
       ? `<td class="error" colspan="5">${escaped(line.error)}</td>`
       : `<td class="${line.verdict}">${line.verdict}</td><td>${line.level.toFixed(2)}</td><td>${line.score.toFixed(4)}</td>` +
-        `<td>${line.regions.map((r) => `${r.area} px at ${r.box[0]}, ${r.box[1]}`).join("<br>")}</td><td>${escaped(line.label ?? "")}</td>`;
+        `<td>${line.regions.map((r) => `<span class="line">${r.area} px at ${r.box[0]}, ${r.box[1]}</span>`).join("<br>")}</td><td>${escaped(line.label ?? "")}</td>`;
     const id = line.id ? `<br><span class="soft">${escaped(line.time)}<br>${escaped(line.id)}</span>` : "";
     return `<tr><td>${line.error ? "" : thumbnail(line)}</td><td>${escaped(line.name)}${id}</td><td>${escaped(line.model)}</td>${said}</tr>`;
   });
