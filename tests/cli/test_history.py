@@ -48,7 +48,7 @@ def test_what_was_judged_is_found(realnet: Call, judged: tuple[Path, Path]) -> N
     (row,) = csv.DictReader(io.StringIO(found.out))
     assert row["image"].endswith("defect-1.png") and row["calibration"] == "1" and row["model"] == "widget"
     shown = realnet("history", store, "--verdict", "unreadable")
-    assert "broken.png" in shown.out and "1 results, all shown." in shown.out
+    assert "broken.png" in shown.out and "1 result, all shown." in shown.out
     for arguments, words in (
         ((store, "--verdict", "bad"), "none of"),
         ((store, "--since", "soon"), "no time"),

@@ -114,7 +114,7 @@ def _found(store: "Store", query: "Query", entries: "list[Entry]", total: int) -
     if not total:
         return "No result is like that."
     shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"
-    return f"{total} results, {shown}."
+    return f"{total} result{'' if total == 1 else 's'}, {shown}."
 
 
 def _table(entries: "list[Entry]") -> None:
