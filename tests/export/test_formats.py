@@ -86,6 +86,7 @@ def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
     assert "licence" in said["licence"]
     assert sorted(path.name for path in exported("torch").iterdir()) == [
         "calibration.json",
+        "calibrations",
         "inspector.json",
         "model.pt2",
     ]

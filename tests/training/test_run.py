@@ -37,6 +37,8 @@ FILES = {
     "log.csv",
     "metrics.json",
     "calibration.json",
+    "calibrations",
+    "trained_on.json",
     "model.safetensors",
     "synthetic_defects.png",
 }
