@@ -31,7 +31,7 @@ $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); PyTorch is large, so this takes a few minutes."
-	@$(INSTALL) '.[test,demo,sdas,compare,export,serve,parquet,ray,tensorboard]'
+	@$(INSTALL) '.[test,demo,sdas,compare,export,serve,mqtt,modbus,parquet,ray,tensorboard,heic]'
 	@touch $(VENV)/.installed-demo $@
 
 $(VENV)/.created:

@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` measures with: precisions, calls that take turns, memory, failures as lines of the table."""
+"""What `benchmarks.gpu` measures with: precisions, times, memory, failures as lines of the table."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -29,19 +29,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Timing:
-    """Median seconds and, on a GPU, gigabytes of each call that worked; why the others did not."""
+    """Median seconds and, on a GPU, gigabytes of a call."""
 
-    seconds: dict[str, float]
-    gigabytes: dict[str, float]
-    failures: dict[str, str]
+    seconds: float
+    gigabytes: float | None
 
-    def memory(self, name: str) -> str:
+    @property
+    def memory(self) -> str:
         """For the remarks."""
-        return f", peak {self.gigabytes[name]:.2f} GiB" if name in self.gigabytes else ""
-
-    def failed(self, what: str) -> list[Line]:
-        """A line for each that did not work."""
-        return [failure(f"{what}, {name}", reason) for name, reason in self.failures.items()]
+        return "" if self.gigabytes is None else f", peak {self.gigabytes:.2f} GiB"
 
 
 def failure(what: str, reason: str) -> Line:
@@ -83,33 +79,20 @@ def autocast(kind: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=kind == "bf16")
 
 
-def timed(calls: dict[str, Callable[[], object]], plan: Plan, rounds: int, alone: int = 1) -> Timing:
-    """Each ``alone`` times by itself, which warms up, compiles and shows what memory it takes; then in turns."""
-    device, failures, gigabytes = plan.device, {}, {}
-    waited: dict[str, Callable[[], object]] = {}
-    for name, call in calls.items():
-
-        def wait(call: Callable[[], object] = call) -> None:
-            call()
-            finish(device)
-
-        release(device)
-        try:
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
-                # What earlier calls keep for themselves (the memory of CUDA graphs) is not this one's.
-                others = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-            for _ in range(alone):
-                wait()
-            if device.type == "cuda":
-                gigabytes[name] = (torch.cuda.max_memory_reserved(device) - others) / 2**30
-            waited[name] = wait
-        except Exception as error:  # out of memory, no compiler, ...: a line of the table
-            failures[name] = reason_of(error)
+def timed(call: Callable[[], object], plan: Plan, rounds: int, alone: int = 2) -> Timing:
+    """``alone`` calls that warm up, compile and show what memory it takes; then the median of ``rounds``."""
+    device = plan.device
     release(device)
-    try:
-        seconds = interleaved(waited, rounds, warm_up=1)
-    except Exception as error:
-        seconds = {}
-        failures |= dict.fromkeys(waited, f"in turns: {reason_of(error)}")
-    return Timing(seconds, gigabytes, failures)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        # What earlier calls keep for themselves (the memory of CUDA graphs) is not this one's.
+        others = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+    def wait() -> None:
+        call()
+        finish(device)
+
+    for _ in range(alone):
+        wait()
+    taken = (torch.cuda.max_memory_reserved(device) - others) / 2**30 if device.type == "cuda" else None
+    return Timing(interleaved({"": wait}, rounds, warm_up=0)[""], taken)

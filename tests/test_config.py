@@ -83,7 +83,7 @@ def test_the_retention_is_a_share(share: float) -> None:
     ("assignment", "what"),
     [
         ("model.rrs.retentoin=0.5", r"no field model\.rrs\.retentoin; model\.rrs\. ?level has: mode, retention"),
-        ("modle.rrs.retention=0.5", "no field modle; the top level has: preset, seed, model"),
+        ("modle.rrs.retention=0.5", "no field modle; the top level has: preset, seed, data, model"),
         ("model.rrs.retention.more=1", r"model\.rrs\.retention: Input should be a valid number"),
         ("model.rrs=off", r"model\.rrs is a group of fields \(mode, retention"),
         ("model=", r"model is a group of fields"),
@@ -116,6 +116,12 @@ def test_the_retention_is_a_share(share: float) -> None:
         ("model.discriminator.widths=[8, 8, 0, 8]", r"model\.discriminator\.widths\.2: "),
         ("model.discriminator.kind=evidence", r"choose kind=paper"),
         ("training.steps=0", r"learns nothing"),
+        (
+            "training.select=validation",
+            r"validation_share=0 holds none out: set a share such as 0\.1, or training\.select=last",
+        ),
+        ("model.afs.align=both", r"model\.afs\.align: Input should be 'mask' or 'features'"),
+        ("synthesis.mixture.least_change=-1", r"synthesis\.mixture\.least_change: "),
         ("training.tolerance.shift=0.1", r"needs model\.reconstruction\.network=subspace"),
         ("training.tolerance.rotation=50", r"training\.tolerance\.rotation: "),
         ("synthesis.source=gan", r"synthesis\.source: Input should be 'dtd', 'nsa', 'cutpaste', 'sia' or 'mix'"),

@@ -210,10 +210,11 @@ def test_yaml_examples_are_valid_configurations(tmp_path: Path) -> None:
 
 def test_fields_set_on_documented_command_lines_exist() -> None:
     lines = [words for _, words in command_lines()]
-    settings = [setting for words in lines if words[1] != "sdas" for setting in given(words, "--set")]
-    assert settings
-    for setting in settings:
-        override(presets["paper"], [setting])
+    changed = [words for words in lines if words[1] != "sdas" and "--set" in words]
+    assert changed
+    for words in changed:
+        (preset,) = given(words, "--preset") or ["lite"]
+        override(presets[preset], given(words, "--set"))
     of_sdas = [words for words in lines if words[1] == "sdas" and "--set" in words]
     assert of_sdas
     for words in of_sdas:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.reliability import encoding
+from benchmarks.reliability import depths, encoding
 from benchmarks.reliability.encoding import any_file, encode, png, tiff, zeros
 from PIL import Image
 
@@ -248,7 +248,47 @@ _FOREIGN: tuple[Maker, ...] = (
     lambda rng, images: (b"\0\0\0\x1cftypavif" + rng.bytes(500), ".avif"),
     lambda rng, images: (b"\0\0\0\x0cjP  \r\n\x87\n" + rng.bytes(500), ".jp2"),
 )
+
+
+def _deep(make: Callable[[np.ndarray], bytes], suffix: str) -> Maker:
+    return lambda rng, images: (make(_grey(images[rng.integers(len(images))])), suffix)
+
+
+def _hot_pixel(rng: np.random.Generator, images: Images) -> tuple[bytes, str]:
+    values = _grey(images[rng.integers(len(images))]).astype(rng.choice(["u2", "u4", "i2", "f4", "f8"]))
+    values[tuple(rng.integers(values.shape))] = 30_000
+    return depths.deep_tiff(values), ".tif"
+
+
+def _several_pages(rng: np.random.Generator, images: Images) -> tuple[bytes, str]:
+    side = int(rng.integers(8, 100))
+    made = [images[rng.integers(len(images))].resize((side, side)), images[rng.integers(len(images))]]
+    return depths.pages(*(made if rng.integers(2) else made[::-1])), ".tif"
+
+
+def _clear(image: Image.Image) -> Image.Image:
+    changed = image.copy()
+    changed.putalpha(0)
+    return changed
+
+
+def _unread(rng: np.random.Generator, images: Images) -> tuple[bytes, str]:
+    del images
+    make = list(depths.FOREIGN.values())[rng.integers(len(depths.FOREIGN))]
+    return make(rng), str(rng.choice([".png", ".jpg", ".tif"]))
+
+
+def _without_its_end(rng: np.random.Generator, images: Images) -> tuple[bytes, str]:
+    return depths.without_its_end(images[rng.integers(len(images))], int(rng.integers(1, 9))), ".jpg"
+
+
 MAKERS: dict[str, Maker] = {
+    "more than 8 bits": _choice([_deep(make, suffix) for make, suffix in depths.deep_variants().values()]),
+    "hot pixel": _hot_pixel,
+    "several pages": _several_pages,
+    "alpha 0 everywhere": _choice([_of(_clear, "PNG", ".png"), _of(_clear, "TIFF", ".tif")]),
+    "JPEG without its end": _without_its_end,
+    "formats that are not read": _unread,
     "bits flipped": _fuzz(encoding.flipped),
     "truncated": _fuzz(lambda data, rng: data[: rng.integers(1, len(data))]),
     "spliced": _spliced,

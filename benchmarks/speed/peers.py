@@ -22,7 +22,7 @@ from benchmarks.speed.inference import exported
 from benchmarks.speed.timing import Line, emit, hardware, interleaved
 from torch import Tensor
 
-from realnet.data import Category, open_dataset, read_image, read_mask
+from realnet.data import Category, open_dataset, read_image, read_truth
 from realnet.errors import UserError
 from realnet.evaluation import image_auroc, per_region_overlap, pixel_auroc
 from realnet.lab.peers import PEERS, PeerConfig, fit_module
@@ -97,7 +97,8 @@ def figures(measure: Measure, category: Category, size: int) -> tuple[float, flo
         of_one, score = measure([read_image(sample.image, size)])
         maps.append(of_one[0])
         scores += score
-        masks.append(np.zeros((size, size), bool) if sample.mask is None else read_mask(sample.mask, size))
+        truth = read_truth(sample, (size, size))
+        masks.append(np.zeros((size, size), bool) if truth is None else truth)
     labels = [sample.is_anomalous for sample in category.test]
     return image_auroc(scores, labels), pixel_auroc(maps, masks), per_region_overlap(maps, masks)
 

@@ -83,8 +83,11 @@ class Calibration(BaseModel):
         score: threshold of the image score; ``pixel`` of the anomaly map.
         asked: the rate of false alarms that was asked for.
         promised: the rate on average over draws of the images, at most; ``confident``: with ``confidence``, at most.
+            Both are 1 where nothing is promised.
         good_scores: sorted; drift is measured against them.
         good_names: of the images that have these scores, in their order; empty where they are not known.
+        good_digests: of their pixels, in the order of the scores; empty where they are the images of the training.
+        seen: how many of them had been trained on, and so score lower than others would.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
         source: which good images, in words.
         date: when, ISO 8601.
@@ -104,6 +107,8 @@ class Calibration(BaseModel):
     confidence: float = CONFIDENCE
     good_scores: tuple[float, ...] = Field(min_length=1)
     good_names: tuple[str, ...] = ()
+    good_digests: tuple[str, ...] = ()
+    seen: int = Field(default=0, ge=0)
     defects_found: float | None = None
     source: str
     date: str
@@ -115,13 +120,18 @@ class Calibration(BaseModel):
     def sentences(self) -> list[str]:
         """What the threshold promises, for people; and what it cannot promise, and what that would take."""
         n = len(self.good_scores)
-        said = [
-            f"Threshold {self.score:.4f} from {n} {self.source}: of further good ones at most {self.promised:.2%} are "
-            f"rejected on average, and with {self.confidence:.0%} confidence at most {self.confident:.2%}."
-        ]
+        known = "all" if self.seen == n else f"{self.seen}"
+        promise = (
+            f"{known} of them were trained on, and others score higher, so it promises nothing. Set it with `realnet "
+            "calibrate` on further good images, or hold some out (training.validation_share=0.1)."
+            if self.seen
+            else f"of further good ones at most {self.promised:.2%} are rejected on average, and with "
+            f"{self.confidence:.0%} confidence at most {self.confident:.2%}."
+        )
+        said = [f"Threshold {self.score:.4f} from {n} {self.source}: {promise}"]
         if self.note:
             said.append(self.note)
-        if self.promised > self.asked * (1 + 1e-9):
+        if self.promised > self.asked * (1 + 1e-9) and not self.seen:
             said.append(
                 f"{self.asked:.4g} false alarms ({self.asked:.2%}) cannot be promised with {n} images: it takes "
                 f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
@@ -136,8 +146,8 @@ class Calibration(BaseModel):
             )
         if self.defects_found is not None:
             said.append(
-                f"Of held-out synthetic defects {self.defects_found:.0%} are above it; how many real ones are, only "
-                "real ones can show."
+                f"Of {'' if self.seen else 'held-out '}synthetic defects {self.defects_found:.0%} are above it; how "
+                "many real ones are, only real ones can show."
             )
         return said
 
@@ -163,6 +173,7 @@ def calibrate(
     date: str,
     defect_scores: Sequence[float] = (),
     names: Sequence[str] = (),
+    seen: int = 0,
 ) -> Calibration:
     """The calibration to ``good_scores`` for a rate of ``false_alarms``.
 
@@ -177,6 +188,7 @@ def calibrate(
         date: when, ISO 8601.
         defect_scores: of synthetic defects.
         names: of the good images, in the order of their scores.
+        seen: how many of these images had been trained on.
 
     Raises:
         ValueError: without any score.
@@ -191,11 +203,12 @@ def calibrate(
         score=threshold,
         pixel=pixel,
         asked=false_alarms,
-        promised=promised,
-        confident=confident_rate(n, rank_of_threshold(n, false_alarms)),
+        promised=1.0 if seen else promised,
+        confident=1.0 if seen else confident_rate(n, rank_of_threshold(n, false_alarms)),
         good_scores=tuple(float(good_scores[i]) for i in order),
         good_names=tuple(names[i] for i in order) if names else (),
         defects_found=share_above(defect_scores, threshold),
+        seen=seen,
         source=source,
         date=date,
         defect_scores=tuple(sorted(float(score) for score in defect_scores)),
@@ -219,8 +232,8 @@ def with_threshold(calibration: Calibration, threshold: float, note: str, date: 
     return calibration.model_copy(
         update={
             "score": threshold,
-            "promised": (n + 1 - below) / (n + 1),
-            "confident": confident_rate(n, below) if below else 1.0,
+            "promised": 1.0 if calibration.seen else (n + 1 - below) / (n + 1),
+            "confident": confident_rate(n, below) if below and not calibration.seen else 1.0,
             "defects_found": share_above(calibration.defect_scores, threshold),
             "note": note,
             "date": date,

@@ -16,6 +16,7 @@ from realnet.calibration import (
     version_file,
 )
 from realnet.errors import UserError
+from realnet.runtime.manifest import is_export, save_thresholds
 
 _LOCK = ".calibration.lock"
 _RECORD, _CARD_LINE = "metrics.json", "| threshold | "
@@ -78,7 +79,9 @@ def _put(run: Path, calibration: Calibration) -> None:
 
 
 def _follow(run: Path, calibration: Calibration) -> None:
-    """Name the calibration in ``metrics.json`` and in the model card, where a run has them; their rest stays."""
+    """Name the calibration in an export's manifest, or in ``metrics.json`` and the model card; their rest stays."""
+    if is_export(run):
+        save_thresholds(run, calibration.score, calibration.pixel)
     if not (run / _RECORD).is_file():
         return
     # Only runs have one, and where there are runs, there is torch, which this imports.

@@ -1,5 +1,6 @@
 """The one configuration tree: typed, validated before anything starts, saved with every model and result."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -24,20 +25,28 @@ class _Node(BaseModel):
 class BackboneConfig(_Node):
     """The frozen feature extractor phi.
 
-    ``taps`` are the timm feature indices handed on, finest first; ``weights`` a local file instead of timm's hub;
+    ``taps`` are the timm feature indices handed on, finest first; ``tag`` which of timm's weights of that network, such
+    as ``tv_in1k``, torchvision's (None: those of the released code, or timm's default for a network that it does not
+    know); ``weights`` a local file instead of them;
     ``standardise`` brings each feature to zero mean and unit deviation over the good images.
     """
 
     name: str = "wide_resnet50_2"
     taps: tuple[int, ...] = Field((1, 2, 3, 4), min_length=1)
+    tag: str | None = None
     weights: Path | None = None
     standardise: bool = False
 
 
 class SelectionConfig(_Node):
-    """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``."""
+    """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``.
+
+    ``align`` is whose resolution differences and masks are compared at: the ``mask``'s, as Eq. 4 is printed, or the
+    ``features``', as in the released code.
+    """
 
     method: Literal["afs", "rdr", "rlpr", "none"] = "afs"
+    align: Literal["mask", "features"] = "mask"
     dimensions: tuple[Width, ...] = (256, 512, 512, 256)
     batches: int = Field(64, ge=1)
     batch_size: int = Field(16, ge=1)
@@ -67,13 +76,14 @@ class ReconstructionConfig(_Node):
 class ResidualsConfig(_Node):
     """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
 
-    ``momentum`` is that of the statistics that the paper's discriminator ranks by. With ``discriminator.kind=evidence``
-    good images set them, and P is the share of each layer.
+    ``momentum`` is the weight of each batch in the running statistics that the paper's discriminator ranks by: at 0.1
+    they rest on the last few hundred images, at 0.9, the released code's, on little more than the last batch. With
+    ``discriminator.kind=evidence`` good images set them, and P is the share of each layer.
     """
 
     mode: Literal["max", "mean", "max&mean", "off"] = "max&mean"
     retention: float = Field(1 / 3, gt=0, le=1)
-    momentum: float = Field(0.9, gt=0, le=1)
+    momentum: float = Field(0.1, gt=0, le=1)
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -102,6 +112,35 @@ class DiscriminatorConfig(_Node):
     learned: float = Field(0.5, ge=0)
 
 
+class ViewConfig(_Node):
+    """Where to look, and whether images are first brought to where a reference image has the part.
+
+    ``polygons`` are in shares of the image, ``(x, y)``; a place that an odd number of them surround is looked at; none:
+    everywhere. ``align`` brings the part to where ``reference`` has it: ``shift`` moves the image, ``rigid`` turns it,
+    too. ``match`` is the least correlation with the reference, ``reach`` the largest move as a share of the image's
+    sides; what goes beyond either is refused.
+    """
+
+    polygons: tuple[Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, max_length=4096)], ...] = (
+        Field((), max_length=1024)
+    )
+    align: Literal["none", "shift", "rigid"] = "none"
+    reference: Path | None = None
+    match: float = Field(0.5, ge=0, le=1)
+    reach: float = Field(0.2, gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _alignment_has_a_reference(self) -> "ViewConfig":
+        if self.align != "none" and self.reference is None:
+            raise ValueError(f"model.view.align={self.align} needs an image to align to: name model.view.reference")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether images are seen otherwise than whole and as they are."""
+        return bool(self.polygons) or self.align != "none"
+
+
 class ModelConfig(_Node):
     """Everything that shapes the network and the score it gives.
 
@@ -111,6 +150,7 @@ class ModelConfig(_Node):
 
     image_size: int = Field(256, ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(None, ge=32)
+    view: ViewConfig = ViewConfig()
     image_score: ImageScore = "max"
     backbone: BackboneConfig = BackboneConfig()
     afs: SelectionConfig = SelectionConfig()
@@ -138,7 +178,12 @@ class ModelConfig(_Node):
 
 
 class MixtureConfig(_Node):
-    """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given."""
+    """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given.
+
+    ``least_change`` is how many grey levels a blend of ``dtd`` or ``sia`` changes on average in ``mix``, at least;
+    another is drawn instead. By themselves they are used as they come, as in the paper. The other parts are of our own
+    making, or label what is seen to have changed, and are never fainter than 6.
+    """
 
     nsa: float = Field(0.4, ge=0)
     cutpaste: float = Field(0.5, ge=0)
@@ -147,6 +192,7 @@ class MixtureConfig(_Node):
     structure: float = Field(1.0, ge=0)
     dtd: float = Field(2.0, ge=0)
     sia: float = Field(2.0, ge=0)
+    least_change: float = Field(6.0, ge=0, le=64)
 
 
 class SynthesisConfig(_Node):
@@ -155,7 +201,8 @@ class SynthesisConfig(_Node):
     ``source`` names the kind, ``directory`` the folder of textures (dtd, mix) or generated images (sia),
     ``generated`` the folder of generated images that ``mix`` takes in as well;
     ``opacity`` is the range of delta (None: 0.2..1 for dtd, 0.5..1 for sia, the source's own otherwise);
-    ``foreground`` is ``auto``, ``none`` (whole image) or the paper's choice of a known category by its name;
+    ``foreground`` is ``auto``, ``none`` (whole image), the released code's choice for a category by its name, or
+    ``known``: that choice where data set and category are among its 36, otherwise ``auto``;
     ``faint`` is the share of defects that are made with delta ~ U(0.1, 0.6) instead, whatever the source.
     """
 
@@ -191,8 +238,11 @@ class TrainingConfig(_Node):
     ``anomaly_window`` ones, of which each step draws half a batch: on a CPU a defect serves more than once, as
     its backbone features are what costs most. Good images' features are cached up to ``cache_gigabytes``.
     ``false_alarms`` is the share of good images that the threshold may reject, as far as the good images can promise.
-    ``select`` names what the kept state is chosen by: good images not trained on with synthetic defects, or
-    (``oracle``) the test images, for comparison with published tables only.
+    ``select`` names what the kept state is chosen by: good images not trained on with synthetic defects
+    (``validation``), nothing (``last``: the state after the last step is kept), or (``oracle``) the mean of image and
+    pixel AUROC of the test images, as in the released code, for comparison with published tables only. The best is
+    kept, of equally good states the last; after ``patience`` validations without a better one training ends.
+    ``validation_share=0`` trains on all good images, which leaves ``validation`` nothing to choose by.
 
     With ``model.reconstruction.network=subspace`` nothing is held out, so ``validation_share``, ``fresh_anomalies`` and
     ``anomaly_window`` do not apply: each of ``folds`` parts of the good images is judged by what the others span, and
@@ -209,11 +259,11 @@ class TrainingConfig(_Node):
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: int = Field(1000, ge=1)
     steps: int | None = Field(None, ge=0)
-    select: Literal["validation", "oracle"] = "validation"
+    select: Literal["validation", "last", "oracle"] = "validation"
     reconstruction_weight: float = Field(1.0, ge=0)
     segmentation_weight: float = Field(1.0, ge=0)
     false_alarms: float = Field(0.01, gt=0, lt=1)
-    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    validation_share: float = Field(0.1, ge=0, lt=0.5)
     validation_every: int = Field(100, ge=1)
     patience: int = Field(20, ge=1)
     cache_gigabytes: float = Field(4.0, ge=0)
@@ -243,20 +293,58 @@ class TrainingConfig(_Node):
         return self.anomaly_window or max(self.fresh, self.batch_size // 2)
 
 
+class DataConfig(_Node):
+    """How images are read.
+
+    ``levels``: the stored values that are black and white in images of more than 8 bits, with a sign or of floats, as
+    ``LOW:HIGH`` such as ``0:4095``. None: found in the good images when training begins, and saved; images that are all
+    of 8 bits need none.
+    """
+
+    levels: str | None = None
+
+    @field_validator("levels")
+    @classmethod
+    def _two_numbers(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                low, high = (float(part) for part in text.split(":"))
+            except ValueError:
+                low, high = math.nan, math.nan
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"{text!r} is not LOW:HIGH, two numbers of which the second is larger, such as 0:4095")
+        return text
+
+    @property
+    def pair(self) -> tuple[float, float] | None:
+        """The values that are black and white."""
+        if self.levels is None:
+            return None
+        low, high = self.levels.split(":")
+        return float(low), float(high)
+
+
 class Config(_Node):
     """The whole tree, as saved in ``config.yaml`` of a run."""
 
     preset: str = "paper"
     seed: int = Field(0, ge=0)
+    data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _nothing_learned_is_for_evidence(self) -> "Config":
+    def _settings_fit_each_other(self) -> "Config":
         if self.training.steps == 0 and self.model.discriminator.kind != "evidence":
             raise ValueError(
                 "training.steps=0 learns nothing, which only model.discriminator.kind=evidence can judge without"
+            )
+        held_out = self.training.validation_share > 0 or self.model.reconstruction.network == "subspace"
+        if self.training.select == "validation" and not held_out:
+            raise ValueError(
+                "training.select=validation chooses by good images that are held out, and training.validation_share=0 "
+                "holds none out: set a share such as 0.1, or training.select=last"
             )
         if self.training.tolerance.asked and self.model.reconstruction.network != "subspace":
             raise ValueError("training.tolerance needs model.reconstruction.network=subspace, as preset lite has it")
@@ -269,6 +357,17 @@ class Config(_Node):
         if self.model.tile is not None and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
             raise ValueError(
                 "model.tile cuts images into tiles, and generated images show whole products: "
+                "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _generated_images_are_whole(self) -> "Config":
+        if self.model.view.asked and self.training.select == "oracle":
+            raise ValueError("training.select=oracle compares with published tables, which know no model.view")
+        if self.model.view.asked and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
+            raise ValueError(
+                "model.view shows a part of the image, and generated images show all of it: "
                 "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
             )
         return self
@@ -309,6 +408,8 @@ def override(config: C, assignments: list[str], file: Path | None = None) -> C:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise UserError(f"--set {path}: {text!r} is no YAML value.") from error
+        if isinstance(value, int | float) and ":" in text:
+            value = text.strip()  # YAML reads 1:30 as ninety
         for part in reversed(path.strip().split(".")):
             value = {part: value}
         _merge(tree, value, "")

@@ -13,10 +13,10 @@ _PACKAGES = ("realnet", "torch", "torchvision", "timm", "lightning", "numpy", "o
 
 
 def hardware() -> str:
-    """Processor, cores, threads in use, and GPU where there is one, in words."""
+    """Processor, cores, threads in use, and GPU where there is one, with TF32 where that is on, in words."""
     parts = [f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"]
     if torch.cuda.is_available():
-        parts.append(torch.cuda.get_device_name())
+        parts.append(torch.cuda.get_device_name() + (", TF32" if torch.backends.cuda.matmul.allow_tf32 else ""))
     return "; ".join(parts)
 
 

@@ -90,6 +90,9 @@ def test_the_plans_are_listed(realnet: Call) -> None:
         (["table1", "--set", "training.stops=1"], "no field training.stops"),
         (["table1", "--sia", "nowhere"], "The folder nowhere does not exist; check --sia."),
         (["table1", "--diffusion", "nowhere"], "model.json is missing or damaged"),
+        (["table1", "--init", "nowhere"], "There is no file nowhere; check --init."),
+        (["table1", "--download"], "--inception, --alexnet and --download are for tableS6"),
+        (["tableS6", "--alexnet", "nowhere"], "There is no weight file nowhere for AlexNet"),
     ],
 )
 def test_mistakes_are_answered_before_anything_runs(

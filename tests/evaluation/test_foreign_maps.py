@@ -133,9 +133,8 @@ def test_maps_of_another_size_are_judged_at_their_own(data: Path, categories: li
     tiny = judged(written(tmp_path / "tiny", categories[:1], np.arange(7.0)[:, None, None].repeat(2, 1)
                           .repeat(2, 2).astype(np.float32)), data, categories[:1])  # fmt: skip
     assert tiny.overall.image_auroc is not None
-    vanished = sum(not read_mask(s.mask, 2).any() for s in categories[0].test if s.mask is not None)
-    assert vanished
-    assert any(f"bolt: {vanished} masks mark nothing at the size of the map" in note for note in tiny.notes)
+    assert any(not read_mask(s.mask, 2).any() for s in categories[0].test if s.mask is not None)
+    assert tiny.overall.pixel_auroc is not None  # no mask vanishes, though nearest neighbour alone leaves nothing of it
     assert any("7 of 7 maps hold one value" in note for note in tiny.notes)
 
 

@@ -172,7 +172,7 @@ def test_what_is_no_image_is_refused(inspector: Inspector, tmp_path: Path) -> No
         (tmp_path / "notes.png", "notes.png"),
         (tmp_path / "missing.png", "missing.png"),
         (np.zeros((2, 3, 4, 5), np.uint8), r"not of shape \[2, 3, 4, 5\]"),
-        (np.full((4, 4), np.nan), "from nan to nan"),
+        (np.full((4, 4), np.nan), "not finite"),
     ):
         with pytest.raises(UserError, match=message):
             inspector.inspect(wrong)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realnet.data import list_images
+from realnet.data import Notes, list_images
 from realnet.errors import UserError
 from realnet.inspection import cameras, watching
 from realnet.inspection.sources import lines, open_sources
@@ -134,7 +134,7 @@ def test_frames_of_a_film(tmp_path: Path, every: float | None, expected: list[in
     assert [item.stem for item in items] == [f"line-{number * 100:09d}ms" for number in expected]
     assert not sources.endless and not any(item.live for item in items)
     for item, number in zip(items, expected, strict=True):
-        assert np.abs(item.read().astype(int) - (number * 10, 0, 0)).max() < 12, "RGB"
+        assert np.abs(item.read(None, Notes()).astype(int) - (number * 10, 0, 0)).max() < 12, "RGB"
     everything = open_sources([f"camera:{path}"], tmp_path / "out", every=0)
     assert len(list(everything.items(lambda image, version: False, threading.Event()))) == 25
 
@@ -178,7 +178,7 @@ def test_a_camera_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyPatch, 
     assert said == [away, back, away, back]
     assert len({item.image for item in items}) == 6 and all(item.live for item in items)
     assert all(item.image.startswith("camera-3-20") and item.image.endswith("Z") for item in items)
-    assert items[0].read()[0, 0].tolist() == [3, 2, 1]
+    assert items[0].read(None, Notes())[0, 0].tolist() == [3, 2, 1]
 
 
 def test_a_camera_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -300,3 +300,37 @@ def test_without_anomalib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delitem(sys.modules, "realnet.integrations.anomalib")
     with pytest.raises(UserError, match=r"pip install realnet\[compare\]"):
         importlib.import_module("realnet.integrations.anomalib")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "turned", "mono12 in 16"])
+def test_the_engine_sees_the_pixels_that_the_inspector_sees(product: Path, tmp_path: Path, kind: str) -> None:
+    """A large JPEG of fine lines, one that the camera turned, and 12 bits: the score is that of `realnet inspect`."""
+    import numpy as np
+    from benchmarks.reliability.depths import deep_variants
+    from PIL import Image
+
+    fields = ("data.levels=0:4095",) if kind == "mono12 in 16" else ()
+    run(product, tmp_path / "run", tiny("training.steps=0", *fields))
+    y, x = np.mgrid[:900, :1200]
+    grey = (((x + y // 3) % 4 < 2) * 120 + np.random.default_rng(0).integers(0, 90, x.shape)).astype(np.uint8)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    if kind == "mono12 in 16":
+        make, suffix = deep_variants()[kind]
+        path = photos / f"photo{suffix}"
+        path.write_bytes(make(grey))
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = 6 if kind == "turned" else 1
+        path = photos / "photo.jpg"
+        Image.fromarray(grey).save(path, quality=90, exif=exif)
+    inspector = load(tmp_path / "run")
+    model = RealNet.from_run(tmp_path / "run")
+    (found,) = engine(tmp_path).predict(model, dataset=PredictDataset(path, image_size=None), return_predictions=True)
+    expected = inspector.inspect(path)
+    assert float(found.pred_score[0]) == pytest.approx(
+        min(1, max(0, expected.score - expected.threshold + 0.5)), abs=1e-5
+    )
+    assert torch.equal(
+        found.image[0], torch.from_numpy(read_image(path, 64, model.config.data.pair)).permute(2, 0, 1) / 255
+    )

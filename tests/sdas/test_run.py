@@ -390,5 +390,7 @@ def test_two_processes_end_with_the_same_weights(product: Path, tmp_path: Path) 
     for rank in (0, 1):
         with safe_open(tmp_path / f"{rank}.safetensors", framework="pt") as file:
             assert file.metadata()["steps"] == "6"
-    assert json.loads((output / "model.json").read_text())["training"]["images_seen"] == 6 * 2 * 2 * 2
+    assert json.loads((output / "model.json").read_text())["training"]["images_seen"] == 6 * 2 * 2, (
+        "devices share a step"
+    )
     assert load_diffusion_config(output) == tiny("training.accumulate=2")

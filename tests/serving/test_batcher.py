@@ -28,6 +28,10 @@ class Mean(Judge):
     def tile(self) -> int | None:
         return None
 
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        return None
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         self.started.set()
         self.go.wait(10)

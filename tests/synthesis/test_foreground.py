@@ -2,9 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
+from realnet.config import SynthesisConfig
+from realnet.data import Category
 from realnet.errors import UserError
-from realnet.synthesis import foreground_mask
-from realnet.synthesis.foreground import RULES
+from realnet.synthesis import foreground_mask, settle_foreground
+from realnet.synthesis.foreground import KNOWN, RULES, known_foreground
 from tests.synthesis.pictures import body_of, colourful, product, textured
 
 
@@ -76,7 +78,7 @@ def test_auto_takes_all_where_the_object_leaves_the_picture():
         ("03", 20, (200, 200, 200)),
     ],
 )
-def test_the_papers_choices_by_name(name, background, body):
+def test_the_released_choices_by_name(name, background, body):
     shape = (256, 256)
     hole = product(shape, background, body)
     found = foreground_mask(hole, name)
@@ -97,8 +99,37 @@ def test_a_rule_that_finds_nothing_gives_the_whole_image():
 
 
 def test_an_unknown_name_is_answered_with_the_names():
-    with pytest.raises(UserError, match=r"'botle'.*auto, none.*bottle.*Did you mean 'bottle'"):
+    with pytest.raises(UserError, match=r"'botle'.*auto, known, none.*bottle.*Did you mean 'bottle'"):
         foreground_mask(np.zeros((8, 8, 3), dtype=np.uint8), "botle")
+
+
+def category(layout, name):
+    return Category(name, layout, (), ())
+
+
+def test_known_stands_for_the_choice_of_data_set_and_category():
+    assert sum(len(rules) for rules in KNOWN.values()) == len(RULES) == 36
+    assert known_foreground([category("mvtec", "bottle")]) == "bottle"
+    assert known_foreground([category("btad", "01")]) == "01"
+    assert known_foreground([category("folder", "bottle")]) == "auto", "some other bottle"
+    assert known_foreground([category("mvtec", "candle")]) == "auto", "that is VisA's"
+    assert known_foreground([category("mvtec", "bottle"), category("mvtec", "pill")]) == "auto"
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "foreground", "said"),
+    [
+        ("mvtec", "bottle", "bottle", "Foreground of bottle: a fixed threshold"),
+        ("mvtec", "transistor", "transistor", "Foreground of transistor: the whole image"),
+        ("folder", "part", "auto", "no choice of foreground for part: it is found from each image"),
+    ],
+)
+def test_what_known_was_settled_to_is_said(layout, name, foreground, said):
+    asked = SynthesisConfig(foreground="known")
+    settled, sentence = settle_foreground(asked, [category(layout, name)])
+    assert settled.foreground == foreground
+    assert said in sentence
+    assert settle_foreground(settled, [category(layout, name)]) == (settled, None), "once"
 
 
 def test_real_products(shared_data):

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from realnet.config import MixtureConfig, SynthesisConfig
 from realnet.errors import UserError
-from realnet.synthesis import blend
+from realnet.synthesis import blend, make_part
 from realnet.synthesis.anomaly import VISIBLE_MEAN
 from realnet.synthesis.augment import AUGMENTATIONS, shifted_hue, three_random
 from realnet.synthesis.cutpaste import CutPaste, Scar
@@ -49,7 +50,8 @@ def check(anomaly, image, foreground):
     # Eq. 3 holds with the parts that are handed out; outside the mask nothing changed, inside it shows.
     assert np.array_equal(anomaly.image, blend(image, anomaly.source, anomaly.mask, anomaly.opacity))
     change = np.abs(anomaly.image.astype(int) - image)[anomaly.mask]
-    assert change.mean(axis=0).max() >= VISIBLE_MEAN
+    # Textures and generated images are used as they come, also where they hardly differ.
+    assert change.mean(axis=0).max() >= (0 if anomaly.kind in ("dtd", "sia") else VISIBLE_MEAN)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -196,6 +198,38 @@ def test_a_missing_or_empty_folder_is_said(part, tmp_path):
         part(tmp_path / "absent")
     with pytest.raises(UserError, match="holds no image"):
         part(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["dtd", "sia"])
+@pytest.mark.parametrize("difference", [0, 1, 3])
+def test_a_source_that_barely_differs_is_used_as_it_is(kind, difference, tmp_path):
+    """Tab. 5b: generated images of s = 0 and 0.1 are almost good; no opaque spot may stand in for them."""
+    good = np.full((64, 64, 3), 120, dtype=np.uint8)
+    Image.fromarray(good + np.uint8(difference)).save(tmp_path / "0.png")
+    part = Dtd(tmp_path) if kind == "dtd" else Sia(tmp_path)
+    for seed in range(20):
+        anomaly = part(good, np.ones((64, 64), dtype=bool), np.random.default_rng(seed))
+        assert (anomaly.kind, anomaly.origin) == (kind, "0.png")
+        assert anomaly.mask.any()
+        assert np.array_equal(anomaly.image, blend(good, anomaly.source, anomaly.mask, anomaly.opacity))
+        if kind == "sia":  # textures are augmented
+            assert np.array_equal(anomaly.source, good + np.uint8(difference))
+            assert np.abs(anomaly.image.astype(int) - good).max() <= difference
+
+
+def test_the_mixture_draws_faint_blends_again_as_its_field_says(tmp_path):
+    good = np.full((64, 64, 3), 120, dtype=np.uint8)
+    for level in (122, 200):
+        Image.fromarray(np.full((64, 64, 3), level, dtype=np.uint8)).save(tmp_path / f"{level}.png")
+    only = {"nsa": 0, "cutpaste": 0, "scar": 0, "texture": 0, "structure": 0}
+
+    def origins(least_change):
+        mixture = MixtureConfig(**only, least_change=least_change)
+        part = make_part(SynthesisConfig(generated=tmp_path, mixture=mixture), [good])
+        return {part(good, np.ones((64, 64), bool), np.random.default_rng(seed)).origin for seed in range(30)}
+
+    assert origins(6) == {"200.png"}
+    assert origins(0) == {"122.png", "200.png"}
 
 
 def test_dtd_draws_from_all_folders_below_and_names_the_file(folder):

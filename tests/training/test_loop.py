@@ -99,10 +99,32 @@ def test_early_stop_keeps_the_best_state(tmp_path: Path) -> None:
     assert not parts.model.training
 
 
+def test_of_equally_good_states_the_last_is_kept(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, [0.2, 0.9, 0.899, 0.9, 0.895, 0.1, 0.2], "training.steps=7")
+    progress = parts.optimise()
+    assert (progress.step, progress.best_step, progress.best_value) == (7, 4, 0.9)
+    kept, fourth = trained_state(parts.model), parts.validation.states[3]
+    assert all(torch.equal(kept[name], fourth[name]) for name in kept)
+
+
+def test_patience_waits_for_a_better_state(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, [0.5, 0.6, 0.6, 0.599, 0.6, 0.9], "training.patience=3")
+    progress = parts.optimise()
+    assert (progress.step, progress.best_step) == (5, 5), "an equal figure is kept, and is no improvement"
+
+
 def test_patience_counts_validations_in_a_row(tmp_path: Path) -> None:
     parts = Parts(tmp_path, [0.2, 0.1, 0.3, 0.1, 0.5, 0.1, 0.7, 0.1, 0.9, 0.1, 0.1, 0.1], "training.patience=2")
     progress = parts.optimise()
     assert (progress.step, progress.best_step) == (11, 9)
+
+
+def test_the_last_state_is_kept_where_nothing_is_chosen(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, [0.9, 0.5, 0.4, 0.3], "training.select=last", "training.patience=1", "training.steps=4")
+    progress = parts.optimise()
+    assert (progress.step, progress.best_step, progress.best_value) == (4, 4, pytest.approx(0.3))
+    kept, last = trained_state(parts.model), parts.validation.states[-1]
+    assert all(torch.equal(kept[name], last[name]) for name in kept)
 
 
 def test_the_frozen_part_stays_as_it_was(tmp_path: Path) -> None:

@@ -44,6 +44,20 @@ def test_each_category_is_split_without_overlap(counts: dict[str, int], share: f
     assert split_good(samples, share, seed) == split
 
 
+def test_a_share_of_nothing_trains_on_all() -> None:
+    samples = samples_of({"a": 5})
+    split = split_good(samples, 0, 0)
+    assert (split.train, split.held_out, split.judged) == (tuple(samples), (), tuple(samples))
+    assert split_good(samples, 0.4, 0).judged == split_good(samples, 0.4, 0).held_out
+
+
+def test_generated_images_of_several_products_are_refused() -> None:
+    samples = samples_of({"a": 1, "b": 1})
+    config = tiny("synthesis.source=sia", "synthesis.directory=anywhere")
+    with pytest.raises(UserError, match="belong to one product, and these are 2: use --synthesis dtd"):
+        make_synthesizer(samples, good_images(samples, config), config, 0)
+
+
 def test_the_seed_decides_what_is_held_out() -> None:
     samples = samples_of({"a": 50})
     assert len({split_good(samples, 0.2, seed).held_out for seed in range(4)}) == 4

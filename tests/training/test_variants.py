@@ -67,7 +67,7 @@ def test_training_sees_defects_of_the_kind_asked_for(product: Path, sources: Pat
 def test_a_synthesis_without_its_folder_is_refused_before_anything_is_written(
     product: Path, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(UserError, match=f"Synthesis '{name}' needs a folder of .*--source"):
+    with pytest.raises(UserError, match=f"Synthesis '{name}' needs a folder of .*--source.*--synthesis (mix|dtd)"):
         run(product, tmp_path / "run", tiny(f"synthesis.source={name}"))
     assert not (tmp_path / "run").exists()
 

@@ -27,10 +27,13 @@ _CommandLineError = cast(type[Exception], typer.BadParameter.__mro__[2])
 def main() -> None:
     """Run the command line; the console script's entry."""
     # Modules register their commands on import; each imports torch only inside the command.
+    import realnet.cli.afs_command
     import realnet.cli.benchmark_command
+    import realnet.cli.build_command
     import realnet.cli.calibrate_command
     import realnet.cli.data_commands
     import realnet.cli.demo_command
+    import realnet.cli.doctor_command
     import realnet.cli.evaluate_command
     import realnet.cli.export_command
     import realnet.cli.history_commands

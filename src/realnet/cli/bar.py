@@ -30,15 +30,21 @@ class Bar(Watcher):
         """A new stage of preparation."""
         self.display.update(self.task, description=text, visible=True)
 
+    def say(self, sentence: str) -> None:
+        """A line above the bar."""
+        self.display.console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+
     def step(self, progress: Progress, steps: int) -> None:
         """One step more; its figures where there are new ones."""
         self.display.update(self.task, description="Training", total=steps, completed=progress.step, visible=True)
         if len(progress.log) > self.shown:
             self.shown = len(progress.log)
             row = progress.log[-1]
+            pixels = f"pixel AP {row['validation_pixel_average_precision']:.3f}"
+            if "validation_pixel_auroc" in row:
+                pixels = f"pixel AUROC {row['validation_pixel_auroc']:.3f}"
             self.display.console.print(
                 f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
-                f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, pixel AP "
-                f"{row['validation_pixel_average_precision']:.3f})",
+                f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
                 highlight=False,
             )

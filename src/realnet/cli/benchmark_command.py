@@ -48,10 +48,19 @@ def benchmark(
     diffusion: Annotated[
         list[Path] | None, typer.Option(help="Trained diffusion models to generate with; repeatable.")
     ] = None,
-    diffusion_preset: Annotated[str, typer.Option(help="How diffusion models are trained here.")] = "lite",
+    diffusion_preset: Annotated[
+        str | None,
+        typer.Option(help="How diffusion models are trained here (default: lite with --preset lite, otherwise none)."),
+    ] = None,
     diffusion_budget: Annotated[str | None, typer.Option(help="For the training of each, such as 10m.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="What it begins with: a checkpoint in guided diffusion's layout (paper).")
+    ] = None,
     generated: Annotated[int, typer.Option(help="Images to generate a category (the paper: 10000).", min=1)] = 300,
     quality_images: Annotated[int, typer.Option(help="Images a synthesis in tableS6.", min=2)] = 1000,
+    inception: Annotated[Path | None, typer.Option(help="Inception weights, for FID and KID in tableS6.")] = None,
+    alexnet: Annotated[Path | None, typer.Option(help="AlexNet weights, for LPIPS in tableS6.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch these weights where they are missing.")] = False,
     scored: Annotated[
         list[Path] | None,
         typer.Option("--scored", help="What `realnet score --json` wrote, as a row of the table; repeatable."),
@@ -77,6 +86,8 @@ def benchmark(
     for folder, option in ((sia, "--sia"), (textures, "--textures")):
         if folder is not None and not folder.is_dir():
             raise UserError(f"The folder {folder} does not exist; check {option}.")
+    if init is not None and not init.is_file():
+        raise UserError(f"There is no file {init}; check --init.")
 
     from dataclasses import replace
 
@@ -102,9 +113,10 @@ def benchmark(
     from realnet.lab.tables import make_table
 
     chosen, foreign = add_scored(chosen, holdings, scored or [])
+    weights = _weights(chosen, inception, alexnet, download)
     settings = Settings(
         preset, tuple(assignments or ()), numbers, synthesis, budget, diffusion_preset, diffusion_seconds, generated,
-        quality_images, tuple(diffusion or ()),
+        quality_images, tuple(diffusion or ()), None if init is None else init.resolve(), *weights,
     )  # fmt: skip
     cells = output.resolve() / "cells"
     with console.status("Reading the data"):
@@ -140,6 +152,23 @@ def _laboratory(cells: Path, bar: "LabBar", jobs: int, cluster: "Cluster | None"
     from realnet.cluster.cells import worker_on
 
     return Laboratory(cells, bar, cluster.room, worker_on(cluster))
+
+
+def _weights(
+    plan: "Plan", inception: Path | None, alexnet: Path | None, download: bool
+) -> tuple[Path | None, Path | None]:
+    """The published weights that the quality of images is measured with, as far as they are at hand."""
+    from realnet.errors import UserError
+    from realnet.lab.plan import QUALITY
+
+    if not any(row.method == QUALITY for row in plan.rows):
+        if inception or alexnet or download:
+            raise UserError(f"{plan.name} measures no images: --inception, --alexnet and --download are for tableS6.")
+        return None, None
+    from realnet.evaluation.quality.networks import alexnet_weights, inception_weights
+
+    found = inception_weights(inception, download), alexnet_weights(alexnet, download)
+    return tuple(None if path is None else path.resolve() for path in found)  # type: ignore[return-value]
 
 
 def _list_plans() -> None:

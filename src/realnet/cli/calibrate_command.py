@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.cli.app import app, console
-from realnet.cli.options import check_run, torch_device
+from realnet.cli.options import GoodOption, check_run, torch_device
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from realnet.history import Confirmed
     from realnet.inspection.calibrating import Judged
 
+# What is asked of an export that was never calibrated.
+_FALSE_ALARMS = 0.01
+
 
 @app.command()
 def calibrate(
-    run: Annotated[
-        Path, typer.Argument(help="Folder of a trained run; with --feedback, --list and --undo an export's.")
-    ],
-    good: Annotated[
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
+    images: Annotated[
         list[Path] | None,
-        typer.Argument(help="Good images, or folders of them, from the line's own camera; none it was trained on."),
+        typer.Argument(
+            help="Good images from the line's own camera that the run was not trained on: files, folders, or a data "
+            "set, of which the good images outside train/ are taken."
+        ),
     ] = None,
+    good: GoodOption = None,
     false_alarms: Annotated[
         str | None,
         typer.Option(
@@ -34,15 +39,20 @@ def calibrate(
         Path | None,
         typer.Option("--feedback", help="Results store: the images that people confirmed as good count as well."),
     ] = None,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Take the images although most of them look defective to the inspector.")
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Go on with images the run was trained on (the calibration says so), or most of which look defective "
+            "to the inspector.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come out, and change nothing.")] = False,
     versions: Annotated[bool, typer.Option("--list", help="List the calibrations that there were.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put the calibration before the present one in force.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
 ) -> None:
-    """Set the thresholds of a run by good images, and say what they promise; nothing is trained.
+    """Set the thresholds of a run or an export by good images, and say what they promise; nothing is trained.
 
     Every calibration is kept in the run's calibrations/; servers that run take a new one up by themselves.
     """
@@ -50,8 +60,10 @@ def calibrate(
     from realnet.calibrations import install
     from realnet.runtime import is_export
 
-    if versions + undo + bool(good or feedback) != 1:
+    if versions + undo + bool(images or feedback) != 1:
         raise UserError("Give good images, --feedback with a results store, --list, or --undo.")
+    if good and not images:
+        raise UserError("--good is about a data set: give it as well.")
     if not is_export(run):
         check_run(run)
     if versions or undo:
@@ -59,20 +71,21 @@ def calibrate(
         return
     asked = None if false_alarms is None else rate(false_alarms)
     before = read_calibration(run)
+    asked = asked or _usual(run, before)
     confirmed = None if feedback is None else _confirmed(run, feedback)
-    further = [(name, score) for name, _, score in confirmed.good] if confirmed else []
-    asked = asked or (before.asked if before else _configured(run))
-    if good:
-        judged = _judge(run, good, asked, len(further), device)
-    else:
-        judged = _before(run, before)
+    further = len(confirmed.good) if confirmed else 0
+    judged = _judge(run, _files(run, images, good or []), asked, further, device) if images else _before(run, before)
 
-    from realnet.inspection.calibrating import calibrate_by, check_enough, check_product
+    from realnet.inspection.calibrating import calibrate_by, check_enough, check_product, check_unseen
 
-    check_enough(len(judged.scores) + len(further), asked)
-    if before is not None and good and not anyway:
-        check_product(judged.scores, before)
-    made = calibrate_by(judged, asked, before, further)
+    if images and not force:
+        check_unseen(run, judged)
+        if before is not None:
+            check_product(judged.scores, before)
+    if confirmed is not None:
+        judged = judged.with_confirmed(confirmed.good, confirmed.defects)
+    check_enough(len(judged.scores), asked)
+    made = calibrate_by(judged, asked, before)
     if not dry_run:
         made = install(run, made)
     _say(*made.sentences())
@@ -83,8 +96,14 @@ def calibrate(
     _say("Nothing is changed (--dry-run)." if dry_run else f"This is calibration {made.version} of {run}.")
 
 
-def _configured(run: Path) -> float:
-    """The rate of false alarms that the run was to have."""
+def _usual(run: Path, before: "Calibration | None") -> float:
+    """The rate of false alarms that was asked for last, or, of a run, when it was trained."""
+    from realnet.runtime import is_export
+
+    if before is not None:
+        return before.asked
+    if is_export(run):
+        return _FALSE_ALARMS
     from realnet.model.saving import load_config
 
     return load_config(run).training.false_alarms
@@ -98,44 +117,49 @@ def _before(run: Path, before: "Calibration | None") -> "Judged":
     return judged_before(before)
 
 
-def _judge(run: Path, good: list[Path], asked: float, further: int, device: str) -> "Judged":
+def _files(run: Path, images: list[Path], good: list[str]) -> list[Path]:
+    """The good images among ``images``; what is taken and what is not is said."""
+    from realnet.data import open_good
+    from realnet.data.summary import describe_not_used
+
+    chosen = open_good(images, good)
+    files = [sample.image for sample in chosen.train]
+    _say(f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out))
+    if len(files) < 2:
+        raise UserError(f"One good image is no calibration; give {run} at least twenty.")
+    return files
+
+
+def _judge(run: Path, files: list[Path], asked: float, further: int, device: str) -> "Judged":
     """The good images that the threshold is to rest on.
 
     Args:
-        further: how many confirmed ones there are besides.
+        further: how many confirmed ones there may be besides.
     """
-    from realnet.data import list_images
-    from realnet.runtime import is_export
-
-    if is_export(run):
-        raise UserError(f"{run} is an export: calibrate the run on images, and export it again.")
-    files = list_images(good)
-    if len(files) < 2:
-        raise UserError(f"One good image is no calibration; give {run} at least twenty.")
-
     from realnet.inspection.calibrating import check_enough, judge_good
-    from realnet.inspection.inspector import load
-    from realnet.inspection.known import read_known
+    from realnet.inspection.loading import load
+    from realnet.runtime import is_export
+    from realnet.seen import read_trained
 
     check_enough(len(files) + further, asked)  # before minutes are spent on judging
-    inspector = load(run, torch_device(device))
+    inspector = load(run, device if is_export(run) else torch_device(device))
     with console.status("Judging") as status:
 
         def told(done: int) -> None:
             status.update(f"Judging good image {done} of {len(files)}")
 
-        return judge_good(inspector, files, read_known(run), told)
+        return judge_good(inspector, files, read_trained(run), told)
 
 
 def _confirmed(run: Path, feedback: Path) -> "Confirmed":
     """What people confirmed of the images that this very model judged, but for those it was trained on."""
     from realnet.history import Confirmed, Store, read_confirmed
     from realnet.inspection.journal import model_digest
-    from realnet.inspection.known import read_known
+    from realnet.seen import read_trained
 
     found = read_confirmed(Store(feedback, make=False), model_digest(run))
-    known = read_known(run)
-    new = tuple(image for image in found.good if image[1] not in known)
+    trained = read_trained(run)
+    new = tuple(image for image in found.good if image[1] not in trained)
     if len(new) < len(found.good):
         _say(f"{len(found.good) - len(new)} confirmed good images are left out: the run was trained on them.")
     if not new and not found.defects:

@@ -10,15 +10,19 @@ from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     SeedOption,
     SetOption,
     SourceOption,
     configuration,
-    one_category,
+    open_one,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from realnet.config import Config
+    from realnet.data import Category
     from realnet.synthesis import Synthesizer
 
 Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")]
@@ -28,26 +32,70 @@ Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dt
 def preview(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
-    synthesis: Kind = "mix",
+    synthesis: Annotated[
+        str,
+        typer.Option(
+            "--synthesis",
+            help="How defects are made: dtd, nsa, cutpaste, sia or mix; several, such as sia,dtd,nsa,cutpaste, side by "
+            "side.",
+        ),
+    ] = "mix",
     category: CategoryOption = None,
+    good: GoodOption = None,
     source: SourceOption = None,
+    generated: Annotated[
+        Path | None, typer.Option(help="Folder of generated images for sia, where several kinds are compared.")
+    ] = None,
     seed: SeedOption = None,
     count: Annotated[int, typer.Option(help="How many defects.", min=1, max=200)] = 12,
     assignments: SetOption = None,
     config_file: ConfigOption = None,
 ) -> None:
-    """Draw a sheet of good image, source, mask and blend."""
+    """Draw a sheet of good image, source, mask and blend; of several kinds side by side (Fig. 3b)."""
     from realnet.errors import UserError
-    from realnet.synthesis import contact_sheet, write_image
+    from realnet.synthesis import contact_sheet, write_figure
 
     if output.suffix.lower() != ".png":
         raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+    kinds = [kind.strip() for kind in synthesis.split(",")]
+    if len(kinds) > 1:
+        folders = _folders(kinds, source, generated)
+        configs = [configuration("lite", assignments, config_file, kind, folders[kind], seed) for kind in kinds]
+        write_figure(output, _compare(open_one(data, category, good), configs, count))
+        console.print(f"{count} defects each of {', '.join(kinds)}, seed {configs[0].seed}: {output}", soft_wrap=True)
+        return
+    if generated is not None:
+        raise UserError("--generated is for several kinds; of sia alone --source is the folder of generated images.")
     config = configuration("lite", assignments, config_file, synthesis, source, seed)
-    synthesizer = _synthesizer(data, category, config)
+    synthesizer = _synthesizer(open_one(data, category, good), config)
     defects = [synthesizer(index) for index in range(count)]
     goods = [synthesizer.images[synthesizer.good_of(index)] for index in range(count)]
-    write_image(output, contact_sheet(defects, goods))
+    write_figure(output, contact_sheet(defects, goods))
     console.print(f"{count} defects, {config.synthesis.source}, seed {config.seed}: {output}", soft_wrap=True)
+
+
+def _folders(kinds: list[str], source: Path | None, generated: Path | None) -> dict[str, Path | None]:
+    """What defects of several kinds are made of, by kind."""
+    from realnet.errors import UserError
+
+    if generated is not None and "sia" not in kinds:
+        raise UserError("--generated is for sia, which --synthesis does not name.")
+    if source is not None and not {"dtd", "mix"} & set(kinds):
+        raise UserError("--source is for dtd and mix here, which --synthesis does not name; for sia give --generated.")
+    return {kind: generated if kind == "sia" else source if kind in ("dtd", "mix") else None for kind in kinds}
+
+
+def _compare(categories: "list[Category]", configs: "list[Config]", count: int) -> "np.ndarray":
+    """The sheet of several kinds: a row a good image, a column a kind."""
+    from realnet.synthesis import grid_image
+
+    columns: list[list[np.ndarray]] = []
+    for config in configs:
+        synthesizer = _synthesizer(categories, config)
+        if not columns:
+            columns.append([synthesizer.images[synthesizer.good_of(index)] for index in range(count)])
+        columns.append([synthesizer(index).image for index in range(count)])
+    return grid_image(columns, ["good image", *(config.synthesis.source for config in configs)])
 
 
 @app.command()
@@ -57,6 +105,7 @@ def synthesize(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pairs, in MVTec layout.")],
     synthesis: Kind = "mix",
     category: CategoryOption = None,
+    good: GoodOption = None,
     source: SourceOption = None,
     seed: SeedOption = None,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=32)] = 256,
@@ -67,7 +116,7 @@ def synthesize(
     from realnet.synthesis import write_pairs
 
     config = configuration("lite", assignments, config_file, synthesis, source, seed)
-    synthesizer = _synthesizer(data, category, config, size)
+    synthesizer = _synthesizer(open_one(data, category, good), config, size)
     names = list(synthesizer.names or [])
     with console.status("Writing") as status:
         manifest = write_pairs(
@@ -76,13 +125,21 @@ def synthesize(
     console.print(f"{count} pairs of image and mask; {manifest} names the origin of each.", soft_wrap=True)
 
 
-def _synthesizer(data: str, category: str | None, config: "Config", size: int | None = None) -> "Synthesizer":
-    from realnet.data import GoodImages, check_dataset, open_dataset
+def _synthesizer(categories: "list[Category]", config: "Config", size: int | None = None) -> "Synthesizer":
+    from realnet.data import GoodImages, check_dataset
 
-    categories = open_dataset(Path(data), one_category(data, category))
     check_dataset(categories, need_test=False)
-    from realnet.training.prepare import make_synthesizer
+    from realnet.synthesis import settle_foreground
+    from realnet.training.prepare import make_synthesizer, with_levels
+    from realnet.view import view_of
 
+    part, foreground = settle_foreground(config.synthesis, categories)
+    config = config.model_copy(update={"synthesis": part})
     samples = [sample for c in categories for sample in c.train]
-    images = GoodImages([s.image for s in samples], size or config.model.image_size, 2**30, config.model.tile)
+    files, names = [s.image for s in samples], [s.name for s in samples]
+    config, levels = with_levels(config, files)
+    for sentence in [*([foreground] if foreground else []), *levels]:
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view)
+    images = GoodImages(files, side, 2**30, config.model.tile, levels=pair, names=names, view=view)
     return make_synthesizer(samples, images, config, config.seed)

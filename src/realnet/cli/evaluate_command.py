@@ -1,12 +1,25 @@
 """``realnet evaluate``."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console
-from realnet.cli.options import CategoryOption, Data, check_run, torch_device
+from realnet.cli.app import app, console, errors
+from realnet.cli.options import (
+    CategoryOption,
+    Data,
+    GoodOption,
+    check_run,
+    say_empty_masks,
+    say_summary,
+    torch_device,
+)
+
+if TYPE_CHECKING:
+    from realnet.data import Category
+    from realnet.evaluation.evaluate import Evaluation
 
 
 @app.command()
@@ -14,68 +27,134 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     data: Data,
     category: CategoryOption = None,
+    good: GoodOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
     maps: Annotated[
         Path | None, typer.Option("--maps", help="Write anomaly maps here, as MVTec lays them out.")
     ] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="The report (default: RUN/report.html).")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="The report (default: in the run, one a data set).")
+    ] = None,
     protocol: Annotated[
         str, typer.Option(help="exact, or realnet: the authors' evaluator, to compare with published tables.")
     ] = "exact",
+    at_image_size: Annotated[
+        bool,
+        typer.Option("--at-image-size", help="Pixel figures at each image's size, as MVTec's evaluation has them."),
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Go on with images the run has seen, or of another product; figures are marked."),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
 ) -> None:
     """Measure a run on the test images of DATA: a table, metrics.json, report.html."""
     check_run(run)
-    evaluate_and_show(run, data, category, json_file, maps, report, protocol, device)
+    asked = Asked(protocol, at_image_size, force, device)
+    evaluate_and_show(run, data, category, asked, good, json_file, maps, report)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How an evaluation is to be done: see the options of the command."""
+
+    protocol: str = "exact"
+    at_image_size: bool = False
+    force: bool = False
+    device: str = "cpu"
 
 
 def evaluate_and_show(
     run: Path,
     data: str,
     category: str | None,
+    asked: Asked = Asked(),
+    good: list[str] | None = None,
     json_file: Path | None = None,
     maps: Path | None = None,
     report: Path | None = None,
-    protocol: str = "exact",
-    device: str = "cpu",
-) -> Path:
-    """What the command does; returns the report's path."""
-    from realnet.data import check_dataset, open_dataset
+) -> Path | None:
+    """What the command does; returns the report's path, None where there is none."""
     from realnet.errors import UserError
 
-    if protocol not in ("exact", "realnet"):
-        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
-    categories = open_dataset(Path(data), category)
+    if asked.protocol not in ("exact", "realnet"):
+        raise UserError(f"There is no protocol {asked.protocol!r}: use exact, or realnet for the authors' evaluator.")
+    categories, caveats = _chosen(run, data, category, good, asked.force)
 
     from realnet.atomic import write_text
-    from realnet.evaluation.evaluate import evaluate_run, record, write_maps
+    from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
+    from realnet.evaluation.results import with_caveats
     from realnet.evaluation.tables import to_table
-    from realnet.model.saving import read_metrics
-    from realnet.report.run_report import report_evaluation
 
-    training = read_metrics(run).get("training")
-    trained = training.get("categories") if isinstance(training, dict) else None
-    if category is None and isinstance(trained, list):
-        # A run knows what it was trained on: by default nothing else of the data set is judged.
-        own = [c for c in categories if c.name in trained]
-        categories = own or categories
-    check_dataset(categories, need_test=True)
     with console.status("Evaluating") as status:
         evaluation = evaluate_run(
-            run,
-            data,
-            categories,
-            "realnet" if protocol == "realnet" else "exact",
-            torch_device(device),
+            run, data, categories, "realnet" if asked.protocol == "realnet" else "exact", torch_device(asked.device),
             lambda done, total: status.update(f"Evaluating image {done} of {total}"),
-        )
-        record(run, evaluation.results)
+            at_image_size=asked.at_image_size, caveats=caveats,
+        )  # fmt: skip
+        another = other_product(run, categories, evaluation)
+        if another and asked.force:
+            evaluation = replace(evaluation, results=with_caveats(evaluation.results, [another]))
         if json_file is not None:
             write_text(json_file, evaluation.results.to_json())
         if maps is not None:
             write_maps(maps, evaluation.samples, evaluation.maps)
-        path = report or run / "report.html"
-        report_evaluation(path, run, evaluation, categories)
+    for note in evaluation.notes:
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
     console.print(to_table(evaluation.results))
-    console.print(f"Report: {path}", soft_wrap=True)
+    if another and not asked.force:
+        raise UserError(f"{another} The figures are not filed under the run; --force files them, with a mark.")
+    with console.status("Writing the report"):
+        path = _file(run, evaluation, categories, report)
+    if path is not None:
+        console.print(f"Report: {path}", soft_wrap=True, markup=False)
+    return path
+
+
+def _chosen(
+    run: Path, data: str, category: str | None, good: list[str] | None, force: bool
+) -> "tuple[list[Category], list[str]]":
+    """The categories to judge, checked, and why their figures are to be marked.
+
+    Raises:
+        UserError: where something is wrong with the images, or the run has seen some and that is not forced.
+    """
+    from realnet.data import check_dataset, open_dataset
+    from realnet.errors import UserError
+    from realnet.model.saving import load_config, read_metrics
+    from realnet.seen import find_seen
+
+    categories = open_dataset(Path(data), category, good or ())
+    training = read_metrics(run).get("training")
+    trained = training.get("categories") if isinstance(training, dict) else None
+    if category is None and isinstance(trained, list):
+        # A run knows what it was trained on: by default nothing else of the data set is judged.
+        categories = [c for c in categories if c.name in trained] or categories
+    say_summary(categories)
+    check_dataset(categories, need_test=True, need_train=False)
+    say_empty_masks(categories)
+    files = [sample.image for one in categories for sample in one.test]
+    seen = find_seen(run, files, load_config(run).data.pair)
+    if not seen:
+        return categories, []
+    sentence = seen.sentence(run, len(files))
+    if not force:
+        raise UserError(f"{sentence} Evaluate others, or go on with --force: every figure is marked then.")
+    return categories, [sentence]
+
+
+def _file(run: Path, evaluation: "Evaluation", categories: "list[Category]", report: Path | None) -> Path | None:
+    """Record the figures in the run and write the report; where the run cannot be written to, say so."""
+    from realnet.errors import UserError
+    from realnet.evaluation.evaluate import record
+    from realnet.report.run_report import report_evaluation
+
+    try:
+        own = record(run, evaluation.results)
+    except UserError as error:
+        errors.print(f"Not filed under the run: {error}", style="yellow", markup=False, soft_wrap=True)
+        own = None
+    path = report or own
+    if path is not None:
+        report_evaluation(path, run, evaluation, categories)
     return path

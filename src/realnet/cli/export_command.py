@@ -36,12 +36,16 @@ def export(
     ] = None,
 ) -> None:
     """Export a run for ONNX Runtime, OpenVINO or torch.export, verified against PyTorch on real images."""
+    from realnet.data.summary import describe_not_used
     from realnet.export.request import check_format, check_output, chosen_images
 
     check_run(run)
     checked = check_format(form)
     check_output(output)
     chosen = chosen_images(data, category, images, _products(run))
+
+    for line in describe_not_used(chosen.left_out):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     from realnet.export.folder import export_run
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from realnet.cli.history_options import (
     set_up_logs,
 )
 from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, refuse_shares, torch_device
+from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 _DRIFT_EVERY = 100
 _log = logging.getLogger("realnet.inspect")
+# Exit status of --fail-on-anomaly: neither a mistake (2) nor a crash (1).
+_ANOMALOUS = 3
+QUEUE_FILE = "signals.sqlite"
 
 
 @app.command()
@@ -79,6 +84,12 @@ def inspect(
         ),
     ] = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write masks/NAME.png: what is outlined, 0 or 255.")] = False,
+    sink: SinkOption = None,
+    signals: SignalsOption = "all",
+    heartbeat: HeartbeatOption = None,
+    fail_on_anomaly: Annotated[
+        bool, typer.Option("--fail-on-anomaly", help="Exit with status 3 where an image is anomalous.")
+    ] = False,
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
@@ -97,9 +108,10 @@ def inspect(
         _refuse_on_cluster(
             {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
              "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu",
-             "--history": history is not None}
+             "--history": history is not None, "--sink": bool(sink), "--heartbeat": heartbeat is not None}
         )  # fmt: skip
-        _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        _fail(summary, fail_on_anomaly)
         return
     for place in (output, *images):
         if "://" in place and not place.startswith("camera:"):
@@ -130,18 +142,32 @@ def inspect(
     name = run.resolve().name
     store = open_store(history, keep_images, keep_days, keep_size)
     recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-    wanted = Wanted(
-        inspector.origin.model_digest, overlays is not False, masks, forms, resume, limit, recorder=recorder
-    )
     drift = _DriftWarning(read_calibration(run))
     stop = threading.Event()
-    with console.status("Inspecting") as status, _finishing(stop, sources.endless) as interrupted:
+    with (
+        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
+        console.status("Inspecting") as status,
+        _finishing(stop, sources.endless) as interrupted,
+    ):
+        wanted = Wanted(
+            inspector.origin.model_digest, overlays is not False, masks, forms, resume, limit, recorder=recorder
+        )
+        if told_of is not None:
+            identify, announce = announcing(told_of, resume, model=name)
+            wanted = replace(wanted, identify=identify, announce=announce)
         told = _Told(status, drift if sources.endless else None, name)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted.is_set():
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    _fail(summary, fail_on_anomaly)
+
+
+def _fail(summary: "Summary", asked: bool) -> None:
+    """Exit with a status of its own where an image is anomalous and that was asked for."""
+    if asked and summary.anomalous:
+        raise typer.Exit(_ANOMALOUS)
 
 
 def _refuse_on_cluster(given: dict[str, bool]) -> None:
@@ -152,7 +178,7 @@ def _refuse_on_cluster(given: dict[str, bool]) -> None:
 def _on_cluster(
     run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
     cluster_options: tuple[str, float | None, float | None],
-) -> None:  # fmt: skip
+) -> "Summary":  # fmt: skip
     from realnet.inspection.tables import check_formats
     from realnet.runtime import is_export
 
@@ -183,6 +209,7 @@ def _on_cluster(
     _DriftWarning(read_calibration(run)).check(summary.scores)
     if summary.unreadable:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    return summary
 
 
 class _Told:
@@ -250,7 +277,9 @@ def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event
 
 
 def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
-    """One sentence with counts."""
+    """One sentence with counts, after what of the images is to be said."""
+    for note in summary.notes:
+        _say(note)
     judged = summary.images - summary.unreadable
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""

@@ -1,6 +1,7 @@
 """Options that several commands take, and their meaning as objects."""
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,14 @@ Data = Annotated[
     str,
     typer.Argument(help="A data set (MVTec AD, MPDD, BTAD, VisA layout), a folder of good images, or 'elpv'."),
 ]
+GoodOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--good",
+        help="Folder of good images in DATA, where its name does not say so; repeatable. A dot: all that no folder's "
+        "name calls defective.",
+    ),
+]
 CategoryOption = Annotated[
     str | None, typer.Option("--category", help="One category of the data set, or 'all' together.")
 ]
@@ -34,7 +43,18 @@ SetOption = Annotated[
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file with fields to override.")]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", help="paper, paper-half, resnet34, efficientnet-b4, multiclass or lite."),
+    typer.Option("--preset", help="lite (default), paper, paper-half, resnet34, efficientnet-b4 or multiclass."),
+]
+ViewOption = Annotated[
+    Path | None,
+    typer.Option("--view", help="Where to look: an image in which that is not black, or JSON with polygons."),
+]
+AlignOption = Annotated[
+    str | None,
+    typer.Option("--align", help="Bring each image to where a reference has the part: shift, or rigid (turned, too)."),
+]
+ReferenceOption = Annotated[
+    Path | None, typer.Option("--reference", help="The image to align to (default: the first good image).")
 ]
 RayOption = Annotated[
     str | None,
@@ -60,17 +80,14 @@ def configuration(
     source: Path | None,
     seed: int | None,
 ) -> Config:
-    """The configuration a command line asks for: preset, then YAML file, then ``--set``, then the named options.
+    """The configuration a command line asks for: preset (``lite``), YAML file, ``--set``, then the named options.
 
     Raises:
         UserError: for an unknown preset, field or value.
     """
     from realnet.presets import presets
 
-    if preset is None:
-        import torch
-
-        preset = "paper" if torch.cuda.is_available() else "lite"
+    preset = preset or "lite"
     if preset not in presets:
         raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
     named = []
@@ -118,22 +135,59 @@ def default_synthesis(
     return "sia", found
 
 
-def one_category(data: str, category: str | None) -> str | None:
-    """``category``, or the data set's only one; ``all`` and None for a data set of one stay as they are.
+def open_data(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
+    """The categories of a data set, once what was made of its folders has been said.
 
     Raises:
-        UserError: where there are several and none was named.
+        UserError: as :func:`realnet.data.open_dataset`.
     """
     from realnet.data import open_dataset
 
-    if category is None:
-        names = [c.name for c in open_dataset(Path(data))]
-        if len(names) > 1:
-            raise UserError(
-                f"{data} has several categories: name one of {', '.join(names)} with --category, "
-                "or --category all for one inspector of them all."
-            )
-    return category
+    categories = open_dataset(Path(data), category, good or ())
+    say_summary(categories)
+    return categories
+
+
+def open_one(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
+    """As :func:`open_data`; where there are several categories, one has to be named, or ``all``.
+
+    Raises:
+        UserError: where none was.
+    """
+    from realnet.data import open_dataset
+
+    categories = open_dataset(Path(data), category, good or ())
+    if category is None and len(categories) > 1:
+        raise UserError(
+            f"{data} has several categories: name one of {', '.join(c.name for c in categories)} with --category, "
+            "or --category all for one inspector of them all."
+        )
+    say_summary(categories)
+    return categories
+
+
+def say_summary(categories: "Sequence[Category]") -> None:
+    """What was made of the folders, in a few lines."""
+    from realnet.cli.app import console
+    from realnet.data import summarize
+
+    for line in summarize(categories):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def say_empty_masks(categories: "Sequence[Category]") -> None:
+    """Name the defective images whose masks mark nothing."""
+    from realnet.cli.app import console
+    from realnet.data.checks import empty_masks
+
+    empty = empty_masks([sample for category in categories for sample in category.test])
+    if empty:
+        names = ", ".join(f"{sample.defect}/{sample.name}" for sample in empty[:5])
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        console.print(
+            f"Masks that mark nothing ({len(empty)}; these images count for the image figures only): {names}{more}.",
+            soft_wrap=True, markup=False, highlight=False,
+        )  # fmt: skip
 
 
 def refuse_shares(cpus: float | None, gpus: float | None) -> None:
@@ -182,13 +236,28 @@ def torch_device(name: str) -> str:
     Raises:
         UserError: for a device that does not exist or is not there.
     """
+    from realnet.model.devices import check_device
+
+    device = str(check_device(name))
+    tell_tf32(device)
+    return device
+
+
+def tell_tf32(device: str) -> None:
+    """Have float32 products on an NVIDIA GPU run in TF32, and say so."""
+    from realnet.acceleration import TF32_SENTENCE, allow_tf32
+    from realnet.cli.app import console
+
+    if allow_tf32(device):
+        console.print(TF32_SENTENCE, soft_wrap=True, highlight=False)
+
+
+def tell_tf32_of_training(accelerator: str) -> None:
+    """Likewise before a training, where ``accelerator`` means such a GPU."""
     import torch
 
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"There is no device {name!r} here: use --device cpu, or cuda with a GPU.") from error
-    return name
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        tell_tf32("cuda")
 
 
 def seconds(text: str | None) -> float | None:
@@ -226,3 +295,34 @@ def tolerance(text: str | None) -> list[str]:
             )
         chosen.append(f"training.tolerance.{name}={float(number[1]) / (100 if number[2] else 1)}")
     return chosen
+
+
+def where_to_look(
+    view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
+) -> list[str]:
+    """Settings of ``model.view`` for what ``--view``, ``--align`` and ``--reference`` say.
+
+    Raises:
+        UserError: for a file that says nothing, another word, or a reference without an alignment.
+    """
+    chosen = []
+    if view is not None:
+        from realnet.view.polygons import read_polygons
+
+        points = [[[round(x, 6), round(y, 6)] for x, y in polygon] for polygon in read_polygons(view)]
+        chosen.append(f"model.view.polygons={points}")
+    if align is None:
+        if reference is not None:
+            raise UserError("--reference is what images are aligned to: say how with --align shift or --align rigid.")
+        return chosen
+    if align not in ("shift", "rigid"):
+        raise UserError(f"--align is shift or rigid, not {align!r}.")
+    if reference is None:
+        reference = next((sample.image for category in categories for sample in category.train), None)
+    if reference is None or not reference.is_file():
+        raise UserError(f"The reference image {reference} does not exist; check --reference.")
+    from realnet.cli.app import console
+
+    console.print(f"Images are aligned to {reference}.", soft_wrap=True, highlight=False)
+    # YAML, in which a path may hold anything.
+    return [*chosen, f"model.view.align={align}", f"model.view.reference={json.dumps(str(reference.resolve()))}"]

@@ -12,7 +12,7 @@ class SdasBar(Watcher):
 
     def __init__(self) -> None:
         self.display = rich_progress.Progress(
-            rich_progress.TextColumn("Training"),
+            rich_progress.TextColumn("{task.description}"),
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TimeElapsedColumn(),
@@ -27,4 +27,4 @@ class SdasBar(Watcher):
 
     def step(self, progress: Progress, steps: int) -> None:
         """One step more."""
-        self.display.update(self.task, total=steps, completed=progress.step, visible=True)
+        self.display.update(self.task, description="Training", total=steps, completed=progress.step, visible=True)

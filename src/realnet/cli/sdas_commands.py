@@ -19,17 +19,22 @@ from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
+    open_data,
     ray_cluster,
     seconds,
+    tell_tf32_of_training,
     torch_device,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from realnet.cluster.connection import Cluster
     from realnet.diffusion.config import DiffusionConfig
     from realnet.sdas.sampling import Maker, Request
@@ -57,6 +62,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     category: CategoryOption = None,
+    good: GoodOption = None,
     preset: Annotated[
         str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
     ] = None,
@@ -76,27 +82,18 @@ def train(
     strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
-    from realnet.config import override
-    from realnet.data import check_dataset, open_dataset
-    from realnet.diffusion.presets import diffusion_presets
-    from realnet.errors import UserError
+    from realnet.data import check_dataset
 
     budget = seconds(time_budget)
-    categories = open_dataset(Path(data), category)
+    categories = open_data(data, category, good)
     check_dataset(categories, need_test=False)
-    if preset is None:
-        import torch
-
-        preset = "gpu" if torch.cuda.is_available() else "lite"
-    if preset not in diffusion_presets:
-        raise UserError(f"There is no preset {preset!r} of sdas; choose one of {', '.join(diffusion_presets)}.")
-    named = [] if seed is None else [f"seed={seed}"]
-    config = override(diffusion_presets[preset], (assignments or []) + named, config_file)
+    config = diffusion_configuration(preset, seed, assignments, config_file)
 
     from realnet.cli.sdas_bar import SdasBar
     from realnet.sdas.run import train_diffusion
     from realnet.training.launch import Launch
 
+    tell_tf32_of_training(accelerator)
     watcher = SdasBar()
     with watcher.display:
         progress = train_diffusion(
@@ -180,6 +177,10 @@ def grid(
         str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
     ] = None,
     rows: Annotated[int, typer.Option(help="Images, one a row.", min=1, max=64)] = 6,
+    local: Annotated[
+        Path | None,
+        typer.Option(help="A data set: blend them into its good images, as local anomalies, one mask a row (Fig. S6)."),
+    ] = None,
     steps: Steps = None,
     seed: SeedOption = 0,
     sampler: Sampling = "iddpm",
@@ -187,24 +188,63 @@ def grid(
     guidance: Guidance = 0.0,
     device: Device = "cpu",
 ) -> None:
-    """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4)."""
+    """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4, S6)."""
     wanted = None if values is None else strengths(values, ",")
     check_png(output)
     loaded, request = ready(model, [0.0], steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
     low, high = usual_strength(loaded.config, sampler)
     columns = wanted or [0.0, low, (low + high) / 2, high, 2 * high]
 
-    from realnet.sdas.grid import grid_image, strength_columns
-    from realnet.synthesis import write_image
+    from realnet.sdas.grid import local_columns, strength_columns
+    from realnet.synthesis import grid_image, write_figure
 
     name = loaded.categories[loaded.category_number(category)]
+    goods = None if local is None else _good_images(local, name, loaded.config.size, rows)
     with bar() as shown:
         task = shown.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
         drawn, titles = strength_columns(
             loaded, name, columns, rows, request, lambda done: shown.update(task, completed=done)
         )
-    write_image(output, grid_image(drawn, titles))
+    if goods is not None:
+        made = len(columns)
+        drawn = [goods, *local_columns(drawn[-made:], goods, seed or 0)]
+        titles = ["good image", *titles[-made:]]
+    write_figure(output, grid_image(drawn, titles))
     console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
+
+
+def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.ndarray]":
+    """The first good images of ``category``, or of the only one there is; the same again where there are too few."""
+    from realnet.data import check_dataset, open_dataset, read_image
+
+    categories = open_dataset(data)
+    if len(categories) > 1:
+        categories = open_dataset(data, category)
+    check_dataset(categories, need_test=False)
+    paths = [sample.image for sample in categories[0].train]
+    return [read_image(paths[number % len(paths)], size) for number in range(count)]
+
+
+def diffusion_configuration(
+    preset: str | None, seed: int | None, assignments: list[str] | None, file: Path | None
+) -> "DiffusionConfig":
+    """The configuration that a command line asks for: preset, then YAML file, then ``--set`` and ``--seed``.
+
+    Raises:
+        UserError: for an unknown preset, field or value.
+    """
+    from realnet.config import override
+    from realnet.diffusion.presets import diffusion_presets
+    from realnet.errors import UserError
+
+    if preset is None:
+        import torch
+
+        preset = "gpu" if torch.cuda.is_available() else "lite"
+    if preset not in diffusion_presets:
+        raise UserError(f"There is no preset {preset!r} of sdas; choose one of {', '.join(diffusion_presets)}.")
+    named = [] if seed is None else [f"seed={seed}"]
+    return override(diffusion_presets[preset], (assignments or []) + named, file)
 
 
 def strengths(text: str, separator: str) -> list[float]:

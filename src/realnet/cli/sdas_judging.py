@@ -61,8 +61,8 @@ def strength(
 
     from realnet.inspection.inspector import load
     from realnet.inspection.strength import advice, respond
-    from realnet.sdas.grid import grid_image, strength_columns
-    from realnet.synthesis import write_image
+    from realnet.sdas.grid import strength_columns
+    from realnet.synthesis import grid_image, write_figure
 
     inspector = load(run, device)
     name = loaded.categories[loaded.category_number(category)]
@@ -75,7 +75,7 @@ def strength(
     # Each image stands over its heat map; the good images, which are not judged, over themselves.
     judged = [*drawn[: -len(columns)], *overlays]
     both = [[p for pair in zip(a, b, strict=True) for p in pair] for a, b in zip(drawn, judged, strict=True)]
-    write_image(output, grid_image(both, titles, 128))
+    write_figure(output, grid_image(both, titles, 128))
     table = Table("s", "mean score", "found")
     for response in responses:
         table.add_row(f"{response.strength:g}", f"{response.mean_score:.4f}", f"{response.share_above:.0%}")
@@ -102,10 +102,10 @@ def quality(
     import json
 
     from realnet.atomic import write_text
-    from realnet.cli.options import one_category
-    from realnet.data import check_dataset, list_images, open_dataset
+    from realnet.cli.options import open_one
+    from realnet.data import check_dataset, list_images, survey
 
-    (chosen,) = open_dataset(data, one_category(str(data), category))
+    (chosen,) = open_one(str(data), category)
     check_dataset([chosen], need_test=True)
     files = {folder: list_images([folder]) for folder in images}
 
@@ -114,11 +114,13 @@ def quality(
     rows: list[tuple[str, Quality]] = []
     real = [sample_.image for sample_ in chosen.test if sample_.is_anomalous]
     good = [sample_.image for sample_ in chosen.train]
+    levels = survey(good).levels
     with console.status("Measuring") as status:
         for folder, paths in files.items():
             measured = measure_quality(
                 paths, real, good, size=size, repeats=repeats, sample=sample, seed=seed or 0, inception=inception,
                 alexnet=alexnet, download=download, device=torch_device(device), progress=status.update,
+                levels=levels,
             )  # fmt: skip
             rows.append((str(folder), measured))
     if json_file is not None:

@@ -1,6 +1,7 @@
 """``realnet serve``."""
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from realnet.cli.history_options import (
     open_store,
     set_up_logs,
 )
+from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 
 
 @app.command()
@@ -37,6 +39,12 @@ def serve(
     minimum_area: Annotated[
         int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
     ] = 0,
+    sink: SinkOption = None,
+    signals: SignalsOption = "all",
+    heartbeat: HeartbeatOption = None,
+    queue: Annotated[
+        Path, typer.Option("--sink-queue", help="File in which signals wait until their receivers take them.")
+    ] = Path("signals.sqlite"),
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     history: HistoryOption = None,
@@ -81,8 +89,13 @@ def serve(
         import webbrowser
 
         webbrowser.open(address)
-    run(models, settings, socket, store)
+    with signals_to(sink, queue, signals, heartbeat, _say) as told_of:
+        run(models, settings, socket, store, told_of)
     console.print("The server has ended.")
+
+
+def _say(sentence: str) -> None:
+    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _local(host: str) -> bool:

@@ -7,19 +7,26 @@ import typer
 
 from realnet.cli.app import app, console
 from realnet.cli.options import (
+    AlignOption,
     CategoryOption,
     ConfigOption,
     Data,
+    GoodOption,
     PresetOption,
+    ReferenceOption,
     SeedOption,
     SetOption,
     SourceOption,
     SynthesisOption,
+    ViewOption,
     configuration,
     default_synthesis,
-    one_category,
+    open_one,
+    say_empty_masks,
     seconds,
+    tell_tf32_of_training,
     tolerance,
+    where_to_look,
 )
 
 
@@ -28,6 +35,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
     category: CategoryOption = None,
+    good: GoodOption = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
@@ -41,8 +49,9 @@ def train(
     select: Annotated[
         str | None,
         typer.Option(
-            help="validation (default), or oracle: keep the state that is best on the TEST images, for comparison "
-            "with published tables only; every figure of such a run is marked."
+            help="Which state is kept. validation (default of lite): the best on good images not trained on; last "
+            "(default of the paper's presets): that after the last step; oracle: the best on the TEST images, for "
+            "comparison with published tables only; every figure of such a run is marked."
         ),
     ] = None,
     false_alarms: Annotated[
@@ -57,6 +66,9 @@ def train(
             "shift=5%,rotation=3,light=20%.",
         ),
     ] = None,
+    view: ViewOption = None,
+    align: AlignOption = None,
+    reference: ReferenceOption = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
@@ -64,24 +76,27 @@ def train(
 ) -> None:
     """Train an inspector on the good images of DATA."""
     from realnet.calibration import rate, read_calibration
-    from realnet.data import check_dataset, open_dataset
+    from realnet.data import check_dataset
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
-    categories = open_dataset(Path(data), one_category(data, category))
+    categories = open_one(data, category, good)
     chosen = [] if select is None else [f"training.select={select}"]
     if false_alarms is not None:
         chosen.append(f"training.false_alarms={rate(false_alarms)}")
     chosen += tolerance(tolerate)
+    chosen += where_to_look(view, align, reference, categories)
     synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
     oracle = config.training.select == "oracle"
-    check_dataset(categories, need_test=oracle)
+    check_dataset(categories, need_test=oracle, test_files=True)
+    say_empty_masks(categories)
 
     from realnet.cli.bar import Bar
     from realnet.training.run import ODD_FILE, Launch
     from realnet.training.run import train as train_run
 
+    tell_tf32_of_training(accelerator)
     launch = Launch(accelerator, devices, precision, strategy, budget, resume)
     bar = Bar(oracle)
     with bar.display:
@@ -91,9 +106,13 @@ def train(
         if oracle
         else "of good images and synthetic defects not trained on, no test image"
     )
+    if config.training.select == "last":
+        kept = "the last one"
+    else:
+        kept = f"the best that was judged ({progress.best_value:.3f}, {judged})"
     console.print(
-        f"Trained {progress.step} steps in {progress.seconds:.0f} s; the best figure, {progress.best_value:.3f} "
-        f"({judged}), came at step {progress.best_step}.",
+        f"Trained {progress.step} steps in {progress.seconds:.0f} s. Kept: the state after step {progress.best_step}, "
+        f"{kept}.",
         soft_wrap=True,
     )
     calibration = read_calibration(output)

@@ -11,8 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from realnet.acceleration import allow_tf32
 from realnet.cluster.connection import Cluster, translated
 from realnet.cluster.packing import Packed, pack, unpack
 from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
@@ -24,6 +23,7 @@ from realnet.inspection.loading import load
 from realnet.inspection.results import Summary
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
+from realnet.view import Looked
 
 _FORMAT = "realnet inspect on a cluster 1"
 SETTINGS_FILE, LIST_FILE, PARTS = "inspection.json", "files.parquet", "parts"
@@ -182,27 +182,29 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
         ahead: list[Any] = []
         remaining = iter(files)
         while True:
-            ahead += [pool.submit(_read, file) for file in itertools.islice(remaining, 2 * _BATCH - len(ahead))]
+            fresh = itertools.islice(remaining, 2 * _BATCH - len(ahead))
+            ahead += [pool.submit(_look, judge, file) for file in fresh]
             if not ahead:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
-            judged = judge.inspect_many([pixels for _, pixels in batch if isinstance(pixels, np.ndarray)])
-            for file, pixels in batch:
-                if isinstance(pixels, np.ndarray):
+            judged = judge.inspect_many([looked for _, looked in batch if isinstance(looked, Looked)])
+            for file, looked in batch:
+                if isinstance(looked, Looked):
                     found = next(judged)
                     yield judged_row(file, found, found.mask)
                 else:
-                    yield unreadable_row(file, judge.threshold, pixels, judge.origin.trace(None, judge.threshold))
+                    yield unreadable_row(file, judge.threshold, looked, judge.origin.trace(None, judge.threshold))
 
 
-def _read(file: str) -> tuple[str, np.ndarray | str]:
-    """A file's pixels, or why there are none."""
+def _look(judge: Judge, file: str) -> tuple[str, Looked | str]:
+    """What the judge sees of a file, or why it sees nothing."""
     try:
-        return file, decode_image(read_bytes(file), file)
+        return file, judge.look(decode_image(read_bytes(file), file, levels=judge.levels), file)
     except UserError as error:
         return file, str(error)
 
 
 @lru_cache(maxsize=1)
 def _loaded(packed: Packed, device: str) -> Judge:
+    allow_tf32(device)
     return load(unpack(packed), device)

@@ -11,7 +11,7 @@ from typing import Any
 from realnet.errors import UserError
 
 # All that inspectors, exports and diffusion models are loaded from.
-PATTERNS = ("*.yaml", "*.json", "*.safetensors", "*.onnx", "*.xml", "*.bin", "good/*/*.png")
+PATTERNS = ("*.yaml", "*.json", "*.safetensors", "*.onnx", "*.xml", "*.bin", "reference.png", "good/*/*.png")
 _NOT_NEEDED = ("checkpoint",)
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from realnet.acceleration import allow_tf32
 from realnet.cluster.connection import Cluster
 from realnet.cluster.packing import Packed, pack, unpack
 from realnet.data import GoodImages
@@ -40,6 +41,7 @@ def _make(begin: int, packed: Packed, category: str, request: Request, device: s
 
 @lru_cache(maxsize=1)
 def _loaded(packed: Packed, device: str, guided: bool) -> DiffusionModel:
+    allow_tf32(device)
     return load_diffusion(unpack(packed), device, guided)
 
 

@@ -3,13 +3,18 @@
 from realnet.data.checks import check_dataset
 from realnet.data.good_images import GoodImages
 from realnet.data.images import decode_image, image_from_array, list_images, read_image, read_mask, resize_image
-from realnet.data.opening import open_dataset
+from realnet.data.masks import read_truth
+from realnet.data.notes import Notes
+from realnet.data.opening import open_dataset, open_good
 from realnet.data.samples import Category, Sample, fingerprint
+from realnet.data.summary import summarize
+from realnet.data.survey import survey
 from realnet.data.tiling import measure_tiled
 
 __all__ = [
     "Category",
     "GoodImages",
+    "Notes",
     "Sample",
     "check_dataset",
     "decode_image",
@@ -18,7 +23,11 @@ __all__ = [
     "list_images",
     "measure_tiled",
     "open_dataset",
+    "open_good",
     "read_image",
     "read_mask",
+    "read_truth",
     "resize_image",
+    "summarize",
+    "survey",
 ]

@@ -3,36 +3,56 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from realnet.data.images import read_image, read_mask, verify_image
+import numpy as np
+
+from realnet.data.images import read_image, verify_image
+from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
 from realnet.errors import UserError
 
 MOST_SHOWN = 20
 
 
-def check_dataset(categories: Sequence[Category], need_test: bool) -> None:
+def check_dataset(
+    categories: Sequence[Category], need_test: bool, *, need_train: bool = True, test_files: bool = False
+) -> None:
     """Open every image and mask, and count them.
 
     Args:
         categories: from `open_dataset`.
-        need_test: whether the test images are needed too: both good and defective ones.
+        need_test: whether figures will be computed: test images are needed, both good and defective ones.
+        need_train: whether good images to train on are needed.
+        test_files: whether test images are looked at, should there be any, though none is needed yet.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
-            files, masks that are empty or of another size than their image, too few images.
+            files, masks of another size than their image, too few images.
     """
     problems: list[str] = []
     samples: list[Sample] = []
     for category in categories:
-        samples += category.train
-        if len(category.train) < 2:
-            problems.append(f"{category.name} has {len(category.train)} good images to train on; give at least 2.")
-        if need_test:
+        if need_train:
+            samples += category.train
+            problems += _missing_good(category)
+        if need_test or test_files:
             samples += category.test
+        if need_test:
             problems += _missing_tests(category)
     with ThreadPoolExecutor() as pool:
         problems += [problem for problem in pool.map(_problem, samples) if problem]
     raise_problems(problems)
+
+
+def empty_masks(samples: Sequence[Sample]) -> list[Sample]:
+    """The defective ones whose masks mark nothing: they count for the image figures only.
+
+    Raises:
+        UserError: where a mask cannot be read.
+    """
+    masked = [sample for sample in samples if sample.mask is not None]
+    with ThreadPoolExecutor() as pool:
+        marked = pool.map(lambda sample: bool(np.any(read_truth(sample))), masked)
+        return [sample for sample, marks in zip(masked, marked, strict=True) if not marks]
 
 
 def raise_problems(problems: Sequence[str]) -> None:
@@ -45,6 +65,14 @@ def raise_problems(problems: Sequence[str]) -> None:
     raise UserError("\n".join(lines))
 
 
+def _missing_good(category: Category) -> list[str]:
+    count = len(category.train)
+    if count >= 2:
+        return []
+    what = f"{count} good image{'s' * (count != 1)}"
+    return [f"{category.name} has {what} to train on; give at least 2."]
+
+
 def _missing_tests(category: Category) -> list[str]:
     problems = []
     if not any(not sample.is_anomalous for sample in category.test):
@@ -55,22 +83,18 @@ def _missing_tests(category: Category) -> list[str]:
 
 
 def _problem(sample: Sample) -> str | None:
+    """What is wrong with the files of a sample, in a sentence."""
     try:
-        size = verify_image(sample.image)
-        if sample.mask is None:
+        width, height = verify_image(sample.image)
+        truth = read_truth(sample)
+        if truth is None or truth.shape == (height, width):
             return None
-        mask = read_mask(sample.mask)
-        if mask.shape[::-1] != size:
-            height, width = read_image(sample.image).shape[:2]
-            size = width, height
+        height, width = read_image(sample.image).shape[:2]
     except UserError as error:
         return str(error)
-    if mask.shape[::-1] != size:
-        width, height = mask.shape[::-1]
-        return (
-            f"{sample.mask} has {width} x {height} pixels, but its image {sample.image} has "
-            f"{size[0]} x {size[1]}; make the mask as large as the image."
-        )
-    if not mask.any():
-        return f"{sample.mask} is empty, but {sample.image} is said to be defective; draw the defect or move the image."
-    return None
+    if truth.shape == (height, width):
+        return None
+    return (
+        f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
+        f"{width} x {height}; make the mask as large as the image."
+    )

@@ -57,4 +57,4 @@ def read(folder: Path, name: str, problems: list[str]) -> Category:
             test.append(Sample(image, name, "test"))
     if not train:
         problems.append(f"{folder / 'labels.csv'} lists no good cells of kind {name}; install elpv-dataset again.")
-    return Category(name, LAYOUT, tuple(train), tuple(test))
+    return Category(name, LAYOUT, tuple(train), tuple(test), has_splits=True)

@@ -1,13 +1,47 @@
 """Images at the working size, read when they are asked for."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
-from realnet.data.images import image_shape, read_image
+from realnet.data.images import image_shape, read_image, resize_image
+from realnet.data.levels import Levels
 from realnet.data.tiling import Box, cut, tile_boxes
+
+
+def short_names(files: Sequence[Path]) -> list[str]:
+    """What each file is called: its name, with the folders below the one that holds them all where they differ."""
+    if not files:
+        return []
+    try:
+        common = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    except ValueError:  # on several drives
+        return [str(file) for file in files]
+    return [file.absolute().relative_to(common).as_posix() for file in files]
+
+
+class Seen(Protocol):
+    """An image and what is seen of it."""
+
+    @property
+    def seen(self) -> np.ndarray:
+        """uint8 ``[h, w, 3]``."""
+        ...
+
+
+class Looking(Protocol):
+    """What of an image is seen; :class:`realnet.view.View` is one."""
+
+    def look(self, image: np.ndarray, name: str) -> Seen:
+        """What is seen of ``image`` uint8 ``[h, w, 3]``, called ``name``."""
+        ...
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of what is seen of an image of that size."""
+        ...
 
 
 class GoodImages(Sequence[np.ndarray]):
@@ -22,6 +56,9 @@ class GoodImages(Sequence[np.ndarray]):
         cache_bytes: memory for decoded images; 0 keeps none.
         tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none.
         most: number of tiles; more are thinned out evenly.
+        levels: the stored values that become black and white, as for `read_image`.
+        names: what the files are called; default: as `short_names` has it.
+        view: of each file nothing but what it sees; None: all of it.
 
     Raises:
         UserError: with ``tile``, where a file cannot be read.
@@ -34,14 +71,21 @@ class GoodImages(Sequence[np.ndarray]):
         cache_bytes: int = 0,
         tile: int | None = None,
         most: int | None = None,
+        levels: Levels | None = None,
+        names: Sequence[str] | None = None,
+        view: Looking | None = None,
     ) -> None:
         self.paths = tuple(Path(path) for path in paths)
+        self.file_names = tuple(short_names(self.paths) if names is None else names)
         self.size = size
         self.cache_bytes = cache_bytes
+        self.levels = levels
+        self.view = view
+        self.tiled = tile is not None
         self._cache: dict[int, np.ndarray] = {}
         self._places: list[tuple[int, Box | None]] = [(file, None) for file in range(len(self.paths))]
         if tile is not None:
-            sizes = [image_shape(path) for path in self.paths]
+            sizes = [seen_shape(path, view) for path in self.paths]
             places = [(file, box) for file, (h, w) in enumerate(sizes) for box in tile_boxes(h, w, tile)]
             count = len(places) if most is None else min(most, len(places))
             self._places = [places[round(i * (len(places) - 1) / max(1, count - 1))] for i in range(count)]
@@ -56,8 +100,8 @@ class GoodImages(Sequence[np.ndarray]):
 
     @property
     def names(self) -> list[str]:
-        """What each image is called: its file's name, with the corner ``@x,y`` of a tile."""
-        return [self.paths[i].name + (f"@{box.left},{box.top}" if box else "") for i, box in self._places]
+        """What each image is called: as its file, with the corner ``@x,y`` of a tile."""
+        return [self.file_names[i] + (f"@{box.left},{box.top}" if box else "") for i, box in self._places]
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -73,7 +117,7 @@ class GoodImages(Sequence[np.ndarray]):
             file, box = self._places[position]
             if box is not None:
                 return self._read_tiles(position)
-            image = read_image(self.paths[file], self.size)
+            image = read_seen(self.paths[file], self.view, self.size, self.levels)
             if not self._keep(position, image):
                 return image
         return image.copy()
@@ -89,7 +133,7 @@ class GoodImages(Sequence[np.ndarray]):
         """The tile at ``position``; those of the same file are kept as well, as reading it is what costs."""
         file, own = self._places[position]
         assert own is not None
-        whole = read_image(self.paths[file])
+        whole = read_seen(self.paths[file], self.view, levels=self.levels)
         for other in range(position, len(self)):
             number, box = self._places[other]
             if number != file or box is None or not self._keep(other, cut(whole, box, self.size)):
@@ -98,3 +142,23 @@ class GoodImages(Sequence[np.ndarray]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}
+
+
+def read_seen(path: Path, view: Looking | None, size: int | None = None, levels: Levels | None = None) -> np.ndarray:
+    """What ``view`` sees of the image at ``path`` (None: all of it), resized where ``size`` is given.
+
+    ``levels`` are as for `read_image`.
+
+    Raises:
+        UserError: where it cannot be read or, by ``view``, aligned.
+    """
+    if view is None:
+        return read_image(path, size, levels)
+    seen = view.look(read_image(path, levels=levels), str(path)).seen
+    return seen if size is None else resize_image(seen, size)
+
+
+def seen_shape(path: Path, view: Looking | None) -> tuple[int, int]:
+    """Its height and width."""
+    shape = image_shape(path)
+    return shape if view is None else view.shape(*shape)

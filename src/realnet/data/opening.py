@@ -1,70 +1,137 @@
 """Opening a data set of whatever layout."""
 
 import difflib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from realnet.data import btad, elpv, folder, mpdd, mvtec, visa
+from realnet.data import elpv, visa
 from realnet.data.checks import raise_problems
-from realnet.data.samples import Category
+from realnet.data.finding import LeftOut
+from realnet.data.folders import Reader, product_name
+from realnet.data.images import list_images
+from realnet.data.samples import Category, Sample
 from realnet.errors import UserError
 
-
-class _Layout(Protocol):
-    """What each reader module offers."""
-
-    def find(self, root: Path) -> dict[str, Path]: ...
-    def read(self, folder: Path, name: str, problems: list[str]) -> Category: ...
+_Read = Callable[[str, list[str]], Category]
 
 
-def open_dataset(root: str | Path, category: str | None = None) -> list[Category]:
-    """The categories of a data set, sorted by name; no image is opened yet.
+def open_dataset(root: str | Path, category: str | None = None, good: Sequence[str] = ()) -> list[Category]:
+    """The categories of a data set, sorted by name; of its images only masks that decide on a label are opened.
 
     Args:
-        root: a folder in the layout of MVTec AD, MPDD, BTAD or VisA, one category of such a data set, a plain
-            folder of good images, or the word ``elpv`` for the images of the package elpv-dataset.
+        root: a folder that is laid out as docs/data.md says, or the word ``elpv`` (where there is no folder of that
+            name) for the images of the package elpv-dataset.
         category: one of them; None or ``all`` for every one.
+        good: names of the folders that hold good images, in the place of those that are usual.
 
     Raises:
-        UserError: where there is no such folder or category, and, a sentence each, for everything wrong with
-            the files: no good images, masks without image, defective images without mask where others
-            have one.
+        UserError: where there is no such folder or category, where it cannot be told which images are good, and, a
+            sentence each, for what contradicts itself.
     """
-    place, layout = _detect(Path(root))
-    known = layout.find(place)
-    names = sorted(known)
+    names, read = _readers(Path(root), good)
     if category not in (None, "all"):
-        if category not in known:
+        if category not in names:
             close = difflib.get_close_matches(str(category), names, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise UserError(f"{root} has no category {category}; it has {', '.join(names)}.{hint}")
         names = [str(category)]
     problems: list[str] = []
-    categories = [layout.read(known[name], name, problems) for name in names]
+    categories = [read(name, problems) for name in names]
     raise_problems(problems)
     return categories
 
 
-def dataset_folders(root: str) -> list[str]:
+def open_good(places: Sequence[Path], good: Sequence[str] = ()) -> Category:
+    """The good images of ``places`` as one category's ``train``: files as given, of folders the good ones in them.
+
+    Of a folder that divides itself into splits, the images outside ``train/`` are taken, where there are any: good
+    images that nothing was trained on. What was not taken is in ``left_out``.
+
+    Raises:
+        UserError: as `open_dataset`; for a path that does not exist, or where there is no good image.
+    """
+    samples: dict[Path, Sample] = {}
+    left_out: list[LeftOut] = []
+    for place in places:
+        if not place.is_dir() or not any(place.iterdir()):
+            files = list_images([place])
+            samples |= {file: Sample(file, product_name(file.parent), "test") for file in files}
+            continue
+        for category in open_dataset(place, None, good):
+            fresh, beside = _fresh(category)
+            samples |= {sample.image: sample for sample in fresh}
+            left_out += [*category.left_out, *beside]
+    if not samples:
+        raise UserError(f"{places[0]} holds no good images; choose a folder with good images of the product.")
+    return Category("good images", "folders", tuple(samples.values()), (), (), tuple(left_out))
+
+
+def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
+    good = [sample for sample in (*category.test, *category.spare) if not sample.is_anomalous]
+    defective = [sample for sample in category.test if sample.is_anomalous]
+    left: list[LeftOut] = []
+    for kind in sorted({sample.defect for sample in defective}):
+        left.append(LeftOut(kind, "defective", sum(sample.defect == kind for sample in defective)))
+    if good and category.has_splits:
+        left.append(LeftOut("train", "for training", len(category.train)))
+        return good, left
+    return sorted((*category.train, *good), key=lambda sample: sample.image), left
+
+
+def dataset_folders(root: str, good: Sequence[str] = ()) -> list[str]:
     """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``.
 
     Raises:
         UserError: where there is no such folder.
     """
-    place, layout = _detect(Path(root))
-    if layout is not folder:
+    place = Path(root)
+    if _is_elpv(place) or visa.find(place):
         return [root]
+    _check_folder(place)
     inner = [path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    known = [str(path) for path in inner if _detect(path)[1] is not folder]
-    return known or [root]
+    known = [str(path) for path in inner if visa.find(path) or _holds_products(path)]
+    return [root] if _holds_products(place) or not known else known
 
 
-def _detect(root: Path) -> tuple[Path, _Layout]:
-    if str(root) == elpv.LAYOUT:
-        return elpv.package_folder(), elpv
+def _holds_products(place: Path) -> bool:
+    """Whether folders of training images, or of good ones, lie in it or one below."""
+    from realnet.data.vocabulary import meaning
+
+    def has(folder: Path) -> bool:
+        says = [meaning(path.name) for path in folder.iterdir() if path.is_dir()]
+        return any(said.split == "train" or said.label == "good" for said in says)
+
+    return has(place) or any(has(path) for path in place.iterdir() if path.is_dir())
+
+
+def _readers(root: Path, good: Sequence[str]) -> tuple[list[str], _Read]:
+    """The names of the categories, and what reads one of them."""
+    own = elpv if _is_elpv(root) else None
+    if own is None:
+        _check_folder(root)
+        own = visa if visa.find(root) else None
+    if own is not None:
+        if good:
+            raise UserError(f"{root} has a table of its own that says what is good: leave --good out.")
+        known = own.find(elpv.package_folder() if own is elpv else root)
+        return sorted(known), lambda name, problems: own.read(known[name], name, problems)
+    reader = Reader(root, good)
+    if not reader.found.files:
+        raise UserError(f"{root} holds no images{_why(reader)}; choose a folder with the good images of a product.")
+    return sorted(reader.products), reader.read
+
+
+def _why(reader: Reader) -> str:
+    left = reader.found.left_out
+    return f" that can be used ({left[0].place}: {left[0].reason})" if left else ""
+
+
+def _is_elpv(root: Path) -> bool:
+    return str(root) == elpv.LAYOUT and not root.is_dir()
+
+
+def _check_folder(root: Path) -> None:
     if not root.exists():
         raise UserError(f"The data set {root} does not exist; check the path.")
     if not root.is_dir():
         raise UserError(f"The data set {root} is a file; give the folder that holds the images.")
-    layouts: tuple[_Layout, ...] = (visa, btad, mpdd, mvtec)
-    return root, next((layout for layout in layouts if layout.find(root)), folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from realnet.data.finding import LeftOut
 from realnet.errors import UserError
 
 GOOD = "good"
@@ -17,7 +18,9 @@ class Sample:
     """One image of a data set.
 
     ``defect`` is the kind of defect as the data set names it, ``good`` where there is none (whatever the data
-    set calls that); ``mask`` the file that marks the defect, None for good images and without masks.
+    set calls that); ``mask`` the file that marks the defect, None for good images and without masks; ``more_masks``
+    those that are merged with it. ``place`` is the image's path without the folders that tell its split and kind,
+    where it lies deeper than these: ``day2/000.png``.
     """
 
     image: Path
@@ -25,6 +28,13 @@ class Sample:
     split: Literal["train", "test"]
     defect: str = GOOD
     mask: Path | None = None
+    more_masks: tuple[Path, ...] = ()
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the image is called among those of its kind: its file's name, with folders where it lies deeper."""
+        return self.place or self.image.name
 
     @property
     def is_anomalous(self) -> bool:
@@ -36,13 +46,18 @@ class Sample:
 class Category:
     """One product: ``train`` holds good images, ``test`` good and defective ones (or none).
 
-    ``layout`` names how the data set is laid out: mvtec, mpdd, btad, visa, folder or elpv.
+    ``layout`` names how the data set is laid out: folders, visa or elpv. ``spare`` are good images that are neither
+    for training nor for the test: a data set's own validation split. ``left_out`` is what is not used, and why.
+    ``has_splits``: the data set itself says what is for training and what for the test.
     """
 
     name: str
     layout: str
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    spare: tuple[Sample, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    has_splits: bool = False
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:
@@ -60,7 +75,7 @@ def fingerprint(samples: Iterable[Sample]) -> str:
 
 def _describe(sample: Sample) -> str:
     parts = [sample.category, sample.split, sample.defect]
-    for file in (sample.image, sample.mask):
+    for file in (sample.image, sample.mask, *sample.more_masks):
         parts += [file.name, *_size_and_digest(file)] if file is not None else ["-"]
     return "\0".join(parts)
 

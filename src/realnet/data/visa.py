@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
+from realnet.data.finding import subfolders
 from realnet.data.images import images_in
-from realnet.data.mvtec import subfolders
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.errors import UserError
 
@@ -38,7 +38,7 @@ def read(folder: Path, name: str, problems: list[str]) -> Category:
     if not train:
         problems.append(f"{table} lists no good training images of {name}; get the original table.")
     _check_masks(folder, test, table, problems)
-    return Category(name, LAYOUT, tuple(train), tuple(test))
+    return Category(name, LAYOUT, tuple(train), tuple(test), has_splits=True)
 
 
 def _read_table(table: Path) -> list[dict[str, str]]:

@@ -87,7 +87,7 @@ class ProcessConfig(_Node):
 
 
 class DenoiserTrainingConfig(_Node):
-    """Optimisation. A step is ``accumulate`` batches of ``batch_size`` a device.
+    """Optimisation. A step is ``accumulate`` batches of ``batch_size`` images, however many devices share them.
 
     ``ema`` is the decay of the averaged weights, which are those sampled from; early on it is (1 + n) / (10 + n) where
     that is less, so that a short run does not sample its start values. ``flip`` mirrors images at random: only for
@@ -96,7 +96,7 @@ class DenoiserTrainingConfig(_Node):
 
     steps: Count = 50_000
     batch_size: Count = 5
-    accumulate: Count = 3
+    accumulate: Count = 12
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     warm_up: int = Field(0, ge=0)

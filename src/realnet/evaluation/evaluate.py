@@ -1,6 +1,8 @@
 """Evaluation of a trained run on the test images of a data set."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,21 +10,30 @@ from pathlib import Path
 import numpy as np
 
 from realnet.atomic import atomic_path, write_text
+from realnet.calibration import drift, read_calibration
 from realnet.config import Config
-from realnet.data import Category, Sample, fingerprint, measure_tiled, read_image, read_mask, resize_image
-from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps
+from realnet.data import Category, Notes, Sample, fingerprint, measure_tiled, read_image, read_truth, resize_image
+from realnet.data.finding import OWN_MARK
+from realnet.data.images import image_shape
+from realnet.errors import UserError
+from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, with_caveats
 from realnet.inspection.inspector import read_thresholds
-from realnet.inspection.judging import finite
+from realnet.inspection.judging import finite, full_size
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.view import View, view_of
+
+_ANOTHER_P = 1e-4
+_TIFF_SOFTWARE, _LONGEST = 305, 100
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Results, and what they were computed from: all the report needs.
 
-    ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``.
+    ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``. ``notes`` say
+    what of the images was read differently than a person might expect.
     """
 
     results: Results
@@ -34,6 +45,7 @@ class Evaluation:
     scores: np.ndarray
     threshold: float
     pixel_threshold: float
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_run(
@@ -44,6 +56,9 @@ def evaluate_run(
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
     batch_size: int = 16,
+    *,
+    at_image_size: bool = False,
+    caveats: Sequence[str] = (),
 ) -> Evaluation:
     """Judge the test images of ``categories`` with the run's model and compute every figure.
 
@@ -55,22 +70,25 @@ def evaluate_run(
         device: where the model runs.
         progress: told how many images of how many are judged.
         batch_size: images at a time.
+        at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
+        caveats: why every figure is to be marked.
 
     Raises:
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
     model, config = load_model(run, device)
+    view = view_of(config.model.view)
     threshold, pixel_threshold = read_thresholds(run)
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
-    lanes = Lanes()
+    lanes, notes = Lanes(), Notes()
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, batch, lanes)
+        maps[place], scores[place] = _judge(model, config, view, batch, lanes, notes)
         progress(start + len(batch), len(samples))
-    masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
+    masks = [read_truth(sample, (size, size)) for sample in samples]
     provenance = Provenance.collect(
         data=f"{Path(data).name} ({', '.join(category.name for category in categories)})",
         data_fingerprint=fingerprint(samples),
@@ -80,37 +98,124 @@ def evaluate_run(
         image_score=config.model.image_score,
         selection=config.training.select,
     )
-    results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
-    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold)
+    if at_image_size:
+        provenance = provenance.model_copy(update={"pixels": "image"})
+        shapes = [image_shape(sample.image) for sample in samples]
+        judged = [full_size(anomaly_map, *shape) for anomaly_map, shape in zip(maps, shapes, strict=True)]
+        truths = [read_truth(sample) for sample in samples]
+        results = evaluate_maps(samples, judged, truths, scores, provenance, protocol=protocol, threshold=threshold)
+    else:
+        results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
+    results, said = with_caveats(results, caveats), tuple(notes.sentences())
+    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
 
 
-def _judge(model: RealNet, config: Config, samples: Sequence[Sample], lanes: Lanes) -> tuple[np.ndarray, list[float]]:
-    """Maps ``[N, size, size]`` and scores. Those of tiled images come of the full map, brought to that size."""
-    size, tile = config.model.image_size, config.model.tile
+def _judge(
+    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Lanes, notes: Notes
+) -> tuple[np.ndarray, list[float]]:
+    """Maps ``[N, size, size]`` and scores. With tiles or a view they come of the full map, brought to that size."""
+    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
 
     def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         return finite(*measure(model, images, lanes))
 
+    if view is not None:
+        whole = (read_image(sample.image, None, levels, notes) for sample in samples)
+        looked = [view.look(image, str(sample.image)) for image, sample in zip(whole, samples, strict=True)]
+        if tile is None:
+            maps, scores = judge([resize_image(one.seen, size) for one in looked])
+            pairs = [
+                (full_size(own, *one.seen.shape[:2]), score)
+                for own, one, score in zip(maps, looked, scores, strict=True)
+            ]
+        else:
+            pairs = [measure_tiled(judge, one.seen, tile, size) for one in looked]
+        restored = [resize_image(one.restore(own), size) for one, (own, _) in zip(looked, pairs, strict=True)]
+        return np.stack(restored), [score for _, score in pairs]
     if tile is None:
-        return judge([read_image(sample.image, size) for sample in samples])
-    found = [measure_tiled(judge, read_image(sample.image), tile, size) for sample in samples]
+        return judge([read_image(sample.image, size, levels, notes) for sample in samples])
+    wholes = (read_image(sample.image, None, levels, notes) for sample in samples)
+    found = [measure_tiled(judge, whole, tile, size) for whole in wholes]
     return np.stack([resize_image(anomaly_map, size) for anomaly_map, _ in found]), [score for _, score in found]
 
 
-def record(run: Path, results: Results) -> None:
-    """Add ``results`` to the run's ``metrics.json``, under the data they were computed on."""
+def other_product(run: Path, categories: Sequence[Category], evaluation: Evaluation) -> str:
+    """Why these images seem to show another product than the run was trained on; empty where they do not.
+
+    More than half of the good ones are above the threshold, and that either is no chance (Kolmogorov-Smirnov, p below
+    0.0001) or goes with another name than the run was trained on.
+    """
+    trained = _trained_categories(run)
+    names = [category.name for category in categories]
+    good = [float(s) for s, one in zip(evaluation.scores, evaluation.samples, strict=True) if not one.is_anomalous]
+    if not good or float(np.mean([score > evaluation.threshold for score in good])) <= 0.5:
+        return ""
+    renamed = bool(trained) and not set(trained) & set(names)
+    calibration = read_calibration(run)
+    found = drift(calibration.good_scores, good) if calibration is not None else None
+    if not renamed and not (found is not None and found.higher and found.p_value < _ANOTHER_P):
+        return ""
+    was = f"{', '.join(trained)}, this is {', '.join(names)}; " if renamed else ""
+    high = sum(score > evaluation.threshold for score in good)
+    return (
+        f"These images seem to show another product than {run} was trained on: {was}"
+        f"{high} of {len(good)} good images score above its threshold."
+    )
+
+
+def _trained_categories(run: Path) -> list[str]:
+    training = read_metrics(run).get("training")
+    found = training.get("categories") if isinstance(training, dict) else None
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
+def record(run: Path, results: Results) -> Path:
+    """Add ``results`` to the run's ``metrics.json``, and return where their report belongs: one a data set.
+
+    Figures of the same images are replaced; other images under the same name are kept apart by their fingerprint.
+    """
     metrics = read_metrics(run)
     facts = results.provenance
-    key = f"{facts.data}, protocol {facts.protocol}"
-    metrics.setdefault("test", {})[key] = results.model_dump(mode="json")
+    figures = metrics.setdefault("test", {})
+    key = f"{facts.data}, protocol {facts.protocol}" + (", at image size" if facts.pixels == "image" else "")
+    before = figures.get(key)
+    name = facts.data
+    if isinstance(before, dict) and before.get("provenance", {}).get("data_fingerprint") != facts.data_fingerprint:
+        name = f"{name} {facts.data_fingerprint[:8]}"
+        key = f"{key}, images {facts.data_fingerprint[:8]}"
+    figures[key] = results.model_dump(mode="json")
+    reports = metrics.setdefault("reports", {})
+    if name not in reports:
+        plain = re.sub(r"[^\w.-]+", "-", name).strip("-")[:_LONGEST]
+        reports[name] = f"report-{plain}.html" if reports else "report.html"
     write_text(run / METRICS_FILE, json.dumps(metrics, indent=2))
+    return run / str(reports[name])
 
 
 def write_maps(folder: Path, samples: Sequence[Sample], maps: np.ndarray) -> None:
-    """Write anomaly maps as float32 TIFF in MVTec's evaluation layout: ``CATEGORY/test/DEFECT/NAME.tiff``."""
+    """Write anomaly maps as float32 TIFF in MVTec's evaluation layout: ``CATEGORY/test/DEFECT/NAME.tiff``.
+
+    Of images in folders below their kind, NAME has these folders; of two that differ in their suffix only, it is
+    ``000.png`` and ``000.jpg``. No map that is there already is overwritten.
+
+    Raises:
+        UserError: where one is there, or the folder cannot be written.
+    """
     from PIL import Image
 
-    for sample, anomaly_map in zip(samples, maps, strict=True):
-        path = folder / sample.category / "test" / sample.defect / f"{sample.image.stem}.tiff"
+    files = [folder / name for name in map_names(samples)]
+    if there := [file for file in files if file.exists()]:
+        raise UserError(f"{there[0]} is there already, and is not overwritten: give --maps another folder.")
+    for path, anomaly_map in zip(files, maps, strict=True):
         with atomic_path(path) as temporary:
-            Image.fromarray(anomaly_map).save(temporary, format="TIFF")
+            Image.fromarray(anomaly_map).save(temporary, format="TIFF", tiffinfo={_TIFF_SOFTWARE: OWN_MARK})
+
+
+def map_names(samples: Sequence[Sample]) -> list[Path]:
+    """Where the map of each sample belongs below the folder of maps; no two are the same, whatever the disk's case."""
+    plain = [Path(sample.category, "test", sample.defect, sample.name) for sample in samples]
+    counts = Counter(str(path.with_suffix("")).casefold() for path in plain)
+    return [
+        path.with_name(f"{path.name}.tiff" if counts[str(path.with_suffix("")).casefold()] > 1 else f"{path.stem}.tiff")
+        for path in plain
+    ]

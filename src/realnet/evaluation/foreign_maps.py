@@ -2,19 +2,19 @@
 
 ``MAPS/CATEGORY/test/DEFECT/NAME`` with NAME the image's and one of `MAP_SUFFIXES`. That evaluation takes maps as large
 as the images (https://www.mvtec.com/company/research/datasets/mvtec-ad); here a map of any size is judged at its own
-size, to which the mask is brought by nearest neighbour.
+size, to which the mask is brought by `shrink_mask`.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from realnet.data import Category, Sample, fingerprint, read_mask
+from realnet.data import Category, Sample, fingerprint, read_truth
 from realnet.data.checks import raise_problems
-from realnet.data.mvtec import subfolders
+from realnet.data.finding import subfolders
+from realnet.data.masks import shrink_mask
 from realnet.errors import UserError
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, merge
 from realnet.evaluation.score_file import place_names, read_scores
@@ -211,14 +211,13 @@ class _Loaded:
         self.maps: list[np.ndarray] = []
         self.masks: list[np.ndarray | None] = []
         self.resized = 0
-        self.vanished = 0
         self.constant = 0
 
     def add(self, sample: Sample, file: Path) -> None:
         """Read a sample's map and, at the map's size, its mask."""
         try:
             values = read_map(file)
-            mask = read_mask(sample.mask) if sample.mask is not None else None
+            mask = read_truth(sample)
         except UserError as error:
             self.problems.append(str(error))
             return
@@ -229,10 +228,9 @@ class _Loaded:
                     f"{file} has {height} columns and {width} rows, its image has it the other way round; transpose it."
                 )
                 return
-            marked = mask.any()
-            mask = nearest(mask, values.shape)
+            height, width = values.shape
+            mask = shrink_mask(mask, (height, width))
             self.resized += 1
-            self.vanished += bool(marked and not mask.any())
         self.constant += bool(values.min() == values.max())
         self.maps.append(values)
         self.masks.append(mask)
@@ -257,17 +255,9 @@ class _Loaded:
         except ValueError as error:
             raise UserError(f"{name}: protocol {protocol} has no answer here ({error}); use exact.") from error
         notes = list(results.notes)
-        if self.vanished:
-            notes.append(f"{name}: {self.vanished} masks mark nothing at the size of the map; write larger maps.")
         if self.constant:
             notes.append(f"{name}: {self.constant} of {len(self.maps)} maps hold one value everywhere.")
         return results.model_copy(update={"notes": tuple(notes)})
-
-
-def nearest(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A bool mask ``[H, W]`` at the size ``shape`` (height, width), by nearest neighbour as in `read_mask`."""
-    height, width = shape
-    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
 
 
 def _folders(category: Category) -> list[str]:
@@ -284,7 +274,7 @@ def _notes(name: str, resized: int) -> list[str]:
     notes = [f"Maps of {name}, made elsewhere: how that model was trained and selected is not known."]
     if resized:
         notes.append(
-            f"Judged at the size of the maps, to which {resized} masks were brought by nearest neighbour; "
-            "MVTec's own evaluation asks for maps as large as the images."
+            f"Judged at the size of the maps, to which {resized} masks were brought by nearest neighbour, every region "
+            "kept; MVTec's own evaluation asks for maps as large as the images."
         )
     return notes

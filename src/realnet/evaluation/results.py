@@ -14,6 +14,7 @@ from realnet.evaluation.protocol import realnet_protocol
 from realnet.provenance import collect_provenance
 
 Protocol = Literal["exact", "realnet"]
+_SHOWN = 5
 
 
 class Metric(NamedTuple):
@@ -76,6 +77,7 @@ class Figures(_Node):
         missed: defective images at or below the run's threshold; None where no threshold was given.
         false_alarms: good images above it.
         oracle: the model was selected by test images, so every figure of the row flatters it.
+        seen: the run has seen some of these images before, or was trained on another product: the figures say little.
     """
 
     category: str
@@ -92,6 +94,12 @@ class Figures(_Node):
     missed: int | None = None
     false_alarms: int | None = None
     oracle: bool = False
+    seen: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What stands behind every figure of the row that flatters the model."""
+        return f"{' (oracle)' if self.oracle else ''}{' (forced)' if self.seen else ''}"
 
     @property
     def images(self) -> int:
@@ -104,7 +112,7 @@ class Figures(_Node):
         if value is None:
             return "–"
         text = str(value) if isinstance(value, int) else f"{value:.3f}"
-        return f"{text} (oracle)" if self.oracle else text
+        return text + self.mark
 
 
 class Provenance(_Node):
@@ -120,6 +128,7 @@ class Provenance(_Node):
             ``unknown`` that somebody else chose it.
         protocol: ``exact``, or ``realnet`` for the authors' evaluator.
         fpr_limit: of PRO.
+        pixels: at which size the pixel figures were computed: that of the ``map``, or of each ``image``.
     """
 
     data: str
@@ -131,6 +140,7 @@ class Provenance(_Node):
     selection: str
     protocol: Protocol = "exact"
     fpr_limit: float = 0.3
+    pixels: Literal["map", "image"] = "map"
     versions: dict[str, str]
     python: str
     system: str
@@ -252,6 +262,24 @@ def evaluate_maps(
     )
 
 
+def with_caveats(results: Results, caveats: Sequence[str]) -> Results:
+    """The same results with every figure marked, and why; as they are where there is no reason."""
+    if not caveats:
+        return results
+
+    def marked(rows: Sequence[Figures]) -> tuple[Figures, ...]:
+        return tuple(row.model_copy(update={"seen": True}) for row in rows)
+
+    return results.model_copy(
+        update={
+            "overall": marked([results.overall])[0],
+            "categories": marked(results.categories),
+            "defects": marked(results.defects),
+            "notes": (*(f"(forced) {caveat}" for caveat in caveats), *results.notes),
+        }
+    )
+
+
 def merge(parts: Sequence[Results]) -> Results:
     """Results of different categories, evaluated alike, as one; the provenance is the first one's.
 
@@ -314,10 +342,17 @@ class _Evaluation:
             kind = "defective" if row.good else "good"
             return f"{row.category} has no {kind} image, so nothing can be told apart: no figures."
         defective = [i for i, s in enumerate(self.samples) if s.category == row.category and s.is_anomalous]
-        without = sum(self._mask(index) is None for index in defective)
-        if without:
-            return f"{row.category}: {without} of {len(defective)} defective images have no mask: no pixel figures."
-        return ""
+        without = [index for index in defective if self._mask(index) is None]
+        if not without:
+            return ""
+        if len(without) == len(defective):
+            return f"{row.category}: none of {len(defective)} defective images has a mask: no pixel figures."
+        names = [f"{self.samples[i].defect}/{self.samples[i].name}" for i in without]
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        return (
+            f"{row.category}: {len(without)} of {len(defective)} defective images have no mask or an empty one and "
+            f"count for the image figures only: {shown}."
+        )
 
     def _exact(self, chosen: Sequence[int], labels: np.ndarray) -> dict[str, float | None]:
         scores = self.scores[list(chosen)]
@@ -339,7 +374,11 @@ class _Evaluation:
 
     def _protocol(self, chosen: Sequence[int], labels: np.ndarray, name: str) -> dict[str, float | None]:
         maps, masks = self._pictures(chosen)
-        figures = realnet_protocol(maps, masks, labels)
+        figures = realnet_protocol([self.maps[index] for index in chosen], None, labels)
+        if masks is not None:
+            known = realnet_protocol(maps, masks)
+            turned = tuple(name for name in known.flipped if name != "image_auroc")
+            figures = known._replace(image_auroc=figures.image_auroc, flipped=figures.flipped + turned)
         for flipped in figures.flipped:
             self.flips.append(
                 f"{name}: this protocol turned the {METRICS[flipped].title}, which was below 0.5, around."
@@ -347,10 +386,12 @@ class _Evaluation:
         return {"image_auroc": figures.image_auroc, "pixel_auroc": figures.pixel_auroc, "pro": figures.pro}
 
     def _pictures(self, chosen: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        maps = [self.maps[index] for index in chosen]
-        masks = [self._mask(index) for index in chosen]
-        known = [mask for mask in masks if mask is not None]
-        return maps, known if len(known) == len(masks) else None
+        """Maps and masks of the images of which it is known where they are defective; no masks: of no defective one."""
+        masks = {index: self._mask(index) for index in chosen}
+        known = {index: mask for index, mask in masks.items() if mask is not None}
+        if not any(self.samples[index].is_anomalous for index in known):
+            return [self.maps[index] for index in chosen], None
+        return [self.maps[index] for index in known], list(known.values())
 
     def _mask(self, index: int) -> np.ndarray | None:
         """The truth of an image; None where a defective image has none, or one that marks nothing."""

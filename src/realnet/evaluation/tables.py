@@ -58,6 +58,8 @@ def remarks(results: Results) -> list[str]:
     """What a reader of the figures must know: protocol, score, selection, what is missing."""
     facts = results.provenance
     lines = [f"Image score: {facts.image_score}. PRO up to a false positive rate of {facts.fpr_limit:g}."]
+    if facts.pixels == "image":
+        lines.append("Pixel figures at the size of each image, as MVTec's own evaluation.")
     if facts.protocol == "realnet":
         lines.append(
             "Protocol realnet: the authors' evaluator (AUROC below 0.5 flipped, 1,000 thresholds, filled regions), "
@@ -102,8 +104,7 @@ def cells_of(results: Results, metrics: Sequence[str]) -> tuple[list[str], list[
     for row, strong in rows_of(results):
         cells = [row.category, row.defect or "all kinds"] if several else [row.defect or "all kinds"]
         if thresholded:
-            mark = " (oracle)" if row.oracle else ""
-            cells += [f"{row.missed} of {row.defective}{mark}", f"{row.false_alarms} of {row.good}{mark}"]
+            cells += [f"{row.missed} of {row.defective}{row.mark}", f"{row.false_alarms} of {row.good}{row.mark}"]
         else:
             cells += [str(row.defective), str(row.good)]
         rows.append(([*cells, *(row.text(name) for name in metrics)], strong))

@@ -35,7 +35,9 @@ from realnet.provenance import collect_provenance
 from realnet.runtime.engines import Engine, open_engine
 from realnet.runtime.inspector import to_batch
 from realnet.runtime.manifest import INSPECTOR_FILE, ExportFormat, Manifest, describe_file
+from realnet.seen import SEEN_FILE
 from realnet.training.prepare import Split, good_images, split_samples
+from realnet.view import keep_reference, view_of
 
 LICENCE = (
     "The weights include those of the backbone, which were trained on ImageNet, and were trained on images of the "
@@ -82,12 +84,17 @@ def export_run(
     with _whole_folder(output) as place:
         stage(f"Converting to {form}")
         files = write_graph(place, model, size, form, _calibration(split, config))
+        view = keep_reference(place, config.model.view)
+        beside = [place / view.reference] if view.reference is not None else []
         manifest = Manifest(
             format=form,
-            files=tuple(describe_file(file) for file in files),
+            files=tuple(describe_file(file) for file in (*files, *beside)),
             image_size=size,
             tile=config.model.tile,
+            levels=config.data.pair,
+            view=view,
             image_score=config.model.image_score,
+            discriminator=config.model.discriminator.kind,
             threshold=thresholds[0],
             pixel_threshold=thresholds[1],
             categories=tuple(metrics.get("training", {}).get("categories", ())),
@@ -105,6 +112,9 @@ def export_run(
         # For drift: the scores of the good images that the threshold rests on.
         if (calibration := read_calibration(run)) is not None:
             save_calibration(place, calibration)
+        # For a calibration: which images it must not rest on.
+        if (run / SEEN_FILE).is_file():
+            shutil.copyfile(run / SEEN_FILE, place / SEEN_FILE)
     return manifest, said
 
 
@@ -131,8 +141,9 @@ def _verify(
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
     reference = torch_engine(model)
     shown = GoodImages(
-        spread(images.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES
-    )
+        spread(images.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES,
+        levels=manifest.levels, view=view_of(config.model.view),
+    )  # fmt: skip
     form = manifest.format
     agreement = compare(reference, exported, shown, manifest.threshold, form, limit)
     record, said = {"images": asdict(agreement)}, [agreement.sentence()]

@@ -5,7 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
-from realnet.data import Sample, list_images, open_dataset
+from realnet.data import Sample, open_dataset, open_good
+from realnet.data.finding import LeftOut
 from realnet.errors import UserError
 from realnet.runtime.manifest import ExportFormat
 
@@ -26,10 +27,12 @@ class Images:
     Attributes:
         shown: images to compare on, good or not.
         good: good images, which calibrate 8 bits and of which the held-out ones are told apart as in training.
+        left_out: what lies beside them and is not used.
     """
 
     shown: tuple[Path, ...]
     good: tuple[Sample, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def check_format(name: str) -> ExportFormat:
@@ -78,8 +81,9 @@ def chosen_images(data: str | None, category: str | None, images: Path | None, p
         )
     name = products[0] if len(products) == 1 else "product"
     if images is not None:
-        files = list_images([images])
-        return Images(tuple(files), tuple(Sample(file, name, "train") for file in files))
+        chosen = open_good([images])
+        files = tuple(sample.image for sample in chosen.train)
+        return Images(files, tuple(Sample(file, name, "train") for file in files), tuple(chosen.left_out))
     categories = open_dataset(Path(str(data)), category)
     if category is None:
         categories = [found for found in categories if found.name in products] or categories

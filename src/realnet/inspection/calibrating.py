@@ -1,72 +1,127 @@
-"""Calibration of a trained inspector on good images of the line."""
+"""Calibration of a trained or exported inspector on good images of the line."""
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from realnet.calibration import Calibration, calibrate, images_needed, pixel_threshold
+from realnet.data.good_images import short_names
 from realnet.errors import UserError
-from realnet.inspection.inspector import Inspector
+from realnet.inspection.judging import Judge
+from realnet.seen import Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.
 _PIXELS = 4096
-_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Good images as the inspector sees them: their scores and names, and the pixel threshold they give."""
+    """Good images as the inspector sees them, and the pixel threshold they give.
+
+    Attributes:
+        scores, names, digests: of each image; a digest is empty where it is not known.
+        pixel: the threshold of the anomaly map.
+        source: which images, in words.
+        seen: how many of them the run was trained on; ``trained`` which files these are, as far as files were judged.
+    """
 
     scores: tuple[float, ...]
     names: tuple[str, ...]
+    digests: tuple[str, ...]
     pixel: float
     source: str
+    seen: int = 0
+    trained: tuple[Path, ...] = ()
+
+    def with_confirmed(
+        self, good: Sequence[tuple[str, str, float]], defects: Sequence[tuple[str, str, float]]
+    ) -> "Judged":
+        """These images with those that people confirmed as good, each once, and without those confirmed as defective.
+
+        Confirmed images are mostly those that were rejected: their scores are higher than chance would have it, so the
+        threshold is rather too high than too low, and the promise holds.
+
+        Args:
+            good: name, digest and score of each.
+            defects: likewise.
+        """
+        defective, known = {digest for _, digest, _ in defects}, set(self.digests)
+        kept = [i for i, digest in enumerate(self.digests) if digest not in defective]
+        new = [image for image in good if image[1] not in known]
+        return replace(
+            self,
+            scores=(*(self.scores[i] for i in kept), *(score for _, _, score in new)),
+            names=(*(self.names[i] for i in kept), *(name for name, _, _ in new)),
+            digests=(*(self.digests[i] for i in kept), *(digest for _, digest, _ in new)),
+            source=self.source + (f" and {len(new)} that people confirmed" if new else ""),
+        )
 
 
 def judge_good(
-    inspector: Inspector,
+    inspector: Judge,
     good: Sequence[Path],
-    known: Mapping[str, str],
+    trained: AbstractSet[str] = frozenset(),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Judged:
     """Judge the good images in the files ``good``.
 
     Args:
-        inspector: of the run.
+        inspector: of the run or export.
         good: image files.
-        known: names of the images that the run was trained on, by hash.
+        trained: digests of the images that the run was trained on.
         progress: told how many are done.
 
     Raises:
-        UserError: where a file cannot be read, as a calibration must not rest on other images than were given; and
-            for images that the run was trained on, whose scores are too low.
+        UserError: where a file cannot be read, as a calibration must not rest on other images than were given.
     """
     rng = np.random.default_rng(0)
     scores: list[float] = []
+    digests: list[str] = []
     pixels: list[np.ndarray] = []
-    seen: list[str] = []
-    for file, result in zip(good, inspector.inspect_many(good), strict=True):
+    for result in inspector.inspect_many(good):
         scores.append(result.score)
+        digests.append(result.trace.image_hash)
         flat = result.anomaly_map.ravel()
         pixels.append(flat[rng.integers(0, flat.size, min(_PIXELS, flat.size))])
-        if result.trace.image_hash in known:
-            seen.append(file.name)
         progress(len(scores))
-    if seen:
-        more = f" and {len(seen) - _NAMED} more" if len(seen) > _NAMED else ""
-        raise UserError(
-            f"The run was trained on {len(seen)} of these {len(good)} images ({', '.join(seen[:_NAMED])}{more}): their "
-            "scores are too low for a threshold. Give images that were taken since, or leave those out."
-        )
+    known = tuple(file for file, digest in zip(good, digests, strict=True) if digest in trained)
     return Judged(
         tuple(scores),
-        tuple(file.name for file in good),
-        pixel_threshold(np.concatenate(pixels), inspector.config.model.discriminator.kind),
+        tuple(short_names(good)),
+        tuple(digests),
+        pixel_threshold(np.concatenate(pixels), inspector.discriminator),
         "good images given to `realnet calibrate`",
+        len(known),
+        known,
     )
+
+
+def judged_before(before: Calibration) -> Judged:
+    """The good images that the calibration in force rests on; nothing is judged again."""
+    unknown = ("",) * len(before.good_scores)
+    return Judged(
+        before.good_scores,
+        before.good_names or unknown,
+        before.good_digests or unknown,
+        before.pixel,
+        "good images of the calibration before",
+        before.seen,
+    )
+
+
+def check_unseen(run: Path, judged: Judged) -> None:
+    """Refuse images that the run was trained on, whose scores are too low.
+
+    Raises:
+        UserError: which names them.
+    """
+    if judged.trained:
+        sentence = Seen(judged.trained, ()).sentence(run, len(judged.scores))
+        raise UserError(f"{sentence} Give others, or go on with --force.")
 
 
 def check_enough(images: int, false_alarms: float) -> None:
@@ -94,40 +149,32 @@ def check_product(scores: Sequence[float], before: Calibration) -> None:
         raise UserError(
             f"{above} of these {len(scores)} good images are above the threshold in force ({before.score:.4f}): they "
             "seem to show another product, or light and camera have changed so much that the run should be trained "
-            "again. If they are right, repeat the call with --anyway."
+            "again. If they are right, go on with --force."
         )
 
 
-def calibrate_by(
-    judged: Judged, false_alarms: float, before: Calibration | None, confirmed: Sequence[tuple[str, float]] = ()
-) -> Calibration:
-    """Thresholds for ``false_alarms`` by good images that were judged, and by ones that people have confirmed.
-
-    Confirmed images are mostly those that were rejected: their scores are higher than chance would have it, so the
-    threshold is rather too high than too low, and the promise holds.
+def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None = None) -> Calibration:
+    """Thresholds for ``false_alarms`` by good images that were judged.
 
     Args:
-        judged: good images that the run was not trained on.
+        judged: good images.
         false_alarms: the rate asked for.
         before: the calibration in force, whose synthetic defects measure the new threshold.
-        confirmed: name and score of each further image.
     """
-    further = f" and {len(confirmed)} that people confirmed" if confirmed else ""
-    return calibrate(
-        [*judged.scores, *(score for _, score in confirmed)],
+    made = calibrate(
+        judged.scores,
         judged.pixel,
         false_alarms,
-        judged.source + further,
+        judged.source,
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         before.defect_scores if before else (),
-        [*judged.names, *(name for name, _ in confirmed)],
+        judged.names,
+        judged.seen,
     )
-
-
-def judged_before(before: Calibration) -> Judged:
-    """The good images that the calibration in force rests on; nothing is judged again."""
-    names = before.good_names or tuple("" for _ in before.good_scores)
-    return Judged(before.good_scores, names, before.pixel, "good images of the calibration before")
+    if not any(judged.digests):
+        return made
+    order = np.argsort(np.asarray(judged.scores), kind="stable")
+    return made.model_copy(update={"good_digests": tuple(judged.digests[i] for i in order)})
 
 
 def _least(images: int) -> float:

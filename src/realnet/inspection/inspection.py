@@ -7,6 +7,7 @@ import numpy as np
 from realnet.calibration import level
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.trace import Trace
+from realnet.view import Alignment
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Inspection:
         image: the image as it was judged, uint8 ``[h, w, 3]`` RGB.
         minimum_area: of a defect, in pixels of the image: what is smaller is not outlined, and an image that shows
             nothing larger passes.
+        inside: bool ``[h, w]``, where the image was looked at; None: everywhere.
+        alignment: how the part lay in the image; None where it was not aligned.
         trace: id and time of this judgement, model, calibration, software and image.
     """
 
@@ -30,6 +33,8 @@ class Inspection:
     anomaly_map: np.ndarray
     image: np.ndarray
     minimum_area: int = 0
+    inside: np.ndarray | None = None
+    alignment: Alignment | None = None
     trace: Trace = field(default_factory=Trace)
 
     @property

@@ -7,16 +7,18 @@ import numpy as np
 import torch
 
 from realnet.calibration import read_calibration
-from realnet.config import Config
+from realnet.config import Config, DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.journal import model_digest
 from realnet.inspection.judging import Judge, check_threshold, finite
 from realnet.inspection.trace import Origin
+from realnet.model.devices import check_device
 from realnet.model.folding import fold_batch_norms
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.view import view_of
 
 
 class Inspector(Judge):
@@ -33,7 +35,7 @@ class Inspector(Judge):
     def __init__(
         self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
     ) -> None:
-        super().__init__(threshold, pixel_threshold, minimum_area)
+        super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view))
         self.model, self.config, self._lanes = model.eval(), config, Lanes()
 
     @property
@@ -45,6 +47,26 @@ class Inspector(Judge):
     def tile(self) -> int | None:
         """As :attr:`Judge.tile`."""
         return self.config.model.tile
+
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """As :attr:`Judge.levels`."""
+        return self.config.data.pair
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.config.model.discriminator.kind
+
+    def after_fork(self) -> None:
+        """As :meth:`Judge.after_fork`: torch goes on with one thread, as the others stayed in the first process."""
+        if next(self.model.buffers()).device.type != "cpu":
+            raise UserError(
+                "This inspector is on a GPU, which a forked process cannot use: load it in the worker, or start "
+                'workers with multiprocessing.get_context("spawn").'
+            )
+        super().after_fork()
+        torch.set_num_threads(1)
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
@@ -69,7 +91,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
     folder = Path(run)
     if not folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    model, config = load_model(folder, device)
+    model, config = load_model(folder, check_device(device))
     fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, config.model.image_size, config.model.image_size))
     inspector = Inspector(model, config, *read_thresholds(folder))
     inspector.origin = Origin(model_digest(folder))

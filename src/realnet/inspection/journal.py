@@ -16,6 +16,7 @@ from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
 from realnet.inspection.rows import Row, line_of, row_of
 from realnet.runtime.manifest import combined_digest, describe_file, is_export, read_manifest
+from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
 _FORMAT = "realnet inspect 1"
@@ -126,7 +127,9 @@ def model_digest(folder: Path) -> str:
     """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
     if is_export(folder):
         return read_manifest(folder).digest
-    return combined_digest(describe_file(folder / name).sha256 for name in ("config.yaml", "model.safetensors"))
+    names: tuple[str, ...] = ("config.yaml", "model.safetensors")
+    names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
+    return combined_digest(describe_file(folder / name).sha256 for name in names)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ import numpy as np
 
 _GAP = 8
 _STRONGEST = 0.75
+# Outside of what is looked at colours are divided by this.
+_DARK = 4
 _LINE = (0, 235, 255)
 
 
@@ -77,7 +79,9 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def side_by_side(image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, high: float = 1.0) -> np.ndarray:
+def side_by_side(
+    image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, high: float = 1.0, inside: np.ndarray | None = None
+) -> np.ndarray:
     """Image, overlay and outline next to each other, with white gaps.
 
     Args:
@@ -85,12 +89,16 @@ def side_by_side(image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, h
         anomaly_map: ``[h', w']``.
         mask: bool ``[h', w']``, what is outlined.
         high: as for :func:`heatmap`.
+        inside: bool ``[h, w]``, what was looked at: the heat map is dark elsewhere; None: everything.
 
     Returns:
         uint8 ``[h, 3 w + 16, 3]`` RGB.
     """
     gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
-    return np.hstack([image, gap, overlay(image, anomaly_map, high), gap, outline(image, mask)])
+    heat = overlay(image, anomaly_map, high)
+    if inside is not None:
+        heat[~inside] //= _DARK
+    return np.hstack([image, gap, heat, gap, outline(image, mask)])
 
 
 def _share(anomaly_map: np.ndarray, high: float) -> np.ndarray:

@@ -5,22 +5,23 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
+from realnet.data.notes import Notes
 from realnet.errors import UserError
 from realnet.inspection.index import Claim
 from realnet.inspection.items import Item
+from realnet.inspection.judging import Judge
+from realnet.view import Looked
 
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An image that was taken up, and its pixels, uint8 ``[h, w, 3]`` RGB, or why there are none."""
+    """An image that was taken up, and what is seen of it, or why that is nothing."""
 
     item: Item
     claim: Claim
-    pixels: np.ndarray | None = None
+    looked: Looked | None = None
     error: str = ""
 
 
@@ -64,13 +65,17 @@ def in_blocks(
         yield block
 
 
-def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generator[list[Taken], None, None]:
+def read_ahead(
+    blocks: Iterable[list[Taken]], stop: threading.Event, inspector: Judge, notes: Notes
+) -> Generator[list[Taken], None, None]:
     """The blocks in their order, decoded by a thread of its own; one at a time is decoded ahead.
 
     Blocks that are done come as they are; of the others all images are read.
 
     Args:
         stop: ends it after the present block; set when the iteration ends.
+        inspector: whose levels the images are read by, and who looks at them.
+        notes: counts what of the images is to be said.
 
     Raises:
         Whatever ``blocks`` does.
@@ -87,7 +92,7 @@ def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generato
                 if stop.is_set():
                     return
                 done = all(taken.claim.done for taken in block)
-                ready.put(block if done else [_read(taken) for taken in block])
+                ready.put(block if done else [_read(taken, inspector, notes) for taken in block])
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -114,8 +119,9 @@ def read_ahead(blocks: Iterable[list[Taken]], stop: threading.Event) -> Generato
         thread.join(timeout=2)
 
 
-def _read(taken: Taken) -> Taken:
+def _read(taken: Taken, inspector: Judge, notes: Notes) -> Taken:
     try:
-        return Taken(taken.item, taken.claim, taken.item.read())
+        image = taken.item.read(inspector.levels, notes)
+        return Taken(taken.item, taken.claim, inspector.look(image, taken.item.image))
     except UserError as error:
         return Taken(taken.item, taken.claim, None, str(error))

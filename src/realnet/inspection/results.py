@@ -4,12 +4,13 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from realnet.data.notes import Notes
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
@@ -20,7 +21,7 @@ from realnet.inspection.reading import Taken, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.tables import FORMATS, table_name, write_table
-from realnet.synthesis import write_image
+from realnet.synthesis import write_figure
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
@@ -48,6 +49,8 @@ class Wanted:
         limit: number of images; None: all.
         batch_size: images judged at a time.
         recorder: where rows go besides the journal.
+        identify: the id of an image's row, the same when it is judged again after a kill; None: a new one each time.
+        announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
     """
 
     model: str = ""
@@ -58,6 +61,8 @@ class Wanted:
     limit: int | None = None
     batch_size: int = 8
     recorder: Recorder | None = None
+    identify: Callable[[Item], str] | None = None
+    announce: Callable[[Item, Row], None] = lambda item, row: None
 
 
 @dataclass
@@ -65,7 +70,7 @@ class Summary:
     """What the results say altogether.
 
     ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before. ``scores`` are
-    the last ones.
+    the last ones; ``notes`` say what of the images of this call was read differently than a person might expect.
     """
 
     images: int = 0
@@ -73,6 +78,7 @@ class Summary:
     unreadable: int = 0
     earlier: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
+    notes: list[str] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -147,7 +153,7 @@ def inspect_items(
         wanted.masks,
     )
     stale = tuple(table_name(form) for form in FORMATS)
-    new = 0
+    new, notes = 0, Notes()
     with open_journal(output, settings, wanted.resume, stale) as journal:
         if wanted.recorder is not None and wanted.resume:
             wanted.recorder.catch_up(read_rows(output))
@@ -156,23 +162,25 @@ def inspect_items(
             return journal.index.claim(item.image, item.stem, item.folder, item.version)
 
         blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
-        with contextlib.closing(read_ahead(blocks, stop)) as ready:
+        with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
             for block in ready:
                 for row in _judge(inspector, block, output, wanted, journal):
                     new += 1
                     told(row)
-        return _write_tables(journal, output, wanted.formats, new)
+        summary = _write_tables(journal, output, wanted.formats, new)
+    summary.notes = notes.sentences()
+    return summary
 
 
 def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wanted, journal: Journal) -> Iterator[Row]:
     """Judge a block and write what the journal lacks of it."""
     if all(taken.claim.done for taken in block):
         return
-    pixels = [taken.pixels for taken in block if taken.pixels is not None]
+    looked = [taken.looked for taken in block if taken.looked is not None]
     # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_many(pixels, wanted.batch_size)
+    judged = inspector.inspect_many(looked, wanted.batch_size)
     for taken in block:
-        result = None if taken.pixels is None else next(judged)
+        result = None if taken.looked is None else next(judged)
         if taken.claim.done:
             continue
         if result is None:
@@ -184,10 +192,14 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
             )
         else:
             row = _describe(result, taken, output, wanted)
+        if wanted.identify is not None:
+            row = replace(row, id=wanted.identify(taken.item))
+        with resumable():
+            wanted.announce(taken.item, row)
         journal.append(taken.item, taken.claim, row)
         if wanted.recorder is not None:
             with resumable():
-                wanted.recorder.add(row, taken.pixels)
+                wanted.recorder.add(row, None if taken.looked is None else taken.looked.image)
         yield row
 
 
@@ -198,12 +210,14 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
     mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
     with resumable():
         if overlay:
-            write_image(
+            write_figure(
                 output / overlay,
-                side_by_side(result.image, to_levels(result.anomaly_map, result.pixel_threshold), mask),
+                side_by_side(
+                    result.image, to_levels(result.anomaly_map, result.pixel_threshold), mask, inside=result.inside
+                ),
             )
         if mask_file:
-            write_image(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
+            write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
     return judged_row(taken.item.image, result, mask, overlay, mask_file)
 
 

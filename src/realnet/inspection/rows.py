@@ -17,8 +17,9 @@ class Row:
 
     ``anomalous_area`` is the share of the image that is outlined, 0..1; ``level`` the score on the scale on which the
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
-    ``regions`` is a list of regions in JSON and Parquet, their number in CSV. The last fields are those of the
-    :class:`~realnet.inspection.trace.Trace`.
+    ``regions`` is a list of regions in JSON and Parquet, their number in CSV. Where images are aligned, ``moved_x``,
+    ``moved_y`` (pixels), ``turned`` (degrees) and ``match`` (correlation) say how the part lay, as
+    :class:`realnet.view.Alignment` does. The last fields are those of the :class:`~realnet.inspection.trace.Trace`.
     """
 
     image: str
@@ -31,6 +32,10 @@ class Row:
     level: float | None = None
     regions: tuple[Region, ...] = ()
     mask: str = ""
+    moved_x: float | None = None
+    moved_y: float | None = None
+    turned: float | None = None
+    match: float | None = None
     id: str = ""
     time: str = ""
     model_digest: str = ""
@@ -51,6 +56,7 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         mask: ``found.mask``, which is computed whenever it is asked for.
         overlay, mask_file: what was written beside.
     """
+    lay = found.alignment
     return Row(
         image=image,
         verdict="anomalous" if found.is_anomalous else "good",
@@ -61,6 +67,10 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         level=found.level,
         regions=find_regions(found.anomaly_map, mask),
         mask=mask_file,
+        moved_x=None if lay is None else lay.dx,
+        moved_y=None if lay is None else lay.dy,
+        turned=None if lay is None else lay.angle,
+        match=None if lay is None else lay.match,
         **found.trace.as_dict(),
     )
 

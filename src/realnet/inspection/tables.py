@@ -128,6 +128,7 @@ def _schema(pyarrow: Any) -> Any:
         "threshold": number,
         "anomalous_area": number,
         "level": number,
+        **dict.fromkeys(("moved_x", "moved_y", "turned", "match"), number),
         "calibration": whole,
         "regions": pyarrow.list_(pyarrow.struct(list(region.items()))),
     }

@@ -24,7 +24,7 @@ from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import Solver
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, learning_rate, total_steps
-from realnet.training.prepare import fit_selection
+from realnet.training.prepare import fit_selection, with_levels
 
 try:
     from anomalib import LearningType
@@ -35,7 +35,8 @@ try:
     from anomalib.post_processing import PostProcessor
     from anomalib.pre_processing import PreProcessor
     from anomalib.visualization import Visualizer
-    from torchvision.transforms.v2 import Resize
+
+    from realnet.integrations.anomalib_reading import SamePixels
 except ImportError as error:
     raise UserError("realnet.integrations.anomalib needs anomalib: pip install realnet[compare].") from error
 
@@ -135,6 +136,8 @@ class RealNet(AnomalibModule):
         config = _configuration(preset, settings, steps)
         if config.model.tile is not None:
             raise ValueError("model.tile has no effect in anomalib, which has a tiler of its own: leave it out")
+        if config.model.view.asked:
+            raise ValueError("model.view has no effect in anomalib, which hands over whole images: leave it out")
         size = config.model.image_size
         super().__init__(
             pre_processor=self.configure_pre_processor((size, size)) if pre_processor is True else pre_processor,
@@ -143,6 +146,8 @@ class RealNet(AnomalibModule):
             visualizer=visualizer,
         )
         self.config = config
+        if isinstance(self.pre_processor, SamePixels):
+            self.pre_processor.levels = config.data.pair
         self.model = InspectorModel(config, pre_trained).to(memory_format=torch.channels_last)
         self._fit: _Fit | None = None
 
@@ -183,8 +188,15 @@ class RealNet(AnomalibModule):
 
     @staticmethod
     def configure_pre_processor(image_size: tuple[int, int] | None = None) -> PreProcessor:
-        """A plain resize; the network normalises by itself."""
-        return PreProcessor(Resize(image_size or (256, 256), antialias=True))
+        """A plain resize to a square, by the same function as everywhere; the network normalises by itself.
+
+        Raises:
+            ValueError: for another shape.
+        """
+        height, width = image_size or (256, 256)
+        if height != width:
+            raise ValueError(f"RealNet sees squares, not {height} x {width}: give one side twice")
+        return SamePixels(height)
 
     @property
     def learning_type(self) -> LearningType:
@@ -214,8 +226,14 @@ class RealNet(AnomalibModule):
             # A checkpoint of a finished fit: there is nothing to prepare for.
             self.trainer.should_stop = True
             return
-        images = _good_images(loader.dataset, getattr(self.pre_processor, "transform", None))
-        names = [Path(path).name for path in loader.dataset.samples["image_path"]] if _listed(loader.dataset) else None
+        files = [Path(path) for path in loader.dataset.samples["image_path"]] if _listed(loader.dataset) else None
+        names = None if files is None else [file.name for file in files]
+        if files is not None and isinstance(self.pre_processor, SamePixels):
+            self.config, said = with_levels(self.config, files)
+            self.pre_processor.levels = self.config.data.pair
+            for sentence in said:
+                logger.info(sentence)
+        images = _good_images(loader.dataset, self.pre_processor)
         category = getattr(loader.dataset, "category", None)
         synthesizer = Synthesizer(images, self.config.synthesis, self.config.seed, category, names)
         if (loader.batch_size or 1) > 1:
@@ -297,7 +315,10 @@ class RealNet(AnomalibModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note beside the weights that none need be had elsewhere to load them."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "pre_trained": False}
+        kept = {**checkpoint["hyper_parameters"], "pre_trained": False}
+        if self.config.data.levels is not None:
+            kept["settings"] = [*(kept.get("settings") or ()), f"data.levels={self.config.data.levels}"]
+        checkpoint["hyper_parameters"] = kept
 
     def __getstate__(self) -> dict[str, Any]:
         """What an interrupted ``fit`` was training with is not exported."""
@@ -335,16 +356,20 @@ def _listed(dataset: Any) -> bool:
     return hasattr(dataset, "samples") and "image_path" in dataset.samples
 
 
-def _good_images(dataset: Any, transform: Any) -> list[np.ndarray]:
+def _good_images(dataset: Any, pre_processor: Any) -> list[np.ndarray]:
     """The images of ``dataset`` as the network sees them, uint8 ``[h, w, 3]``.
 
     Raises:
         UserError: where they are not in 0..1, differ in size, or have a side that 32 does not divide.
     """
     images: list[np.ndarray] = []
+    transform = getattr(pre_processor, "transform", None)
     for number in range(len(dataset)):
-        image = dataset[number].image
-        if transform is not None:
+        item = dataset[number]
+        image = item.image
+        if isinstance(pre_processor, SamePixels):
+            image = pre_processor.shrink(image, getattr(item, "image_path", None))
+        elif transform is not None:
             image = transform(image)
         low, high = float(image.min()), float(image.max())
         if not (math.isfinite(low + high) and low >= -1e-3 and high <= 1 + 1e-3):

@@ -85,11 +85,16 @@ class PeerCell(_Cell):
 
 
 class DiffusionCell(_Cell):
-    """A diffusion model of the good images."""
+    """A diffusion model of the good images, begun from the checkpoint ``init`` where one is given."""
 
     kind: Literal["diffusion"] = "diffusion"
     config: DiffusionConfig
     time_budget: float | None = None
+    init: Path | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Without the path of the checkpoint, which ``made_of`` stands for."""
+        return {name: value for name, value in super().identity().items() if name != "init"}
 
 
 class SamplesCell(_Cell):
@@ -108,15 +113,23 @@ class SamplesCell(_Cell):
 
 
 class QualityCell(_Cell):
-    """``count`` images with synthetic defects against the real defective ones (Tab. S6)."""
+    """``count`` images with synthetic defects against the real defective ones (Tab. S6).
+
+    ``inception`` and ``alexnet`` are the published networks' weights; without them EfficientNet-Lite0 measures.
+    """
 
     kind: Literal["quality"] = "quality"
     config: Config
     count: int
+    inception: Path | None = None
+    alexnet: Path | None = None
 
     def identity(self) -> dict[str, Any]:
-        """As of an inspector: of what is trained only the synthesis and the seed matter."""
-        identity = super().identity()
+        """As of an inspector: of what is trained only the synthesis and the seed matter.
+
+        Weights are named by ``made_of``.
+        """
+        identity = {name: value for name, value in super().identity().items() if name not in ("inception", "alexnet")}
         config = identity["config"]
         identity["config"] = {name: config[name] for name in ("seed", "synthesis")}
         identity["config"]["size"] = config["model"]["image_size"]
@@ -136,12 +149,14 @@ class Outcome(_Node):
         results: the figures of an inspector or a peer.
         measured: further figures by the names of `realnet.lab.columns.COLUMNS`.
         notes: sentences a reader of the figures must know.
+        origin: where synthetic defects come from; see `realnet.lab.origin`.
         hardware: that it ran on.
     """
 
     results: Results | None = None
     measured: dict[str, float] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    origin: dict[str, str] = Field(default_factory=dict)
     hardware: str = ""
 
 

@@ -21,6 +21,7 @@ from realnet.lab.cells import (
     SamplesCell,
     place_of,
 )
+from realnet.lab.origin import read_mark
 from realnet.lab.plan import QUALITY, REALNET, REPORTED, Plan, Row
 from realnet.lab.products import Holdings, Product
 from realnet.presets import presets
@@ -36,9 +37,12 @@ class Settings:
         seeds: each of them a repetition.
         synthesis: of the rows that name none; None: the plan's.
         time_budget: seconds that each training may take, RealNet's and the peers' alike.
-        diffusion_preset, diffusion_budget: how the model is trained that generates images where none are at hand.
+        diffusion_preset, diffusion_budget: how the model is trained that generates images where none are at hand, a
+            model a seed; None: ``lite`` for RealNet's ``lite``, and none is trained for the other presets.
+        init: the checkpoint that training begins with (``paper`` only).
         generated: how many images it generates; ``quality_images`` how many are compared with real ones.
         models: trained diffusion models to take instead, each for the categories it knows.
+        inception, alexnet: weights that the quality of images is measured with.
     """
 
     preset: str = "lite"
@@ -46,11 +50,18 @@ class Settings:
     seeds: tuple[int, ...] = (0,)
     synthesis: str | None = None
     time_budget: float | None = None
-    diffusion_preset: str = "lite"
+    diffusion_preset: str | None = None
     diffusion_budget: float | None = None
     generated: int = 300
     quality_images: int = 1000
     models: tuple[Path, ...] = ()
+    init: Path | None = None
+    inception: Path | None = None
+    alexnet: Path | None = None
+
+    def generator(self, preset: str) -> str | None:
+        """How a diffusion model is trained for RealNet's ``preset``; None where nobody has said so."""
+        return self.diffusion_preset or ("lite" if preset == "lite" else None)
 
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the table must know of them, in sentences."""
@@ -59,6 +70,10 @@ class Settings:
             said.append(f"Changed in every row of RealNet: {', '.join(self.assignments)}.")
         if self.time_budget is not None:
             said.append(f"Each training had at most {self.time_budget:g} s.")
+        if self.diffusion_budget is not None:
+            said.append(f"Each diffusion model trained for this had at most {self.diffusion_budget:g} s.")
+        if self.init is not None:
+            said.append(f"Diffusion models trained for this began with {self.init.name}.")
         return tuple(said)
 
 
@@ -105,7 +120,7 @@ class _Maker:
         self.fingerprints: dict[Any, str] = {}
 
     def entries(self, row: Row, name: str, products: Sequence[Product]) -> Iterator[Entry]:
-        if row.only_with not in (None, self.settings.preset):
+        if row.only_with is not None and row.only_with not in {self._generator(row, product) for product in products}:
             return
         for seed in self.settings.seeds:
             entry = Entry(row, name, seed, None)
@@ -127,7 +142,12 @@ class _Maker:
             return self._peer(row, seed, common)
         config, made_of = self._config(row, products, seed, before)
         if row.method == QUALITY:
-            return QualityCell(**common, made_of=made_of, config=config, count=self.settings.quality_images)
+            weights = (self.settings.inception, self.settings.alexnet)
+            made_of += tuple(self._file_digest(path) for path in weights if path is not None)
+            return QualityCell(
+                **common, made_of=made_of, config=config, count=self.settings.quality_images, inception=weights[0],
+                alexnet=weights[1],
+            )  # fmt: skip
         return InspectorCell(**common, made_of=made_of, config=config, time_budget=self.settings.time_budget)
 
     def _config(
@@ -145,14 +165,14 @@ class _Maker:
         synthesis = row.synthesis or self.settings.synthesis or self.plan.synthesis
         assignments += [f"synthesis.source={synthesis}", f"seed={seed}"]
         config = override(config, [*self.settings.assignments, *assignments])
-        directory, made_of = self._source(synthesis, row, products, before)
+        directory, made_of = self._source(synthesis, row, products, seed, before)
         if directory is not None:
             part = config.synthesis.model_copy(update={"directory": directory})
             config = config.model_copy(update={"synthesis": part})
         return config, made_of
 
     def _source(
-        self, synthesis: str, row: Row, products: Sequence[Product], before: list[Cell]
+        self, synthesis: str, row: Row, products: Sequence[Product], seed: int, before: list[Cell]
     ) -> tuple[Path | None, tuple[str, ...]]:
         if synthesis == "dtd":
             if self.holdings.textures is None:
@@ -162,50 +182,73 @@ class _Maker:
             return None, ()
         if len(products) > 1:
             raise _Missing("generated images belong to one product: use another --synthesis for several together.")
-        return self._generated(products[0], row.strength, before)
+        return self._generated(products[0], row, seed, before)
 
-    def _generated(
-        self, product: Product, strength: tuple[float, float] | None, before: list[Cell]
-    ) -> tuple[Path, tuple[str, ...]]:
-        """Generated images of the product: those at hand, or the cells that make them."""
-        ready = self.holdings.generated
+    def _generated(self, product: Product, row: Row, seed: int, before: list[Cell]) -> tuple[Path, tuple[str, ...]]:
+        """Generated images of the product: those at hand, or the cells that make them, others for each seed."""
+        ready, strength = self.holdings.generated, row.strength
         own = None if ready is None else ready / product.own_name
         if ready is not None and own is not None and own.is_dir() and strength in (None, _strength_of(own)):
             return ready, (self._folder_fingerprint(own),)
-        model, usual, made_of = self._diffusion(product, before)
+        model, usual, made_of = self._diffusion(product, row, seed, before)
         low, high = strength or usual
         common = {"places": (self._place(product),), "data": self._fingerprint([product])}
         samples = SamplesCell(
-            name=f"{product.name}-sia-{low:g}-{high:g}", **common, made_of=made_of, model=model, low=low, high=high,
-            count=self.settings.generated,
+            name=f"{product.name}-sia-{low:g}-{high:g}-seed{seed}", **common, made_of=made_of, model=model, low=low,
+            high=high, count=self.settings.generated, seed=seed,
         )  # fmt: skip
         before.append(samples)
         return place_of(self.folder, samples) / "SIA", (samples.key,)
 
-    def _diffusion(self, product: Product, before: list[Cell]) -> tuple[Path, tuple[float, float], tuple[str, ...]]:
-        """A diffusion model of the product, the strength it is sampled with otherwise, and what it is made of."""
-        from realnet.sdas.saving import WEIGHTS_FILE, file_sha256, load_diffusion_config, read_categories
+    def _model(self, product: Product) -> Path | None:
+        """The trained diffusion model at hand that knows the product."""
+        from realnet.sdas.saving import read_categories
 
-        for model in self.settings.models:
-            if product.own_name in read_categories(model):
-                usual = load_diffusion_config(model).process.strength
-                return model, usual, (file_sha256(model / WEIGHTS_FILE)[:12],)
-        if self.settings.diffusion_preset not in diffusion_presets:
-            raise UserError(
-                f"There is no preset {self.settings.diffusion_preset!r} of sdas; choose one of "
-                f"{', '.join(diffusion_presets)}."
+        return next((model for model in self.settings.models if product.own_name in read_categories(model)), None)
+
+    def _generator(self, row: Row, product: Product) -> str | None:
+        """The preset of sdas that makes the product's images."""
+        from realnet.sdas.saving import load_diffusion_config
+
+        model = self._model(product)
+        if model is not None:
+            return load_diffusion_config(model).preset
+        return self.settings.generator(row.preset or self.settings.preset)
+
+    def _diffusion(
+        self, product: Product, row: Row, seed: int, before: list[Cell]
+    ) -> tuple[Path, tuple[float, float], tuple[str, ...]]:
+        """A diffusion model of the product, the strength it is sampled with otherwise, and what it is made of."""
+        from realnet.sdas.saving import WEIGHTS_FILE, load_diffusion_config
+
+        model = self._model(product)
+        if model is not None:
+            usual = load_diffusion_config(model).process.strength
+            return model, usual, (self._file_digest(model / WEIGHTS_FILE),)
+        preset = self._generator(row, product)
+        if preset is None:
+            raise _Missing(
+                f"needs generated images, which preset {row.preset or self.settings.preset} takes no small model for: "
+                "give them with --sia, a trained model with --diffusion, or say how one is trained with "
+                "--diffusion-preset (paper and gpu work at 256 pixels, cpu at 128, lite at 64)."
             )
-        config = diffusion_presets[self.settings.diffusion_preset]
+        if preset not in diffusion_presets:
+            raise UserError(f"There is no preset {preset!r} of sdas; choose one of {', '.join(diffusion_presets)}.")
+        if self.settings.init is not None and preset != "paper":
+            raise UserError(f"--init is for --diffusion-preset paper, whose network it holds, not {preset}.")
+        config = diffusion_presets[preset].model_copy(update={"seed": seed})
         taught = [product]
         if config.process.start >= 1:
             # As in the paper: one model a data set, conditioned on the category.
             taught = [other for other in self.holdings.products if other.root == product.root]
         cell = DiffusionCell(
-            name=f"{product.name if len(taught) == 1 else Path(product.root).name}-sdas",
+            name=f"{product.name if len(taught) == 1 else Path(product.root).name}-sdas-seed{seed}",
             places=tuple(self._place(other) for other in taught),
             data=self._fingerprint(taught),
+            made_of=() if self.settings.init is None else (self._file_digest(self.settings.init),),
             config=config,
             time_budget=self.settings.diffusion_budget,
+            init=self.settings.init,
         )
         before.append(cell)
         return place_of(self.folder, cell) / "model", config.process.strength, (cell.key,)
@@ -242,6 +285,13 @@ class _Maker:
             self.fingerprints[key] = fingerprint(samples)
         return self.fingerprints[key]
 
+    def _file_digest(self, path: Path) -> str:
+        if path not in self.fingerprints:
+            from realnet.sdas.saving import file_sha256
+
+            self.fingerprints[path] = file_sha256(path)[:12]
+        return self.fingerprints[path]
+
     def _folder_fingerprint(self, folder: Path) -> str:
         if folder not in self.fingerprints:
             self.fingerprints[folder] = _digest_of_folder(folder)
@@ -251,9 +301,9 @@ class _Maker:
 def _strength_of(images: Path) -> tuple[float, float] | None:
     """The strength that a set of `sdas sample` was asked for; None where that is not known."""
     try:
-        settings = json.loads((images / MARK).read_text(encoding="utf-8"))
-        return float(settings["low"]), float(settings["high"])
-    except (OSError, ValueError, KeyError, TypeError):
+        mark = read_mark(images)
+        return float(mark["low"]), float(mark["high"])
+    except (ValueError, KeyError, TypeError):
         return None
 
 

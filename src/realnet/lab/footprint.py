@@ -61,10 +61,12 @@ def _measure(run: Path) -> dict[str, float]:
     import numpy as np
     import torch
 
+    from realnet.acceleration import allow_tf32
     from realnet.model.network import measure
     from realnet.model.saving import load_model
 
     device = best_device()
+    allow_tf32(device)
     model, config = load_model(run, device)
     size = config.model.image_size
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from realnet.config import first_problem
-from realnet.data import Category, fingerprint, read_mask
+from realnet.data import Category, fingerprint, read_truth
 from realnet.errors import UserError
 from realnet.evaluation.results import Provenance, evaluate_maps
 from realnet.lab.cells import Outcome, PeerCell
@@ -34,7 +34,7 @@ def judge_peer(cell: PeerCell, categories: Sequence[Category]) -> Outcome:
     found = fit_peer(together, config, best_device(), cell.textures)
     samples = together.test
     size = config.image_size
-    masks = [None if sample.mask is None else read_mask(sample.mask, size) for sample in samples]
+    masks = [read_truth(sample, (size, size)) for sample in samples]
     maps = found.maps
     if maps is None:
         # Image figures only: without masks nothing is said of pixels.

@@ -1,12 +1,13 @@
 """From settled cells to the table: the mean over seeds, and the paper's figure beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from realnet.lab.cells import Outcome
 from realnet.lab.columns import COLUMNS
+from realnet.lab.origin import tell
 from realnet.lab.plan import QUALITY, Plan, Row
 from realnet.lab.reported import Reported, ReportedTable, reported
 from realnet.lab.runner import Finished
@@ -185,5 +186,17 @@ def _facts(settled: Sequence[Finished], source: ReportedTable | None) -> tuple[s
     facts.append("± is the standard deviation over seeds (population); figures of one seed have none.")
     if source is not None:
         facts.append(f"paper: as reported there for {source.dataset}, not measured here.")
+    origins: dict[str, list[dict[str, str]]] = {}
+    for f in done:
+        if f.outcome is not None and f.outcome.origin:
+            origins.setdefault(f.entry.row.name, []).append(f.outcome.origin)
     notes = dict.fromkeys(note for f in done if f.outcome is not None for note in f.outcome.notes)
-    return (*facts, *notes)
+    return (*facts, *_grouped(origins), *notes)
+
+
+def _grouped(origins: Mapping[str, Sequence[Mapping[str, str]]]) -> list[str]:
+    """A sentence for all rows whose defects are of one origin."""
+    rows: dict[str, list[str]] = {}
+    for row, own in origins.items():
+        rows.setdefault(tell("", own), []).append(row)
+    return [tell(", ".join(names), origins[names[0]]) for names in rows.values()]

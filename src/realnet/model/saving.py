@@ -16,13 +16,16 @@ from realnet.atomic import atomic_path, write_text
 from realnet.config import Config, first_problem
 from realnet.errors import UserError
 from realnet.model.network import RealNet
+from realnet.view import find_reference, keep_reference
 
 _BASIS = ".basis"
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.yaml", "metrics.json"
 
 
 def save_config(folder: Path, config: Config) -> None:
-    """Write ``config`` as YAML, to be read again by :func:`load_config`."""
+    """Write ``config`` as YAML, to be read again by :func:`load_config`; the reference image of its view beside it."""
+    view = keep_reference(folder, config.model.view)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
     write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
@@ -100,12 +103,14 @@ def load_config(folder: Path) -> Config:
             f"{folder} is no trained run: it has no {CONFIG_FILE}. Give the --output folder of `realnet train`."
         )
     try:
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise UserError(
             f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
         ) from error
+    view = find_reference(folder, config.model.view)
+    return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
 
 
 def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNet, Config]:

@@ -9,18 +9,20 @@ from torch import Tensor, nn
 from realnet.config import SelectionConfig
 
 
-def afs_loss(anomalous: Tensor, normal: Tensor, mask: Tensor, epsilon: float = 1e-4) -> Tensor:
+def afs_loss(anomalous: Tensor, normal: Tensor, mask: Tensor, align: str = "mask", epsilon: float = 1e-4) -> Tensor:
     r"""Eq. 4 for one layer and one batch: how badly each channel's squared difference outlines the anomaly.
 
     .. math:: L_{AFS}(\phi_{k,i}) = \frac{1}{N} \sum_n \| F([\phi_{k,i}(A_n) - \phi_{k,i}(I_n)]^2) - M_n \|_2^2
 
-    F is the min-max normalisation of a channel over the batch and space; the norm is taken as a mean over
-    pixels, and the mask is brought to the feature's resolution by nearest neighbour, so that layers compare.
+    F is the min-max normalisation of a channel over the batch and space; the norm is taken as a mean over pixels.
 
     Args:
         anomalous: features of A, ``[B, C, h, w]``.
         normal: features of I, ``[B, C, h, w]``.
         mask: M, ``[B, 1, H, W]``, 0 or 1.
+        align: what F brings to one resolution: ``mask``: the difference to that of M, bilinearly, as Eq. 4 is printed;
+            ``features``: M to that of the features, by nearest neighbour, as in the released code. A mask thinner than
+            the stride can vanish so.
         epsilon: keeps a channel that does not react at all finite.
 
     Returns:
@@ -30,8 +32,32 @@ def afs_loss(anomalous: Tensor, normal: Tensor, mask: Tensor, epsilon: float = 1
     low = difference.amin((0, 2, 3), keepdim=True)
     high = difference.amax((0, 2, 3), keepdim=True)
     normalised = (difference - low) / (high - low + epsilon)
-    target = F.interpolate(mask.to(difference.dtype), size=difference.shape[-2:], mode="nearest")
-    return (normalised - target).square().mean((0, 2, 3))
+    if align == "features":
+        target = F.interpolate(mask.to(difference.dtype), size=difference.shape[-2:], mode="nearest")
+        return (normalised - target).square().mean((0, 2, 3))
+    return _enlarged_error(normalised, mask)
+
+
+def _enlarged_error(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over images and pixels of (U x - M)^2, U the bilinear enlargement to the mask's size (corners on corners).
+
+    ``x`` is ``[B, C, h, w]``, the result ``[C]``. |U x - M|^2 = <x, U'U x> - 2 <x, U'M> + |M|^2, and U is a product of
+    one matrix a side, so that thousands of channels are never enlarged. In double precision where there is one: the
+    terms are larger than what is left of them.
+    """
+    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    x, mask = x.to(wide), mask.to(wide)
+    down = _enlargement(x.shape[-2], mask.shape[-2], mask)
+    across = _enlargement(x.shape[-1], mask.shape[-1], mask)
+    square = torch.einsum("bchw,bchw->c", x, (down.T @ down) @ x @ (across.T @ across))
+    product = torch.einsum("bchw,bohw->c", x, down.T @ mask @ across)
+    return ((square - 2 * product + mask.square().sum()) / mask.numel()).clamp_min(0).float()
+
+
+def _enlargement(small: int, large: int, like: Tensor) -> Tensor:
+    """The matrix ``[large, small]`` of linear interpolation along one side."""
+    columns = torch.eye(small, dtype=like.dtype, device=like.device)[None]
+    return F.interpolate(columns, size=large, mode="linear", align_corners=True)[0].T
 
 
 class FeatureSelection(nn.Module):
@@ -51,7 +77,7 @@ class FeatureSelection(nn.Module):
 
     def __init__(self, channels: Sequence[int], config: SelectionConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.method = config.method
+        self.method, self.align = config.method, config.align
         self.dimensions = tuple(channels) if config.method == "none" else config.dimensions
         for k, (c, m) in enumerate(zip(channels, self.dimensions, strict=True)):
             if config.method in ("afs", "rdr") and m > c:
@@ -88,7 +114,7 @@ class FeatureSelection(nn.Module):
         totals: list[Tensor] | None = None
         count = 0
         for anomalous, normal, mask in batches:
-            losses = [afs_loss(a, i, mask) for a, i in zip(anomalous, normal, strict=True)]
+            losses = [afs_loss(a, i, mask, self.align) for a, i in zip(anomalous, normal, strict=True)]
             totals = losses if totals is None else [t + loss for t, loss in zip(totals, losses, strict=True)]
             count += 1
         if totals is None:

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 
 from realnet.calibration import read_calibration
-from realnet.data import Category, Sample, read_image
+from realnet.config import Config
+from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation
+from realnet.model.network import RealNet
 from realnet.model.saving import METRICS_FILE, read_metrics
 from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
 from realnet.report.page import write_report
 from realnet.synthesis import Anomaly
 from realnet.training.batches import to_tensor
-from realnet.training.prepare import first_defects, good_images, make_synthesizer, split_samples
+from realnet.training.prepare import MOST_TILES, first_defects, good_images, make_synthesizer, split_samples
 
 _SYNTHETIC = 12
 
@@ -32,31 +34,37 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
     shown = worst_first(evaluation.scores, labels, evaluation.threshold)
     training = _training(run)
     # What an imported model was trained on is not known: nothing is shown for it.
-    synthetic = [] if "imported_from" in training else _training_defects(evaluation, categories)
+    synthetic = [] if "imported_from" in training else training_defects(run, evaluation.config, categories)
     write_report(
         path,
         evaluation.results,
         evaluation.scores,
         labels,
         gallery=[_gallery_item(evaluation, index) for index in shown],
-        afs=_afs_view(evaluation, synthetic[0]) if synthetic else None,
+        afs=afs_view(evaluation.model, *synthetic[0]) if synthetic else None,
         synthetic=synthetic,
-        odd=odd_images(run, [sample for category in categories for sample in category.train]),
+        odd=odd_images(
+            run,
+            [sample for category in categories for sample in category.train],
+            evaluation.config.data.pair,
+        ),
         threshold=evaluation.threshold,
         facts=_facts(training),
     )
 
 
-def odd_images(run: Path, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:
+def odd_images(
+    run: Path, good: Sequence[Sample], levels: tuple[float, float] | None = None
+) -> list[tuple[str, np.ndarray]]:
     """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
     calibration = read_calibration(run)
-    files = {sample.image.name: sample.image for sample in good}
+    files = {sample.name: sample.image for sample in good}
     names = calibration.odd() if calibration is not None else []
     found = []
     for name in names:
         if name in files:
             with suppress(UserError):
-                found.append((name, read_image(files[name])))
+                found.append((name, read_image(files[name], levels=levels)))
     return found
 
 
@@ -82,36 +90,42 @@ def _facts(training: Mapping[str, Any]) -> dict[str, str]:
 def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
     sample = evaluation.samples[index]
     return GalleryItem(
-        image=read_image(sample.image, evaluation.config.model.image_size),
+        image=read_image(sample.image, evaluation.config.model.image_size, evaluation.config.data.pair),
         mask=evaluation.masks[index],
         anomaly_map=evaluation.maps[index],
         score=float(evaluation.scores[index]),
         label=sample.is_anomalous,
-        name=sample.image.name,
+        name=sample.name,
         defect=sample.defect,
         threshold=evaluation.threshold,
         pixel_threshold=evaluation.pixel_threshold,
     )
 
 
-def _training_defects(evaluation: Evaluation, categories: Sequence[Category]) -> list[tuple[np.ndarray, Anomaly]]:
-    """The first defects the run was trained on, with their good images; a defect depends on seed and number only."""
-    config = evaluation.config
+def training_defects(
+    run: Path, config: Config, categories: Sequence[Category], count: int = _SYNTHETIC
+) -> list[tuple[np.ndarray, Anomaly]]:
+    """The first defects the run was trained on, with their good images; a defect depends on seed and number only.
+
+    None of them where the good images of ``categories`` are not those of the training, or sources are gone.
+    """
+    samples = [sample for category in categories for sample in category.train]
+    provenance = read_metrics(run).get("provenance")
     try:
-        samples = [sample for category in categories for sample in category.train]
+        if not isinstance(provenance, dict) or provenance.get("data_fingerprint") != fingerprint(samples):
+            return []
         train = split_samples(samples, config).train
-        images = good_images(train, config)
-        return first_defects(make_synthesizer(train, images, config, config.seed), _SYNTHETIC)
+        solved = config.model.reconstruction.network == "subspace"
+        images = good_images(train, config, None if solved else MOST_TILES)
+        return first_defects(make_synthesizer(train, images, config, config.seed), config, count)
     except UserError:
         return []
 
 
-def _afs_view(evaluation: Evaluation, example: tuple[np.ndarray, Anomaly]) -> AfsView | None:
-    """Fig. S7 for one synthetic defect; None where the run selected otherwise than by AFS."""
-    model = evaluation.model
+def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | None:
+    """Fig. S7 for a good image and a defect of it; None where the run selected otherwise than by AFS."""
     if model.selection.method != "afs":
         return None
-    good, anomaly = example
     device = next(model.buffers()).device
     with torch.no_grad():
         of_good, of_anomalous = (

@@ -23,7 +23,19 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(folder: Path, manifest: Manifest, device: str = "cpu") -> Engine:
+class OpenedEngine(Engine, Protocol):
+    """An engine that was opened from a file; it may be pickled, and is opened anew where it arrives."""
+
+    def reopened(self) -> "OpenedEngine":
+        """The same graph for a process that was forked off since it was opened: its threads stayed behind.
+
+        Raises:
+            UserError: where the program that runs it cannot be used there.
+        """
+        ...
+
+
+def open_engine(folder: Path, manifest: Manifest, device: str = "cpu") -> OpenedEngine:
     """Load the graph of an export folder whose manifest was read.
 
     Args:
@@ -62,6 +74,7 @@ def quiet_openvino() -> Iterator[None]:
 
 class _OnnxEngine:
     def __init__(self, path: Path, size: int, device: str) -> None:
+        self._opened = path, size, device
         try:
             import onnxruntime
         except ImportError as error:
@@ -84,9 +97,18 @@ class _OnnxEngine:
         maps, scores = self.session.run(list(OUTPUTS), {INPUT: images})
         return maps[:, 0], scores
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _OnnxEngine, self._opened
+
+    def reopened(self) -> OpenedEngine:
+        if self._opened[2] != "cpu":
+            raise _forked("ONNX Runtime on a GPU")
+        return _OnnxEngine(*self._opened)
+
 
 class _OpenVinoEngine:
     def __init__(self, path: Path, size: int, device: str) -> None:
+        self._opened = path, size, device
         try:
             with quiet_openvino():
                 import openvino
@@ -119,6 +141,19 @@ class _OpenVinoEngine:
             self._own.request = self.compiled.create_infer_request()  # each serves one thread at a time
         found = self._own.request.infer(images)
         return found[OUTPUTS[0]][:, 0], found[OUTPUTS[1]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _OpenVinoEngine, self._opened
+
+    def reopened(self) -> OpenedEngine:
+        raise _forked("OpenVINO")
+
+
+def _forked(program: str) -> UserError:
+    return UserError(
+        f"{program} cannot go on in a process that was forked off: load the inspector in the worker, or start workers "
+        'with multiprocessing.get_context("spawn").'
+    )
 
 
 def _check_shape(path: Path, sides: list[int | None], size: int) -> None:

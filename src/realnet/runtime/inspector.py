@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from realnet.calibration import read_calibration
+from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
 from realnet.inspection.trace import Origin
-from realnet.runtime.engines import Engine, open_engine
+from realnet.runtime.engines import OpenedEngine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
+from realnet.view import View, find_reference, view_of
 
 
 class ExportedInspector(Judge):
@@ -20,10 +22,11 @@ class ExportedInspector(Judge):
     Args:
         engine: runs the graph.
         manifest: what the export says of itself.
+        view: where it looks, as the manifest says.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
-        super().__init__(manifest.threshold, manifest.pixel_threshold)
+    def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
+        super().__init__(manifest.threshold, manifest.pixel_threshold, view=view)
         self.origin = Origin(manifest.digest)
         self.engine, self.manifest = engine, manifest
 
@@ -36,6 +39,21 @@ class ExportedInspector(Judge):
     def tile(self) -> int | None:
         """As :attr:`Judge.tile`."""
         return self.manifest.tile
+
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """As :attr:`Judge.levels`."""
+        return self.manifest.levels
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.manifest.discriminator
+
+    def after_fork(self) -> None:
+        """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
+        super().after_fork()
+        self.engine = self.engine.reopened()
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
@@ -62,7 +80,8 @@ def load_exported(folder: str | Path, device: str = "cpu") -> ExportedInspector:
     if not place.is_dir():
         raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
     manifest = read_manifest(place)
-    inspector = ExportedInspector(open_engine(place, manifest, device), manifest)
+    view = view_of(find_reference(place, manifest.view))
+    inspector = ExportedInspector(open_engine(place, manifest, device), manifest, view)
     if (calibration := read_calibration(place)) is not None:
         inspector.follow(calibration)
     return inspector

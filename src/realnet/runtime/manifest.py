@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from realnet.config import ImageScore, first_problem
+from realnet.atomic import write_text
+from realnet.config import DiscriminatorKind, ImageScore, ViewConfig, first_problem
 from realnet.errors import UserError
 
 INSPECTOR_FILE = "inspector.json"
@@ -37,6 +38,9 @@ class Manifest(BaseModel):
     Attributes:
         files: of the model; the first is the one to open.
         tile: side in pixels of the tiles that images are cut into, each resized to image_size; None: judged whole.
+        levels: the stored values that are black and white in images of more than 8 bits; None: each type's own.
+        discriminator: the kind, which bounds the threshold of the map when it is calibrated anew.
+        view: where it looks in an image, and how images are aligned before they are resized or cut into tiles.
         threshold: scores above it are anomalous, unless a request names another.
         pixel_threshold: map values above it are outlined.
         categories: the products it was trained on, as far as the run says.
@@ -52,7 +56,10 @@ class Manifest(BaseModel):
     files: tuple[ModelFile, ...] = Field(min_length=1, max_length=8)
     image_size: int = Field(ge=32, le=8192, multiple_of=32)
     tile: int | None = Field(default=None, ge=32)
+    levels: tuple[float, float] | None = None
+    view: ViewConfig = ViewConfig()
     image_score: ImageScore
+    discriminator: DiscriminatorKind = "paper"
     input: Literal["image"] = INPUT
     outputs: tuple[Literal["anomaly_map"], Literal["score"]] = OUTPUTS
     threshold: float = Field(ge=0, le=1)
@@ -64,12 +71,13 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of what the export computes, by which results name it."""
-        return combined_digest(file.sha256 for file in self.files)
+        """SHA-256 (hex) of what the export computes, by which results name it: files and reading, not thresholds."""
+        reading = self.model_dump_json(include={"image_size", "tile", "levels", "view"})
+        return combined_digest([*(file.sha256 for file in self.files), reading])
 
 
 def combined_digest(digests: Iterable[str]) -> str:
-    """One digest of several files, by theirs."""
+    """One digest of several parts, by theirs."""
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -105,9 +113,22 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error.strerror)
         raise UserError(f"{path} is damaged ({problem.splitlines()[0]}). {again}") from error
+    reference = manifest.view.reference
+    if reference is not None and str(reference) not in {file.name for file in manifest.files}:
+        raise UserError(f"{path} names a reference image that is none of its files. {again}")
     for file in manifest.files:
         _check(folder, file, again)
     return manifest
+
+
+def save_thresholds(folder: Path, score: float, pixel: float) -> None:
+    """Set the thresholds of an export, once it was calibrated anew.
+
+    Raises:
+        UserError: for a folder that is no export or a damaged one, or that cannot be written.
+    """
+    manifest = read_manifest(folder).model_copy(update={"threshold": score, "pixel_threshold": pixel})
+    write_text(folder / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
 
 
 def _check(folder: Path, expected: ModelFile, again: str) -> None:

@@ -71,8 +71,10 @@ def estimate_training(
 ) -> Estimate:
     """Measure one forward and backward pass; ``memory`` as `check_memory` found it."""
     seconds = min(_timed(fabric, module, batch) for _ in range(2))
-    images = config.training.batch_size * config.training.accumulate * fabric.world_size
-    return Estimate(parameter_count(module), memory, seconds * config.training.accumulate, images)
+    count = config.training.accumulate
+    return Estimate(
+        parameter_count(module), memory, seconds * count / fabric.world_size, count * config.training.batch_size
+    )
 
 
 def _timed(fabric: Fabric, module: NoisePrediction, batch: NoisedBatch) -> float:

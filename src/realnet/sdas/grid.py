@@ -1,40 +1,15 @@
-"""Sheets of samples: columns of strengths from one seed (Figs. 3a, S1, S4)."""
+"""Sheets of samples: columns of strengths from one seed (Figs. 3a, S1, S4), blended in as well (Fig. S6)."""
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 
 from realnet.sdas.sampling import Request, sample_numbers, start_of, to_images
 from realnet.sdas.saving import DiffusionModel
+from realnet.synthesis import blend, foreground_mask, perlin_mask
 
-_GAP, _LINE = 4, 20
-
-
-def grid_image(
-    columns: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None = None, cell: int = 160
-) -> np.ndarray:
-    """Columns of images on white, with a title over each: uint8 ``[H, W, 3]``.
-
-    Args:
-        columns: uint8 ``[s, s, 3]`` images, equally many a column.
-        titles: ASCII, one a column.
-        cell: side of each picture.
-    """
-    head = _LINE if titles else 0
-    rows = len(columns[0])
-    sheet = np.full((head + rows * (cell + _GAP) + _GAP, len(columns) * (cell + _GAP) + _GAP, 3), 255, np.uint8)
-    for place, column in enumerate(columns):
-        left = _GAP + place * (cell + _GAP)
-        if titles:
-            cv2.putText(
-                sheet, titles[place], (left, _LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (32, 32, 32), 1, cv2.LINE_AA
-            )
-        for row, image in enumerate(column):
-            top = head + _GAP + row * (cell + _GAP)
-            method = cv2.INTER_AREA if image.shape[0] > cell else cv2.INTER_NEAREST
-            sheet[top : top + cell, left : left + cell] = cv2.resize(image, (cell, cell), interpolation=method)
-    return sheet
+# App. B: the opacity of generated images.
+_OPACITY = (0.5, 1.0)
 
 
 def strength_columns(
@@ -67,3 +42,24 @@ def strength_columns(
         if progress is not None:
             progress(len(columns))
     return columns, titles
+
+
+def local_columns(
+    columns: Sequence[Sequence[np.ndarray]], goods: Sequence[np.ndarray], seed: int, foreground: str = "auto"
+) -> list[list[np.ndarray]]:
+    """Columns of generated images as local anomalies (Eq. 3, Fig. S6): a row's good image, mask and opacity are one.
+
+    Args:
+        columns: as `strength_columns` returns them, without good images: uint8 ``[S, S, 3]``.
+        goods: good images of that size, one a row.
+        seed: of masks and opacities.
+        foreground: how the product is found, as in `SynthesisConfig`.
+    """
+    blended: list[list[np.ndarray]] = [[] for _ in columns]
+    for row, good in enumerate(goods):
+        rng = np.random.default_rng([seed, row])
+        mask = perlin_mask((good.shape[0], good.shape[1]), foreground_mask(good, foreground), rng)
+        opacity = float(rng.uniform(*_OPACITY))
+        for place, column in enumerate(columns):
+            blended[place].append(blend(good, column[row], mask, opacity))
+    return blended

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from realnet.atomic import write_text
-from realnet.data import Category, GoodImages
+from realnet.data import Category, GoodImages, survey
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier, classifier_loss
 from realnet.diffusion.config import UNetConfig
 from realnet.diffusion.process import diffuse
@@ -57,7 +57,8 @@ def train_classifier(
         torch.manual_seed(model.config.seed)
         classifier = NoisyClassifier(config).to(device).train()
     samples = [sample for category in categories if category.name in names for sample in category.train]
-    images = GoodImages([sample.image for sample in samples], settings.image_size, 2**30)
+    files = [sample.image for sample in samples]
+    images = GoodImages(files, settings.image_size, 2**30, levels=survey(files).levels)
     size = max(16, model.config.training.batch_size)
     training = model.config.training.model_copy(update={"batch_size": size})
     batches = NoisedBatches(

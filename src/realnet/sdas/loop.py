@@ -12,6 +12,7 @@ from diffusers.training_utils import EMAModel
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from realnet.acceleration import fuses
 from realnet.diffusion.config import DenoiserTrainingConfig, DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.losses import hybrid_loss
@@ -96,11 +97,12 @@ def optimise(
     """Train ``denoiser`` in place; on return it holds the averaged weights.
 
     Continues from the checkpoint in ``folder`` where there is one. Arguments as of `realnet.training.loop.optimise`;
-    ``judge`` is called with the averaged weights in place, in the first process only.
+    ``judge`` is called with the averaged weights in place, in the first process only. The batches of a step are divided
+    evenly among the processes.
     """
     settings, steps = config.training, config.training.steps
     module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
-    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, fused=fuses(fabric))
     progress, average = Progress(identity=identity), make_average(denoiser, settings)
     if (folder / CHECKPOINT_FILE).is_file():
         kept, progress = load_checkpoint(folder, module, optimizer, Progress)
@@ -115,17 +117,18 @@ def optimise(
     clock = Clock(progress.seconds + spent, time_budget)
     denoiser.train()
     saved = time.monotonic()
-    source = batches.starting_at(progress.step * settings.accumulate, fabric.device)
+    share = settings.accumulate // fabric.world_size
+    source = batches.starting_at(progress.step * share, fabric.device)
     while not progress.finished:
         # Under DDP the first process's clock and Ctrl-C count: all must take the same steps at the same rate.
         fraction = fabric.broadcast(max(progress.step / steps, clock.fraction()))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, progress.step, fraction)
         optimizer.zero_grad(set_to_none=True)
-        for part in range(settings.accumulate):
-            with fabric.no_backward_sync(wrapped, enabled=part < settings.accumulate - 1):
+        for part in range(share):
+            with fabric.no_backward_sync(wrapped, enabled=part < share - 1):
                 simple, variational = wrapped(*next(source))
-                fabric.backward((simple + variational) / settings.accumulate)
+                fabric.backward((simple + variational) / share)
             progress.losses[0] += simple.item()
             progress.losses[1] += variational.item()
             progress.averaged += 1

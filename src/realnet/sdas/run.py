@@ -11,7 +11,7 @@ import torch
 from lightning.fabric import Fabric
 
 from realnet.atomic import remove_torn, write_text
-from realnet.data import Category, GoodImages, fingerprint, read_image
+from realnet.data import Category, GoodImages, fingerprint, read_image, survey
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.guided_layout import initialise
@@ -21,7 +21,6 @@ from realnet.model.saving import save_weights
 from realnet.provenance import collect_provenance
 from realnet.sdas.batches import NoisedBatches, to_signed
 from realnet.sdas.estimate import Estimate, check_memory, estimate_training
-from realnet.sdas.grid import grid_image
 from realnet.sdas.loop import NoisePrediction, Progress, optimise
 from realnet.sdas.readiness import Readiness, describer, judge_samples
 from realnet.sdas.sampling import Request, sample_numbers, to_images
@@ -31,12 +30,13 @@ from realnet.sdas.saving import (
     STARTS_FOLDER,
     WEIGHTS_FILE,
     DiffusionModel,
+    file_sha256,
     load_diffusion_config,
     make_denoiser,
     save_config,
     save_starts,
 )
-from realnet.synthesis import write_image
+from realnet.synthesis import grid_image, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
@@ -92,7 +92,8 @@ def _train(
     config = _conditioned(config, len(names))
     samples = [sample for category in categories for sample in category.train]
     split = split_good(samples, config.training.held_out_share, config.seed)
-    made_of = config.model_dump_json() + fingerprint(samples) + ("" if init is None else str(init))
+    start = "" if init is None else file_sha256(init) if init.is_file() else str(init)
+    made_of = config.model_dump_json() + fingerprint(samples) + start
     identity = hashlib.sha256(made_of.encode()).hexdigest()
     _check_output(output, identity, launch.resume)
     finished = read_progress(output, Progress)
@@ -100,15 +101,25 @@ def _train(
         return finished
     if init is not None and not init.is_file():
         raise UserError(f"Training cannot start from {init}: there is no such file. Check --init.")
+    if config.training.accumulate % launch.devices:
+        raise UserError(
+            f"The training.accumulate={config.training.accumulate} batches of a step cannot be shared evenly among "
+            f"{launch.devices} devices; choose a multiple of {launch.devices}, and training.batch_size accordingly."
+        )
     fabric = make_fabric(launch)
     memory = check_memory(fabric.device, config)
+    if init is None and finished is None and config.preset == "paper":
+        watcher.say(_from_nothing(config))
     denoiser = make_denoiser(config)
     if init is not None and finished is None:
         watcher.say(initialise(denoiser, init))
     save_config(output, config)
     size = config.denoiser.image_size
-    images = GoodImages([sample.image for sample in split.train], size, _CACHE_BYTES)
-    held_out = GoodImages([sample.image for sample in split.held_out], size, _CACHE_BYTES)
+    found = survey([sample.image for sample in samples])
+    for sentence in found.sentences:
+        watcher.say(sentence)
+    images = GoodImages([sample.image for sample in split.train], size, _CACHE_BYTES, levels=found.levels)
+    held_out = GoodImages([sample.image for sample in split.held_out], size, _CACHE_BYTES, levels=found.levels)
     if denoiser.prior is not None:
         watcher.say(f"Fitting the linear estimate to {len(images)} good images")
         _fit_prior(denoiser, images, held_out)
@@ -122,7 +133,7 @@ def _train(
     if fabric.is_global_zero and config.process.start < 1:
         for name in names:
             own = [sample.image for sample in split.train if sample.category == name]
-            save_starts(output, name, own, config.size)
+            save_starts(output, name, own, config.size, found.levels)
     judge = _judge(denoiser, config, output, names, images, split, watcher)
     log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
 
@@ -140,9 +151,20 @@ def _train(
         if log is not None:
             log.close()
     if fabric.is_global_zero:
-        _finish(output, denoiser, config, names, split, progress, launch, fabric, init)
+        _finish(output, denoiser, config, names, split, progress, launch, init)
     fabric.barrier()
     return progress
+
+
+def _from_nothing(config: DiffusionConfig) -> str:
+    """What the paper's network costs where it is not begun as in App. B."""
+    images = config.training.steps * config.training.batch_size * config.training.accumulate
+    return (
+        f"This starts from nothing: without --init the paper's network begins with random weights. The paper's begins "
+        f"with one trained on ImageNet, for which guided diffusion took about two million steps of 256 images; the "
+        f"{images:,} images of this training are not one in a hundred of that, and the samples will be far worse. Give "
+        "--init 256x256_diffusion_uncond.pt, or choose --preset gpu, which is made to start from nothing."
+    )
 
 
 def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
@@ -207,9 +229,9 @@ def _judge(
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
     count = config.training.report_images
     chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
-    goods = np.stack([read_image(split.train[i].image, config.size) for i in chosen])
+    goods = np.stack([read_image(split.train[i].image, config.size, images.levels) for i in chosen])
     starts = list(goods) if config.process.start < 1 else None
-    unseen = np.stack([read_image(sample.image, config.size) for sample in split.held_out[:64]])
+    unseen = np.stack([read_image(sample.image, config.size, images.levels) for sample in split.held_out[:64]])
     describe, features = describer()
 
     def judge(step: int) -> dict[str, Any]:
@@ -224,7 +246,7 @@ def _judge(
         samples = np.concatenate(shown)
         path = output / SAMPLES_FOLDER / f"step-{step:07d}.png"
         rows = [samples[:16]] if starts is None else [goods[:16], samples[:16]]
-        write_image(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
+        write_figure(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
         readiness: Readiness = judge_samples(samples, goods, unseen, describe, features)
         watcher.say(f"Step {step}: {readiness.sentence(config, step)}")
         return {
@@ -250,12 +272,11 @@ def _finish(
     split: Split,
     progress: Progress,
     launch: Launch,
-    fabric: Fabric,
     init: Path | None,
 ) -> None:
     """Write what a model consists of, the weights last."""
     last = progress.log[-1]
-    images = config.training.batch_size * config.training.accumulate * fabric.world_size
+    images = config.training.batch_size * config.training.accumulate
     facts = {
         "format": "realnet diffusion model 1",
         "categories": list(names),

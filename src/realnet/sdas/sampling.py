@@ -212,6 +212,7 @@ def _claim(folder: Path, model: DiffusionModel, category: str, request: Request)
         "format": "realnet SIA 1",
         "category": category,
         "model_sha256": model.sha256,
+        "preset": model.config.preset,
         "start": model.config.process.start,
         **asdict(request),
     }

@@ -87,13 +87,15 @@ def save_config(folder: Path, config: DiffusionConfig) -> None:
     write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
-def save_starts(folder: Path, category: str, images: Sequence[Path], size: int) -> None:
-    """Keep good images with the model, at the side ``size``; what is there stays."""
+def save_starts(
+    folder: Path, category: str, images: Sequence[Path], size: int, levels: tuple[float, float] | None = None
+) -> None:
+    """Keep good images with the model, at the side ``size``, read by ``levels``; what is there stays."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), MOST_STARTS)).round().astype(int)
     for number in chosen:
         path = folder / STARTS_FOLDER / category / f"{number:05d}.png"
         if not path.exists():
-            write_image(path, read_image(images[number], size))
+            write_image(path, read_image(images[number], size, levels))
 
 
 def load_diffusion_config(folder: Path) -> DiffusionConfig:

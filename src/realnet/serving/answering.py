@@ -19,22 +19,23 @@ from realnet.inspection.rows import Row, judged_row
 from realnet.inspection.trace import Trace, image_hash
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import Refusal
-from realnet.serving.messages import InspectAnswer, InspectRequest, RegionAnswer
+from realnet.serving.messages import AlignmentAnswer, InspectAnswer, InspectRequest, RegionAnswer
 from realnet.serving.models import ServedModel
+from realnet.view import Looked
 
 _SHOWN = 1280
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown, its
-    hash, and what a results store keeps of it.
+    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown.
+
+    ``looked`` is the whole image and what is seen of it; ``picture`` what a results store keeps.
     """
 
     parts: list[np.ndarray]
     boxes: list[Box] | None
-    height: int
-    width: int
+    looked: Looked
     shown: np.ndarray | None
     image_hash: str
     picture: Picture
@@ -66,23 +67,28 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
     """Decode, hash and shrink, so that the full image need not wait for its turn.
 
     Raises:
-        Refusal: for what is no image, damaged or too large.
+        Refusal: for what is no image, damaged or too large, or cannot be aligned.
     """
     try:
-        image = decode_image(data, request.name, max_pixels)
+        image = decode_image(data, request.name, max_pixels, judge.levels)
     except UserError as error:
         raise Refusal(400, str(error)) from error
+    try:
+        looked = judge.look(image, request.name)
+    except UserError as error:
+        raise Refusal(422, str(error)) from error
     height, width = image.shape[:2]
     shown = None
     if request.heatmap:
         scale = min(1.0, _SHOWN / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    rest = height, width, shown, image_hash(image), make_picture(image, keep, data)
+    rest = looked, shown, image_hash(image), make_picture(image, keep, data)
     if judge.tile is None:
-        return Decoded([resize_image(image, judge.image_size)], None, *rest)
-    boxes = tile_boxes(height, width, judge.tile)
-    return Decoded([cut(image, box, judge.image_size) for box in boxes], boxes, *rest)
+        return Decoded([resize_image(looked.seen, judge.image_size)], None, *rest)
+    seen_height, seen_width = looked.seen.shape[:2]
+    boxes = tile_boxes(seen_height, seen_width, judge.tile)
+    return Decoded([cut(looked.seen, box, judge.image_size) for box in boxes], boxes, *rest)
 
 
 def answer(
@@ -95,17 +101,20 @@ def answer(
         standard: what the image is judged by.
     """
     score = max(own for _, own in measured)
+    looked = decoded.looked
     if decoded.boxes is None:
-        anomaly_map = full_size(measured[0][0], decoded.height, decoded.width)
+        anomaly_map = full_size(measured[0][0], *looked.seen.shape[:2])
     else:
-        anomaly_map = stitch([part for part, _ in measured], decoded.boxes, decoded.height, decoded.width)
+        anomaly_map = stitch([part for part, _ in measured], decoded.boxes, *looked.seen.shape[:2])
     found = Inspection(
         score=score,
         threshold=standard.threshold,
         pixel_threshold=standard.pixel_threshold,
-        anomaly_map=anomaly_map.clip(0, 1),
-        image=decoded.parts[0],  # regions need the map only
+        anomaly_map=looked.restore(anomaly_map).clip(0, 1),
+        image=looked.image,
         minimum_area=standard.minimum_area,
+        inside=looked.inside,
+        alignment=looked.alignment,
         trace=standard.trace,
     )
     mask = found.mask
@@ -121,10 +130,11 @@ def answer(
         score=score,
         threshold=found.threshold,
         level=found.level,
-        width=decoded.width,
-        height=decoded.height,
+        width=looked.image.shape[1],
+        height=looked.image.shape[0],
         anomalous_area=float(mask.mean()),
         regions=[RegionAnswer(**asdict(region)) for region in regions],
+        alignment=None if found.alignment is None else AlignmentAnswer(**vars(found.alignment)),
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
         **standard.trace.as_dict(),
     )

@@ -22,11 +22,16 @@ from realnet.serving.models import ServedModel
 from realnet.serving.reading import read_json
 from realnet.serving.service import Service, log_request
 from realnet.serving.settings import Settings
+from realnet.signals.delivery import Signals
 
 _log = logging.getLogger("realnet.serving")
 _PAGE = {
     "/": "index.html",
-    **{f"/{name}": name for name in ("page.css", "page.js", "report.js", "history.js", "parts.js")},
+    **{
+        f"/{name}": name
+        for name in ("page.css", "page.js", "report.js", "history.js", "parts.js", "docs.css", "docs.js")
+    },
+    "/docs": "docs.html",
 }
 # The page loads nothing from elsewhere, and no other page may frame it.
 _PAGE_HEADERS = {
@@ -44,7 +49,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         408: "The request came too slowly.",
         413: "Too many bytes.",
         415: "Another content type.",
-        422: "A field is wrong.",
+        422: "A field is wrong, or the image cannot be aligned.",
         429: "Too many requests of this client.",
         500: "The server failed.",
         503: "Too many requests at once.",
@@ -79,15 +84,17 @@ def make_app(
     settings: Settings | None = None,
     store: Store | None = None,
     retention: Retention | None = None,
+    signals: Signals | None = None,
 ) -> FastAPI:
     """The application: ``/v1/inspect``, ``/v1/models``, ``/v1/history``, ``/health``, ``/metrics``, ``/openapi.json``,
-    and the page.
+    and its pages.
 
     Args:
         models: by name, one at least.
         settings: limits; default: those of :class:`Settings`.
         store: where results go; None: nowhere.
         retention: what may leave the store; default: nothing.
+        signals: told of every verdict; its owner closes it.
 
     Example:
         >>> from realnet.serving import make_app, open_models  # doctest: +SKIP
@@ -95,7 +102,7 @@ def make_app(
     """
     if not models:
         raise ValueError("a server needs at least one model")
-    service = Service(models, settings or Settings(), store, retention or Retention())
+    service = Service(models, settings or Settings(), store, retention or Retention(), signals)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -107,7 +114,7 @@ def make_app(
         version=version("realnet"),
         description="Visual inspection: a score, a verdict and the suspicious regions of an image.",
         lifespan=lifespan,
-        # Their pages load scripts from elsewhere; /openapi.json stays.
+        # Their pages load scripts from elsewhere; /docs draws /openapi.json by its own.
         docs_url=None,
         redoc_url=None,
     )
@@ -173,7 +180,10 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Figures in the text format of Prometheus."""
-        return Response(service.metrics.text(service.models), media_type="text/plain; version=0.0.4; charset=utf-8")
+        waiting = service.signals.waiting() if service.signals is not None else {}
+        return Response(
+            service.metrics.text(service.models, waiting), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
 
 def _add_models(app: FastAPI, service: Service) -> None:

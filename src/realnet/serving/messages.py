@@ -54,6 +54,21 @@ class RegionAnswer(BaseModel):
     outline: list[tuple[int, int]]
 
 
+class AlignmentAnswer(BaseModel):
+    """How the part lay in the image.
+
+    Attributes:
+        dx, dy: pixels from where the reference image has it, to the right and down.
+        angle: degrees, clockwise.
+        match: correlation with the reference image, -1..1.
+    """
+
+    dx: float
+    dy: float
+    angle: float
+    match: float
+
+
 class InspectAnswer(BaseModel):
     """What the inspector says of one image.
 
@@ -70,6 +85,7 @@ class InspectAnswer(BaseModel):
         width, height: of the image, upright, in pixels.
         anomalous_area: share of the image that is outlined, 0..1.
         regions: the outlined areas, the highest peak first; none for a good image.
+        alignment: how the part lay, where the inspector aligns images.
         heatmap_png: the anomaly map in colours over the image, PNG in base64, where it was asked for; not larger than
             1,280 pixels.
     """
@@ -84,6 +100,7 @@ class InspectAnswer(BaseModel):
     height: int
     anomalous_area: float
     regions: list[RegionAnswer]
+    alignment: AlignmentAnswer | None = None
     heatmap_png: str | None = None
     id: str
     time: str
@@ -98,6 +115,8 @@ class ModelAnswer(BaseModel):
     """One inspector of the server.
 
     Attributes:
+        view: polygons around what is looked at, corners in shares of the image; none: everything.
+        aligned: whether images are aligned to a reference image.
         calibration: what its threshold promises, in sentences; calibration_version: which one it is.
         model_digest: SHA-256 of what it computes.
         confirmed: how it does on the images that people have confirmed, a sentence; none without a results store.
@@ -110,6 +129,8 @@ class ModelAnswer(BaseModel):
     pixel_threshold: float
     minimum_area: int
     image_size: int
+    view: list[list[tuple[float, float]]]
+    aligned: bool
     calibration: list[str]
     calibration_version: int | None
     model_digest: str

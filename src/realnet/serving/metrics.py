@@ -12,7 +12,8 @@ class Metrics:
 
     ``realnet_requests_total{status}``, ``realnet_images_total{model,verdict}``, ``realnet_request_seconds``,
     ``realnet_batch_images``, ``realnet_requests_in_progress``, ``realnet_image_score{model}``, and, where a model has a
-    calibration, ``realnet_drift_distance{model}`` and ``realnet_drift_warning{model}``.
+    calibration, ``realnet_drift_distance{model}`` and ``realnet_drift_warning{model}``; with receivers of signals
+    ``realnet_signals_waiting{sink}``.
     """
 
     def __init__(self) -> None:
@@ -46,8 +47,14 @@ class Metrics:
             "realnet_drift_warning", "1 where that is more than chance.", ["model"], registry=self.registry
         )
 
-    def text(self, models: Mapping[str, ServedModel]) -> bytes:
-        """Everything in Prometheus' text format."""
+        self.waiting = Gauge(
+            "realnet_signals_waiting", "Signals that a receiver has not taken yet.", ["sink"], registry=self.registry
+        )
+
+    def text(self, models: Mapping[str, ServedModel], waiting: Mapping[str, int]) -> bytes:
+        """Everything in Prometheus' text format; ``waiting`` are the signals that wait, by receiver."""
+        for sink, count in waiting.items():
+            self.waiting.labels(sink).set(count)
         for name, model in models.items():
             found = model.drift()
             if found is not None:

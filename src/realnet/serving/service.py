@@ -27,6 +27,8 @@ from realnet.serving.metrics import Metrics
 from realnet.serving.models import ServedModel
 from realnet.serving.reading import read_order
 from realnet.serving.settings import Settings
+from realnet.signals.delivery import Signals
+from realnet.signals.messages import message_of
 
 _log = logging.getLogger("realnet.serving")
 
@@ -39,12 +41,18 @@ class Service:
         settings: limits.
         store: where results go; None: nowhere.
         retention: what may leave the store.
+        signals: told of every verdict; None: nobody is.
     """
 
     def __init__(
-        self, models: Mapping[str, ServedModel], settings: Settings, store: Store | None, retention: Retention
+        self,
+        models: Mapping[str, ServedModel],
+        settings: Settings,
+        store: Store | None,
+        retention: Retention,
+        signals: Signals | None = None,
     ) -> None:
-        self.models, self.settings, self.metrics, self.store = models, settings, Metrics(), store
+        self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
         self.started, self.working = time.monotonic(), 0
         self.batchers = {
             name: Batcher(model.judge, settings.batch_size, self.metrics.batches.observe)
@@ -77,7 +85,7 @@ class Service:
     def describe(self, model: ServedModel) -> ModelAnswer:
         """What the server says of one of its models."""
         model.refresh()
-        found, digest = model.drift(), model.judge.origin.model_digest
+        found, digest, view = model.drift(), model.judge.origin.model_digest, model.judge.view
         confirmed = read_confirmed(self.store, digest).sentence(model.judge.threshold) if self.store else None
         return ModelAnswer(
             name=model.name,
@@ -85,6 +93,8 @@ class Service:
             pixel_threshold=model.judge.pixel_threshold,
             minimum_area=model.judge.minimum_area,
             image_size=model.judge.image_size,
+            view=[] if view is None else [list(polygon) for polygon in view.config.polygons],
+            aligned=view is not None and view.config.align != "none",
             calibration=model.calibration.sentences() if model.calibration else [],
             calibration_version=model.calibration.version if model.calibration else None,
             model_digest=digest,
@@ -140,6 +150,9 @@ class Service:
         if self.store is not None:
             await self._record(row, model, decoded.picture)
             found.recorded = True
+        if self.signals is not None:
+            # Before the client has its answer: what it knows, the receivers will know.
+            await loop.run_in_executor(self.pool, self._announce, found)
         model.recent.append(found.score)
         self.metrics.images.labels(model.name, found.verdict).inc()
         self.metrics.scores.labels(model.name).observe(found.score)
@@ -197,6 +210,16 @@ class Service:
                 503,
                 "The results store cannot be written, so there is no verdict; the log says why.",
                 {"Retry-After": "5"},
+            ) from error
+
+    def _announce(self, found: InspectAnswer) -> None:
+        assert self.signals is not None
+        try:
+            self.signals.announce(message_of({**found.model_dump(mode="json"), "image": found.name}))
+        except UserError as error:
+            _log.error("%s", error)
+            raise Refusal(
+                503, "The verdict cannot be passed on: the server's disk is full. Send the image again later."
             ) from error
 
 

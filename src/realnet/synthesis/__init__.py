@@ -2,10 +2,10 @@
 
 from realnet.synthesis.anomaly import Anomaly, Part
 from realnet.synthesis.blending import blend
-from realnet.synthesis.export import write_image, write_pairs
-from realnet.synthesis.foreground import foreground_mask
+from realnet.synthesis.export import write_figure, write_image, write_pairs
+from realnet.synthesis.foreground import foreground_mask, settle_foreground
 from realnet.synthesis.perlin import perlin_mask, perlin_noise
-from realnet.synthesis.preview import contact_sheet
+from realnet.synthesis.preview import contact_sheet, grid_image
 from realnet.synthesis.synthesizer import Synthesizer, make_part
 
 __all__ = [
@@ -15,9 +15,12 @@ __all__ = [
     "blend",
     "contact_sheet",
     "foreground_mask",
+    "grid_image",
     "make_part",
     "perlin_mask",
     "perlin_noise",
+    "settle_foreground",
+    "write_figure",
     "write_image",
     "write_pairs",
 ]

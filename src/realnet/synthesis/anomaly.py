@@ -1,7 +1,7 @@
 """What every anomaly source returns, and the checks that all of them share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -85,11 +85,16 @@ def compose(
         return None
     if trim is not None and count < trim.least_share * np.count_nonzero(region):
         return None
-    blended = blend(image, source, mask, opacity)
-    change = cv2.mean(cv2.absdiff(blended, image), mask.view(np.uint8))
-    if max(change[:3]) < max(VISIBLE_MEAN, 0.0 if trim is None else 0.75 * trim.threshold):
+    anomaly = Anomaly(blend(image, source, mask, opacity), mask, source, opacity, kind, origin)
+    return visible(anomaly, image, max(VISIBLE_MEAN, 0.0 if trim is None else 0.75 * trim.threshold))
+
+
+def visible(anomaly: Anomaly, image: Image, least_change: float) -> Anomaly | None:
+    """Return ``anomaly``, or None where it changes ``image`` by fewer grey levels on average, or almost all of it."""
+    if np.count_nonzero(anomaly.mask) > LARGEST_SHARE * anomaly.mask.size:
         return None
-    return Anomaly(blended, mask, source, opacity, kind, origin)
+    change = cv2.mean(cv2.absdiff(anomaly.image, image), anomaly.mask.view(np.uint8))
+    return anomaly if max(change[:3]) >= least_change else None
 
 
 def changed(image: Image, source: Image, region: Mask, opacity: float, trim: Trim) -> Mask:
@@ -146,6 +151,15 @@ def first_visible(
     return contrasting_spot(image, foreground, rng)
 
 
+def drawn(
+    draw: Callable[[], Anomaly], image: Image, foreground: Mask, rng: np.random.Generator, least_change: float
+) -> Anomaly:
+    """Return what ``draw`` gives, however faint; with a ``least_change``, in grey levels, the first that is visible."""
+    if least_change == 0:
+        return draw()
+    return first_visible(lambda: visible(draw(), image, least_change), image, foreground, rng)
+
+
 def contrasting_spot(image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
     """Return a small spot whose every pixel differs from ``image`` by at least 128 grey levels."""
     shape = (image.shape[0], image.shape[1])
@@ -155,6 +169,18 @@ def contrasting_spot(image: Image, foreground: Mask, rng: np.random.Generator) -
     mask[row, column] = True
     source = image ^ np.uint8(128)
     return Anomaly(blend(image, source, mask, 1.0), mask, source, 1.0, "texture", "generated")
+
+
+def kept_within(anomaly: Anomaly, image: Image, allowed: Mask, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+    """Return ``anomaly`` of ``image`` cut to ``allowed``, bool [h, w]; a spot where hardly anything is left of it.
+
+    ``foreground`` lies within ``allowed``.
+    """
+    for made in (anomaly, contrasting_spot(image, foreground, rng)):
+        mask = made.mask & allowed
+        if np.count_nonzero(mask) >= max(4, SMALLEST_SHARE * mask.size):
+            break
+    return replace(made, image=np.where(mask[..., None], made.image, image), mask=mask)
 
 
 def draw_opacity(limits: Range, rng: np.random.Generator) -> float:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from realnet.atomic import atomic_path, write_text
+from realnet.data.finding import OWN_MARK
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
@@ -60,14 +62,21 @@ def write_pairs(
     return output / MANIFEST
 
 
-def write_image(path: str | Path, array: NDArray[np.uint8]) -> None:
-    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically.
+def write_image(path: str | Path, array: NDArray[np.uint8], info: PngInfo | None = None) -> None:
+    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically; ``info`` goes in as well.
 
     Raises:
         UserError: where the folder cannot be written.
     """
     with atomic_path(path) as temporary:
-        Image.fromarray(array).save(temporary, format="PNG")
+        Image.fromarray(array).save(temporary, format="PNG", pnginfo=info)
+
+
+def write_figure(path: str | Path, array: NDArray[np.uint8]) -> None:
+    """As :func:`write_image`, for pictures to be looked at: marked, so that none is taken for a photograph later."""
+    info = PngInfo()
+    info.add_text("Software", OWN_MARK)
+    write_image(path, array, info)
 
 
 def _paths(index: int, kind: str) -> tuple[str, str]:

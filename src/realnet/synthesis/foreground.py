@@ -1,6 +1,7 @@
-"""Where the product is: adaptive thresholds for any category, and the paper's choices for known ones."""
+"""Where the product is (Sec. 3.1): judged from any image, or the released code's thresholds for known categories."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realnet.config import SynthesisConfig
+from realnet.data import Category
 from realnet.errors import UserError
 
 # Limits beyond which the automatic judgement is not trusted; found on synthetic and real products and
@@ -39,30 +42,57 @@ _MPDD_DARK_GREEN = Rule(channel="green", dark=True, opening=1)
 _MPDD_BRIGHT_BLUE = Rule(channel="blue", opening=1)
 _BTAD = Rule(closing=15, opening=6)
 
-# The choices the paper's results were obtained with; None is the whole image.
-RULES: dict[str, Rule | None] = {
-    **dict.fromkeys(("carpet", "leather", "tile", "wood", "cable", "transistor")),
-    "pill": Rule(),
-    **dict.fromkeys(("hazelnut", "metal_nut", "toothbrush"), _BRIGHT_TRIANGLE),
-    **dict.fromkeys(("bottle", "capsule", "grid", "screw", "zipper"), _DARK),
-    "capsules": None,
-    **dict.fromkeys(("pcb1", "pcb2", "pcb3", "pcb4"), _VISA_BOARD),
-    **dict.fromkeys(("candle", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2", "pipe_fryum"), _VISA),
-    **dict.fromkeys(("bracket_black", "bracket_brown", "connector"), _MPDD_DARK_GREEN),
-    **dict.fromkeys(("bracket_white", "tubes"), _MPDD_BRIGHT_BLUE),
-    "metal_plate": Rule(dark=True, opening=1),
-    **dict.fromkeys(("01", "03"), _BTAD),
-    "02": None,
+# The released code's choices, by layout and category; None is the whole image. The paper names the method only.
+KNOWN: dict[str, dict[str, Rule | None]] = {
+    "mvtec": {
+        **dict.fromkeys(("carpet", "leather", "tile", "wood", "cable", "transistor")),
+        "pill": Rule(),
+        **dict.fromkeys(("hazelnut", "metal_nut", "toothbrush"), _BRIGHT_TRIANGLE),
+        **dict.fromkeys(("bottle", "capsule", "grid", "screw", "zipper"), _DARK),
+    },
+    "visa": {
+        "capsules": None,
+        **dict.fromkeys(("pcb1", "pcb2", "pcb3", "pcb4"), _VISA_BOARD),
+        **dict.fromkeys(("candle", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2", "pipe_fryum"), _VISA),
+    },
+    "mpdd": {
+        **dict.fromkeys(("bracket_black", "bracket_brown", "connector"), _MPDD_DARK_GREEN),
+        **dict.fromkeys(("bracket_white", "tubes"), _MPDD_BRIGHT_BLUE),
+        "metal_plate": Rule(dark=True, opening=1),
+    },
+    "btad": {**dict.fromkeys(("01", "03"), _BTAD), "02": None},
 }
+RULES: dict[str, Rule | None] = {name: rule for rules in KNOWN.values() for name, rule in rules.items()}
+
+
+def known_foreground(categories: Sequence[Category]) -> str:
+    """Which foreground ``known`` stands for: the only category's own name, where it is one of the 36; else ``auto``."""
+    if len(categories) == 1 and categories[0].name in KNOWN.get(categories[0].layout, {}):
+        return categories[0].name
+    return "auto"
+
+
+def settle_foreground(config: SynthesisConfig, categories: Sequence[Category]) -> tuple[SynthesisConfig, str | None]:
+    """``config`` with ``known`` replaced by what it stands for, and a sentence on that; other values stay, unsaid."""
+    if config.foreground != "known":
+        return config, None
+    name = known_foreground(categories)
+    if name == "auto":
+        named = ", ".join(category.name for category in categories)
+        said = f"The released code has no choice of foreground for {named}: it is found from each image (auto)."
+    else:
+        how = "the whole image" if RULES[name] is None else "a fixed threshold"
+        said = f"Foreground of {name}: {how}, the released code's choice for this category."
+    return config.model_copy(update={"foreground": name}), said
 
 
 def check_foreground(name: str) -> None:
-    """Check that ``name`` is ``auto``, ``none`` or a known category.
+    """Check that ``name`` is ``auto``, ``known``, ``none`` or a known category.
 
     Raises:
         UserError: otherwise; the message lists the names.
     """
-    known = ["auto", "none", *sorted(RULES)]
+    known = ["auto", "known", "none", *sorted(RULES)]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -72,14 +102,15 @@ def check_foreground(name: str) -> None:
 def foreground_mask(image: NDArray[np.uint8], name: str = "auto") -> NDArray[np.bool_]:
     """Return where defects may be put, bool [h, w], never empty.
 
-    ``image`` is uint8 [h, w, 3] RGB. ``name`` is ``auto`` (judge from the image), ``none`` (the whole image)
-    or a category of MVTec AD, VisA, MPDD or BTAD, for the threshold the paper's results were obtained with.
+    ``image`` is uint8 [h, w, 3] RGB. ``name`` is ``auto`` (judge from the image), ``none`` (the whole image) or a
+    category of MVTec AD, VisA, MPDD or BTAD, for the released code's threshold; ``known``, not settled by data set and
+    category, is ``auto``.
 
     Raises:
         UserError: for another name.
     """
     check_foreground(name)
-    if name == "auto":
+    if name in ("auto", "known"):
         found = _judged(image)
     else:
         rule = RULES.get(name)

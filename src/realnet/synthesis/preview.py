@@ -1,4 +1,4 @@
-"""A contact sheet of synthetic defects: what each is made of and what comes out."""
+"""Sheets of synthetic defects: what each is made of and what comes out; columns of images side by side."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ _COLUMNS = ("good", "source", "mask", "blend")
 _GAP = 6
 _LINE = 18
 _INK = (32, 32, 32)
+_SPACE, _HEAD = 4, 20
 
 
 def contact_sheet(anomalies: Sequence[Anomaly], goods: Sequence[Image], cell: int = 192) -> Image:
@@ -33,6 +34,30 @@ def contact_sheet(anomalies: Sequence[Anomaly], goods: Sequence[Image], cell: in
         cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for row in rows
     ]
     return np.vstack([header, *padded]).astype(np.uint8)
+
+
+def grid_image(columns: Sequence[Sequence[Image]], titles: Sequence[str] | None = None, cell: int = 160) -> Image:
+    """Columns of images on white, with a title over each: uint8 ``[H, W, 3]``.
+
+    Args:
+        columns: uint8 ``[s, s, 3]`` images, equally many a column.
+        titles: ASCII, one a column.
+        cell: side of each picture.
+    """
+    head = _HEAD if titles else 0
+    rows = len(columns[0])
+    sheet = np.full((head + rows * (cell + _SPACE) + _SPACE, len(columns) * (cell + _SPACE) + _SPACE, 3), 255, np.uint8)
+    for place, column in enumerate(columns):
+        left = _SPACE + place * (cell + _SPACE)
+        if titles:
+            cv2.putText(
+                sheet, titles[place], (left, _HEAD - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (32, 32, 32), 1, cv2.LINE_AA
+            )
+        for row, image in enumerate(column):
+            top = head + _SPACE + row * (cell + _SPACE)
+            method = cv2.INTER_AREA if image.shape[0] > cell else cv2.INTER_NEAREST
+            sheet[top : top + cell, left : left + cell] = cv2.resize(image, (cell, cell), interpolation=method)
+    return sheet
 
 
 def _row(anomaly: Anomaly, good: Image, cell: int) -> Image:

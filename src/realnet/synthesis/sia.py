@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from realnet.data.folder import GENERATED_FOLDER
+from realnet.data.finding import GENERATED_FOLDER
 from realnet.errors import UserError
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, compose, draw_opacity, first_visible
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, draw_opacity, drawn
+from realnet.synthesis.blending import blend
 from realnet.synthesis.folder import ImageFolder
 from realnet.synthesis.perlin import perlin_mask
 
@@ -18,25 +19,33 @@ class Sia:
     """An image generated for this product, through a Perlin mask in the foreground.
 
     ``directory`` holds the images of one product, or folders named by category, at most two levels down (as
-    the SIA data set is published), of which ``category``'s is taken.
+    the SIA data set is published), of which ``category``'s is taken. A blend is used as it comes, also one that hardly
+    shows, as those of small strengths do; ``least_change``, in grey levels, has such blends drawn again.
 
     Raises:
         UserError: where the folder is missing, holds no image, or holds other categories only.
     """
 
-    def __init__(self, directory: Path, category: str | None = None, opacity: Range = (0.5, 1.0)) -> None:
-        self.opacity = opacity
+    def __init__(
+        self,
+        directory: Path,
+        category: str | None = None,
+        opacity: Range = (0.5, 1.0),
+        least_change: float = 0.0,
+    ) -> None:
+        self.opacity, self.least_change = opacity, least_change
         self.generated = ImageFolder(_of_category(directory, category), "generated images of this product")
 
     def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
         """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+        return drawn(lambda: self._draw(image, foreground, rng), image, foreground, rng, self.least_change)
 
-    def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
+    def _draw(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
         shape = foreground.shape
         source, name = self.generated.draw((shape[0], shape[1]), rng)
         mask = perlin_mask((shape[0], shape[1]), foreground, rng)
-        return compose(image, source, mask, draw_opacity(self.opacity, rng), "sia", name)
+        opacity = draw_opacity(self.opacity, rng)
+        return Anomaly(blend(image, source, mask, opacity), mask, source, opacity, "sia", name)
 
 
 def _of_category(directory: Path, category: str | None) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 
 from realnet.config import SynthesisConfig
 from realnet.errors import UserError
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part, Range
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part, kept_within
 from realnet.synthesis.cutpaste import CutPaste, Scar
 from realnet.synthesis.dtd import Dtd
 from realnet.synthesis.foreground import check_foreground, foreground_mask
@@ -27,7 +27,7 @@ class Synthesizer:
 
     ``images`` are the good images at the working size, uint8 [h, w, 3] RGB, any sequence (a lazy one works);
     ``names`` their names, for the record; ``category`` picks the folder of generated images (sia). May be
-    pickled.
+    pickled. Defects lie within ``allowed``, bool [h, w], where that is given.
 
     Raises:
         UserError: where there is no image, or the configuration lacks a folder or names an unknown
@@ -41,6 +41,7 @@ class Synthesizer:
         seed: int,
         category: str | None = None,
         names: Sequence[str] | None = None,
+        allowed: Mask | None = None,
     ) -> None:
         if len(images) == 0:
             raise UserError("There is no good image to make defects of: give a folder with good images.")
@@ -50,6 +51,7 @@ class Synthesizer:
         self.seed = seed
         self.names = names
         self.category = category
+        self.allowed = allowed
         self.part = make_part(config, images, category, names)
         self._faint_part = make_part(config.model_copy(update={"opacity": FAINT}), images, category, names)
         self._foregrounds: dict[int, Mask | None] = {}
@@ -75,7 +77,9 @@ class Synthesizer:
         drawn = int(rng.integers(len(self.images)))
         chosen = drawn if good is None else good
         image = np.ascontiguousarray(self.images[chosen])
-        return part(image, self._foreground_of(chosen, image), rng)
+        foreground = self._foreground_of(chosen, image)
+        made = part(image, foreground, rng)
+        return made if self.allowed is None else kept_within(made, image, self.allowed, foreground, rng)
 
     def good_of(self, index: int) -> int:
         """Return which good image defect number ``index`` is made of."""
@@ -89,6 +93,8 @@ class Synthesizer:
         # The image is handed on rather than read again: a lazy sequence may decode a file each time.
         if good not in self._foregrounds:
             found = foreground_mask(image, self.config.foreground)
+            if self.allowed is not None:
+                found = found & self.allowed if (found & self.allowed).any() else self.allowed
             # The whole image is kept as nothing: most textures are, and there may be thousands.
             self._foregrounds[good] = None if found.all() else found
         kept = self._foregrounds[good]
@@ -106,11 +112,11 @@ def make_part(
     Raises:
         UserError: where dtd or sia is asked for without a usable folder.
     """
-    limits: dict[str, Range] = {} if config.opacity is None else {"opacity": config.opacity}
+    limits: dict[str, Any] = {} if config.opacity is None else {"opacity": config.opacity}
     if config.source == "dtd":
-        return Dtd(_required(config, "textures, for example the unpacked images of DTD"), **limits)
+        return Dtd(_required(config), **limits)
     if config.source == "sia":
-        return Sia(_required(config, "generated images of this product"), category, **limits)
+        return Sia(_required(config), category, **limits)
     if config.source == "nsa":
         return Nsa(goods, names, **limits)
     if config.source == "cutpaste":
@@ -124,16 +130,23 @@ def make_part(
         (Structure(goods, names, **limits), weights.structure),
     ]
     if config.directory is not None and weights.dtd > 0:
-        parts.append((Dtd(config.directory, **limits), weights.dtd))
+        parts.append((Dtd(config.directory, **limits, least_change=weights.least_change), weights.dtd))
     if config.generated is not None and weights.sia > 0:
-        parts.append((Sia(config.generated, category, **limits), weights.sia))
+        generated = Sia(config.generated, category, **limits, least_change=weights.least_change)
+        parts.append((generated, weights.sia))
     return Mixture([part for part, _ in parts], [weight for _, weight in parts])
 
 
-def _required(config: SynthesisConfig, purpose: str) -> Path:
-    if config.directory is None:
+def _required(config: SynthesisConfig) -> Path:
+    if config.directory is not None:
+        return config.directory
+    if config.source == "sia":
         raise UserError(
-            f"Synthesis {config.source!r} needs a folder of {purpose}: "
-            "give it with --source (synthesis.directory), or use --synthesis mix, which needs none."
+            "Synthesis 'sia' needs a folder of images generated for this product: make them with `realnet sdas train` "
+            "and `realnet sdas sample` and give them with --source, or take textures, such as those of DTD, with "
+            "--synthesis dtd --source FOLDER."
         )
-    return config.directory
+    raise UserError(
+        "Synthesis 'dtd' needs a folder of textures, for example the unpacked images of DTD: give it with --source "
+        "(synthesis.directory), or use --synthesis mix, which needs none."
+    )

@@ -52,6 +52,12 @@ def shuffled_index(count: int, seed: int, position: int) -> int:
     return int(np.random.default_rng([seed, _ORDER, epoch]).permutation(count)[offset])
 
 
+def drawn_numbers(seed: int, step: int, fresh: int, window: int, count: int) -> list[int]:
+    """The numbers of the ``count`` defects that a step draws out of those at hand then."""
+    draw = np.random.default_rng([seed, _DRAW, step]).choice(window, count, replace=False)
+    return [fresh * step + int(place) for place in draw]
+
+
 def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -180,9 +186,8 @@ class Batches:
         return self.model.select(batch.contiguous(memory_format=torch.channels_last))
 
     def _batch(self, step: int, ring: "_Ring") -> Batch:
-        draw = np.random.default_rng([self.seed, _DRAW, step]).choice(self.window, self.half, replace=False)
         share = slice(self.rank, None, self.world_size)
-        numbers = [self.fresh * step + int(d) for d in draw][share]
+        numbers = drawn_numbers(self.seed, step, self.fresh, self.window, self.half)[share]
         normals = [
             shuffled_index(len(self.good.images), self.seed + 1, step * self.half + j) for j in range(self.half)
         ][share]

@@ -16,6 +16,7 @@ It gives a good/anomalous verdict and an anomaly map of images of the same produ
 | synthetic defects | {synthesis} |
 | image score | {score} |
 | steps | {steps} of {planned} planned, best at {best}, {seconds} s |
+| backbone weights | {weights} |
 | threshold | {threshold} |
 | validation image AUROC | {auroc:.3f}: {meaning} |
 | hardware | {hardware} |
@@ -46,17 +47,21 @@ def model_card(config: Config, metrics: Mapping[str, Any]) -> str:
         best=training["best_step"],
         seconds=training["seconds"],
         threshold=_threshold(threshold),
+        weights=metrics["provenance"]["backbone_weights"],
         auroc=validation["image_auroc"],
         meaning=validation["meaning"],
         hardware=metrics["provenance"]["hardware"],
         seen="It has seen no real defect."
-        if config.training.select == "validation"
+        if config.training.select != "oracle"
         else "Its state was chosen by the TEST images (oracle): figures on them flatter it.",
     )
 
 
 def _threshold(threshold: Mapping[str, Any]) -> str:
-    return (
-        f"{threshold['score']:.4f} (calibration {threshold['calibration']}): {threshold['rule']}; a further good image "
-        f"exceeds it with probability at most {threshold['expected_false_alarms_at_most']:.1%}"
+    alarms = threshold["expected_false_alarms_at_most"]
+    promise = (
+        f"a further good image exceeds it with probability at most {alarms:.1%}"
+        if alarms < 1
+        else "further good images may exceed it more often"
     )
+    return f"{threshold['score']:.4f} (calibration {threshold['calibration']}): {threshold['rule']}; {promise}"

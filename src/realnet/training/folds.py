@@ -218,7 +218,8 @@ class Solver:
             assert isinstance(network, Subspace)
             set_subspace(network, mean, basis)
             network.level.copy_(level)
-        self._evidence(result)
+        if len(candidates) > 1:  # The last one tried need not be the one that is kept.
+            self._evidence(result)
 
     def _by_folds(self, result: OutOfSample, parts: dict[str, list[Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Judge every part out of sample; returns mean, basis and level of the subspace of all images, a network."""

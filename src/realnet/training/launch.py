@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 
+from realnet.acceleration import allow_tf32
 from realnet.errors import UserError
 
 _LOCK_FILE = ".train.lock"
@@ -34,13 +35,13 @@ class Launch:
 
 
 def make_fabric(launch: Launch) -> Fabric:
-    """Fabric, its processes not started yet.
+    """Fabric, its processes not started yet; on an NVIDIA GPU with TF32.
 
     Raises:
         UserError: for devices, a precision or a strategy that are not to be had here.
     """
     try:
-        return Fabric(
+        fabric = Fabric(
             accelerator=launch.accelerator,
             devices=launch.devices,
             precision=launch.precision,
@@ -52,6 +53,8 @@ def make_fabric(launch: Launch) -> Fabric:
             f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
             f"{launch.precision}, strategy {launch.strategy}: {why}."
         ) from error
+    allow_tf32(fabric.device)
+    return fabric
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from realnet.acceleration import fuses
 from realnet.config import Config, TrainingConfig
 from realnet.model.losses import realnet_loss
 from realnet.model.network import RealNet
@@ -22,9 +23,6 @@ Report = Callable[[Progress, int], None]
 
 # Between validations that are far apart, no more than this is lost to a kill.
 CHECKPOINT_SECONDS = 120.0
-# Validation differs by about as much between equally good states: of those the later one, with the smaller
-# learning rate, is kept.
-TOLERANCE = 0.01
 
 
 class StepSource(Protocol):
@@ -109,7 +107,7 @@ def optimise(
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train ``task.model`` in place; on return it holds the state with the best validation figure.
+    """Train ``task.model`` in place; on return it holds the best state by validation, of several the last.
 
     Continues from the checkpoint in ``folder`` where there is one.
 
@@ -128,7 +126,11 @@ def optimise(
     model, module, steps = task.model, task.loss, task.steps
     # Without weight decay AdamW is Adam.
     optimizer = torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
+        module.parameters(),
+        lr=settings.learning_rate,
+        betas=(0.9, 0.999),
+        weight_decay=settings.weight_decay,
+        fused=fuses(fabric),
     )
     progress, best = Progress(identity=identity), trained_state(model)
     if (folder / CHECKPOINT_FILE).is_file():
@@ -169,7 +171,7 @@ def optimise(
         if due:
             _share_statistics(fabric, module)
             figure = fabric.broadcast(task.validation())
-            _note(progress, figure, settings.validation_every, optimizer.param_groups[0]["lr"])
+            _note(progress, figure, settings, optimizer.param_groups[0]["lr"])
             if progress.best_step == progress.step:
                 best = trained_state(model)
             progress.finished = progress.step >= steps or over or progress.bad_validations >= settings.patience
@@ -196,14 +198,14 @@ def _share_statistics(fabric: Fabric, module: nn.Module) -> None:
             torch.distributed.broadcast(buffer, 0)
 
 
-def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
-    """Append the newest figures to the log and note whether they are the best so far."""
-    progress.best_value = max(progress.best_value, figure.value)
-    if figure.value > progress.best_value - TOLERANCE:
-        progress.best_step, progress.bad_validations = progress.step, 0
-    else:
-        progress.bad_validations += 1
-    averaged = (progress.step - 1) % every + 1
+def _note(progress: Progress, figure: Figure, settings: TrainingConfig, rate: float) -> None:
+    """Append the newest figures to the log and note whether they are the best so far, or simply the last."""
+    better = settings.select == "last" or figure.value > progress.best_value
+    # Of equally good states the later one is kept; patience waits for a better one.
+    if better or figure.value == progress.best_value:
+        progress.best_value, progress.best_step = figure.value, progress.step
+    progress.bad_validations = 0 if better else progress.bad_validations + 1
+    averaged = (progress.step - 1) % settings.validation_every + 1
     total, reconstruction, segmentation = (loss / averaged for loss in progress.losses)
     progress.losses = [0.0, 0.0, 0.0]
     precision = figure.pixel_average_precision
@@ -217,6 +219,7 @@ def _note(progress: Progress, figure: Figure, every: int, rate: float) -> None:
             "segmentation_loss": segmentation,
             "validation_image_auroc": figure.image_auroc,
             "validation_pixel_average_precision": math.nan if precision is None else precision,
+            **({} if figure.pixel_auroc is None else {"validation_pixel_auroc": figure.pixel_auroc}),
             "validation": figure.value,
         }
     )

@@ -3,21 +3,24 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from realnet.config import Config
-from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_mask
-from realnet.data.images import image_shape
+from realnet.config import Config, DataConfig
+from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_truth, survey
+from realnet.data.good_images import read_seen, seen_shape
+from realnet.data.levels import written
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
-from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
+from realnet.training.batches import GoodFeatures, drawn_numbers, shuffled_index, to_tensor
 from realnet.training.validation import Validation
+from realnet.view import view_of
 
 # Defects for AFS and for validation are numbered far from those of training, or seeded apart.
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
@@ -34,14 +37,23 @@ class Split:
     train: tuple[Sample, ...]
     held_out: tuple[Sample, ...]
 
+    @property
+    def judged(self) -> tuple[Sample, ...]:
+        """What validation and threshold of trained networks rest on: the held-out images; all, where there are none."""
+        return self.held_out or self.train
+
 
 def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
     """Hold out ``share`` of each category's good images (at least one, and leave at least one), by ``seed``.
+
+    With a ``share`` of 0 none is held out.
 
     Raises:
         UserError: for a category with fewer than two images.
     """
     check_enough(samples)
+    if share == 0:
+        return Split(tuple(samples), ())
     train: list[Sample] = []
     held_out: list[Sample] = []
     for category in sorted({sample.category for sample in samples}):
@@ -78,11 +90,11 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
         return split_good(samples, config.training.validation_share, config.seed)
     check_enough(samples)
     most = config.model.reconstruction.fit_images
-    tile = config.model.tile
+    tile, view = config.model.tile, view_of(config.model.view)
     count = 0
     used: set[int] = set()
     for position in np.random.default_rng([config.seed, 5]).permutation(len(samples)):
-        tiles = 1 if tile is None else len(tile_boxes(*image_shape(samples[position].image), tile))
+        tiles = 1 if tile is None else len(tile_boxes(*seen_shape(samples[position].image, view), tile))
         if len(used) >= 2 and count + tiles > most:
             break
         count += tiles
@@ -93,24 +105,62 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
     )
 
 
+def with_levels(config: Config, files: Sequence[Path]) -> tuple[Config, tuple[str, ...]]:
+    """``config`` with the levels that the good images ``files`` have in common, unless it names some; what to say.
+
+    Raises:
+        UserError: for images that cannot be read or do not fit the levels.
+    """
+    found = survey(files, config.data.pair)
+    if found.levels is None or config.data.levels is not None:
+        return config, found.sentences
+    data = DataConfig(levels=written(found.levels))
+    return config.model_copy(update={"data": data}), found.sentences
+
+
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    return GoodImages([s.image for s in samples], config.model.image_size, limit, config.model.tile, most)
+    files, names = [s.image for s in samples], [s.name for s in samples]
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    return GoodImages(files, size, limit, tile, most, config.data.pair, names, view)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
-    """Defects of these good images; a single category is passed on, so that its SIA folder is found."""
+    """Defects of these good images; a single category is passed on, so that its SIA folder is found.
+
+    Raises:
+        UserError: for generated images of several categories, as they belong to one product.
+    """
     categories = {sample.category for sample in samples}
+    if config.synthesis.source == "sia" and len(categories) > 1:
+        raise UserError(
+            f"Generated images belong to one product, and these are {len(categories)}: use --synthesis dtd, as the "
+            "paper does for several together (--preset multiclass)."
+        )
     category = categories.pop() if len(categories) == 1 else None
-    return Synthesizer(images, config.synthesis, seed, category, images.names)
+    view = view_of(config.model.view)
+    # A tile may lie anywhere in what is seen.
+    allowed = None if view is None or images.tiled else view.inside_seen(images.size)
+    return Synthesizer(images, config.synthesis, seed, category, images.names, allowed)
 
 
-def first_defects(synthesizer: Synthesizer, count: int) -> list[tuple[np.ndarray, Anomaly]]:
-    """The first defects that a training sees, each with the good image it is made of."""
-    images = synthesizer.images
-    goods = [shuffled_index(len(images), synthesizer.seed, number) for number in range(count)]
-    return [(images[good], synthesizer(number, good)) for number, good in enumerate(goods)]
+def first_defects(synthesizer: Synthesizer, config: Config, count: int) -> list[tuple[np.ndarray, Anomaly]]:
+    """The first ``count`` defects that a training by ``config`` sees, each with the good image it is made of.
+
+    Where defects are made once for all steps, these are the first of them; otherwise those that the first steps draw.
+    """
+    settings, images = config.training, synthesizer.images
+    if config.model.reconstruction.network == "subspace":
+        numbers = list(range(count))
+    else:
+        half, drawn, step = settings.batch_size // 2, dict[int, None](), 0
+        while len(drawn) < count:
+            drawn |= dict.fromkeys(drawn_numbers(config.seed, step, settings.fresh, settings.window, half))
+            step += 1
+        numbers = list(drawn)[:count]
+    goods = [shuffled_index(len(images), config.seed, number) for number in numbers]
+    return [(images[good], synthesizer(number, good)) for number, good in zip(numbers, goods, strict=True)]
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:
@@ -133,10 +183,10 @@ def _afs_batches(
         yield model.backbone(images), model.backbone.standardised(raw[goods]), mask
 
 
-def make_validation(model: RealNet, held_out: Sequence[Sample], config: Config, device: torch.device) -> Validation:
-    """The validation set of the held-out images (at most 48 of them, spread evenly)."""
-    count = min(48, len(held_out))
-    chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int)]
+def make_validation(model: RealNet, good: Sequence[Sample], config: Config, device: torch.device) -> Validation:
+    """The validation set of ``good``, the images of :attr:`Split.judged` (at most 48 of them, spread evenly)."""
+    count = min(48, len(good))
+    chosen = [good[i] for i in np.linspace(0, len(good) - 1, count).round().astype(int)]
     images = good_images(chosen, config, _MOST_VALIDATION_TILES)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED)
     return Validation.synthetic(model, images, synthesizer, device)
@@ -148,8 +198,9 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     training = model.training
     model.eval()
     judge = partial(measure, model)
-    size, tile = config.model.image_size, config.model.tile
-    found = [measure_tiled(judge, read_image(sample.image), tile, size)[1] for sample in samples]
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    wholes = (read_seen(sample.image, view, levels=config.data.pair) for sample in samples)
+    found = [measure_tiled(judge, whole, tile, size)[1] for whole in wholes]
     model.train(training)
     return tuple(found)
 
@@ -157,11 +208,8 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
 def make_oracle(model: RealNet, test: Sequence[Sample], config: Config, device: torch.device) -> Validation:
     """The test set in the place of validation: what the authors' code selects by, for comparison only."""
     size = config.model.image_size
-    images = (read_image(sample.image, size) for sample in test)
+    images = (read_image(sample.image, size, config.data.pair) for sample in test)
     masks: list[np.ndarray | None] = [
-        read_mask(sample.mask, size)
-        if sample.mask is not None
-        else (None if sample.is_anomalous else np.zeros((size, size), bool))
-        for sample in test
+        read_truth(sample, (size, size)) if sample.is_anomalous else np.zeros((size, size), bool) for sample in test
     ]
-    return Validation(model, images, masks, [sample.is_anomalous for sample in test], device)
+    return Validation(model, images, masks, [sample.is_anomalous for sample in test], device, oracle=True)

@@ -20,7 +20,6 @@ from realnet.calibration import Calibration, calibrate, save_calibration, thresh
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
-from realnet.inspection.known import save_known
 from realnet.model.network import RealNet
 from realnet.model.saving import (
     CONFIG_FILE,
@@ -31,7 +30,8 @@ from realnet.model.saving import (
     save_model,
 )
 from realnet.provenance import collect_provenance
-from realnet.synthesis import write_image
+from realnet.seen import save_seen
+from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
@@ -44,9 +44,11 @@ from realnet.training.prepare import (
     make_oracle,
     make_synthesizer,
     split_samples,
+    with_levels,
 )
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
 from realnet.training.validation import Figure
+from realnet.view import REFERENCE_FILE
 
 ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 320
@@ -54,6 +56,9 @@ _ODD_SIDE = 320
 
 class Watcher:
     """What training tells whoever watches; the command line draws a progress bar of it."""
+
+    def say(self, sentence: str) -> None:
+        """Something that a person should know of the images or the training."""
 
     def stage(self, text: str) -> None:
         """A new stage of preparation begins."""
@@ -82,8 +87,16 @@ def train(
 
 def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Progress:
     started = time.monotonic()
+    synthesis, foreground = settle_foreground(config.synthesis, categories)
+    if foreground:
+        watcher.say(foreground)
+    config = config.model_copy(update={"synthesis": synthesis})
     samples = [sample for category in categories for sample in category.train]
     solved = config.model.reconstruction.network == "subspace"
+    watcher.stage(f"Looking through {len(samples)} good images")
+    config, said = with_levels(config, [sample.image for sample in samples])
+    for sentence in said:
+        watcher.say(sentence)
     split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
@@ -166,12 +179,15 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
         raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
     if not used and output.is_dir():
         # A run that was stopped before anything was prepared has left no more than its configuration.
-        foreign = [p.name for p in output.iterdir() if p.name != CONFIG_FILE and not p.name.startswith(".")]
+        left = (CONFIG_FILE, REFERENCE_FILE)
+        foreign = [p.name for p in output.iterdir() if p.name not in left and not p.name.startswith(".")]
         if foreign:
             raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
     started_with = _identity(output)
     if started_with not in (None, identity):
         changed = _differences(load_config(output).model_dump(), config.model_dump())
+        # The run has a copy of its own.
+        changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
         raise UserError(f"{output} cannot be resumed: {what} from this call. Repeat the call it was started with.")
 
@@ -222,6 +238,7 @@ def _finish(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         figure.defect_scores,
         judged.names,
+        len(judged.scores) if not split.held_out and config.model.reconstruction.network != "subspace" else 0,
     )
     meaning = f"{judged.source} against synthetic defects made of them; "
     if config.training.select == "oracle":
@@ -258,22 +275,25 @@ def _finish(
             preset=config.preset,
             image_score=config.model.image_score,
             selection=config.training.select,
+            backbone_weights=model.backbone.source,
         ),
         "test": {},
     }
-    _write_odd(output, calibration, (*split.train, *split.held_out))
+    _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
+    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)], config.data.pair)
     save_calibration(output, calibration)
-    save_known(output, [sample.image for sample in (*split.train, *split.held_out)])
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)
     remove_torn(output)
 
 
-def _write_odd(output: Path, calibration: Calibration, samples: Sequence[Sample]) -> None:
+def _write_odd(
+    output: Path, calibration: Calibration, samples: Sequence[Sample], levels: tuple[float, float] | None
+) -> None:
     """Write a picture of the good images that score far above the others, for a person to look at."""
-    files = {sample.image.name: sample.image for sample in samples}
+    files = {sample.name: sample.image for sample in samples}
     if odd := calibration.odd():
-        write_image(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE) for name in odd]))
+        write_figure(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE, levels) for name in odd]))

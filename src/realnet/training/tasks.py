@@ -9,17 +9,19 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from realnet.config import Config
-from realnet.data import Sample, read_image
+from realnet.data import Sample
+from realnet.data.good_images import read_seen
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import write_tensors
-from realnet.synthesis import Synthesizer, contact_sheet, write_image
+from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import OutOfSample, Solver
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, Task, total_steps
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
 from realnet.training.validation import Figure
+from realnet.view import view_of
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 _SHOWN_DEFECTS = 12
@@ -78,10 +80,10 @@ def prepare_trained(
         fit_selection(model, raw, synthesizer, config)
         if fabric.is_global_zero:
             _save_fitted(prepared, model, identity)
-            _write_sheet(output, synthesizer)
+            _write_sheet(output, synthesizer, config)
     good = raw.then(model.select_from)
     stage("Preparing validation")
-    validation = make_validation(model, split.held_out, config, fabric.device)
+    validation = make_validation(model, split.judged, config, fabric.device)
     batches = Batches(
         model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
         settings.workers, fabric.global_rank, fabric.world_size,
@@ -90,11 +92,10 @@ def prepare_trained(
 
     def judge_good() -> JudgedGood:
         figure = validation()
-        scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.held_out, config)
-        names = validation.names if config.model.tile is None else tuple(s.image.name for s in split.held_out)
-        return JudgedGood(
-            names, scores, validation.pixel_threshold(), figure, "held-out good images", None, len(images)
-        )
+        scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.judged, config)
+        names = validation.names if config.model.tile is None else tuple(s.name for s in split.judged)
+        source = "held-out good images" if split.held_out else "good images that it was trained on"
+        return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
 
     return Prepared(Task(model, loss, batches, validation, total_steps(settings, len(images))), judge_good)
 
@@ -114,7 +115,7 @@ def prepare_solved(
     seen = Solver(model, synthesizer, config, fabric.device, stage).solve()
     if fabric.is_global_zero:
         _save_fitted(output / PREPARED_FILE, model, identity)
-        _write_sheet(output, synthesizer)
+        _write_sheet(output, synthesizer, config)
     steps = total_steps(settings, len(images))
     discriminator = model.discriminator
     heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
@@ -126,12 +127,12 @@ def prepare_solved(
         scores = figure.good_scores
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
-        names = [sample.image.name for sample in split.train]
+        names = [sample.name for sample in split.train]
         by_file = _by_file(seen, scores, len(names))
         rest = _scores(model, split.held_out, config)
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
-            (*names, *(sample.image.name for sample in split.held_out)),
+            (*names, *(sample.name for sample in split.held_out)),
             (*by_file, *rest),
             validation.pixel_threshold(),
             figure,
@@ -156,17 +157,19 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
     if config.model.tile is not None:
         return list(tiled_scores(model, samples, config))
     model.eval()
-    size = config.model.image_size
+    size, view, levels = config.model.image_size, view_of(config.model.view), config.data.pair
     found: list[float] = []
     for start in range(0, len(samples), 16):
-        batch: list[np.ndarray] = [read_image(sample.image, size) for sample in samples[start : start + 16]]
+        batch: list[np.ndarray] = [
+            read_seen(sample.image, view, size, levels) for sample in samples[start : start + 16]
+        ]
         found += measure(model, batch)[1]
     return found
 
 
-def _write_sheet(output: Path, synthesizer: Synthesizer) -> None:
-    shown = first_defects(synthesizer, _SHOWN_DEFECTS)
-    write_image(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
+def _write_sheet(output: Path, synthesizer: Synthesizer, config: Config) -> None:
+    shown = first_defects(synthesizer, config, _SHOWN_DEFECTS)
+    write_figure(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
 
 
 def _save_fitted(path: Path, model: RealNet, identity: str) -> None:

@@ -37,6 +37,7 @@ def measure_quality(
     download: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
+    levels: tuple[float, float] | None = None,
 ) -> Quality:
     """How close synthetic anomaly images are to real ones, and how diverse they are.
 
@@ -62,6 +63,7 @@ def measure_quality(
         download: fetch either into torch's cache where it is missing.
         device: where the networks run.
         progress: is told how far it is.
+        levels: the stored values that are black and white in images of more than 8 bits.
 
     Raises:
         UserError: for too few images, an unfit size, sample or repeats, images that cannot be read, and weights
@@ -81,7 +83,7 @@ def measure_quality(
 
     pooled = pooled_network(inception, download, device)
     notes += _jpeg_notes(pooled.titles[0], {"synthetic": images, "real": real, "good": good or ()})
-    reader = _Reader(size, device, progress)
+    reader = _Reader(size, device, progress, levels)
     features = torch.cat(list(reader.embedding(images, pooled, "Features of synthetic images")(range(len(images)))))
     real_features = torch.cat(list(reader.embedding(real, pooled, "Features of real images")(range(len(real)))))
     figures = _distances([features[draw] for draw in draws], real_features, pooled, generator)
@@ -117,8 +119,8 @@ def measure_quality(
 class _Reader:
     """Images as embeddings of a network, read when they are asked for."""
 
-    def __init__(self, size: int, device: str, progress: Progress | None) -> None:
-        self.size, self.device, self.progress = size, device, progress
+    def __init__(self, size: int, device: str, progress: Progress | None, levels: tuple[float, float] | None) -> None:
+        self.size, self.device, self.progress, self.levels = size, device, progress, levels
 
     def embedding(self, paths: Sequence[Path], network: Network, words: str) -> Embedding:
         """Embeddings of ``paths`` by ``network``; ``words`` say so to the user."""
@@ -126,7 +128,8 @@ class _Reader:
         def batches(numbers: Sequence[int]) -> Iterator[Tensor]:
             for start in range(0, len(numbers), _BATCH):
                 chunk = numbers[start : start + _BATCH]
-                pixels = torch.from_numpy(np.stack([read_image(paths[number], self.size) for number in chunk]))
+                images = [read_image(paths[number], self.size, self.levels) for number in chunk]
+                pixels = torch.from_numpy(np.stack(images))
                 if self.progress is not None:
                     self.progress(f"{words}: {start + len(chunk)} of {len(numbers)}")
                 yield network.apply(pixels.permute(0, 3, 1, 2).contiguous().to(self.device)).float()

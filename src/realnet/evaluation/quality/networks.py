@@ -41,6 +41,26 @@ class Network(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def inception_weights(given: Path | None = None, download: bool = False) -> Path | None:
+    """The file that `pooled_network` reads; None where EfficientNet-Lite0 serves.
+
+    Raises:
+        UserError: for a given file that does not exist, or a download that fails.
+    """
+    if given is None and not download and not find_spec("torch_fidelity"):
+        return None
+    return find_weights(given, _INCEPTION_URL, "Inception v3", download)
+
+
+def alexnet_weights(given: Path | None = None, download: bool = False) -> Path | None:
+    """The file that `perceptual_network` reads; None where EfficientNet-Lite0 serves.
+
+    Raises:
+        UserError: as `inception_weights`.
+    """
+    return find_weights(given, _alexnet_url(), "AlexNet", download)
+
+
 def pooled_network(weights: Path | None = None, download: bool = False, device: str = "cpu") -> Network:
     """What Frechet and kernel distance are measured with.
 
@@ -57,9 +77,8 @@ def pooled_network(weights: Path | None = None, download: bool = False, device: 
         UserError: for a file that is missing or another network's, a failed download, or a package that is not
             installed.
     """
-    wanted = weights is not None or download
-    path = find_weights(weights, _INCEPTION_URL, "Inception v3", download)
-    if path is None or not (wanted or find_spec("torch_fidelity")):
+    path = inception_weights(weights, download)
+    if path is None:
         return Network(("FD-lite0", "KD-lite0"), f"{_LITE0}, deepest features", _pooled(_lite0(device)))
     words, note = describe_weights(path, _INCEPTION_URL, "Inception v3")
     network = _inception(path).to(device)
@@ -85,7 +104,7 @@ def perceptual_network(weights: Path | None = None, download: bool = False, devi
     Raises:
         UserError: as :func:`pooled_network`.
     """
-    path = find_weights(weights, _alexnet_url(), "AlexNet", download)
+    path = alexnet_weights(weights, download)
     if path is None:
         return Network(("PD-lite0",), f"{_LITE0}, features of four scales", _perceptual(_lite0(device)))
     words, note = describe_weights(path, _alexnet_url(), "AlexNet")

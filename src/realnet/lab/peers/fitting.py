@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from realnet.config import BackboneConfig
-from realnet.data import Category, GoodImages, read_image
+from realnet.data import Category, GoodImages, read_image, survey
 from realnet.errors import UserError
 from realnet.lab.peers.building import backbone_of, build, unavailable
 from realnet.lab.peers.table import PEERS, Option, Peer
@@ -133,7 +133,9 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
     start = time.perf_counter()
     _seed(config.seed)
     module, transform = build(peer, side, config.backbone, dict(config.options), textures)
-    images = _Images(GoodImages([s.image for s in category.train], config.image_size, _CACHE_BYTES), transform)
+    files = [sample.image for sample in category.train]
+    good = GoodImages(files, config.image_size, _CACHE_BYTES, levels=survey(files).levels)
+    images = _Images(good, transform)
     try:
         epochs, steps, ended = _train(module, images, peer, config, batch_size, device, start)
     except OSError as error:
@@ -276,9 +278,10 @@ def _judge(
 ) -> tuple[np.ndarray | None, np.ndarray, float]:
     """Raw maps and scores of the test images, and images a second."""
     model.to(device).eval()
+    levels = survey([sample.image for sample in category.train]).levels
     maps, scores, seconds = [], [], []
     for index, sample in enumerate(category.test):
-        image = read_image(sample.image, size)
+        image = read_image(sample.image, size, levels)
         for _ in range(_WARM_UP if index == 0 else 0):
             _predict(model, image, transform, device)
         begin = time.perf_counter()

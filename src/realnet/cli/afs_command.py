@@ -1,0 +1,52 @@
+"""``realnet afs``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet.cli.app import app, console
+from realnet.cli.options import CategoryOption, Data, check_run, torch_device
+
+
+@app.command()
+def afs(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
+    category: CategoryOption = None,
+    defect: Annotated[int, typer.Option(help="Which of the first defects it was trained on, from 1.", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Draw which feature channels see a synthetic defect, by AFS loss (Fig. S7); no test image is needed."""
+    from realnet.errors import UserError
+
+    if output.suffix.lower() != ".png":
+        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+    check_run(run)
+
+    from realnet.data import open_dataset
+    from realnet.model.saving import load_model, read_metrics
+    from realnet.report.afs_sheet import afs_sheet
+    from realnet.report.run_report import afs_view, training_defects
+    from realnet.synthesis import write_figure
+
+    model, config = load_model(run, torch_device(device))
+    if model.selection.method != "afs":
+        raise UserError(f"{run} chose its channels by {model.selection.method}, not by AFS: there is nothing to show.")
+    training = read_metrics(run).get("training")
+    trained = training.get("categories") if isinstance(training, dict) else None
+    categories = open_dataset(Path(data), category)
+    if category is None and isinstance(trained, list):
+        categories = [c for c in categories if c.name in trained] or categories
+    made = training_defects(run, config, categories, defect)
+    if not made:
+        raise UserError(
+            f"{data} does not hold the good images that {run} was trained on, or what its defects were made of is "
+            "gone: give the data set of its training."
+        )
+    good, anomaly = made[-1]
+    view = afs_view(model, good, anomaly)
+    assert view is not None
+    write_figure(output, afs_sheet(view))
+    console.print(f"{len(view.layers)} layers, defect {defect} ({anomaly.kind}): {output}", soft_wrap=True)

@@ -1,0 +1,102 @@
+"""``realnet sdas build``: the SIA data set of one's own data sets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from realnet.cli.app import console
+from realnet.cli.options import (
+    ConfigOption,
+    RayCpus,
+    RayGpus,
+    RayOption,
+    SeedOption,
+    SetOption,
+    ray_cluster,
+    seconds,
+    torch_device,
+)
+from realnet.cli.sdas_commands import Steps, diffusion_configuration, sdas, strengths, usual_strength
+
+if TYPE_CHECKING:
+    from realnet.cluster.connection import Cluster
+    from realnet.sdas.building import MakerOf
+
+
+@sdas.command()
+def build(
+    data: Annotated[
+        list[str],
+        typer.Argument(metavar="ROOT...", help="Data sets, or a folder of them (MVTec AD, MPDD, BTAD, VisA)."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the models and the images.")],
+    count: Annotated[int, typer.Option(help="Images a category (the paper's SIA: 10000).", min=1)] = 10_000,
+    preset: Annotated[
+        str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
+    ] = None,
+    strength: Annotated[
+        str | None, typer.Option(help="s, or low:high to draw it for each image (default: the preset's).")
+    ] = None,
+    steps: Steps = None,
+    batch: Annotated[int, typer.Option(help="Images made together; part of what the set is.", min=1)] = 16,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", help="For the training of each model, such as 2h.")
+    ] = None,
+    seed: SeedOption = None,
+    assignments: SetOption = None,
+    config_file: ConfigOption = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps; for training.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Devices that train.", min=1)] = 1,
+    precision: Annotated[str, typer.Option(help="Of training: 32-true, bf16-mixed or 16-mixed.")] = "32-true",
+    device: Annotated[
+        str | None, typer.Option(help="Where images are made (default: cuda with an NVIDIA GPU, otherwise cpu).")
+    ] = None,
+    ray: RayOption = None,
+    ray_cpus: RayCpus = None,
+    ray_gpus: RayGpus = None,
+) -> None:
+    """Make the SIA data set of all categories under ROOT; the same call continues after a stop."""
+    from realnet.errors import UserError
+
+    config = diffusion_configuration(preset, seed, assignments, config_file)
+    budget = seconds(time_budget)
+    if init is not None and not init.is_file():
+        raise UserError(f"There is no file {init}; check --init.")
+    ends = usual_strength(config, "iddpm") if strength is None else strengths(strength, ":")
+
+    from realnet.lab.footprint import best_device
+    from realnet.sdas.building import build as build_sets
+    from realnet.sdas.building import plan_parts
+    from realnet.sdas.sampling import Request
+    from realnet.training.launch import Launch
+
+    parts = plan_parts(data, config)
+    categories = sum(len(part.categories) for part in parts)
+    console.print(
+        f"{categories} categories of {len(dict.fromkeys(part.dataset for part in parts))} data sets, {len(parts)} "
+        f"models of preset {config.preset}: {categories * count:,} images in {output}.",
+        soft_wrap=True,
+    )
+    request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch)
+    launch = Launch(accelerator, devices, precision, time_budget=budget, resume=True)
+    with ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
+        from realnet.cli.build_bar import BuildBar
+
+        watcher = BuildBar()
+        with watcher.display:
+            made = build_sets(
+                parts, config, request, count, output, launch, init, torch_device(device or best_device()), watcher,
+                None if cluster is None else _maker_of(cluster),
+            )  # fmt: skip
+    console.print(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.", soft_wrap=True)
+    console.print(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}", soft_wrap=True)
+
+
+def _maker_of(cluster: "Cluster") -> "MakerOf":
+    from realnet.cluster.sampling import maker_on
+
+    return lambda model, request: maker_on(cluster, model, request)

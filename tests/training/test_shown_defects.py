@@ -1,0 +1,46 @@
+"""The sheet of what an inspector was trained on shows those very defects, and the report no others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realnet.config import SynthesisConfig
+from realnet.data import open_dataset
+from realnet.report.run_report import training_defects
+from realnet.synthesis import Synthesizer
+from realnet.training.batches import AnomalySamples, drawn_numbers
+from realnet.training.prepare import first_defects
+from tests.data.layouts import make_mvtec, picture
+from tests.training.tiny import TRAINED, run, tiny
+
+
+@pytest.mark.parametrize(("fresh", "window"), [(2, 8), (4, 4)])
+def test_what_is_shown_was_drawn_by_the_first_steps(fresh: int, window: int) -> None:
+    config = tiny(
+        *TRAINED,
+        "training.batch_size=8",
+        f"training.fresh_anomalies={fresh}",
+        f"training.anomaly_window={window}",
+        "synthesis.source=cutpaste",
+        seed=3,
+    )
+    rng = np.random.default_rng(0)
+    goods = [picture(rng)[0] for _ in range(5)]
+    synthesizer = Synthesizer(goods, SynthesisConfig(source="cutpaste"), 3)
+    shown = first_defects(synthesizer, config, 6)
+    # As the loader makes them, by number.
+    loaded = AnomalySamples(synthesizer, len(goods), 3, 100)
+    numbers = [n for step in range(3) for n in drawn_numbers(3, step, fresh, window, 4)]
+    for (good, defect), number in zip(shown, dict.fromkeys(numbers), strict=False):
+        image, mask, of = loaded[number]
+        assert np.array_equal(image.numpy(), defect.image) and np.array_equal(mask[0].numpy().astype(bool), defect.mask)
+        assert np.array_equal(good, goods[of])
+
+
+def test_the_report_shows_no_defects_of_other_images(tmp_path: Path) -> None:
+    data = make_mvtec(tmp_path / "set", ("bolt", "nut"))
+    config = tiny("training.steps=2", "synthesis.source=cutpaste")
+    run(data, tmp_path / "run", config, category="bolt")
+    assert len(training_defects(tmp_path / "run", config, open_dataset(data, "bolt"), 3)) == 3
+    assert training_defects(tmp_path / "run", config, open_dataset(data, "nut"), 3) == []
