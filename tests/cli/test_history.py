@@ -84,6 +84,8 @@ def test_feedback_moves_the_threshold_and_defects_measure_it(realnet: Call, judg
     assert (made["version"], made["before"]) == (2, 1)
     assert sorted(made["good_scores"]) == sorted([*before["good_scores"], *(e.score for e in entries if e.id in good)])
     assert "Of 2 confirmed defects" in finished.out and "This is calibration 2" in finished.out
+    same = realnet("calibrate", run, "--feedback", store, "--false-alarms", "20%", "--dry-run")
+    assert f"from {len(made['good_scores'])} " in same.out, "confirmed images count once"
     listed = realnet("calibrate", run, "--list")
     assert "and 4 that people confirmed" in listed.out
     record, card = json.loads((run / "metrics.json").read_text()), (run / "README.md").read_text()
