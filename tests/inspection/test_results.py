@@ -24,6 +24,7 @@ from realnet.inspection.results import Wanted, inspect_files, inspect_items
 from realnet.inspection.rows import Row, row_of
 from realnet.inspection.sources import IsKnown
 from tests.data.layouts import picture, save
+from tests.traces import untraced
 
 UNREADABLE = (1, 2, 5)
 
@@ -53,13 +54,14 @@ def table(output: Path) -> list[Row]:
 
 
 def tables(output: Path) -> list[bytes]:
-    return [(output / f"results.{form}").read_bytes() for form in ("csv", "json")]
+    """Without ids and times, which no two judgements share."""
+    return [untraced((output / f"results.{form}").read_bytes()) for form in ("csv", "json")]
 
 
 def assert_same_up_to_the_batch(output: Path, other: Path) -> None:
     """The same rows; the last digits of a score depend on how many images were judged together."""
     for ours, theirs in zip(table(output), table(other), strict=True):
-        for field in dataclasses.fields(ours):
+        for field in (field for field in dataclasses.fields(ours) if field.name not in ("id", "time")):
             a, b = getattr(ours, field.name), getattr(theirs, field.name)
             assert a == (pytest.approx(b, abs=1e-5) if isinstance(b, float) else b), field.name
 
@@ -69,6 +71,7 @@ class Counting(Inspector):
 
     def __init__(self, other: Inspector) -> None:
         super().__init__(other.model, other.config, other.threshold, other.pixel_threshold, other.minimum_area)
+        self.origin = other.origin
         self.seen = 0
 
     def measure(self, images: Any) -> Any:
@@ -174,7 +177,8 @@ def test_a_resumed_inspection_gives_the_same_bytes(
     summary = run(counting, files, out, batch_size=3, masks=True, resume=True)
     assert tables(out) == tables(whole)
     assert (summary.images, summary.earlier) == (8, cut)
-    assert journal.read_bytes() == b"".join(lines)
+    assert journal.read_bytes().startswith(b"".join(lines[:cut]))
+    assert untraced(journal.read_bytes()) == untraced(b"".join(lines))
     # Blocks that are begun are judged whole: 0, - -; 3, 4, -; 6, 7.
     assert counting.seen == {0: 5, 1: 5, 3: 4, 6: 2, 8: 0}[cut]
 

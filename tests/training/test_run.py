@@ -37,6 +37,7 @@ FILES = {
     "log.csv",
     "metrics.json",
     "calibration.json",
+    "calibrations",
     "model.safetensors",
     "synthetic_defects.png",
 }

@@ -36,6 +36,7 @@ def main() -> None:
     import realnet.cli.doctor_command
     import realnet.cli.evaluate_command
     import realnet.cli.export_command
+    import realnet.cli.history_commands
     import realnet.cli.import_command
     import realnet.cli.inspect_command
     import realnet.cli.score_command

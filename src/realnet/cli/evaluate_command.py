@@ -121,7 +121,7 @@ def _chosen(
     """
     from realnet.data import check_dataset, open_dataset
     from realnet.errors import UserError
-    from realnet.model.saving import read_metrics
+    from realnet.model.saving import load_config, read_metrics
     from realnet.seen import find_seen
 
     categories = open_dataset(Path(data), category, good or ())
@@ -134,7 +134,7 @@ def _chosen(
     check_dataset(categories, need_test=True, need_train=False)
     say_empty_masks(categories)
     files = [sample.image for one in categories for sample in one.test]
-    seen = find_seen(run, files)
+    seen = find_seen(run, files, load_config(run).data.pair)
     if not seen:
         return categories, []
     sentence = seen.sentence(run, len(files))

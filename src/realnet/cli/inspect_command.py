@@ -1,6 +1,7 @@
 """``realnet inspect``."""
 
 import contextlib
+import logging
 import signal
 import threading
 from collections import deque
@@ -13,6 +14,16 @@ import typer
 from rich.status import Status
 
 from realnet.cli.app import app, console, errors
+from realnet.cli.history_options import (
+    HistoryOption,
+    KeepDays,
+    KeepOption,
+    KeepSize,
+    LogJson,
+    LogLevel,
+    open_store,
+    set_up_logs,
+)
 from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, refuse_shares, torch_device
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
     from realnet.inspection.rows import Row
 
 _DRIFT_EVERY = 100
+_log = logging.getLogger("realnet.inspect")
 # Exit status of --fail-on-anomaly: neither a mistake (2) nor a crash (1).
 _ANOMALOUS = 3
 QUEUE_FILE = "signals.sqlite"
@@ -81,6 +93,12 @@ def inspect(
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
+    history: HistoryOption = None,
+    keep_images: KeepOption = None,
+    keep_days: KeepDays = None,
+    keep_size: KeepSize = None,
+    log_level: LogLevel = "warning",
+    log_json: LogJson = False,
 ) -> None:
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json.
 
@@ -90,7 +108,7 @@ def inspect(
         _refuse_on_cluster(
             {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
              "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu",
-             "--sink": bool(sink), "--heartbeat": heartbeat is not None}
+             "--history": history is not None, "--sink": bool(sink), "--heartbeat": heartbeat is not None}
         )  # fmt: skip
         summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
@@ -100,6 +118,7 @@ def inspect(
             raise UserError(f"{place} is in another storage: name it with --ray (also --ray local).")
     refuse_shares(ray_cpus, ray_gpus)
     folder = Path(output)
+    set_up_logs(log_level, log_json)
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.runtime import is_export
@@ -112,7 +131,7 @@ def inspect(
     check_formats(forms)
 
     from realnet.calibration import read_calibration
-    from realnet.inspection.journal import model_digest
+    from realnet.history.recording import Recording
     from realnet.inspection.loading import load
     from realnet.inspection.results import Wanted, inspect_items
 
@@ -120,7 +139,9 @@ def inspect(
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
-    digest = model_digest(run)
+    name = run.resolve().name
+    store = open_store(history, keep_images, keep_days, keep_size)
+    recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
     drift = _DriftWarning(read_calibration(run))
     stop = threading.Event()
     with (
@@ -128,12 +149,13 @@ def inspect(
         console.status("Inspecting") as status,
         _finishing(stop, sources.endless) as interrupted,
     ):
-        wanted = Wanted(digest, overlays is not False, masks, forms, resume, limit)
+        wanted = Wanted(
+            inspector.origin.model_digest, overlays is not False, masks, forms, resume, limit, recorder=recorder
+        )
         if told_of is not None:
-            wanted = replace(
-                wanted, announce=announcing(told_of, resume, model=run.resolve().name, model_digest=digest)
-            )
-        told = _Told(status, drift if sources.endless else None)
+            identify, announce = announcing(told_of, resume, model=name)
+            wanted = replace(wanted, identify=identify, announce=announce)
+        told = _Told(status, drift if sources.endless else None, name)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
@@ -167,14 +189,14 @@ def _on_cluster(
     from realnet.calibration import read_calibration
     from realnet.cluster.inspecting import inspect_on
     from realnet.cluster.urls import find_images, is_url
-    from realnet.inspection.journal import Settings, model_digest
+    from realnet.inspection.journal import Settings
     from realnet.inspection.loading import load
 
     judge = load(run)
     if threshold is not None:
         judge.threshold = threshold
     judge.minimum_area = minimum_area
-    settings = Settings(model_digest(run), judge.threshold, judge.pixel_threshold, minimum_area, False, False)
+    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
     place = output if is_url(output) else str(Path(output).resolve())
     with ray_cluster(*cluster_options) as cluster, console.status("Inspecting") as status:
         assert cluster is not None
@@ -193,13 +215,16 @@ def _on_cluster(
 class _Told:
     """Shows each row's number and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, status: Status, drift: "_DriftWarning | None") -> None:
-        self._status, self._drift = status, drift
+    def __init__(self, status: Status, drift: "_DriftWarning | None", model: str) -> None:
+        self._status, self._drift, self._model = status, drift, model
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
 
     def __call__(self, row: "Row") -> None:
+        from realnet.logs import verdict_facts
+
         self._done += 1
+        _log.info("verdict", extra={"facts": verdict_facts(row, self._model)})
         self._status.update(f"Inspecting: {self._done} images")
         if row.error:
             errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -1,11 +1,12 @@
 """What an inspector says of one image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from realnet.calibration import level
 from realnet.inspection.regions import Region, find_regions, keep_large
+from realnet.inspection.trace import Trace
 from realnet.view import Alignment
 
 
@@ -23,6 +24,7 @@ class Inspection:
             nothing larger passes.
         inside: bool ``[h, w]``, where the image was looked at; None: everywhere.
         alignment: how the part lay in the image; None where it was not aligned.
+        trace: id and time of this judgement, model, calibration, software and image.
     """
 
     score: float
@@ -33,6 +35,7 @@ class Inspection:
     minimum_area: int = 0
     inside: np.ndarray | None = None
     alignment: Alignment | None = None
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def is_anomalous(self) -> bool:

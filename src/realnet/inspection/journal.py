@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from realnet.errors import UserError
 from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.runtime.manifest import INSPECTOR_FILE, describe_file, is_export
+from realnet.runtime.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
@@ -126,11 +125,11 @@ def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[st
 
 def model_digest(folder: Path) -> str:
     """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
-    names: tuple[str, ...] = (INSPECTOR_FILE,)
-    if not is_export(folder):
-        names = ("config.yaml", "model.safetensors")
-        names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
-    return hashlib.sha256("".join(describe_file(folder / name).sha256 for name in names).encode()).hexdigest()
+    if is_export(folder):
+        return read_manifest(folder).digest
+    names: tuple[str, ...] = ("config.yaml", "model.safetensors")
+    names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
+    return combined_digest(describe_file(folder / name).sha256 for name in names)
 
 
 @contextlib.contextmanager

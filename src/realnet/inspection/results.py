@@ -4,8 +4,9 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from realnet.data.notes import Notes
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
-from realnet.inspection.journal import Journal, Settings, open_journal, resumable
+from realnet.inspection.journal import Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
-from realnet.inspection.overlay import side_by_side
+from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
@@ -24,6 +25,16 @@ from realnet.synthesis import write_figure
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
+
+
+class Recorder(Protocol):
+    """Where rows go besides the journal: a results store."""
+
+    def add(self, row: Row, pixels: np.ndarray | None) -> None:
+        """Keep a row, and a picture of its image."""
+
+    def catch_up(self, rows: Iterable[Row]) -> None:
+        """Keep those of a journal's rows that are missing."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class Wanted:
         resume: leave out what the journal in the output folder has.
         limit: number of images; None: all.
         batch_size: images judged at a time.
+        recorder: where rows go besides the journal.
+        identify: the id of an image's row, the same when it is judged again after a kill; None: a new one each time.
         announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
     """
 
@@ -47,6 +60,8 @@ class Wanted:
     resume: bool = False
     limit: int | None = None
     batch_size: int = 8
+    recorder: Recorder | None = None
+    identify: Callable[[Item], str] | None = None
     announce: Callable[[Item, Row], None] = lambda item, row: None
 
 
@@ -140,6 +155,8 @@ def inspect_items(
     stale = tuple(table_name(form) for form in FORMATS)
     new, notes = 0, Notes()
     with open_journal(output, settings, wanted.resume, stale) as journal:
+        if wanted.recorder is not None and wanted.resume:
+            wanted.recorder.catch_up(read_rows(output))
 
         def claim(item: Item) -> Claim | None:
             return journal.index.claim(item.image, item.stem, item.folder, item.version)
@@ -167,12 +184,22 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
         if taken.claim.done:
             continue
         if result is None:
-            row = unreadable_row(taken.item.image, inspector.threshold, taken.error)
+            row = unreadable_row(
+                taken.item.image,
+                inspector.threshold,
+                taken.error,
+                inspector.origin.trace(None, inspector.threshold),
+            )
         else:
             row = _describe(result, taken, output, wanted)
+        if wanted.identify is not None:
+            row = replace(row, id=wanted.identify(taken.item))
         with resumable():
             wanted.announce(taken.item, row)
         journal.append(taken.item, taken.claim, row)
+        if wanted.recorder is not None:
+            with resumable():
+                wanted.recorder.add(row, None if taken.looked is None else taken.looked.image)
         yield row
 
 
@@ -183,7 +210,12 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
     mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
     with resumable():
         if overlay:
-            write_figure(output / overlay, side_by_side(result.image, result.anomaly_map, mask, inside=result.inside))
+            write_figure(
+                output / overlay,
+                side_by_side(
+                    result.image, to_levels(result.anomaly_map, result.pixel_threshold), mask, inside=result.inside
+                ),
+            )
         if mask_file:
             write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
     return judged_row(taken.item.image, result, mask, overlay, mask_file)

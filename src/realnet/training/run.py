@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn, write_text
-from realnet.calibration import Calibration, calibrate, save_calibration
+from realnet.calibration import Calibration, calibrate, save_calibration, threshold_record
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
@@ -253,13 +253,7 @@ def _finish(
             "good_images": len(judged.scores),
             "synthetic_defects": len(figure.defect_scores),
         },
-        "threshold": {
-            "score": calibration.score,
-            "pixel": calibration.pixel,
-            "rule": f"order statistic of the scores of {len(judged.scores)} {judged.source} for "
-            f"{config.training.false_alarms:g} false alarms",
-            "expected_false_alarms_at_most": calibration.promised,
-        },
+        "threshold": threshold_record(calibration),
         "training": {
             "categories": [category.name for category in categories],
             "good_images": len(split.train),
@@ -288,7 +282,7 @@ def _finish(
     _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
-    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)])
+    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)], config.data.pair)
     save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
