@@ -16,7 +16,7 @@ from realnet.presets import presets
 NAMES = ["paper", "paper-half", "resnet34", "efficientnet-b4", "multiclass", "lite", "instant"]
 
 
-def test_six_presets_by_name() -> None:
+def test_presets_by_name() -> None:
     assert isinstance(presets, Mapping)
     assert list(presets) == NAMES
     assert all(isinstance(config, Config) and config.preset == name for name, config in presets.items())

@@ -108,7 +108,7 @@ class Solver:
     @torch.no_grad()
     def solve(self) -> OutOfSample:
         """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
-        settings, count = self.config.training, len(self.images)
+        count = len(self.images)
         groups = torch.tensor(groups_of(self.images))
         self.stage(f"Reading {count} good images")
         raw = self._extract(self.images, torch.float32)
