@@ -9,7 +9,7 @@ from pathlib import Path
 
 from realnet.atomic import write_text
 from realnet.calibration import read_calibration
-from realnet.data import read_image
+from realnet.data.images import stored_values
 from realnet.errors import UserError
 
 SEEN_FILE = "images.json"
@@ -27,9 +27,10 @@ def picture_digests(files: Sequence[Path]) -> list[str]:
 
 
 def _digest(file: Path) -> str:
-    image = read_image(file)
-    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(image.tobytes())
+    # As stored: the same whatever the levels of a run.
+    values = stored_values(file)
+    digest = hashlib.blake2b(repr((values.shape, values.dtype.str)).encode(), digest_size=16)
+    digest.update(values.tobytes())
     return digest.hexdigest()
 
 
