@@ -204,6 +204,7 @@ def test_a_data_set_is_what_it_was_meant_to_be(tmp_path: Path, name: str) -> Non
     check_dataset([category], need_test=bool(category.test))
     lines = summarize([category])
     assert f"training on {layout.train} images" in lines[0]
+    assert "training" not in summarize([category], evaluating=True)[0]
     assert sum(map(len, lines)) < 2000
 
 

@@ -109,6 +109,30 @@ def test_every_path_judges_both_depths_alike(pair: tuple[Path, Path, Path, Path,
     assert [answer.json()["score"] for answer in answers] == pytest.approx(expected[:3], abs=1e-5)
 
 
+def test_what_was_trained_on_is_known_in_12_bits(
+    pair: tuple[Path, Path, Path, Path, list[str]], tmp_path: Path
+) -> None:
+    _, twelve, _, run12, _ = pair
+    good = next((twelve / "widget" / "train" / "good").iterdir())
+    copy = tmp_path / "copy.png"
+    Image.fromarray(np.asarray(Image.open(good))).save(copy)
+    other = next((twelve / "widget" / "test" / "good").iterdir())
+    assert find_seen(run12, [copy, other], load_config(run12).data.pair).trained == (copy,)
+
+
+def test_a_reference_image_of_12_bits_is_read_by_the_levels(
+    pair: tuple[Path, Path, Path, Path, list[str]], tmp_path: Path
+) -> None:
+    eight, twelve, _, _, _ = pair
+    kept = []
+    for data in (eight, twelve):
+        reference = min((data / "widget" / "train" / "good").iterdir())
+        settings = tiny("model.view.align=shift", f"model.view.reference={reference}", "training.steps=0")
+        run(data, tmp_path / data.parent.name, settings)
+        kept.append(np.asarray(Image.open(tmp_path / data.parent.name / "reference.png")))
+    assert np.array_equal(*kept)
+
+
 def test_another_depth_is_refused_and_named(pair: tuple[Path, Path, Path, Path, list[str]], tmp_path: Path) -> None:
     _, _, run8, run12, _ = pair
     full = tmp_path / "full.tif"

@@ -140,6 +140,6 @@ def _synthesizer(categories: "list[Category]", config: "Config", size: int | Non
     config, levels = with_levels(config, files)
     for sentence in [*([foreground] if foreground else []), *levels]:
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view)
+    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view, config.data.pair)
     images = GoodImages(files, side, 2**30, config.model.tile, levels=pair, names=names, view=view)
     return make_synthesizer(samples, images, config, config.seed)

@@ -130,7 +130,7 @@ def _chosen(
     if category is None and isinstance(trained, list):
         # A run knows what it was trained on: by default nothing else of the data set is judged.
         categories = [c for c in categories if c.name in trained] or categories
-    say_summary(categories)
+    say_summary(categories, evaluating=True)
     check_dataset(categories, need_test=True, need_train=False)
     say_empty_masks(categories)
     files = [sample.image for one in categories for sample in one.test]

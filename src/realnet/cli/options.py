@@ -166,12 +166,12 @@ def open_one(data: str, category: str | None, good: list[str] | None = None) -> 
     return categories
 
 
-def say_summary(categories: "Sequence[Category]") -> None:
+def say_summary(categories: "Sequence[Category]", evaluating: bool = False) -> None:
     """What was made of the folders, in a few lines."""
     from realnet.cli.app import console
     from realnet.data import summarize
 
-    for line in summarize(categories):
+    for line in summarize(categories, evaluating):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

@@ -118,6 +118,7 @@ def train(
     calibration = read_calibration(output)
     if calibration is not None:
         console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)
-        if calibration.odd():
-            console.print(f"They are shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
+        if odd := calibration.odd():
+            verb = "is" if len(odd) == 1 else "are"
+            console.print(f"{', '.join(odd)} {verb} shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
     console.print(f"The inspector is {output}. Next: realnet inspect {output} IMAGES --output DIR", soft_wrap=True)

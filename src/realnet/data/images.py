@@ -82,6 +82,19 @@ def decode_image(
     return as_rgb(decode_stream(io.BytesIO(data), name, max_pixels), name, levels, notes)
 
 
+def stored_values(path: Path) -> np.ndarray:
+    """What the file at ``path`` stores, upright, [h, w, c]: 8 bits as :func:`read_image` gives them, more as they are.
+
+    Raises:
+        UserError: as `read_image`, but for the levels.
+    """
+    picture = decode_file(path)
+    content = picture.content
+    if isinstance(content, Image.Image) or content.dtype in (np.uint8, np.bool_):
+        return as_rgb(picture, str(path), None, None)
+    return content[..., None] if content.ndim == 2 else content
+
+
 def read_mask(path: str | Path, size: int | None = None) -> np.ndarray:
     """The mask at ``path`` as bool [h, w], True where the value is not zero (a JPEG's: 128 or more).
 
