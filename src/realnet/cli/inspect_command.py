@@ -19,6 +19,7 @@ from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
+    from realnet.inspection.journal import Earlier
     from realnet.inspection.results import Summary
     from realnet.inspection.rows import Row
 
@@ -57,6 +58,9 @@ def inspect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
+    ] = False,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,11 +90,17 @@ def inspect(
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.inspection.judging import check_threshold
+
+    if resume and overwrite:
+        raise UserError("--resume keeps earlier results and --overwrite replaces them: choose one.")
+    if threshold is not None:
+        check_threshold(threshold)
     if ray is not None:
         _refuse_on_cluster(
-            {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
-             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu",
-             "--sink": bool(sink), "--heartbeat": heartbeat is not None}
+            {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
+             "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
+             "--device": device != "cpu", "--sink": bool(sink), "--heartbeat": heartbeat is not None}
         )  # fmt: skip
         summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
@@ -128,7 +138,8 @@ def inspect(
         console.status("Inspecting") as status,
         _finishing(stop, sources.endless) as interrupted,
     ):
-        wanted = Wanted(digest, overlays is not False, masks, forms, resume, limit)
+        earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
+        wanted = Wanted(digest, overlays is not False, masks, forms, earlier, limit)
         if told_of is not None:
             wanted = replace(
                 wanted, announce=announcing(told_of, resume, model=run.resolve().name, model_digest=digest)
@@ -255,6 +266,11 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     """One sentence with counts, after what of the images is to be said."""
     for note in summary.notes:
         _say(note)
+    if summary.too_small:
+        _say(
+            f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
+            "the column note says which."
+        )
     judged = summary.images - summary.unreadable
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""

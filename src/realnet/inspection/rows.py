@@ -18,7 +18,7 @@ class Row:
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
     ``regions`` is a list of regions in JSON and Parquet, their number in CSV. Where images are aligned, ``moved_x``,
     ``moved_y`` (pixels), ``turned`` (degrees) and ``match`` (correlation) say how the part lay, as
-    :class:`realnet.view.Alignment` does.
+    :class:`realnet.view.Alignment` does. ``note`` says why an image passes although its score is above the threshold.
     """
 
     image: str
@@ -35,6 +35,7 @@ class Row:
     moved_y: float | None = None
     turned: float | None = None
     match: float | None = None
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, the regions' as well, as JSON has them."""
@@ -64,6 +65,7 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         moved_y=None if lay is None else lay.dy,
         turned=None if lay is None else lay.angle,
         match=None if lay is None else lay.match,
+        note=found.note,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realnet.data import decode_image, resize_image
+from realnet.data import Notes, decode_image, resize_image
 from realnet.data.tiling import Box, cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
@@ -27,13 +27,14 @@ _SHOWN = 1280
 class Decoded:
     """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown.
 
-    ``looked`` is the whole image and what is seen of it.
+    ``looked`` is the whole image and what is seen of it, ``notes`` what is to be said of how it was read.
     """
 
     parts: list[np.ndarray]
     boxes: list[Box] | None
     looked: Looked
     shown: np.ndarray | None
+    notes: tuple[str, ...] = ()
 
 
 def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) -> Decoded:
@@ -42,14 +43,16 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) 
     Raises:
         Refusal: for what is no image, damaged or too large, or cannot be aligned.
     """
+    counted = Notes()
     try:
-        image = decode_image(data, request.name, max_pixels, judge.levels)
+        image = decode_image(data, request.name, max_pixels, judge.levels, counted)
     except UserError as error:
         raise Refusal(400, str(error)) from error
     try:
         looked = judge.look(image, request.name)
     except UserError as error:
         raise Refusal(422, str(error)) from error
+    notes = tuple(counted.sentences())
     height, width = image.shape[:2]
     shown = None
     if request.heatmap:
@@ -57,10 +60,10 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) 
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if judge.tile is None:
-        return Decoded([resize_image(looked.seen, judge.image_size)], None, looked, shown)
+        return Decoded([resize_image(looked.seen, judge.image_size)], None, looked, shown, notes)
     seen_height, seen_width = looked.seen.shape[:2]
     boxes = tile_boxes(seen_height, seen_width, judge.tile)
-    return Decoded([cut(looked.seen, box, judge.image_size) for box in boxes], boxes, looked, shown)
+    return Decoded([cut(looked.seen, box, judge.image_size) for box in boxes], boxes, looked, shown, notes)
 
 
 def answer(
@@ -101,8 +104,13 @@ def answer(
         anomalous_area=float(mask.mean()),
         regions=_regions(found.regions, mask),
         alignment=None if found.alignment is None else AlignmentAnswer(**vars(found.alignment)),
+        notes=[*decoded.notes, *([_sentence(found.note)] if found.note else [])],
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found.anomaly_map),
     )
+
+
+def _sentence(phrase: str) -> str:
+    return f"{phrase[0].upper()}{phrase[1:]}."
 
 
 def _picture(image: np.ndarray, anomaly_map: np.ndarray) -> str:
