@@ -275,7 +275,7 @@ def test_a_full_disk_loses_nothing(inspector: Inspector, files: list[Path], tmp_
     out = small_disk / "out"
     run(inspector, files, tmp_path / "whole")
     for left in (40, 8):
-        run(inspector, files[:1], out)
+        run(inspector, files[:1], out, earlier="overwrite")
         ballast.write_bytes(bytes(max(0, os.statvfs(small_disk).f_bavail * 4096 - left * 1024)))
         with pytest.raises(UserError, match=r"Cannot write .*No space left on device.* continue with .*--resume"):
             run(inspector, files, out, earlier="resume")

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,6 +179,8 @@ def _on_cluster(
     from realnet.calibration import read_calibration
     from realnet.cluster.inspecting import inspect_on
     from realnet.cluster.urls import find_images, is_url
+    from realnet.data.finding import LeftOut
+    from realnet.data.summary import describe_not_used
     from realnet.inspection.journal import Settings, model_digest
     from realnet.inspection.loading import load
 
@@ -193,7 +196,11 @@ def _on_cluster(
         def told(done: int, total: int) -> None:
             status.update(f"Inspecting: {done} of {total} images")
 
-        summary = inspect_on(cluster, run, judge, lambda: find_images(images), place, settings, resume, told)
+        left_out: list[LeftOut] = []
+        listed = partial(find_images, images, left_out)
+        summary = inspect_on(cluster, run, judge, listed, place, settings, resume, told)
+    for line in describe_not_used(left_out):
+        _say(line)
     _conclude(summary, judge.threshold, f"{place}/parts", resume)
     _DriftWarning(read_calibration(run)).check(summary.scores)
     if summary.unreadable:

@@ -38,7 +38,7 @@ async def read_order(request: Request, settings: Settings) -> Order:
     if request.query_params:
         raise Refusal(
             422,
-            f"{', '.join(request.query_params)} in the URL: nothing is read from there; send it as a field of the body.",
+            f"{', '.join(request.query_params)} in the URL: nothing is read there; send it as a field of the body.",
             {"Connection": "close"},
         )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
