@@ -132,7 +132,7 @@ def read_only(trained: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_run_that_cannot_be_written_is_evaluated_all_the_same(
-    in_process: Call, read_only: Path, product: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    in_process: Call, read_only: Path, product: Path, tmp_path: Path
 ) -> None:
     before = (read_only / "metrics.json").read_bytes()
     options = ["--json", tmp_path / "figures.json", "--maps", tmp_path / "maps", "--report", tmp_path / "report.html"]

@@ -111,7 +111,7 @@ def test_train_evaluate_inspect(realnet: Call, tmp_path: Path) -> None:
     assert all((out / row["overlay"]).is_file() for row in rows)
     assert {row["verdict"] for row in rows} <= {"good", "anomalous"}
     everything = succeed(realnet("inspect", run, defective, "--output", out, "--threshold", "0", "--overwrite"))
-    assert "2 images judged, 2 anomalous (score above -1.0000)" in everything
+    assert "2 images judged, 2 anomalous (score above 0.0000)" in everything
 
     again = succeed(realnet("evaluate", run, data, "--protocol", "realnet", "--report", tmp_path / "other.html"))
     assert "Protocol realnet" in again
