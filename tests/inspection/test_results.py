@@ -174,7 +174,7 @@ def test_a_resumed_inspection_gives_the_same_bytes(
     for form in ("csv", "json"):
         (out / f"results.{form}").unlink()
     counting = Counting(inspector)
-    summary = run(counting, files, out, batch_size=3, masks=True, resume=True)
+    summary = run(counting, files, out, batch_size=3, masks=True, earlier="resume")
     assert tables(out) == tables(whole)
     assert (summary.images, summary.earlier) == (8, cut)
     assert journal.read_bytes().startswith(b"".join(lines[:cut]))
@@ -190,14 +190,18 @@ def test_what_changed_is_judged_again_and_keeps_its_place(
     run(inspector, files, out)
     save(files[1], picture(np.random.default_rng(1), 50)[0])
     os.utime(files[1], ns=(1, 1))
-    summary = run(inspector, files, out, resume=True)
+    summary = run(inspector, files, out, earlier="resume")
     assert (summary.images, summary.unreadable, summary.earlier) == (8, 2, 7)
     run(inspector, files, tmp_path / "anew")
     assert_same_up_to_the_batch(out, tmp_path / "anew")
-    run(inspector, files[:2], out, resume=True)
+    run(inspector, files[:2], out, earlier="resume")
     assert [row.image for row in table(out)] == [str(file) for file in [*files[2:], *files[:2]]], "nothing is lost"
-    run(inspector, files[:2], out)
-    assert len(table(out)) == len((out / "results.jsonl").read_bytes().splitlines()) == 2, "without resume: anew"
+    before = tables(out)
+    with pytest.raises(UserError, match=r"holds the results of an inspection .*--resume.*--overwrite"):
+        run(inspector, files[:2], out)
+    assert tables(out) == before
+    run(inspector, files[:2], out, earlier="overwrite")
+    assert len(table(out)) == len((out / "results.jsonl").read_bytes().splitlines()) == 2
 
 
 def test_only_the_same_inspection_is_resumed(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
@@ -205,20 +209,20 @@ def test_only_the_same_inspection_is_resumed(inspector: Inspector, files: list[P
     run(inspector, files[:1], out, model="a")
     other = Inspector(inspector.model, inspector.config, 0.25, inspector.pixel_threshold, 7)
     for judge, wanted, message in (
-        (inspector, {"model": "b"}, r"begun with another model: .* start anew without --resume"),
+        (inspector, {"model": "b"}, r"begun with another model: .* start anew with --overwrite"),
         (other, {"model": "a"}, r"another threshold .*, not 0.25, another minimum area 0, not 7"),
         (inspector, {"model": "a", "masks": True}, r"another masks False, not True"),
     ):
         with pytest.raises(UserError, match=message):
-            run(judge, files, out, resume=True, **wanted)
+            run(judge, files, out, earlier="resume", **wanted)
     (out / "inspect.json").write_text("{")
     with pytest.raises(UserError, match=r"inspect.json is missing or damaged: start anew"):
-        run(inspector, files, out, resume=True, model="a")
+        run(inspector, files, out, earlier="resume", model="a")
     run(inspector, files[:1], tmp_path / "damaged")
     with (tmp_path / "damaged" / "results.jsonl").open("ab") as stream:
         stream.write(b'{"image": 3}\n')
     with pytest.raises(UserError, match=r"results.jsonl is damaged in line 2: start anew"):
-        run(inspector, files, tmp_path / "damaged", resume=True)
+        run(inspector, files, tmp_path / "damaged", earlier="resume")
 
 
 def test_one_process_at_a_time(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
@@ -275,17 +279,17 @@ def test_a_full_disk_loses_nothing(inspector: Inspector, files: list[Path], tmp_
     out = small_disk / "out"
     run(inspector, files, tmp_path / "whole")
     for left in (40, 8):
-        run(inspector, files[:1], out)
+        run(inspector, files[:1], out, earlier="overwrite")
         ballast.write_bytes(bytes(max(0, os.statvfs(small_disk).f_bavail * 4096 - left * 1024)))
         with pytest.raises(UserError, match=r"Cannot write .*No space left on device.* continue with .*--resume"):
-            run(inspector, files, out, resume=True)
+            run(inspector, files, out, earlier="resume")
         assert not list(out.rglob("*.part*"))
         for path in (out / "overlays").iterdir():
             read_image(path)
         text = (out / "results.jsonl").read_bytes()
         assert text.endswith(b"\n") or not text
         ballast.unlink()
-        run(inspector, files, out, resume=True)
+        run(inspector, files, out, earlier="resume")
         assert_same_up_to_the_batch(out, tmp_path / "whole")
 
 
@@ -318,7 +322,7 @@ def test_a_journal_line_that_does_not_fit(
     assert len(list(read_rows(tmp_path / "out"))) == 2
     assert (tmp_path / "out" / "results.jsonl").read_bytes().endswith(b"\n")
     monkeypatch.undo()
-    run(inspector, files, tmp_path / "out", resume=True)
+    run(inspector, files, tmp_path / "out", earlier="resume")
     run(inspector, files, tmp_path / "whole")
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
 

@@ -336,3 +336,38 @@ def test_thresholds_are_saved_on_servers_with_a_key_only(server: str) -> None:
     refused = requests.post(f"{server}/v1/models/first/calibration", json={"threshold": 0.2, "who": "Ann"})
     assert refused.status_code == 403 and "--api-key" in refused.json()["error"]
     assert requests.get(f"{server}/v1/history").status_code == 404
+
+
+def test_parameters_in_the_url_are_refused(server: str, png: bytes) -> None:
+    for query in ("threshold=0", "threshold=nan&model=first", "sensitivity=3"):
+        answer = requests.post(f"{server}/v1/inspect?{query}", files={"image": ("a.png", png)}, timeout=60)
+        assert answer.status_code == 422
+        assert "in the URL: nothing is read there; send it as a field of the body." in answer.json()["error"]
+
+
+def test_an_answer_says_what_was_read_differently(server: str) -> None:
+    product = Image.fromarray(picture(np.random.default_rng(3))[0])
+    clear = product.convert("RGBA")
+    clear.putalpha(0)
+
+    def saved(image: Image.Image, form: str, **options: object) -> bytes:
+        stream = io.BytesIO()
+        image.save(stream, form, **options)
+        return stream.getvalue()
+
+    thumbnail = product.resize((16, 16))
+    cases = {
+        "largest is read": saved(thumbnail, "TIFF", save_all=True, append_images=[product]),
+        "alpha channel that is 0 everywhere": saved(clear, "PNG"),
+        "first frame is read": saved(product, "GIF", save_all=True, append_images=[thumbnail.resize(product.size)]),
+    }
+    for words, data in cases.items():
+        (note,) = ask(server, data, name="part 7").json()["notes"]
+        assert note.startswith("part 7 ") and words in note
+    assert ask(server, saved(product, "PNG")).json()["notes"] == []
+
+
+def test_an_answer_says_why_a_score_above_the_threshold_passes(server: str, png: bytes) -> None:
+    answer = ask(server, png, threshold=0, minimum_area=64 * 64 + 1).json()
+    assert (answer["verdict"], answer["score"] > 0) == ("good", True)
+    assert answer["notes"] == ["Score above the threshold, but no region of 4097 pixels or more (minimum area)."]

@@ -17,8 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
+# Names of files may hold brackets and colons: they are printed as they are.
+console = Console(markup=False, emoji=False)
+errors = Console(stderr=True, markup=False, emoji=False)
 
 # Newer releases of typer carry a click of their own, older ones use the package: this is ClickException of either.
 _CommandLineError = cast(type[Exception], typer.BadParameter.__mro__[2])

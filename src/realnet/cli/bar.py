@@ -17,7 +17,7 @@ class Bar(Watcher):
         self.judge = "TEST IMAGES (oracle)" if oracle else "validation"
         self.shown = 0
         self.display = rich_progress.Progress(
-            rich_progress.TextColumn("{task.description}"),
+            rich_progress.TextColumn("{task.description}", markup=False),
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TimeElapsedColumn(),

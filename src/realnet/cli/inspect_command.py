@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,7 @@ from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
+    from realnet.inspection.journal import Earlier
     from realnet.inspection.results import Summary
     from realnet.inspection.rows import Row
 
@@ -69,6 +71,9 @@ def inspect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
+    ] = False,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,11 +109,18 @@ def inspect(
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.inspection.judging import check_threshold
+
+    if resume and overwrite:
+        raise UserError("--resume keeps earlier results and --overwrite replaces them: choose one.")
+    if threshold is not None:
+        check_threshold(threshold)
     if ray is not None:
         _refuse_on_cluster(
-            {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
-             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu",
-             "--history": history is not None, "--sink": bool(sink), "--heartbeat": heartbeat is not None}
+            {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
+             "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
+             "--device": device != "cpu", "--history": history is not None, "--sink": bool(sink),
+             "--heartbeat": heartbeat is not None}
         )  # fmt: skip
         summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
@@ -149,8 +161,9 @@ def inspect(
         console.status("Inspecting") as status,
         _finishing(stop, sources.endless) as interrupted,
     ):
+        earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
         wanted = Wanted(
-            inspector.origin.model_digest, overlays is not False, masks, forms, resume, limit, recorder=recorder
+            inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
         )
         if told_of is not None:
             identify, announce = announcing(told_of, resume, model=name)
@@ -189,6 +202,8 @@ def _on_cluster(
     from realnet.calibration import read_calibration
     from realnet.cluster.inspecting import inspect_on
     from realnet.cluster.urls import find_images, is_url
+    from realnet.data.finding import LeftOut
+    from realnet.data.summary import describe_not_used
     from realnet.inspection.journal import Settings
     from realnet.inspection.loading import load
 
@@ -204,7 +219,11 @@ def _on_cluster(
         def told(done: int, total: int) -> None:
             status.update(f"Inspecting: {done} of {total} images")
 
-        summary = inspect_on(cluster, run, judge, lambda: find_images(images), place, settings, resume, told)
+        left_out: list[LeftOut] = []
+        listed = partial(find_images, images, left_out)
+        summary = inspect_on(cluster, run, judge, listed, place, settings, resume, told)
+    for line in describe_not_used(left_out):
+        _say(line)
     _conclude(summary, judge.threshold, f"{place}/parts", resume)
     _DriftWarning(read_calibration(run)).check(summary.scores)
     if summary.unreadable:
@@ -280,6 +299,11 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     """One sentence with counts, after what of the images is to be said."""
     for note in summary.notes:
         _say(note)
+    if summary.too_small:
+        _say(
+            f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
+            "the column note says which."
+        )
     judged = summary.images - summary.unreadable
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""

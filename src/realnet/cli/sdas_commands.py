@@ -322,7 +322,7 @@ def usual_strength(config: "DiffusionConfig", sampler: str) -> tuple[float, floa
 def bar() -> Progress:
     """A progress bar with the time that is left."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -46,6 +46,13 @@ class Inspection:
         return bool(keep_large(self.anomaly_map > self.pixel_threshold, self.minimum_area).any())
 
     @property
+    def note(self) -> str:
+        """Why the image passes although its score is above the threshold; empty where it does not."""
+        if self.score <= self.threshold or self.is_anomalous:
+            return ""
+        return f"score above the threshold, but no region of {self.minimum_area} pixels or more (minimum area)"
+
+    @property
     def level(self) -> float:
         """The score for people: 0..1 with the threshold at 0.5, whatever run it comes from."""
         return level(self.score, self.threshold)

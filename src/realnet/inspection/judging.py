@@ -174,7 +174,7 @@ def check_threshold(value: float) -> None:
     """Refuse what is no score.
 
     Raises:
-        UserError: for a threshold outside 0..1.
+        UserError: for a threshold outside 0..1, also what is no number.
     """
     if not 0 <= value <= 1:
         raise UserError(f"A threshold is a score in 0..1, not {value:g}.")

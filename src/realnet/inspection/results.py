@@ -14,7 +14,7 @@ from realnet.data.notes import Notes
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
-from realnet.inspection.journal import Journal, Settings, open_journal, read_rows, resumable
+from realnet.inspection.journal import Earlier, Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
@@ -45,7 +45,7 @@ class Wanted:
         model: digest of the model, by which `resume` knows it.
         overlays, masks: whether ``overlays/NAME.png`` and ``masks/NAME.png`` are written.
         formats: of the tables.
-        resume: leave out what the journal in the output folder has.
+        earlier: what to do with results in the output folder: refuse, resume (leave out what they have) or overwrite.
         limit: number of images; None: all.
         batch_size: images judged at a time.
         recorder: where rows go besides the journal.
@@ -57,7 +57,7 @@ class Wanted:
     overlays: bool = True
     masks: bool = False
     formats: tuple[str, ...] = ("csv", "json")
-    resume: bool = False
+    earlier: Earlier = "refuse"
     limit: int | None = None
     batch_size: int = 8
     recorder: Recorder | None = None
@@ -69,13 +69,15 @@ class Wanted:
 class Summary:
     """What the results say altogether.
 
-    ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before. ``scores`` are
-    the last ones; ``notes`` say what of the images of this call was read differently than a person might expect.
+    ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before; ``too_small``
+    those above the threshold that pass as they show no region of the minimum area. ``scores`` are the last ones;
+    ``notes`` say what of the images of this call was read differently than a person might expect.
     """
 
     images: int = 0
     anomalous: int = 0
     unreadable: int = 0
+    too_small: int = 0
     earlier: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
     notes: list[str] = field(default_factory=list)
@@ -85,6 +87,7 @@ class Summary:
         self.images += 1
         self.anomalous += row.verdict == "anomalous"
         self.unreadable += row.score is None
+        self.too_small += bool(row.note)
         if row.score is not None:
             self.scores.append(row.score)
 
@@ -95,6 +98,7 @@ def inspect_files(
     output: Path,
     progress: Callable[[int], None] = lambda done: None,
     batch_size: int = 8,
+    earlier: Earlier = "refuse",
 ) -> Summary:
     """Judge ``files`` and write overlays and tables into ``output``; an unreadable file never stops the rest.
 
@@ -104,9 +108,10 @@ def inspect_files(
         output: folder; ``overlays/NAME.png``, ``results.jsonl``, ``results.csv`` and ``results.json`` appear in it.
         progress: told how many files are done.
         batch_size: images judged at a time.
+        earlier: what to do with results in ``output``: refuse, resume or overwrite.
 
     Raises:
-        UserError: where ``output`` cannot be written.
+        UserError: where ``output`` cannot be written, or holds results and ``earlier`` is ``refuse``.
     """
     done = 0
 
@@ -118,7 +123,7 @@ def inspect_files(
     def items(is_known: IsKnown, stop: threading.Event) -> Iterator[Item]:
         yield from (file_item(Path(file)) for file in files)
 
-    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size), count)
+    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size, earlier=earlier), count)
 
 
 def inspect_items(
@@ -154,12 +159,12 @@ def inspect_items(
     )
     stale = tuple(table_name(form) for form in FORMATS)
     new, notes = 0, Notes()
-    with open_journal(output, settings, wanted.resume, stale) as journal:
-        if wanted.recorder is not None and wanted.resume:
+    with open_journal(output, settings, wanted.earlier, stale) as journal:
+        if wanted.recorder is not None and wanted.earlier == "resume":
             wanted.recorder.catch_up(read_rows(output))
 
         def claim(item: Item) -> Claim | None:
-            return journal.index.claim(item.image, item.stem, item.folder, item.version)
+            return journal.index.claim(item.key, item.stem, item.folder, item.version)
 
         blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
         with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:

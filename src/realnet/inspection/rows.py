@@ -19,7 +19,8 @@ class Row:
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
     ``regions`` is a list of regions in JSON and Parquet, their number in CSV. Where images are aligned, ``moved_x``,
     ``moved_y`` (pixels), ``turned`` (degrees) and ``match`` (correlation) say how the part lay, as
-    :class:`realnet.view.Alignment` does. The last fields are those of the :class:`~realnet.inspection.trace.Trace`.
+    :class:`realnet.view.Alignment` does. ``note`` says why an image passes although its score is above the threshold.
+    The last fields are those of the :class:`~realnet.inspection.trace.Trace`.
     """
 
     image: str
@@ -36,6 +37,7 @@ class Row:
     moved_y: float | None = None
     turned: float | None = None
     match: float | None = None
+    note: str = ""
     id: str = ""
     time: str = ""
     model_digest: str = ""
@@ -71,6 +73,7 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         moved_y=None if lay is None else lay.dy,
         turned=None if lay is None else lay.angle,
         match=None if lay is None else lay.match,
+        note=found.note,
         **found.trace.as_dict(),
     )
 

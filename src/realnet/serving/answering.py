@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import cv2
 import numpy as np
 
-from realnet.data import decode_image, resize_image
+from realnet.data import Notes, decode_image, resize_image
 from realnet.data.tiling import Box, cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.history.pictures import Keep, Picture, make_picture
@@ -30,7 +30,8 @@ _SHOWN = 1280
 class Decoded:
     """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown.
 
-    ``looked`` is the whole image and what is seen of it; ``picture`` what a results store keeps.
+    ``looked`` is the whole image and what is seen of it, ``picture`` what a results store keeps, ``notes`` what is to
+    be said of how it was read.
     """
 
     parts: list[np.ndarray]
@@ -39,6 +40,7 @@ class Decoded:
     shown: np.ndarray | None
     image_hash: str
     picture: Picture
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,23 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
     Raises:
         Refusal: for what is no image, damaged or too large, or cannot be aligned.
     """
+    counted = Notes()
     try:
-        image = decode_image(data, request.name, max_pixels, judge.levels)
+        image = decode_image(data, request.name, max_pixels, judge.levels, counted)
     except UserError as error:
         raise Refusal(400, str(error)) from error
     try:
         looked = judge.look(image, request.name)
     except UserError as error:
         raise Refusal(422, str(error)) from error
+    notes = tuple(counted.sentences())
     height, width = image.shape[:2]
     shown = None
     if request.heatmap:
         scale = min(1.0, _SHOWN / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    rest = looked, shown, image_hash(image), make_picture(image, keep, data)
+    rest = looked, shown, image_hash(image), make_picture(image, keep, data), notes
     if judge.tile is None:
         return Decoded([resize_image(looked.seen, judge.image_size)], None, *rest)
     seen_height, seen_width = looked.seen.shape[:2]
@@ -136,9 +140,14 @@ def answer(
         regions=[RegionAnswer(**asdict(region)) for region in regions],
         alignment=None if found.alignment is None else AlignmentAnswer(**vars(found.alignment)),
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
+        notes=[*decoded.notes, *([_sentence(found.note)] if found.note else [])],
         **standard.trace.as_dict(),
     )
     return said, row
+
+
+def _sentence(phrase: str) -> str:
+    return f"{phrase[0].upper()}{phrase[1:]}."
 
 
 def _picture(image: np.ndarray, found: Inspection) -> str:

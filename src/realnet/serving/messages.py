@@ -86,6 +86,8 @@ class InspectAnswer(BaseModel):
         anomalous_area: share of the image that is outlined, 0..1.
         regions: the outlined areas, the highest peak first; none for a good image.
         alignment: how the part lay, where the inspector aligns images.
+        notes: sentences: what of the image was read differently than one might expect (pages, frames, alpha), and why
+            it passes although its score is above the threshold.
         heatmap_png: the anomaly map in colours over the image, PNG in base64, where it was asked for; not larger than
             1,280 pixels.
     """
@@ -101,6 +103,7 @@ class InspectAnswer(BaseModel):
     anomalous_area: float
     regions: list[RegionAnswer]
     alignment: AlignmentAnswer | None = None
+    notes: list[str] = []
     heatmap_png: str | None = None
     id: str
     time: str

@@ -36,8 +36,14 @@ async def read_order(request: Request, settings: Settings) -> Order:
     """Read and check the body of a request; all of it stays in memory, which the settings bound.
 
     Raises:
-        Refusal: for another content type, fields that are wrong, or a body too long or too slow.
+        Refusal: for another content type, parameters in the URL, fields that are wrong, or a body too long or too slow.
     """
+    if request.query_params:
+        raise Refusal(
+            422,
+            f"{', '.join(request.query_params)} in the URL: nothing is read there; send it as a field of the body.",
+            {"Connection": "close"},
+        )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(_SECONDS):

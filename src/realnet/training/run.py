@@ -19,6 +19,7 @@ from realnet.atomic import remove_torn, write_text
 from realnet.calibration import Calibration, calibrate, save_calibration, threshold_record
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
+from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import (
@@ -107,6 +108,8 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     # Whatever can be wrong is found before anything is written.
     images = good_images(split.train, config, None if solved else MOST_TILES)
     synthesizer = make_synthesizer(split.train, images, config, config.seed)
+    for line in describe_not_used(synthesizer.left_out):
+        watcher.say(line)
     model = RealNet(config)
     fabric = _fabric(config, launch)
     save_config(output, config)
