@@ -270,7 +270,7 @@ def test_a_test_set_of_usual_size_takes_seconds() -> None:
     maps = rng.random((160, 256, 256), dtype=np.float32)
     masks = np.zeros(maps.shape, bool)
     masks[:120, 100:140, 50:90] = True
-    start = time.perf_counter()
+    start = time.process_time()  # what others do with the machine does not count
     per_region_overlap(maps, masks)
     pixel_auroc(maps, masks)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
