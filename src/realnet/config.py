@@ -247,8 +247,9 @@ class TrainingConfig(_Node):
     With ``model.reconstruction.network=subspace`` nothing is held out, so ``validation_share``, ``fresh_anomalies`` and
     ``anomaly_window`` do not apply: each of ``folds`` parts of the good images is judged by what the others span, and
     ``defects`` synthetic defects are made once. ``augmentation`` says how far copies of the good images that join the
-    subspace are moved, turned and made lighter or darker (``auto``: whichever separates good images from faint defects
-    best); ``tolerance``, where given, is what they cover instead. ``steps=0`` learns nothing.
+    subspace are moved, turned and made lighter or darker (``auto``: not at all or ``strong``, whichever tells good
+    images from faint defects better); ``tolerance``, where given, is what they cover instead. ``steps=0`` learns
+    nothing.
     """
 
     batch_size: int = Field(16, ge=2, multiple_of=2)
