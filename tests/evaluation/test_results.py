@@ -120,7 +120,7 @@ def test_without_masks_only_image_figures(plates: Plates) -> None:
     row = results.categories[0]
     assert row.image_auroc is not None and row.image_f1_max is not None
     assert row.pixel_auroc is None and row.pro is None and row.pixel_f1_max is None
-    assert "5 of 5 defective images have no mask" in results.notes[0]
+    assert "none of 5 defective images has a mask" in results.notes[0]
     assert "Pixel" not in to_markdown(results).split("\n\n")[1]
 
 
