@@ -101,9 +101,8 @@ class _OnnxEngine:
         return _OnnxEngine, self._opened
 
     def reopened(self) -> OpenedEngine:
-        if self._opened[2] != "cpu":
-            raise _forked("ONNX Runtime on a GPU")
-        return _OnnxEngine(*self._opened)
+        # A session made anew waits for threads that stayed in the first process.
+        raise _forked("ONNX Runtime")
 
 
 class _OpenVinoEngine:
