@@ -15,7 +15,7 @@ COMMANDS = {
     "evaluate": ["RUN", "DATA", "--category", "--json", "--maps"],
     "benchmark": ["PLAN", "--data", "--output", "--only", "--category", "--seeds", "--preset", "--init", "--alexnet"],
     "export": ["RUN", "--format", "--images", "--data", "--tolerance", "--output"],
-    "import-official": ["FILE", "--output", "--image-size", "--mode", "--image-score"],
+    "import-official": ["FILE", "--output", "--size", "--mode", "--image-score"],
     "calibrate": ["RUN", "GOOD", "--false-alarms"],
     "score": ["MAPS_DIR", "DATA", "--category", "--scores", "--json"],
     "inspect": ["RUN", "IMAGES", "--output"],

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
-from realnet.cli.options import GoodOption, check_run, torch_device
+from realnet.cli.console import console
+from realnet.cli.options import DeviceOption, GoodOption, check_run, judging_device
 
 
-@app.command()
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
     images: Annotated[
@@ -29,7 +28,7 @@ def calibrate(
     force: Annotated[
         bool, typer.Option("--force", help="Go on with images the run was trained on; the calibration says so.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Set the thresholds of a run or an export by good images, and say what they promise; nothing is trained."""
     from realnet.calibration import rate, read_calibration, save_calibration
@@ -45,10 +44,11 @@ def calibrate(
     asked = None if false_alarms is None else rate(false_alarms)
     chosen = open_good(images, good or ())
     files = [sample.image for sample in chosen.train]
-    for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
     if len(files) < 2:
         raise UserError(f"One good image is no calibration; give {run} at least twenty.")
+    place = judging_device(device, exported)
+    for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     from realnet.inspection.calibrating import calibrate_on, usual_false_alarms
     from realnet.inspection.loading import load
@@ -57,7 +57,7 @@ def calibrate(
     seen = find_seen(run, files, calibrated=False)
     if seen and not force:
         raise UserError(f"{seen.sentence(run, len(files))} Give others, or go on with --force.")
-    inspector = load(run, device if exported else torch_device(device))
+    inspector = load(run, place)
     before = read_calibration(run)
     with console.status("Judging") as status:
         made = calibrate_on(
@@ -73,3 +73,4 @@ def calibrate(
     console.print("\n".join(made.sentences()), soft_wrap=True, markup=False, highlight=False)
     if before is not None:
         console.print(f"The threshold was {before.score:.4f}.", highlight=False)
+    console.print(f"Next: realnet inspect {run} IMAGES --output DIR", soft_wrap=True, markup=False, highlight=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")]
 
 
-@app.command()
 def preview(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
@@ -98,7 +97,6 @@ def _compare(categories: "list[Category]", configs: "list[Config]", count: int) 
     return grid_image(columns, ["good image", *(config.synthesis.source for config in configs)])
 
 
-@app.command()
 def synthesize(
     data: Data,
     count: Annotated[int, typer.Option(help="How many image and mask pairs.", min=1)],

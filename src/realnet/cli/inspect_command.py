@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.status import Status
 
-from realnet.cli.app import app, console, errors
-from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, refuse_shares, torch_device
+from realnet.cli.console import console, errors
+from realnet.cli.options import (
+    DeviceOption,
+    RayCpus,
+    RayGpus,
+    RayOption,
+    check_run,
+    judging_device,
+    ray_cluster,
+    refuse_shares,
+)
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
 
@@ -28,7 +37,6 @@ _ANOMALOUS = 3
 QUEUE_FILE = "signals.sqlite"
 
 
-@app.command()
 def inspect(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
     images: Annotated[
@@ -45,7 +53,7 @@ def inspect(
     minimum_area: Annotated[
         int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
     ] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with images that appear in the folders, until Ctrl-C.")
     ] = False,
@@ -89,7 +97,7 @@ def inspect(
     if ray is not None:
         _refuse_on_cluster(
             {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
-             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "cpu",
+             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "auto",
              "--sink": bool(sink), "--heartbeat": heartbeat is not None}
         )  # fmt: skip
         summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
@@ -116,7 +124,7 @@ def inspect(
     from realnet.inspection.loading import load
     from realnet.inspection.results import Wanted, inspect_items
 
-    inspector = load(run, device if exported else torch_device(device))
+    inspector = load(run, judging_device(device, exported))
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
@@ -170,7 +178,7 @@ def _on_cluster(
     from realnet.inspection.journal import Settings, model_digest
     from realnet.inspection.loading import load
 
-    judge = load(run)
+    judge = load(run, "cpu")
     if threshold is not None:
         judge.threshold = threshold
     judge.minimum_area = minimum_area

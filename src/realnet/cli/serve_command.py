@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console, errors
+from realnet.cli.console import console, errors
+from realnet.cli.options import DeviceOption, judging_device
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 
 
-@app.command()
 def serve(
     runs: Annotated[list[str], typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")],
     host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
@@ -35,7 +35,7 @@ def serve(
     queue: Annotated[
         Path, typer.Option("--sink-queue", help="File in which signals wait until their receivers take them.")
     ] = Path("signals.sqlite"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve inspectors over HTTP, with a page to try them: POST /v1/inspect, /health, /metrics, /openapi.json."""
@@ -49,6 +49,7 @@ def serve(
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 
+    from realnet.runtime import is_export
     from realnet.serving import Settings, open_models
     from realnet.serving.listening import listen, run
 
@@ -57,6 +58,8 @@ def serve(
         waiting=waiting,
     )  # fmt: skip
     socket = listen(host, port)
+    folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
+    judging_device(device, all(is_export(folder) for folder in folders))
     with console.status("Loading"):
         models = open_models(runs, device, minimum_area)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
@@ -73,7 +76,7 @@ def serve(
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, _say) as told_of:
         run(models, settings, socket, told_of)
-    console.print("The server has ended.")
+    console.print("Goodbye: the server has ended.")
 
 
 def _say(sentence: str) -> None:

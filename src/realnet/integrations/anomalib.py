@@ -46,6 +46,12 @@ logger = logging.getLogger(__name__)
 _ENDLESS = 2**30
 
 
+def _log_stage(text: str, done: int = 0, total: int = 0) -> None:
+    """A line a stage; how far it is would be too many."""
+    if done == 0:
+        logger.info("RealNet: %s.", text)
+
+
 class InspectorModel(nn.Module):
     """The torch model inside: images in, what anomalib calls an inference batch out.
 
@@ -264,8 +270,7 @@ class RealNet(AnomalibModule):
     def _solve(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
         """The subspaces of the images at hand, and what the heads are trained with."""
         settings, network = self.config.training, self.model.network
-        solver = Solver(network, synthesizer, self.config, self.device, lambda text: logger.info("RealNet: %s.", text))
-        seen = solver.solve()
+        seen = Solver(network, synthesizer, self.config, self.device, _log_stage).solve()
         heads = len(network.discriminator.heads) if isinstance(network.discriminator, EvidenceDiscriminator) else 1
         batches = HeadBatches(
             seen, heads, self.config.seed, settings.batch_size, self.global_rank, self.trainer.world_size

@@ -112,7 +112,7 @@ class Service:
         if name is None and len(self.models) == 1:
             return next(iter(self.models.values()))
         if name is None or name not in self.models:
-            said = "Name a model" if name is None else "There is no such model"
+            said = "Name a model with the field model" if name is None else "There is no such model"
             raise Refusal(404, f"{said}: this server has {', '.join(self.models)}.")
         return self.models[name]
 
