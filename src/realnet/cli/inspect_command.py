@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.status import Status
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
 
-from realnet.cli.console import console, errors
+from realnet.cli.bars import counting
+from realnet.cli.console import console, errors, plural
 from realnet.cli.options import (
     DeviceOption,
     RayCpus,
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 _DRIFT_EVERY = 100
 # Exit status of --fail-on-anomaly: neither a mistake (2) nor a crash (1).
 _ANOMALOUS = 3
+# Images that are listed in the terminal.
+_WORST = 10
 QUEUE_FILE = "signals.sqlite"
 
 
@@ -133,7 +138,7 @@ def inspect(
     stop = threading.Event()
     with (
         signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
-        console.status("Inspecting") as status,
+        counting("Inspecting", _total(sources.count(), limit)) as shown,
         _finishing(stop, sources.endless) as interrupted,
     ):
         wanted = Wanted(digest, overlays is not False, masks, forms, resume, limit)
@@ -141,13 +146,18 @@ def inspect(
             wanted = replace(
                 wanted, announce=announcing(told_of, resume, model=run.resolve().name, model_digest=digest)
             )
-        told = _Told(status, drift if sources.endless else None)
+        told = _Told(shown, drift if sources.endless else None)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted.is_set():
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     _fail(summary, fail_on_anomaly)
+
+
+def _total(there: int | None, limit: int | None) -> int | None:
+    """How many images will be judged, where that is known."""
+    return limit if there is None else there if limit is None else min(there, limit)
 
 
 def _fail(summary: "Summary", asked: bool) -> None:
@@ -199,16 +209,16 @@ def _on_cluster(
 
 
 class _Told:
-    """Shows each row's number and, where there is no verdict, why; and looks for drift where there is no end."""
+    """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, status: Status, drift: "_DriftWarning | None") -> None:
-        self._status, self._drift = status, drift
+    def __init__(self, shown: Progress, drift: "_DriftWarning | None") -> None:
+        self._shown, self._drift = shown, drift
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
 
     def __call__(self, row: "Row") -> None:
         self._done += 1
-        self._status.update(f"Inspecting: {self._done} images")
+        self._shown.update(self._shown.task_ids[0], completed=self._done)
         if row.error:
             errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
         if row.score is not None:
@@ -264,13 +274,25 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     for note in summary.notes:
         _say(note)
     judged = summary.images - summary.unreadable
+    _show_worst(summary)
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""
     console.print(
-        f"{judged} images judged{earlier}, {summary.anomalous} anomalous (score above {threshold:.4f}){unreadable}. "
-        f"Results: {output}",
+        f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
+        f"{threshold:.4f}){unreadable}. Results: {output}",
         soft_wrap=True,
     )
+
+
+def _show_worst(summary: "Summary") -> None:
+    """The anomalous images of the highest scores, the highest first."""
+    anomalous = [row for row in summary.worst() if row.verdict == "anomalous"]
+    if not anomalous:
+        return
+    table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")
+    for row in anomalous[:_WORST]:
+        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", escape(row.image))
+    console.print(table)
 
 
 def _say(sentence: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from realnet.cli.console import console, errors
 from realnet.cli.options import DeviceOption, judging_device
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
+from realnet.distribution import install_hint
 
 
 def serve(
@@ -45,7 +46,7 @@ def serve(
 
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client") if not find_spec(name)]
     if missing:
-        raise UserError(f"Serving needs {' and '.join(missing)}: pip install realnet[serve].")
+        raise UserError(f"Serving needs {' and '.join(missing)}: {install_hint('serve')}.")
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 

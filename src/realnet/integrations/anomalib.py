@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from realnet.config import Config, override
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.inspection.inspector import read_thresholds
 from realnet.model.evidence import EvidenceDiscriminator
@@ -38,7 +39,7 @@ try:
 
     from realnet.integrations.anomalib_reading import SamePixels
 except ImportError as error:
-    raise UserError("realnet.integrations.anomalib needs anomalib: pip install realnet[compare].") from error
+    raise UserError(f"realnet.integrations.anomalib needs anomalib: {install_hint('compare')}.") from error
 
 logger = logging.getLogger(__name__)
 

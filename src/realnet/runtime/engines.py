@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.runtime.manifest import INPUT, OUTPUTS, Manifest
 
@@ -167,7 +168,7 @@ def _check_shape(path: Path, sides: list[int | None], size: int) -> None:
 
 
 def _absent(path: Path, package: str) -> UserError:
-    return UserError(f"{path.name} runs with {package}, which is not installed: pip install realnet[runtime].")
+    return UserError(f"{path.name} runs with {package}, which is not installed: {install_hint('runtime')}.")
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> UserError:

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
+from realnet import __version__
 from realnet.errors import UserError
 from realnet.serving.answering import answer, decode
 from realnet.serving.batcher import Batcher
@@ -186,7 +186,7 @@ def make_app(
 
     app = FastAPI(
         title="RealNet",
-        version=version("realnet"),
+        version=__version__,
         description="Visual inspection: a score, a verdict and the suspicious regions of an image.",
         lifespan=lifespan,
         # Their pages load scripts from elsewhere; /docs draws /openapi.json by its own.
@@ -234,7 +234,7 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
     async def health() -> Health:
         """Whether the server is up."""
         return Health(
-            version=version("realnet"), models=list(service.models), uptime_seconds=time.monotonic() - service.started
+            version=__version__, models=list(service.models), uptime_seconds=time.monotonic() - service.started
         )
 
     @app.get("/metrics", response_class=Response)
