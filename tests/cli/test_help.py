@@ -12,6 +12,8 @@ from tests.cli.process import Finished
 COMMANDS = {
     "demo": ["--fast"],
     "train": ["DATA", "--category", "--preset", "--synthesis", "--source", "--time-budget", "--seed", "--output"],
+    "info": ["RUN"],
+    "presets": ["--quiet", "--verbose"],
     "evaluate": ["RUN", "DATA", "--category", "--json", "--maps"],
     "benchmark": ["PLAN", "--data", "--output", "--only", "--category", "--seeds", "--preset", "--init", "--alexnet"],
     "export": ["RUN", "--format", "--images", "--data", "--tolerance", "--output"],

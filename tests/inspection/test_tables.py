@@ -21,9 +21,7 @@ def rows(count: int) -> Iterator[Row]:
         if number % 3 == 2:
             yield Row(f"é\udcff{number}.png", "unreadable", None, None, 0.5, None, error='torn, "half"\nof it')
         else:
-            yield Row(
-                f"{number}.png", "anomalous", 1 / (number + 3), 0.7, 0.5, 0.1, (REGION,) * 2, "overlays/a.png"
-            )
+            yield Row(f"{number}.png", "anomalous", 1 / (number + 3), 0.7, 0.5, 0.1, (REGION,) * 2, "overlays/a.png")
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.cli.completion import complete_plan, complete_preset
 from realnet.cli.console import console, errors
 from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds, torch_device
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 def benchmark(
     plan: Annotated[
         str,
-        typer.Argument(help="table1, table2, ..., tableS6, figure5, peers, or a YAML file; 'list' names them."),
+        typer.Argument(
+            help="table1, table2, ..., tableS6, figure5, peers, or a YAML file; 'list' names them.",
+            autocompletion=complete_plan,
+        ),
     ],
     data: Annotated[
         list[str] | None,
@@ -32,7 +36,9 @@ def benchmark(
     ] = None,
     category: Annotated[list[str] | None, typer.Option("--category", help="Categories; repeatable.")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
-    preset: Annotated[str, typer.Option(help="RealNet's preset where a row names none.")] = "lite",
+    preset: Annotated[
+        str, typer.Option(help="RealNet's preset where a row names none.", autocompletion=complete_preset)
+    ] = "lite",
     synthesis: Annotated[
         str | None, typer.Option(help="How defects are made in rows that do not say: dtd, nsa, cutpaste, sia or mix.")
     ] = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.cli.completion import complete_diffusion_preset
 from realnet.cli.console import console
 from realnet.cli.options import (
     ConfigOption,
@@ -33,7 +34,11 @@ def build(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the models and the images.")],
     count: Annotated[int, typer.Option(help="Images a category (the paper's SIA: 10000).", min=1)] = 10_000,
     preset: Annotated[
-        str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
+        str | None,
+        typer.Option(
+            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
+            autocompletion=complete_diffusion_preset,
+        ),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.cli.completion import complete_kind
 from realnet.cli.console import console
 from realnet.cli.options import (
     CategoryOption,
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from realnet.data import Category
     from realnet.synthesis import Synthesizer
 
-Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")]
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.", autocompletion=complete_kind
+    ),
+]
 
 
 def preview(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from realnet.cli.completion import complete_export
 from realnet.cli.console import console
 from realnet.cli.options import check_run
 
@@ -13,7 +14,10 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the export: new or empty.")],
     form: Annotated[
-        str, typer.Option("--format", help="onnx, openvino, openvino-fp16, openvino-int8 or torch.")
+        str,
+        typer.Option(
+            "--format", help="onnx, openvino, openvino-fp16, openvino-int8 or torch.", autocompletion=complete_export
+        ),
     ] = "onnx",
     images: Annotated[
         Path | None, typer.Option("--images", help="Good images to verify on; openvino-int8 is calibrated with them.")

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from realnet.cli.bars import counting
+from realnet.cli.completion import complete_table
 from realnet.cli.console import console, errors, plural
 from realnet.cli.options import (
     DeviceOption,
@@ -76,6 +77,7 @@ def inspect(
             "--format",
             help="Of the tables: csv, json or parquet; repeatable (default: csv and json). results.jsonl, with a line "
             "an image as soon as it is judged, is always there.",
+            autocompletion=complete_table,
         ),
     ] = None,
     overlays: Annotated[

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from realnet.cli.completion import complete_diffusion_preset
 from realnet.cli.console import console
 from realnet.cli.options import (
     CategoryOption,
@@ -54,7 +55,11 @@ def train(
     category: CategoryOption = None,
     good: GoodOption = None,
     preset: Annotated[
-        str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
+        str | None,
+        typer.Option(
+            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
+            autocompletion=complete_diffusion_preset,
+        ),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")

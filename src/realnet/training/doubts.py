@@ -17,7 +17,7 @@ def find_doubts(metrics: Mapping[str, Any]) -> list[str]:
     training, validation = metrics.get("training", {}), metrics.get("validation", {})
     said = []
     images = training.get("good_images", 0) + training.get("held_out_images", 0)
-    if images < FEW_IMAGES:
+    if 0 < images < FEW_IMAGES:
         said.append(
             f"{images} good images are too few to show what varies from part to part, so good parts may be called "
             f"anomalous: give it {FEW_IMAGES} at least, better 100."
