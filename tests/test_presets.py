@@ -13,10 +13,10 @@ from realnet.config import Config, MixtureConfig
 from realnet.model.backbone import weights_tag
 from realnet.presets import presets
 
-NAMES = ["paper", "paper-half", "resnet34", "efficientnet-b4", "multiclass", "lite"]
+NAMES = ["paper", "paper-half", "resnet34", "efficientnet-b4", "multiclass", "lite", "instant"]
 
 
-def test_six_presets_by_name() -> None:
+def test_presets_by_name() -> None:
     assert isinstance(presets, Mapping)
     assert list(presets) == NAMES
     assert all(isinstance(config, Config) and config.preset == name for name, config in presets.items())
@@ -39,8 +39,14 @@ UNUSED = "has no effect here"
 PAPER: dict[str, tuple[Any, str]] = {
     "preset": ("paper", "its name"),
     "seed": (0, "ours"),
+    "data.levels": (None, "ours: the paper's images have 8 bits"),
     "model.image_size": (256, "Sec. 4.1"),
     "model.tile": (None, "Sec. 4.1: whole images"),
+    "model.view.polygons": ((), "Sec. 4.1: whole images"),
+    "model.view.align": ("none", "Sec. 4.1: images as they are"),
+    "model.view.reference": (None, UNUSED),
+    "model.view.match": (0.5, UNUSED),
+    "model.view.reach": (0.2, UNUSED),
     "model.image_score": ("max", "Sec. 3.3 (the released evaluator averages 16x16 pixels before)"),
     "model.backbone.name": ("wide_resnet50_2", "Sec. 4.1"),
     "model.backbone.taps": ((1, 2, 3, 4), "Sec. 3.2: the last output of each resolution"),

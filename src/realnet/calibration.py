@@ -13,7 +13,7 @@ from realnet.atomic import write_text
 from realnet.config import DiscriminatorKind, first_problem
 from realnet.errors import UserError
 
-CALIBRATION_FILE = "calibration.json"
+CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95
 # Below this the recent scores would not come from the calibrated distribution by chance in a lifetime of checks.
 _DRIFT_P = 1e-4
@@ -86,11 +86,15 @@ class Calibration(BaseModel):
             Both are 1 where nothing is promised.
         good_scores: sorted; drift is measured against them.
         good_names: of the images that have these scores, in their order; empty where they are not known.
-        good_digests: of their pixels, in any order, where they are not the images that were trained on.
+        good_digests: of their pixels, in the order of the scores; empty where they are the images of the training.
         seen: how many of them had been trained on, and so score lower than others would.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
         source: which good images, in words.
         date: when, ISO 8601.
+        version: 1 for that of the training, then counted up.
+        before: the version that this one took the place of.
+        note: of a threshold that was moved by hand: who did it, and why.
+        defect_scores: of held-out synthetic defects, sorted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -108,6 +112,10 @@ class Calibration(BaseModel):
     defects_found: float | None = None
     source: str
     date: str
+    version: int = Field(default=1, ge=1)
+    before: int | None = Field(default=None, ge=1)
+    note: str = ""
+    defect_scores: tuple[float, ...] = ()
 
     def sentences(self) -> list[str]:
         """What the threshold promises, for people; and what it cannot promise, and what that would take."""
@@ -121,6 +129,8 @@ class Calibration(BaseModel):
             f"{self.confidence:.0%} confidence at most {self.confident:.2%}."
         )
         said = [f"Threshold {self.score:.4f} from {n} {self.source}: {promise}"]
+        if self.note:
+            said.append(self.note)
         if self.promised > self.asked * (1 + 1e-9) and not self.seen:
             said.append(
                 f"{self.asked:.4g} false alarms ({self.asked:.2%}) cannot be promised with {n} images: it takes "
@@ -189,7 +199,6 @@ def calibrate(
     threshold = _rounded_up(threshold)
     order = np.argsort(np.asarray(good_scores), kind="stable")
     n = len(good_scores)
-    found = float(np.mean([score > threshold for score in defect_scores])) if defect_scores else None
     return Calibration(
         score=threshold,
         pixel=pixel,
@@ -198,11 +207,53 @@ def calibrate(
         confident=1.0 if seen else confident_rate(n, rank_of_threshold(n, false_alarms)),
         good_scores=tuple(float(good_scores[i]) for i in order),
         good_names=tuple(names[i] for i in order) if names else (),
-        defects_found=found,
+        defects_found=share_above(defect_scores, threshold),
         seen=seen,
         source=source,
         date=date,
+        defect_scores=tuple(sorted(float(score) for score in defect_scores)),
     )
+
+
+def share_above(scores: Sequence[float], threshold: float) -> float | None:
+    """How many of ``scores`` exceed ``threshold``, 0..1; None of none."""
+    return float(np.mean([score > threshold for score in scores])) if len(scores) else None
+
+
+def with_threshold(calibration: Calibration, threshold: float, note: str, date: str) -> Calibration:
+    """``calibration`` with a threshold that a person chose, and what its good images promise of that one.
+
+    Args:
+        threshold: 0..1.
+        note: who chose it and why, a sentence.
+        date: when, ISO 8601.
+    """
+    n, below = len(calibration.good_scores), sum(score <= threshold for score in calibration.good_scores)
+    return calibration.model_copy(
+        update={
+            "score": threshold,
+            "promised": 1.0 if calibration.seen else (n + 1 - below) / (n + 1),
+            "confident": confident_rate(n, below) if below and not calibration.seen else 1.0,
+            "defects_found": share_above(calibration.defect_scores, threshold),
+            "note": note,
+            "date": date,
+        }
+    )
+
+
+def threshold_record(calibration: Calibration) -> dict[str, Any]:
+    """The thresholds as ``metrics.json`` and the model card name them."""
+    rule = (
+        f"order statistic of the scores of {len(calibration.good_scores)} {calibration.source} for "
+        f"{calibration.asked:g} false alarms"
+    )
+    return {
+        "score": calibration.score,
+        "pixel": calibration.pixel,
+        "rule": calibration.note.rstrip(".") or rule,
+        "expected_false_alarms_at_most": calibration.promised,
+        "calibration": calibration.version,
+    }
 
 
 def _rounded_up(score: float) -> float:
@@ -212,8 +263,15 @@ def _rounded_up(score: float) -> float:
 
 
 def save_calibration(run: Path, calibration: Calibration) -> None:
-    """Write ``calibration.json`` of the run."""
-    write_text(run / CALIBRATION_FILE, calibration.model_dump_json(indent=2))
+    """Write ``calibration.json`` of the run or export, and a copy as ``calibrations/NNNN.json``, which stays."""
+    text = calibration.model_dump_json(indent=2)
+    write_text(version_file(run, calibration.version), text)
+    write_text(run / CALIBRATION_FILE, text)
+
+
+def version_file(run: Path, version: int) -> Path:
+    """Where a version of the run's calibration is kept."""
+    return run / CALIBRATIONS_FOLDER / f"{version:04d}.json"
 
 
 def read_calibration(run: Path) -> Calibration | None:
@@ -223,8 +281,15 @@ def read_calibration(run: Path) -> Calibration | None:
         UserError: where the file is damaged.
     """
     path = run / CALIBRATION_FILE
-    if not path.is_file():
-        return None
+    return read_version(path) if path.is_file() else None
+
+
+def read_version(path: Path) -> Calibration:
+    """One calibration file.
+
+    Raises:
+        UserError: where it is damaged.
+    """
     try:
         return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:

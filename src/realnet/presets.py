@@ -41,19 +41,19 @@ def _multiclass() -> Config:
     )
 
 
-def _lite() -> Config:
-    """Made for two CPU cores and two minutes; see benchmarks/RESULTS.md for what was tried."""
+def _closed_form(name: str, afs: SelectionConfig, steps: int) -> Config:
+    """Made for two CPU cores; see benchmarks/RESULTS.md for what was tried."""
     return Config(
-        preset="lite",
+        preset=name,
         model=ModelConfig(
             image_score="top",
             backbone=BackboneConfig(name="tf_efficientnet_lite0", taps=(2, 3, 4), standardise=True),
-            afs=SelectionConfig(dimensions=(40, 112, 320), batches=8),
+            afs=afs,
             reconstruction=ReconstructionConfig(network="subspace"),
             discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.7, 1.0, 0.5)),
         ),
         synthesis=SynthesisConfig(faint=0.5),
-        training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=300),
+        training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=steps),
     )
 
 
@@ -68,6 +68,8 @@ presets: Mapping[str, Config] = MappingProxyType(
             (24, 32, 56, 160),
         ),
         "multiclass": _multiclass(),
-        "lite": _lite(),
+        "lite": _closed_form("lite", SelectionConfig(dimensions=(40, 112, 320), batches=8), 300),
+        # Nothing is learned and no channel left out, so no defect is needed but to choose the augmentation.
+        "instant": _closed_form("instant", SelectionConfig(method="none"), 0),
     }
 )

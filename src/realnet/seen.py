@@ -1,6 +1,5 @@
 """Which images a run has seen, known by what they show: those it was trained on and those it was calibrated on."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,36 +9,37 @@ from pathlib import Path
 from realnet.atomic import write_text
 from realnet.calibration import read_calibration
 from realnet.data import read_image
+from realnet.data.levels import Levels
 from realnet.errors import UserError
+from realnet.inspection.trace import image_hash
 
 SEEN_FILE = "images.json"
 _SHOWN = 5
 
 
-def picture_digests(files: Sequence[Path]) -> list[str]:
-    """A digest (hex) of the pixels of each file: the same for copies under other names and in other lossless formats.
+def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
+    """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
+
+    Args:
+        levels: the run's, by which results have their hashes, too.
 
     Raises:
         UserError: where a file cannot be read.
     """
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(_digest, files))
+        return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))
 
 
-def _digest(file: Path) -> str:
-    image = read_image(file)
-    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(image.tobytes())
-    return digest.hexdigest()
-
-
-def save_seen(run: Path, files: Sequence[Path]) -> None:
+def save_seen(run: Path, files: Sequence[Path], levels: Levels | None) -> None:
     """Write ``images.json``: what the run was trained on.
+
+    Args:
+        levels: the run's.
 
     Raises:
         UserError: where a file cannot be read, or the folder not written.
     """
-    write_text(run / SEEN_FILE, json.dumps({"trained_on": picture_digests(files)}, indent=1))
+    write_text(run / SEEN_FILE, json.dumps({"trained_on": picture_digests(files, levels)}, indent=1))
 
 
 @dataclass(frozen=True)
@@ -62,28 +62,33 @@ class Seen:
         return f"{run} has seen these images before, so that they judge nothing: {'; '.join(parts)}."
 
 
-def find_seen(run: Path, files: Sequence[Path], calibrated: bool = True) -> Seen:
+def find_seen(run: Path, files: Sequence[Path], levels: Levels | None) -> Seen:
     """Those of ``files`` whose pixels the run (or export) in the folder ``run`` has seen.
 
     Args:
-        calibrated: whether images that its threshold was set by count, too.
+        levels: the run's.
 
     Raises:
         UserError: where a file cannot be read, or ``images.json`` is damaged.
     """
-    trained = _trained_on(run)
-    calibration = read_calibration(run) if calibrated else None
+    trained = read_trained(run)
+    calibration = read_calibration(run)
     thresholded = frozenset(calibration.good_digests) if calibration is not None else frozenset()
     if not trained and not thresholded:
         return Seen((), ())
-    digests = picture_digests(files)
+    digests = picture_digests(files, levels)
     return Seen(
         tuple(file for file, digest in zip(files, digests, strict=True) if digest in trained),
         tuple(file for file, digest in zip(files, digests, strict=True) if digest in thresholded - trained),
     )
 
 
-def _trained_on(run: Path) -> frozenset[str]:
+def read_trained(run: Path) -> frozenset[str]:
+    """Digests of the images that a run was trained on; none where it does not say.
+
+    Raises:
+        UserError: where ``images.json`` is damaged.
+    """
     path = run / SEEN_FILE
     if not path.is_file():  # imported, or an export of such a run
         return frozenset()

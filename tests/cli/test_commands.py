@@ -110,8 +110,8 @@ def test_train_evaluate_inspect(realnet: Call, tmp_path: Path) -> None:
     assert f"5 images judged, {sum(row['verdict'] == 'anomalous' for row in rows)} anomalous" in judged
     assert all((out / row["overlay"]).is_file() for row in rows)
     assert {row["verdict"] for row in rows} <= {"good", "anomalous"}
-    everything = succeed(realnet("inspect", run, defective, "--output", out, "--threshold", "-1"))
-    assert "2 images judged, 2 anomalous (score above -1.0000)" in everything
+    everything = succeed(realnet("inspect", run, defective, "--output", out, "--threshold", "0", "--overwrite"))
+    assert "2 images judged, 2 anomalous (score above 0.0000)" in everything
 
     again = succeed(realnet("evaluate", run, data, "--protocol", "realnet", "--report", tmp_path / "other.html"))
     assert "Protocol realnet" in again

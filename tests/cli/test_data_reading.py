@@ -28,13 +28,13 @@ def _line(root: Path, good: int = 12, bad: int = 8) -> Path:
 def test_calibration_takes_the_good_images_and_nothing_else(in_process: Call, trained: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     mixed = _line(tmp_path / "line")
-    status, said = in_process("calibrate", run, mixed)
+    status, said = in_process("calibrate", run, mixed, "--false-alarms", "10%")
     assert status == 0, said
     from_mixed = json.loads((run / "calibration.json").read_text())
     assert len(from_mixed["good_scores"]) == 12
     assert "Calibrating on 12 good images." in said
     assert "NOK (8: defective)" in said
-    assert in_process("calibrate", run, mixed / "OK")[0] == 0
+    assert in_process("calibrate", run, mixed / "OK", "--false-alarms", "10%")[0] == 0
     from_good = json.loads((run / "calibration.json").read_text())
     assert from_mixed["score"] == from_good["score"]
     status, said = in_process("evaluate", run, mixed)
@@ -51,12 +51,12 @@ def test_images_that_were_trained_on_are_known_whatever_they_are_called(
     _line(root / "test")
     for number, file in enumerate(known):
         Image.open(file).save(root / "test" / "OK" / f"copy{number}.bmp")
-    for command in ("calibrate", "evaluate"):
-        status, said = in_process(command, run, root)
+    for call in (("calibrate", run, root, "--false-alarms", "10%"), ("evaluate", run, root)):
+        status, said = in_process(*call)
         assert status == 2 and "were trained on" in said and "copy" in said, said
     assert (run / "calibration.json").read_bytes() == kept
-    status, said = in_process("calibrate", run, root, "--force")
-    assert status == 0 and "3 of these images were trained on" in said
+    status, said = in_process("calibrate", run, root, "--false-alarms", "10%", "--force")
+    assert status == 0 and "3 of them were trained on" in said
 
 
 def test_another_product_is_not_filed_under_the_run(in_process: Call, trained: Path, tmp_path: Path) -> None:

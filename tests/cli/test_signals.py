@@ -52,6 +52,11 @@ def test_a_killed_inspection_and_a_dead_receiver_lose_nothing(
     ids = [message["id"] for message in receiver.messages() if not message["repeated"]]
     assert len(ids) == len(set(ids))
     assert all(message["model"] == trained.resolve().name for message in receiver.messages())
+    rows = {row["id"]: row for row in map(json.loads, journal.read_text().splitlines())}
+    for message in receiver.messages():
+        row = rows[message["id"]]
+        for name in ("image", "score", "model_digest", "calibration", "software", "image_hash"):
+            assert message[name] == row[name] and row[name] is not None
     before = len(names)
     again = realnet(*call, "--resume")
     assert again.status == 0 and len(receiver.messages()) == before
@@ -91,7 +96,7 @@ def test_a_server_tells_before_it_answers_and_after_it_was_killed(
     receiver: Receiver, photos: Path, trained: Path, tmp_path: Path
 ) -> None:
     requests = pytest.importorskip("requests")
-    queue = tmp_path / "queue.sqlite"
+    queue, answers = tmp_path / "queue.sqlite", set()
 
     def serve(number: int) -> tuple[Started, str]:
         folder = tmp_path / str(number)
@@ -117,6 +122,7 @@ def test_a_server_tells_before_it_answers_and_after_it_was_killed(
                     assert attempt < 99
                     time.sleep(0.2)
             assert answer.status_code == 200
+            answers.add((answer.json()["id"], answer.json()["image_hash"]))
         assert 'realnet_signals_waiting{sink="' in requests.get(f"{address}/metrics", timeout=60).text
     finally:
         started.process.kill()
@@ -131,6 +137,7 @@ def test_a_server_tells_before_it_answers_and_after_it_was_killed(
     assert finished.status in (0, 130)
     assert [message["image"] for message in receiver.messages()] == ["0.png", "1.png", "2.png"]
     assert {message["model"] for message in receiver.messages()} == {"line"}
+    assert {(message["id"], message["image_hash"]) for message in receiver.messages()} == answers
 
 
 def test_doctor_looks_at_everything_and_times_a_run(in_process: Callable[..., tuple[int, str]], trained: Path) -> None:

@@ -46,8 +46,11 @@ def spread(cluster: Cluster, run: Path, photos: Path, output: Path, resume: bool
 
 
 def rows(output: Path) -> list[dict[str, object]]:
+    """Without ids and times, which no two judgements share."""
     return [
-        row for part in sorted((output / "parts").iterdir()) for row in pyarrow.parquet.read_table(part).to_pylist()
+        {name: value for name, value in row.items() if name not in ("id", "time")}
+        for part in sorted((output / "parts").iterdir())
+        for row in pyarrow.parquet.read_table(part).to_pylist()
     ]
 
 

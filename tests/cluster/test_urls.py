@@ -6,6 +6,7 @@ import fsspec
 import pytest
 
 from realnet.cluster.urls import find_images, is_url, names_in, read_bytes, write_whole
+from realnet.data.finding import LeftOut
 from realnet.errors import UserError
 
 
@@ -35,3 +36,18 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         find_images(["ftq://host/photos"])
     with pytest.raises(UserError, match=r"Cannot read .*gone\.png: there is no such file"):
         read_bytes(str(tmp_path / "gone.png"))
+
+
+def test_what_lies_beside_the_images_is_counted() -> None:
+    system = fsspec.filesystem("memory")
+    left = ("@eaDir/a.png", "phone.CR2", "old/results.jsonl", "old/overlays/a.png", "run/config.yaml",
+            "run/metrics.json", "run/sheet.png", "__MACOSX/b.png", ".c.png")  # fmt: skip
+    for name in ("a.png", "day/b.png", *left):
+        system.pipe_file(f"/beside/{name}", b"x")
+    expected = ["memory:///beside/a.png", "memory:///beside/day/b.png"]
+    for source in ("memory://beside", "memory://beside/**"):
+        left_out: list[LeftOut] = []
+        assert find_images([source], left_out) == expected
+        reasons = {item.place.removeprefix("/beside/"): item.reason for item in left_out}
+        assert set(reasons) == {"@eaDir/a.png", "phone.CR2", "old/overlays/a.png", "run/sheet.png"}
+        assert "CR2 files, which are not read" in reasons["phone.CR2"]

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from realnet.data import Category, check_dataset, open_dataset, read_truth, summarize
+from realnet.data import Category, check_dataset, finding, open_dataset, read_truth, summarize
+from realnet.data.images import IMAGE_SUFFIXES
 from realnet.data.vocabulary import meaning
 from realnet.errors import UserError
 
@@ -204,6 +205,7 @@ def test_a_data_set_is_what_it_was_meant_to_be(tmp_path: Path, name: str) -> Non
     check_dataset([category], need_test=bool(category.test))
     lines = summarize([category])
     assert f"training on {layout.train} images" in lines[0]
+    assert "training" not in summarize([category], evaluating=True)[0]
     assert sum(map(len, lines)) < 2000
 
 
@@ -319,7 +321,8 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert "lead nowhere" in reasons["good/gone.png"]
 
 
-def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path) -> None:
+def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "IMAGE_SUFFIXES", IMAGE_SUFFIXES - {".heic"})  # as without the extra
     root = Layout(
         [("good/NNN.png", 5), ("good/@eaDir/NNN.png", 3), ("SIA/part/NNN.png", 2), ("overlays/NNN.png", 2)], 0
     )

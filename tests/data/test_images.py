@@ -227,14 +227,6 @@ def test_jpeg_mask_without_its_noise(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(path), mask)
 
 
-def test_mask_resize_is_nearest_neighbour(tmp_path: Path) -> None:
-    mask = np.random.default_rng(0).random((50, 80)) > 0.5
-    path = save_mask(tmp_path / "mask.png", mask)
-    rows, columns = (np.floor((np.arange(32) + 0.5) * side / 32).astype(int) for side in mask.shape)
-    assert np.array_equal(read_mask(path, 32), mask[np.ix_(rows, columns)])
-    assert np.array_equal(read_mask(save_mask(tmp_path / "same.png", mask[:, :50]), 50), mask[:, :50])
-
-
 def test_arrays(rgb: np.ndarray) -> None:
     assert np.array_equal(image_from_array(rgb), rgb)
     assert np.array_equal(image_from_array(rgb.astype(np.uint16) * 257), rgb)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realnet.data import Category, fingerprint, open_dataset, read_mask
+from realnet.data import Category, fingerprint, open_dataset, read_mask, read_truth
+from realnet.data.masks import shrink_mask
 from realnet.errors import UserError
 from realnet.evaluation import Results, evaluate_maps, image_scores
 from realnet.evaluation.evaluate import write_maps
@@ -25,9 +26,13 @@ def invented(categories: Sequence[Category], size: int = SIZE) -> np.ndarray:
     rng = np.random.default_rng(7)
     maps = []
     for sample in (sample for category in categories for sample in category.test):
-        truth = np.zeros((size, size)) if sample.mask is None else read_mask(sample.mask, size)
+        truth = np.zeros((size, size)) if sample.mask is None else shrink_mask(read_mask(sample.mask), (size, size))
         maps.append(rng.normal(0, 1, (size, size)) + 1.5 * truth)
     return np.array(maps, np.float32)
+
+
+def nearest(mask: np.ndarray, size: int) -> np.ndarray:
+    return mask[np.ix_(*(np.floor((np.arange(size) + 0.5) * side / size).astype(int) for side in mask.shape))]
 
 
 def written(folder: Path, categories: Sequence[Category], maps: np.ndarray) -> Path:
@@ -126,14 +131,14 @@ def test_maps_of_another_size_are_judged_at_their_own(data: Path, categories: li
     small = invented(categories, 24)
     results = judged(written(tmp_path / "maps", categories, small), data, categories)
     samples = [sample for category in categories for sample in category.test]
-    masks = [None if sample.mask is None else read_mask(sample.mask, 24) for sample in samples]
+    masks = [None if sample.mask is None else read_truth(sample, (24, 24)) for sample in samples]
     direct = evaluate_maps(samples, small, masks, image_scores["max"](small), results.provenance)
     assert results.overall == direct.overall
     assert any("size of the maps, to which 8 masks were brought" in note for note in results.notes)
     tiny = judged(written(tmp_path / "tiny", categories[:1], np.arange(7.0)[:, None, None].repeat(2, 1)
                           .repeat(2, 2).astype(np.float32)), data, categories[:1])  # fmt: skip
     assert tiny.overall.image_auroc is not None
-    assert any(not read_mask(s.mask, 2).any() for s in categories[0].test if s.mask is not None)
+    assert any(not nearest(read_mask(s.mask), 2).any() for s in categories[0].test if s.mask is not None)
     assert tiny.overall.pixel_auroc is not None  # no mask vanishes, though nearest neighbour alone leaves nothing of it
     assert any("7 of 7 maps hold one value" in note for note in tiny.notes)
 

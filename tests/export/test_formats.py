@@ -1,6 +1,7 @@
 """Every format says what the run says, and what does not is refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,18 @@ import torch
 
 import realnet.export.folder
 from realnet import load
+from realnet.calibrations import install, undo
+from realnet.config import ViewConfig
 from realnet.data import GoodImages
 from realnet.errors import UserError
 from realnet.export.folder import export_run
 from realnet.export.request import chosen_images
 from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine
+from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
 from realnet.runtime.inspector import to_batch
-from tests.data.layouts import picture
+from realnet.runtime.manifest import read_manifest
+from tests.data.layouts import picture, save
 
 Export = Callable[[str], Path]
 
@@ -86,9 +91,32 @@ def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
     assert "licence" in said["licence"]
     assert sorted(path.name for path in exported("torch").iterdir()) == [
         "calibration.json",
+        "calibrations",
+        "images.json",
         "inspector.json",
         "model.pt2",
     ]
+
+
+def test_an_export_is_calibrated_and_taken_back(exported: Export, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported("openvino"), tmp_path / "export"))
+    before = load(folder)
+    made = calibrate_by(judge_good(before, [save(tmp_path / f"{i}.png", p) for i, p in enumerate(pictures(3))]), 0.4)
+    installed = install(folder, made)
+    after, manifest = load(folder), read_manifest(folder)
+    assert after.threshold == manifest.threshold == made.score != before.threshold
+    assert after.origin.calibration == installed.version == 2
+    assert after.origin.model_digest == before.origin.model_digest == manifest.digest, "the model is the same"
+    undo(folder)
+    assert read_manifest(folder).threshold == load(folder).threshold == before.threshold
+
+
+def test_the_digest_is_of_what_is_computed(exported: Export) -> None:
+    manifest = read_manifest(exported("openvino"))
+    moved = {"threshold": 0.9, "pixel_threshold": 0.9, "categories": ("x",)}
+    assert manifest.model_copy(update=moved).digest == manifest.digest
+    for change in ({"tile": 64}, {"levels": (0.0, 4095.0)}, {"view": ViewConfig(polygons=(((0, 0), (1, 0), (0, 1)),))}):
+        assert manifest.model_copy(update=change).digest != manifest.digest
 
 
 def test_a_disagreeing_export_is_refused_and_leaves_nothing(

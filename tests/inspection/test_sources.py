@@ -11,10 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from realnet.data import Notes, list_images
+from realnet.data import Notes, finding, list_images
+from realnet.data.finding import LeftOut
+from realnet.data.images import IMAGE_SUFFIXES
 from realnet.errors import UserError
 from realnet.inspection import cameras, watching
+from realnet.inspection.items import file_item
 from realnet.inspection.sources import lines, open_sources
+from realnet.synthesis import write_figure
 
 
 def touch(root: Path, *names: str) -> None:
@@ -76,7 +80,9 @@ def test_overlays_are_no_images(photos: Path) -> None:
             item.image for item in sources.items(lambda image, version: False, threading.Event()) if item is not None
         }
         assert not any("out/overlays" in name or "out/masks" in name for name in found)
-        assert argument != "photos" or {"photos/out/kept.png", "photos/overlays/mine.png"} <= found
+        assert "photos/out/kept.png" not in found
+    inside = open_sources(["photos/out"], photos / "out").items(lambda image, version: False, threading.Event())
+    assert [item.image for item in inside if item is not None] == ["photos/out/kept.png"]
 
 
 def test_a_link_in_a_circle_is_not_followed(photos: Path) -> None:
@@ -269,3 +275,90 @@ def test_a_folder_that_goes_may_come_back(tmp_path: Path, monkeypatch: pytest.Mo
     assert watched.said == [f"The folder {folder} is gone; it is looked for every second."]
     touch(folder, "b.png")
     assert watched.look(monkeypatch, 2) == ["b.png"]
+
+
+def test_what_a_folder_holds_beside_images_is_said_once_with_counts(photos: Path) -> None:
+    """A NAS's thumbnails, a phone's pictures, an earlier inspection, a run, a contact sheet, a link to nowhere."""
+    touch(photos, "@eaDir/a.png", "@eaDir/b.png", "z/phone.CR2", "old/results.jsonl", "old/overlays/a.png")
+    touch(photos, "run/config.yaml", "run/model.safetensors", "run/synthetic_defects.png", "z/thumbs.txt")
+    write_figure(photos / "sheet.png", np.zeros((4, 4, 3), np.uint8))
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    expected = {"photos/a.png", "photos/b.png", "photos/a/1.png", "photos/a/b/2.JPG", "photos/z/5.bmp"}
+    reasons = {
+        "photos/@eaDir": 2, "photos/z/phone.CR2": 1, "photos/old": 1, "photos/run": 1, "photos/sheet.png": 1,
+    }  # fmt: skip
+    for argument in ("photos", "photos/**"):
+        said: list[str] = []
+        assert set(names(argument, say=said.append)) == expected
+        (sentence,) = said
+        for place, count in reasons.items():
+            assert f"{place} ({count}: " in sentence, argument
+    left_out: list[LeftOut] = []
+    assert {str(path) for path in list_images([photos], left_out)} == expected
+    assert {f"photos/{item.place}": item.count for item in left_out} == {**reasons, "photos/gone.png": 1}
+
+
+def test_heic_files_are_counted_where_nothing_reads_them(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "IMAGE_SUFFIXES", IMAGE_SUFFIXES - {".heic"})
+    touch(photos, "x.heic", "z/y.HEIC")
+    touch(Path("phone"), "x.heic")
+    said: list[str] = []
+    assert not any("heic" in name.lower() for name in names(photos, say=said.append))
+    (sentence,) = said
+    assert "photos/x.heic (2: HEIC files, which are not read" in sentence and "[heic]" in sentence
+    with pytest.raises(UserError, match=r"phone holds no images that can be used \(x.heic: HEIC files, which are not"):
+        open_sources(["phone"], Path("out"))
+    with pytest.raises(UserError, match=r"phone holds no images that can be used \(x.heic: HEIC files"):
+        list_images(["phone"])
+
+
+def test_linked_folders_are_followed_once(photos: Path) -> None:
+    touch(Path("elsewhere"), "e.png")
+    (photos / "one").symlink_to(Path("elsewhere").resolve())
+    (photos / "two").symlink_to(Path("elsewhere").resolve())
+    said: list[str] = []
+    found = names(photos, say=said.append)
+    assert [name for name in found if "e.png" in name] == ["photos/one/e.png"]
+    assert "photos/two (1: a link to a folder that is read already)" in said[0]
+
+
+def test_a_folder_that_cannot_be_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def closed(place: Any) -> Any:
+        if Path(place).name in ("z", "secret"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    Path("secret").mkdir()
+    monkeypatch.setattr(os, "scandir", closed)
+    said: list[str] = []
+    assert "photos/b.png" in names(photos, say=said.append)
+    assert "photos/z (1: a folder that cannot be read (Permission denied))" in said[0]
+    for watched in (False, True):
+        with pytest.raises(UserError, match=r"secret is a folder that cannot be read \(Permission denied\)"):
+            open_sources(["secret"], Path("out"), watched)
+
+
+def test_standard_input_that_is_closed_or_a_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = os.open(photos, os.O_RDONLY)
+    with pytest.raises(UserError, match=r"Standard input cannot be read \(Is a directory\)"):
+        next(lines(folder))
+    os.close(folder)
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match=r"Standard input cannot be read \(closed\): send paths to it"):
+        open_sources(["-"], Path("out"))
+
+
+@pytest.mark.parametrize(
+    "spelled", ["photos/a.png", "./photos/a.png", "photos//z/../a.png", "linked/a.png", "{}/photos/a.png"]
+)
+def test_a_file_has_one_key_however_its_path_is_spelled(photos: Path, spelled: str) -> None:
+    Path("linked").symlink_to(photos.resolve())
+    here = Path.cwd()
+    assert file_item(Path(spelled.format(here))).key == str(here.resolve() / "photos" / "a.png")
+    assert file_item(Path(spelled.format(here))).image == str(Path(spelled.format(here))), "called as it was given"
+
+
+def test_names_that_no_disk_holds_have_keys() -> None:
+    assert file_item(Path("a\0b.png")).key != file_item(Path("b.png")).key

@@ -1,4 +1,5 @@
 import io
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
+from realnet.history import Store
 from realnet.serving import ServedModel, Settings, make_app, open_models
 from realnet.serving.listening import listen
 from tests.data.layouts import picture
@@ -17,10 +19,12 @@ from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 
 @contextmanager
-def serving(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Iterator[str]:
+def serving(
+    models: Mapping[str, ServedModel], settings: Settings | None = None, store: Store | None = None
+) -> Iterator[str]:
     """A server in a thread; its address."""
     opened = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(models, settings), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(make_app(models, settings, store), log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     try:
@@ -32,6 +36,12 @@ def serving(models: Mapping[str, ServedModel], settings: Settings | None = None)
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def own(trained: Path, tmp_path: Path) -> Path:  # noqa: F811
+    """A copy of the run, to be calibrated."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")

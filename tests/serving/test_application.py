@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,13 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from realnet import load
+from realnet.calibration import save_calibration, with_threshold
+from realnet.calibrations import install, list_versions
 from realnet.data import image_from_array
 from realnet.errors import UserError
-from realnet.serving import ServedModel, open_models
+from realnet.history import Query, open_history, search
+from realnet.inspection.trace import Trace, image_hash
+from realnet.serving import ServedModel, Settings, open_models
 from realnet.serving.messages import InspectAnswer
 from tests.data.layouts import picture
 from tests.serving.conftest import as_png, serving
@@ -51,9 +56,11 @@ def test_json_and_multipart_say_the_same(server: str, png: bytes) -> None:
     given = {"image": text, "name": "photo.png", "model": "first", "threshold": 0.01, "heatmap": True}
     by_json = requests.post(f"{server}/v1/inspect", json=given).json()
     by_form = ask(server, png, threshold=0.01, heatmap="true").json()
+    for answer in (by_json, by_form):
+        assert answer.pop("id") and answer.pop("time")
     assert by_json == by_form
     by_address = requests.post(f"{server}/v1/inspect", json={**given, "image": f"data:image/png;base64,{text}"}).json()
-    assert by_address == by_form
+    assert {name: value for name, value in by_address.items() if name not in ("id", "time")} == by_form
     shown = Image.open(io.BytesIO(base64.b64decode(by_json["heatmap_png"])))
     assert (shown.format, shown.size) == ("PNG", (64, 64))
 
@@ -189,8 +196,8 @@ def test_openapi_names_both_kinds_of_request(server: str) -> None:
     post = described["paths"]["/v1/inspect"]["post"]
     assert set(post["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
     assert {"200", "400", "401", "413", "429", "503"} <= set(post["responses"])
-    fields = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert set(fields) == {"image", "name", "model", "threshold", "minimum_area", "heatmap"}
+    properties = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert set(properties) == {"image", "name", "model", "threshold", "minimum_area", "heatmap", "all_regions", "id"}
 
 
 def test_a_failure_of_the_server_is_one_sentence(trained: Path, png: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -248,3 +255,119 @@ def test_images_of_every_kind_are_judged_as_the_inspector_judges_them(
         answer = ask(server, data, name=name)
         assert answer.status_code == 200, json.dumps(answer.json())
         assert answer.json()["score"] == pytest.approx(inspector.inspect(image).score, abs=1e-5)
+
+
+def test_every_answer_is_a_row_of_the_store(own: Path, png: bytes, tmp_path: Path) -> None:
+    store = open_history(tmp_path / "r.sqlite")
+    with serving(open_models([f"first={own}"]), store=store) as address:
+        answer = ask(address, png).json()
+        assert answer["recorded"] is True
+        (entry,) = search(store, Query())
+        for name in {"score", "threshold", "verdict", *(field.name for field in fields(Trace))}:
+            assert getattr(entry, name) == answer[name], name
+        assert entry.calibration == 1 and entry.image_hash == image_hash(
+            picture(np.random.default_rng(8), defect=True)[0]
+        )
+        assert ask(address, png, threshold=0.001).json()["calibration"] is None
+        # An answer that was lost: sent again by the same id, it is the same result.
+        first = ask(address, png, id="e" * 32, threshold=0.001).json()
+        again = ask(address, png, id="e" * 32).json()
+        assert {**again, "heatmap_png": None} == first
+        assert len(search(store, Query())) == 3
+        assert (
+            "another image's" in ask(address, as_png(picture(np.random.default_rng(1))[0]), id="e" * 32).json()["error"]
+        )
+        assert ask(address, b"no image", name="torn.png").status_code == 400
+        assert (search(store, Query())[0].image, search(store, Query())[0].verdict) == ("torn.png", "unreadable")
+        found = requests.get(f"{address}/v1/history", params={"verdict": "unreadable"}).json()
+        assert (found["total"], found["results"][0]["image"]) == (1, "torn.png")
+        shown = requests.get(f"{address}/v1/history/{answer['id'][:8]}/picture")
+        assert Image.open(io.BytesIO(shown.content)).size == (64, 64)
+        said = {"label": "defective", "who": "Ann", "why": "scratch"}
+        kept = requests.post(f"{address}/v1/history/{answer['id']}/feedback", json=said).json()
+        assert {name: kept[name] for name in said} == said
+        assert requests.get(f"{address}/v1/models").json()[0]["confirmed"].startswith("Of 1 confirmed defect ")
+        for place, given in ((answer["id"], {"label": "maybe", "who": "Ann"}), ("0" * 32, said), ("%25", said)):
+            refused = requests.post(f"{address}/v1/history/{place}/feedback", json=given)
+            assert refused.status_code in (404, 422) and "error" in refused.json()
+        wrong = requests.get(f"{address}/v1/history", params={"limit": "many"})
+        assert wrong.status_code == 422 and "limit" in wrong.json()["error"]
+
+
+def test_without_a_record_there_is_no_verdict(own: Path, png: bytes, tmp_path: Path) -> None:
+    store = open_history(tmp_path / "r.sqlite")
+    (pages,) = store.ask("PRAGMA page_count")
+    with serving(open_models([f"first={own}"]), store=store) as address:
+        store.ask(f"PRAGMA max_page_count = {pages[0]}")
+        for _ in range(40):
+            if (answer := ask(address, png)).status_code != 200:
+                break
+        assert answer.status_code == 503 and answer.headers["Retry-After"] == "5"
+        assert "results store" in answer.json()["error"]
+        store.ask("PRAGMA max_page_count = 100000")
+        assert ask(address, png).status_code == 200
+
+
+def test_a_running_server_takes_a_new_calibration_up(own: Path, png: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    models = open_models([f"first={own}"])
+    made = models["first"].calibration
+    assert made is not None
+    with serving(models, Settings(api_key="correct horse")) as address, requests.Session() as session:
+        session.headers["X-API-Key"] = "correct horse"
+
+        def judged() -> dict:
+            return session.post(f"{address}/v1/inspect", files={"image": png}).json()
+
+        assert judged()["calibration"] == 1
+        install(own, with_threshold(made, 0.123, "Moved.", "2026-01-01"))
+        found = judged()
+        assert (found["calibration"], found["threshold"]) == (2, 0.123)
+        assert "calibration taken up" in caplog.text
+        (own / "calibration.json").write_text("{")
+        assert judged()["calibration"] == 2 and "calibration not taken up" in caplog.text
+        undo_to = list_versions(own)[1]
+        save_calibration(own, undo_to)
+        saved = session.post(f"{address}/v1/models/first/calibration", json={"threshold": 0.2, "who": "Ann"}).json()
+        assert (saved["threshold"], saved["calibration_version"]) == (0.2, 3)
+        assert judged()["threshold"] == 0.2 == load(own).threshold
+
+
+def test_thresholds_are_saved_on_servers_with_a_key_only(server: str) -> None:
+    refused = requests.post(f"{server}/v1/models/first/calibration", json={"threshold": 0.2, "who": "Ann"})
+    assert refused.status_code == 403 and "--api-key" in refused.json()["error"]
+    assert requests.get(f"{server}/v1/history").status_code == 404
+
+
+def test_parameters_in_the_url_are_refused(server: str, png: bytes) -> None:
+    for query in ("threshold=0", "threshold=nan&model=first", "sensitivity=3"):
+        answer = requests.post(f"{server}/v1/inspect?{query}", files={"image": ("a.png", png)}, timeout=60)
+        assert answer.status_code == 422
+        assert "in the URL: nothing is read there; send it as a field of the body." in answer.json()["error"]
+
+
+def test_an_answer_says_what_was_read_differently(server: str) -> None:
+    product = Image.fromarray(picture(np.random.default_rng(3))[0])
+    clear = product.convert("RGBA")
+    clear.putalpha(0)
+
+    def saved(image: Image.Image, form: str, **options: object) -> bytes:
+        stream = io.BytesIO()
+        image.save(stream, form, **options)
+        return stream.getvalue()
+
+    thumbnail = product.resize((16, 16))
+    cases = {
+        "largest is read": saved(thumbnail, "TIFF", save_all=True, append_images=[product]),
+        "alpha channel that is 0 everywhere": saved(clear, "PNG"),
+        "first frame is read": saved(product, "GIF", save_all=True, append_images=[thumbnail.resize(product.size)]),
+    }
+    for words, data in cases.items():
+        (note,) = ask(server, data, name="part 7").json()["notes"]
+        assert note.startswith("part 7 ") and words in note
+    assert ask(server, saved(product, "PNG")).json()["notes"] == []
+
+
+def test_an_answer_says_why_a_score_above_the_threshold_passes(server: str, png: bytes) -> None:
+    answer = ask(server, png, threshold=0, minimum_area=64 * 64 + 1).json()
+    assert (answer["verdict"], answer["score"] > 0) == ("good", True)
+    assert answer["notes"] == ["Score above the threshold, but no region of 4097 pixels or more (minimum area)."]

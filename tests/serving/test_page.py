@@ -18,6 +18,7 @@ from tests.serving.conftest import as_png, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
+expect.set_options(timeout=30_000)
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -36,7 +37,7 @@ def browser() -> Iterator[object]:
 @pytest.fixture
 def page(browser: object) -> Iterator[object]:
     opened = browser.new_page()  # type: ignore[attr-defined]
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(60_000)
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     foreign: list[str] = []
@@ -59,7 +60,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def give(page: object, photos: list[Path]) -> None:
     page.set_input_files("#files", photos)  # type: ignore[attr-defined]
-    expect(page.locator(".badge")).to_have_count(len(photos))  # type: ignore[attr-defined]
+    expect(page.locator("#cards .badge")).to_have_count(len(photos))  # type: ignore[attr-defined]
     expect(page.locator("#progress")).to_be_hidden()  # type: ignore[attr-defined]
 
 

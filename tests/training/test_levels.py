@@ -14,10 +14,11 @@ from realnet import load
 from realnet.data import open_dataset, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
-from realnet.inspection.calibrating import calibrate_on
+from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.results import inspect_files
 from realnet.model.saving import load_config
+from realnet.seen import find_seen, read_trained
 from realnet.training.run import Watcher
 from tests.training.tiny import run, tiny
 
@@ -88,8 +89,11 @@ def test_every_path_judges_both_depths_alike(pair: tuple[Path, Path, Path, Path,
     inspect_files(ours, files, tmp_path / "out")
     rows = {row["image"]: row["score"] for row in json.loads((tmp_path / "out" / "results.json").read_text())}
     assert [rows[str(file)] for file in files] == near
-    made = calibrate_on(ours, files, 0.1)
+    made = calibrate_by(judge_good(ours, files), 0.1)
     assert sorted(made.good_scores) == pytest.approx(sorted(expected), abs=1e-5)
+    seen = sorted((twelve / "widget" / "train").rglob("*.tif"))
+    assert judge_good(ours, [*files, *seen], read_trained(run12)).trained == tuple(seen)
+    assert find_seen(run12, [*files, *seen], load_config(run12).data.pair).trained == tuple(seen)
     evaluation = evaluate_run(run12, "set", open_dataset(twelve))
     found = {sample.image: score for sample, score in zip(evaluation.samples, evaluation.scores, strict=True)}
     assert [found[file] for file in files] == near
@@ -103,6 +107,30 @@ def test_every_path_judges_both_depths_alike(pair: tuple[Path, Path, Path, Path,
             for file in files[:3]
         ]
     assert [answer.json()["score"] for answer in answers] == pytest.approx(expected[:3], abs=1e-5)
+
+
+def test_what_was_trained_on_is_known_in_12_bits(
+    pair: tuple[Path, Path, Path, Path, list[str]], tmp_path: Path
+) -> None:
+    _, twelve, _, run12, _ = pair
+    good = next((twelve / "widget" / "train" / "good").iterdir())
+    copy = tmp_path / "copy.png"
+    Image.fromarray(np.asarray(Image.open(good))).save(copy)
+    other = next((twelve / "widget" / "test" / "good").iterdir())
+    assert find_seen(run12, [copy, other], load_config(run12).data.pair).trained == (copy,)
+
+
+def test_a_reference_image_of_12_bits_is_read_by_the_levels(
+    pair: tuple[Path, Path, Path, Path, list[str]], tmp_path: Path
+) -> None:
+    eight, twelve, _, _, _ = pair
+    kept = []
+    for data in (eight, twelve):
+        reference = min((data / "widget" / "train" / "good").iterdir())
+        settings = tiny("model.view.align=shift", f"model.view.reference={reference}", "training.steps=0")
+        run(data, tmp_path / data.parent.name, settings)
+        kept.append(np.asarray(Image.open(tmp_path / data.parent.name / "reference.png")))
+    assert np.array_equal(*kept)
 
 
 def test_another_depth_is_refused_and_named(pair: tuple[Path, Path, Path, Path, list[str]], tmp_path: Path) -> None:

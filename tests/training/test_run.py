@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from realnet import load
 from realnet.calibration import read_calibration
 from realnet.config import Config
-from realnet.data import open_dataset, read_image, read_mask
+from realnet.data import open_dataset, read_image, read_truth
 from realnet.errors import UserError
 from realnet.evaluation import image_auroc, pixel_auroc
 from realnet.evaluation.evaluate import evaluate_run
@@ -37,6 +37,7 @@ FILES = {
     "log.csv",
     "metrics.json",
     "calibration.json",
+    "calibrations",
     "model.safetensors",
     "synthetic_defects.png",
 }
@@ -318,7 +319,7 @@ def test_the_saved_model_gives_the_maps_of_evaluation(trained: Path, product: Pa
         mask = evaluation.masks[number]
         assert (mask is None) == (sample.mask is None)
         if mask is not None and sample.mask is not None:
-            assert np.array_equal(mask, read_mask(sample.mask, 64))
+            assert np.array_equal(mask, read_truth(sample, (64, 64)))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from realnet import load
 from realnet.data import open_dataset, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
-from realnet.inspection.calibrating import calibrate_on
+from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.journal import read_rows
 from realnet.inspection.results import inspect_files
 from realnet.model.saving import load_config
@@ -95,11 +95,11 @@ def test_training_and_calibration_look_where_inspection_looks(looking: Path, pro
     inspector = load(looking)
     seen = inspector.look(samples[2].image).seen
     assert images[2].shape == (64, 64, 3) and seen.shape[0] < 64
-    made = calibrate_on(inspector, [sample.image for sample in samples], 0.1)
+    made = calibrate_by(judge_good(inspector, [sample.image for sample in samples]), 0.1)
     changed = [
         save(tmp_path / f"{i}.png", _outside_changed(read_image(s.image), looking)) for i, s in enumerate(samples)
     ]
-    again = calibrate_on(inspector, changed, 0.1)
+    again = calibrate_by(judge_good(inspector, changed), 0.1)
     np.testing.assert_allclose(again.good_scores, made.good_scores, atol=0.01)
 
 

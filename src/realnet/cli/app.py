@@ -22,6 +22,7 @@ from realnet.cli.demo_command import demo
 from realnet.cli.doctor_command import doctor
 from realnet.cli.evaluate_command import evaluate
 from realnet.cli.export_command import export
+from realnet.cli.history_commands import feedback, history
 from realnet.cli.import_command import import_official
 from realnet.cli.info_commands import info, presets
 from realnet.cli.inspect_command import inspect as inspect_images
@@ -104,7 +105,7 @@ _COMMANDS: dict[str, tuple[Any, ...]] = {
     "Inspect": (demo, presets, train, info, inspect_images, calibrate),
     "Measure": (evaluate, score, benchmark, afs),
     "Synthesise": (preview, synthesize),
-    "Deploy": (export, serve, doctor, import_official),
+    "Deploy": (export, serve, history, feedback, doctor, import_official),
 }
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:

@@ -23,7 +23,7 @@ class Bar(Watcher):
         self.budget = budget
         self.shown = 0
         self.display = rich_progress.Progress(
-            rich_progress.TextColumn("{task.description}"),
+            rich_progress.TextColumn("{task.description}", markup=False),
             rich_progress.BarColumn(),
             rich_progress.TextColumn("{task.fields[figures]}"),
             rich_progress.TimeElapsedColumn(),

@@ -2,8 +2,9 @@
 
 from rich.console import Console
 
-console = Console()
-errors = Console(stderr=True)
+# Names of files may hold brackets and colons: they are printed as they are.
+console = Console(markup=False, emoji=False)
+errors = Console(stderr=True, markup=False, emoji=False)
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

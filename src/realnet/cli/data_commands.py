@@ -131,6 +131,7 @@ def synthesize(
 
 def _synthesizer(categories: "list[Category]", config: "Config", size: int | None = None) -> "Synthesizer":
     from realnet.data import GoodImages, check_dataset
+    from realnet.data.summary import describe_not_used
 
     check_dataset(categories, need_test=False)
     from realnet.synthesis import settle_foreground
@@ -144,6 +145,9 @@ def _synthesizer(categories: "list[Category]", config: "Config", size: int | Non
     config, levels = with_levels(config, files)
     for sentence in [*([foreground] if foreground else []), *levels]:
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view)
+    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view, config.data.pair)
     images = GoodImages(files, side, 2**30, config.model.tile, levels=pair, names=names, view=view)
-    return make_synthesizer(samples, images, config, config.seed)
+    synthesizer = make_synthesizer(samples, images, config, config.seed)
+    for line in describe_not_used(synthesizer.left_out):
+        console.print(line, soft_wrap=True, highlight=False)
+    return synthesizer

@@ -24,7 +24,7 @@ def demo(
     from realnet.cli.options import configuration
     from realnet.data import check_dataset, open_dataset
     from realnet.inspection.inspector import load
-    from realnet.inspection.overlay import side_by_side
+    from realnet.inspection.overlay import side_by_side, to_levels
     from realnet.synthesis import write_figure
     from realnet.training.run import Launch, train
 
@@ -53,7 +53,7 @@ def demo(
     defective = [sample.image for sample in categories[0].test if sample.is_anomalous]
     worst = max(load(output, place).inspect_many(defective[:_JUDGED]), key=lambda result: result.score)
     picture = output / "heatmap.png"
-    write_figure(picture, side_by_side(worst.image, worst.anomaly_map, worst.mask))
+    write_figure(picture, side_by_side(worst.image, to_levels(worst.anomaly_map, worst.pixel_threshold), worst.mask))
     console.print(f"A defective cell, its heat map and outline: {picture}", soft_wrap=True)
     console.print(
         f"Next: open {output / 'report.html'} in a browser, then train on your own good images: realnet train "

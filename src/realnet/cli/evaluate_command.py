@@ -140,13 +140,14 @@ def _checked(run: Path, categories: "list[Category]", force: bool) -> list[str]:
     """
     from realnet.data import check_dataset
     from realnet.errors import UserError
+    from realnet.model.saving import load_config
     from realnet.seen import find_seen
 
-    say_summary(categories)
+    say_summary(categories, evaluating=True)
     check_dataset(categories, need_test=True, need_train=False)
     say_empty_masks(categories)
     files = [sample.image for one in categories for sample in one.test]
-    seen = find_seen(run, files)
+    seen = find_seen(run, files, load_config(run).data.pair)
     if not seen:
         return []
     sentence = seen.sentence(run, len(files))

@@ -28,7 +28,7 @@ def import_official(
 
     from realnet.model import official
 
-    with console.status(f"Importing {file.name}"):
+    with console.status("Importing"):
         imported = official.import_official(file, output, image_size, mode, image_score)
     model = imported.config.model
     count = sum(parameter.numel() for parameter in imported.model.parameters())

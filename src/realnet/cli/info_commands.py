@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from realnet.cli.console import console, plural
@@ -56,7 +55,7 @@ def info(
     table = Table.grid(padding=(0, 2))
     before = ""
     for name, value in lines:
-        table.add_row(name if name != before else "", escape(value))
+        table.add_row(name if name != before else "", value)
         before = name
     console.print(table)
 

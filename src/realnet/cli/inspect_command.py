@@ -1,22 +1,33 @@
 """``realnet inspect``."""
 
 import contextlib
+import logging
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
 from realnet.cli.console import console, errors, plural
+from realnet.cli.history_options import (
+    HistoryOption,
+    KeepDays,
+    KeepOption,
+    KeepSize,
+    LogJson,
+    LogLevel,
+    open_store,
+    set_up_logs,
+)
 from realnet.cli.options import (
     DeviceOption,
     RayCpus,
@@ -32,10 +43,12 @@ from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
+    from realnet.inspection.journal import Earlier
     from realnet.inspection.results import Summary
     from realnet.inspection.rows import Row
 
 _DRIFT_EVERY = 100
+_log = logging.getLogger("realnet.inspect")
 # Exit status of --fail-on-anomaly: neither a mistake (2) nor a crash (1).
 _ANOMALOUS = 3
 # Images that are listed in the terminal.
@@ -71,6 +84,9 @@ def inspect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
+    ] = False,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,16 +112,29 @@ def inspect(
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
+    history: HistoryOption = None,
+    keep_images: KeepOption = None,
+    keep_days: KeepDays = None,
+    keep_size: KeepSize = None,
+    log_level: LogLevel = "warning",
+    log_json: LogJson = False,
 ) -> None:
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json.
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.inspection.judging import check_threshold
+
+    if resume and overwrite:
+        raise UserError("--resume keeps earlier results and --overwrite replaces them: choose one.")
+    if threshold is not None:
+        check_threshold(threshold)
     if ray is not None:
         _refuse_on_cluster(
-            {"--watch": watch, "--every": every is not None, "--limit": limit is not None, "--masks": masks,
-             "--format": formats is not None, "--overlays": overlays is True, "--device": device != "auto",
-             "--sink": bool(sink), "--heartbeat": heartbeat is not None}
+            {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
+             "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
+             "--device": device != "auto", "--history": history is not None, "--sink": bool(sink),
+             "--heartbeat": heartbeat is not None}
         )  # fmt: skip
         summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
@@ -115,6 +144,7 @@ def inspect(
             raise UserError(f"{place} is in another storage: name it with --ray (also --ray local).")
     refuse_shares(ray_cpus, ray_gpus)
     folder = Path(output)
+    set_up_logs(log_level, log_json)
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.runtime import is_export
@@ -127,7 +157,7 @@ def inspect(
     check_formats(forms)
 
     from realnet.calibration import read_calibration
-    from realnet.inspection.journal import model_digest
+    from realnet.history.recording import Recording
     from realnet.inspection.loading import load
     from realnet.inspection.results import Wanted, inspect_items
 
@@ -135,7 +165,9 @@ def inspect(
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
-    digest = model_digest(run)
+    name = run.resolve().name
+    store = open_store(history, keep_images, keep_days, keep_size)
+    recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
     drift = _DriftWarning(read_calibration(run))
     stop = threading.Event()
     with (
@@ -143,12 +175,14 @@ def inspect(
         counting("Inspecting", _total(sources.count(), limit)) as shown,
         _finishing(stop, sources.endless) as interrupted,
     ):
-        wanted = Wanted(digest, overlays is not False, masks, forms, resume, limit)
+        earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
+        wanted = Wanted(
+            inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
+        )
         if told_of is not None:
-            wanted = replace(
-                wanted, announce=announcing(told_of, resume, model=run.resolve().name, model_digest=digest)
-            )
-        told = _Told(shown, drift if sources.endless else None)
+            identify, announce = announcing(told_of, resume, model=name)
+            wanted = replace(wanted, identify=identify, announce=announce)
+        told = _Told(shown, drift if sources.endless else None, name)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
@@ -187,14 +221,16 @@ def _on_cluster(
     from realnet.calibration import read_calibration
     from realnet.cluster.inspecting import inspect_on
     from realnet.cluster.urls import find_images, is_url
-    from realnet.inspection.journal import Settings, model_digest
+    from realnet.data.finding import LeftOut
+    from realnet.data.summary import describe_not_used
+    from realnet.inspection.journal import Settings
     from realnet.inspection.loading import load
 
     judge = load(run, "cpu")
     if threshold is not None:
         judge.threshold = threshold
     judge.minimum_area = minimum_area
-    settings = Settings(model_digest(run), judge.threshold, judge.pixel_threshold, minimum_area, False, False)
+    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
     place = output if is_url(output) else str(Path(output).resolve())
     with ray_cluster(*cluster_options) as cluster, console.status("Inspecting") as status:
         assert cluster is not None
@@ -202,7 +238,11 @@ def _on_cluster(
         def told(done: int, total: int) -> None:
             status.update(f"Inspecting: {done} of {total} images")
 
-        summary = inspect_on(cluster, run, judge, lambda: find_images(images), place, settings, resume, told)
+        left_out: list[LeftOut] = []
+        listed = partial(find_images, images, left_out)
+        summary = inspect_on(cluster, run, judge, listed, place, settings, resume, told)
+    for line in describe_not_used(left_out):
+        _say(line)
     _conclude(summary, judge.threshold, f"{place}/parts", resume)
     _DriftWarning(read_calibration(run)).check(summary.scores)
     if summary.unreadable:
@@ -213,13 +253,16 @@ def _on_cluster(
 class _Told:
     """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, shown: Progress, drift: "_DriftWarning | None") -> None:
-        self._shown, self._drift = shown, drift
+    def __init__(self, shown: Progress, drift: "_DriftWarning | None", model: str) -> None:
+        self._shown, self._drift, self._model = shown, drift, model
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
 
     def __call__(self, row: "Row") -> None:
+        from realnet.logs import verdict_facts
+
         self._done += 1
+        _log.info("verdict", extra={"facts": verdict_facts(row, self._model)})
         self._shown.update(self._shown.task_ids[0], completed=self._done)
         if row.error:
             errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
@@ -275,6 +318,11 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     """One sentence with counts, after what of the images is to be said."""
     for note in summary.notes:
         _say(note)
+    if summary.too_small:
+        _say(
+            f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
+            "the column note says which."
+        )
     judged = summary.images - summary.unreadable
     _show_worst(summary)
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
@@ -293,7 +341,7 @@ def _show_worst(summary: "Summary") -> None:
         return
     table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")
     for row in anomalous[:_WORST]:
-        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", escape(row.image))
+        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", row.image)
     console.print(table)
 
 

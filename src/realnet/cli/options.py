@@ -53,7 +53,7 @@ PresetOption = Annotated[
     str | None,
     typer.Option(
         "--preset",
-        help="lite (default), paper, paper-half, resnet34, efficientnet-b4 or multiclass; see `realnet presets`.",
+        help="lite (default), instant, paper or another of `realnet presets`.",
         autocompletion=complete_preset,
     ),
 ]
@@ -220,11 +220,11 @@ def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devi
     return last
 
 
-def say_summary(categories: "Sequence[Category]") -> None:
+def say_summary(categories: "Sequence[Category]", evaluating: bool = False) -> None:
     """What was made of the folders, in a few lines."""
     from realnet.data import summarize
 
-    for line in summarize(categories):
+    for line in summarize(categories, evaluating):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

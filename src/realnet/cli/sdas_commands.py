@@ -209,14 +209,15 @@ def grid(
 
 def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.ndarray]":
     """The first good images of ``category``, or of the only one there is; the same again where there are too few."""
-    from realnet.data import check_dataset, open_dataset, read_image
+    from realnet.data import check_dataset, open_dataset, read_image, survey
 
     categories = open_dataset(data)
     if len(categories) > 1:
         categories = open_dataset(data, category)
     check_dataset(categories, need_test=False)
     paths = [sample.image for sample in categories[0].train]
-    return [read_image(paths[number % len(paths)], size) for number in range(count)]
+    levels = survey(paths).levels
+    return [read_image(paths[number % len(paths)], size, levels) for number in range(count)]
 
 
 def diffusion_configuration(
@@ -315,7 +316,7 @@ def usual_strength(config: "DiffusionConfig", sampler: str) -> tuple[float, floa
 def bar() -> Progress:
     """A progress bar with the time that is left."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -101,10 +101,15 @@ def quality(
     from realnet.atomic import write_text
     from realnet.cli.options import open_one
     from realnet.data import check_dataset, list_images, survey
+    from realnet.data.finding import LeftOut
+    from realnet.data.summary import describe_not_used
 
     (chosen,) = open_one(str(data), category)
     check_dataset([chosen], need_test=True)
-    files = {folder: list_images([folder]) for folder in images}
+    left_out: list[LeftOut] = []
+    files = {folder: list_images([folder], left_out) for folder in images}
+    for line in describe_not_used(left_out):
+        console.print(line, soft_wrap=True, highlight=False)
 
     from realnet.evaluation.quality import Quality, measure_quality, quality_table
 

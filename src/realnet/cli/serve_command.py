@@ -7,6 +7,16 @@ from typing import Annotated
 import typer
 
 from realnet.cli.console import console, errors
+from realnet.cli.history_options import (
+    HistoryOption,
+    KeepDays,
+    KeepOption,
+    KeepSize,
+    LogJson,
+    LogLevel,
+    open_store,
+    set_up_logs,
+)
 from realnet.cli.options import DeviceOption, judging_device
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 from realnet.distribution import install_hint
@@ -38,6 +48,12 @@ def serve(
     ] = Path("signals.sqlite"),
     device: DeviceOption = "auto",
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    history: HistoryOption = None,
+    keep_images: KeepOption = None,
+    keep_days: KeepDays = None,
+    keep_size: KeepSize = None,
+    log_level: LogLevel = "info",
+    log_json: LogJson = False,
 ) -> None:
     """Serve inspectors over HTTP, with a page to try them: POST /v1/inspect, /health, /metrics, /openapi.json."""
     from importlib.util import find_spec
@@ -50,6 +66,7 @@ def serve(
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 
+    set_up_logs(log_level, log_json)
     from realnet.runtime import is_export
     from realnet.serving import Settings, open_models
     from realnet.serving.listening import listen, run
@@ -58,6 +75,7 @@ def serve(
         api_key=api_key, max_bytes=max_bytes, max_pixels=max_pixels, requests_per_minute=rate, batch_size=batch_size,
         waiting=waiting,
     )  # fmt: skip
+    store = open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
     folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
     judging_device(device, all(is_export(folder) for folder in folders))
@@ -76,7 +94,7 @@ def serve(
 
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, _say) as told_of:
-        run(models, settings, socket, told_of)
+        run(models, settings, socket, store, told_of)
     console.print("Goodbye: the server has ended.")
 
 

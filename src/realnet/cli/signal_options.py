@@ -61,8 +61,10 @@ def signals_to(
         yield signals
 
 
-def announcing(signals: "Signals", resume: bool, **more: str) -> "Callable[[Item, Row], None]":
-    """What tells ``signals`` of the rows of an inspection.
+def announcing(
+    signals: "Signals", resume: bool, **more: str
+) -> "tuple[Callable[[Item], str], Callable[[Item, Row], None]]":
+    """What names the rows of an inspection, and what tells ``signals`` of them.
 
     Args:
         resume: whether it goes on with an earlier one: what that one has told is not told again.
@@ -72,7 +74,10 @@ def announcing(signals: "Signals", resume: bool, **more: str) -> "Callable[[Item
 
     series = signals.outbox.series(again=resume)
 
-    def announce(item: "Item", row: "Row") -> None:
-        signals.announce(message_of(row.as_dict(), identity_of(series, item.image, item.version), **more))
+    def identify(item: "Item") -> str:
+        return identity_of(series, item.image, item.version)
 
-    return announce
+    def announce(item: "Item", row: "Row") -> None:
+        signals.announce(message_of(row.as_dict(), **more))
+
+    return identify, announce

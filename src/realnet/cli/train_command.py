@@ -118,16 +118,20 @@ def train(
         kept = "the last one"
     else:
         kept = f"the best that was judged ({progress.best_value:.3f}, {judged})"
-    console.print(
-        f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
-        f"{progress.best_step}, {kept}.",
-        soft_wrap=True,
-    )
+    if config.training.steps == 0:
+        said = f"Solved in {progress.seconds:.0f} s: with training.steps=0 no step is trained."
+    else:
+        said = (
+            f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
+            f"{progress.best_step}, {kept}."
+        )
+    console.print(said, soft_wrap=True)
     calibration = read_calibration(output)
     if calibration is not None:
         console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)
-        if calibration.odd():
-            console.print(f"They are shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
+        if odd := calibration.odd():
+            verb = "is" if len(odd) == 1 else "are"
+            console.print(f"{', '.join(odd)} {verb} shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
     say_what_next(output)
 
 

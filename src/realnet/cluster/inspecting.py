@@ -56,8 +56,8 @@ def inspect_on(
     """Judge files on ``cluster`` and write ``output/parts/part-NNNNNN.parquet``, with a row for each in their order.
 
     Which file belongs to which part is settled by ``output/files.parquet`` before anything is judged. A part appears
-    whole under its own name, and a machine that takes over a lost one's part writes the very same file: every file is
-    in the results exactly once. Parts that are there are not made again.
+    whole under its own name, and a machine that takes over a lost one's part writes the same but for ids and times:
+    every file is in the results exactly once. Parts that are there are not made again.
 
     Args:
         run: folder of the run or export; is sent to the machines.
@@ -193,7 +193,7 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
                     found = next(judged)
                     yield judged_row(file, found, found.mask)
                 else:
-                    yield unreadable_row(file, judge.threshold, looked)
+                    yield unreadable_row(file, judge.threshold, looked, judge.origin.trace(None, judge.threshold))
 
 
 def _look(judge: Judge, file: str) -> tuple[str, Looked | str]:

@@ -1,12 +1,13 @@
 """Files wherever fsspec reaches: on this disk, and in object storage by ``s3://...``, ``gs://...`` and the like."""
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from realnet.atomic import atomic_path
-from realnet.data.images import IMAGE_SUFFIXES
+from realnet.data.finding import LeftOut, folder_reason, name_reason, own_output
 from realnet.errors import UserError
 
 _MAGIC = set("*?[")
@@ -38,8 +39,14 @@ def join(folder: str, *names: str) -> str:
     return "/".join((folder.rstrip("/"), *names))
 
 
-def find_images(sources: Sequence[str]) -> list[str]:
+def find_images(sources: Sequence[str], left_out: list[LeftOut] | None = None) -> list[str]:
     """The images of files, folders and patterns, sorted in each; paths are made absolute.
+
+    Names decide, as nothing is opened to look for images in a storage that is far away.
+
+    Args:
+        left_out: is told what of folders and patterns is left out, and why: formats that are not read, folders of the
+            system, this program's own outputs.
 
     Raises:
         UserError: for what does not exist or holds no image.
@@ -49,9 +56,9 @@ def find_images(sources: Sequence[str]) -> list[str]:
         system, path = filesystem(source)
         with _said(f"list {source}"):
             if system.isdir(path):
-                names = [name for name in system.find(path) if _is_image(name, path)]
+                names = _images(system.find(path), path, left_out)
             elif _MAGIC & set(path):
-                names = [name for name in system.glob(path) if _is_image(name, "")]
+                names = _images(system.glob(path), "", left_out)
             else:
                 names = [path] if system.exists(path) else []
         if not names:
@@ -60,10 +67,34 @@ def find_images(sources: Sequence[str]) -> list[str]:
     return found
 
 
-def _is_image(name: str, folder: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") for part in PurePosixPath(name.removeprefix(folder)).parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+def _images(names: Sequence[str], folder: str, left_out: list[LeftOut] | None) -> list[str]:
+    """Those of ``names`` that are called as images and lie in no folder below ``folder`` that is left out."""
+    held: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for name in names:
+        held[PurePosixPath(name).parent].add(PurePosixPath(name).name)
+    outputs = {place: own for place, names_in_it in held.items() if (own := own_output(names_in_it))}
+    found = []
+    for name in names:
+        reason = _reason(PurePosixPath(name), PurePosixPath(folder), outputs)
+        if reason is None:
+            found.append(name)
+        elif reason and left_out is not None:
+            left_out.append(LeftOut(name, reason))
+    return found
+
+
+def _reason(path: PurePosixPath, root: PurePosixPath, outputs: dict[PurePosixPath, str]) -> str | None:
+    """Why a file is left out; empty where not a word is due, None where it is to be read."""
+    if (reason := name_reason(path.name)) == "":
+        return reason
+    for folder in path.parents:
+        if folder == root or folder in root.parents:
+            break
+        if (outside := folder_reason(folder.name)) is not None:
+            return outside
+        if folder in outputs:
+            return outputs[folder]
+    return reason
 
 
 def exists(url: str) -> bool:

@@ -1,8 +1,9 @@
 """Data sets as lists of samples, and images and masks as arrays."""
 
 from realnet.data.checks import check_dataset
+from realnet.data.finding import list_images
 from realnet.data.good_images import GoodImages
-from realnet.data.images import decode_image, image_from_array, list_images, read_image, read_mask, resize_image
+from realnet.data.images import decode_image, image_from_array, read_image, read_mask, resize_image
 from realnet.data.masks import read_truth
 from realnet.data.notes import Notes
 from realnet.data.opening import open_dataset, open_good

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from realnet.data.images import read_image, verify_image
+from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
 from realnet.errors import UserError
@@ -89,7 +89,7 @@ def _problem(sample: Sample) -> str | None:
         truth = read_truth(sample)
         if truth is None or truth.shape == (height, width):
             return None
-        height, width = read_image(sample.image).shape[:2]
+        height, width = image_shape(sample.image)
     except UserError as error:
         return str(error)
     if truth.shape == (height, width):

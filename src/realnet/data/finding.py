@@ -1,18 +1,25 @@
-"""One look at a folder: every image file below it, and everything that is left out, with the reason."""
+"""The one look at a folder: every image file below it, and everything that is left out, with the reason."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePath
 
 from realnet.data.images import IMAGE_SUFFIXES
 from realnet.data.vocabulary import word_set
+from realnet.distribution import install_hint
+from realnet.errors import UserError
 
 OWN_MARK = "RealNet output"
 """Stands near the beginning of every picture that is made to be looked at, so that none is taken for a photograph."""
 
 GENERATED_FOLDER = "SIA"
 """Images generated for the product, which lie beside the data: neither good nor a kind of defect."""
+
+GENERATED, GENERATED_DEFECTS = "generated images (see --source)", "synthetic defects made by RealNet"
+OWN_PICTURES = "RealNet's own pictures"
+_GENERATED = (GENERATED, GENERATED_DEFECTS)
 
 _MARK_BYTES = 2048
 # Images that are not read, or drawings of them: somebody meant to give them, so they are counted.
@@ -22,6 +29,7 @@ _UNREAD = word_set(
     .pcx .ico .xcf .dcm .fits .npy .npz .mp4 .avi .mov .zip .rar .7z .tar .gz
     """
 )
+_HEIC = frozenset((".heic", ".heif", ".hif"))
 _SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin __macosx lost+found thumbnails") | {
     "system volume information"
 }
@@ -46,86 +54,188 @@ class Found:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def find_images(root: Path) -> Found:
-    """Every image file below ``root``, by its name, sorted; linked folders are followed once.
-
-    Left out, each with its reason: formats that are not read, links that lead nowhere, folders without permission or
-    of the system (``@eaDir``), and this program's own outputs (runs, exports, results, overlays, contact sheets).
-    """
+def find_images(root: Path, generated: bool = False) -> Found:
+    """Every image file below ``root``, sorted, and what is left out; arguments as for :func:`walk`."""
     found = Found()
-    seen: set[Path] = set()
-    links: list[Path] = []
-    home = root.resolve()
-    _walk(root, root, found, seen, links)
-    while links:  # after all real folders, so that the same folders are found by the same names always
-        link = links.pop(0)
-        target = link.resolve()
-        name = _place(link, root)
-        if home == target or home.is_relative_to(target):
-            found.left_out.append(LeftOut(name, "a link that leads back to a folder it lies in"))
-        elif target in seen:
-            found.left_out.append(LeftOut(name, "a link to a folder that is read already"))
+    for entry in walk(root, generated=generated):
+        if isinstance(entry, Path):
+            found.files.append(entry)
         else:
-            _walk(link, root, found, seen, links)
+            found.left_out.append(entry)
     found.files.sort()
     return found
 
 
-def _walk(folder: Path, root: Path, found: Found, seen: set[Path], links: list[Path]) -> None:
-    seen.add(folder.resolve())
-    try:
-        with os.scandir(folder) as scanned:
-            entries = sorted(scanned, key=lambda entry: entry.name)
-    except OSError as error:
-        found.left_out.append(LeftOut(_place(folder, root), f"a folder that cannot be read ({error.strerror})"))
-        return
-    names = {entry.name for entry in entries}
-    own = _own_output(names)
-    if own and folder != root:
-        found.left_out.append(LeftOut(_place(folder, root), own, _count(folder)))
-        return
-    for entry in entries:
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            reason = _folder_reason(path, root, bool(own))
-            if reason is None:
-                _walk(path, root, found, seen, links)
-            elif reason and (count := _count(path)):
-                found.left_out.append(LeftOut(_place(path, root), reason, count))
-        elif entry.is_symlink() and path.is_dir():
-            links.append(path)
+def list_images(paths: Iterable[str | Path], left_out: list[LeftOut] | None = None) -> list[Path]:
+    """The image files among ``paths``: files as given, folders searched as :func:`find_images` does; each once.
+
+    Images that this program generated count here: whoever names their folder means them.
+
+    Args:
+        left_out: is told what of the folders is left out, and why.
+
+    Raises:
+        UserError: where a path does not exist or a folder holds no image.
+    """
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = find_images(path, generated=True)
+            if not inside.files:
+                raise no_images(path, inside.left_out)
+            found.update(dict.fromkeys(inside.files))
+            if left_out is not None:
+                left_out += inside.left_out
+        elif path.exists():
+            found[path] = None
         else:
-            reason = _file_reason(path)
-            if reason is None:
-                found.files.append(path)
-            elif reason:
-                found.left_out.append(LeftOut(_place(path, root), reason))
+            raise UserError(f"{path} does not exist; check the spelling of the path.")
+    return list(found)
 
 
-def _folder_reason(path: Path, root: Path, in_output: bool) -> str | None:
-    """Why a folder is left out; empty where not a word is due, None where it is not."""
-    name = path.name.casefold()
-    if name in _SYSTEM_FOLDERS or name.startswith("."):
-        return "a folder of the system" if name.startswith(("@", "#", "$")) else ""
-    if path.name == GENERATED_FOLDER:
-        return "generated images (see --source)"
-    if name in _OVERLAYS or (in_output and name == "masks"):
-        return "RealNet's own pictures"
+def no_images(folder: Path, left_out: Sequence[LeftOut]) -> UserError:
+    """What is said of a folder without images: the reason, where something was left out."""
+    if left_out and left_out[0].place == ".":
+        return UserError(f"{folder} is {left_out[0].reason}; check its permissions.")
+    why = f" that can be used ({left_out[0].place}: {left_out[0].reason})" if left_out else ""
+    return UserError(f"{folder} holds no images{why}; choose a folder with PNG, JPEG, BMP or TIFF files.")
+
+
+def walk(
+    root: Path,
+    leave_out: Collection[Path] = (),
+    generated: bool = False,
+    is_own: Callable[[Path], bool] | None = None,
+) -> Iterator[Path | LeftOut]:
+    """Every image file below ``root``, by its name, folder after folder; linked folders are followed once, at the end.
+
+    Left out, each with its reason: formats that are not read, links that lead nowhere, folders without permission or
+    of the system (``@eaDir``), and this program's own outputs (runs, exports, results, overlays, contact sheets).
+    Hidden files are passed over. ``root`` itself may be any of these.
+
+    Args:
+        leave_out: resolved folders below ``root`` that are passed over without a word.
+        generated: whether images and defects that were generated count as images.
+        is_own: tells pictures drawn by this program; default: :func:`is_own_picture`.
+    """
+    return _Walk(root, leave_out, generated, is_own or is_own_picture).everything()
+
+
+class _Walk:
+    """One walk: see :func:`walk`."""
+
+    def __init__(
+        self, root: Path, leave_out: Collection[Path], generated: bool, is_own: Callable[[Path], bool]
+    ) -> None:
+        self.root, self.leave_out, self.generated, self.is_own = root, leave_out, generated, is_own
+        self.seen: set[Path] = set()
+        self.links: list[Path] = []
+
+    def everything(self) -> Iterator[Path | LeftOut]:
+        home = self.root.resolve()
+        yield from self.below(self.root)
+        while self.links:  # after all real folders, so that the same folders are found by the same names always
+            link = self.links.pop(0)
+            target = link.resolve()
+            if home == target or home.is_relative_to(target):
+                yield LeftOut(self._place(link), "a link that leads back to a folder it lies in")
+            elif target in self.seen:
+                yield LeftOut(self._place(link), "a link to a folder that is read already")
+            elif target not in self.leave_out:
+                yield from self.below(link)
+
+    def below(self, folder: Path) -> Iterator[Path | LeftOut]:
+        self.seen.add(folder.resolve())
+        try:
+            with os.scandir(folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            yield LeftOut(self._place(folder), f"a folder that cannot be read ({error.strerror})")
+            return
+        own = own_output({entry.name for entry in entries})
+        if own in _GENERATED and self.generated:
+            own = ""
+        if own and folder != self.root:
+            yield LeftOut(self._place(folder), own, count_images(folder))
+            return
+        for entry in entries:
+            path = folder / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._inner(path, bool(own))
+            elif entry.is_symlink() and path.is_dir():
+                self.links.append(path)
+            else:
+                reason = self._file_reason(path)
+                if reason is None:
+                    yield path
+                elif reason:
+                    yield LeftOut(self._place(path), reason)
+
+    def _inner(self, path: Path, in_output: bool) -> Iterator[Path | LeftOut]:
+        if self.leave_out and path.resolve() in self.leave_out:
+            return
+        reason = folder_reason(path.name, in_output)
+        if reason is None or (reason == GENERATED and self.generated):
+            yield from self.below(path)
+        elif reason and (count := count_images(path)):
+            yield LeftOut(self._place(path), reason, count)
+
+    def _file_reason(self, path: Path) -> str | None:
+        """Why a file is left out; empty where it is no image at all, None where it is one to be read."""
+        reason = name_reason(path.name)
+        if reason is not None:
+            return reason
+        if not path.is_file():
+            return "links that lead nowhere" if path.is_symlink() else "no regular files"
+        return OWN_PICTURES if self.is_own(path) else None
+
+    def _place(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
+def left_out_folder(folder: Path) -> str | None:
+    """Why a walk would leave out ``folder``: by its name or what it holds; as :func:`folder_reason` has it."""
+    reason = folder_reason(folder.name)
+    if reason is not None:
+        return reason
+    try:
+        return own_output({path.name for path in folder.iterdir()}) or None
+    except OSError:
+        return None
+
+
+def folder_reason(name: str, in_output: bool = False) -> str | None:
+    """Why a folder called ``name`` is left out; empty where not a word is due, None where it is not.
+
+    Args:
+        in_output: whether it lies in a folder of this program's.
+    """
+    plain = name.casefold()
+    if plain in _SYSTEM_FOLDERS or plain.startswith("."):
+        return "a folder of the system" if plain.startswith(("@", "#", "$")) else ""
+    if name == GENERATED_FOLDER:
+        return GENERATED
+    if plain in _OVERLAYS or (in_output and plain == "masks"):
+        return OWN_PICTURES
     return None
 
 
-def _file_reason(path: Path) -> str | None:
-    """Why a file is left out; empty where it is no image at all, None where it is one to be read."""
-    if path.name.startswith("."):
+def name_reason(name: str) -> str | None:
+    """Why a file called ``name`` is left out; empty where it is no image at all, None where it is named as one."""
+    if name.startswith("."):
         return ""
-    suffix = path.suffix.lower()
-    if suffix in _UNREAD:
-        return f"{suffix.removeprefix('.').upper()} files, which are not read: convert them to PNG or JPEG"
-    if suffix not in IMAGE_SUFFIXES:
+    suffix = PurePath(name).suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return None
+    if suffix not in _UNREAD:
         return ""
-    if not path.is_file():
-        return "links that lead nowhere" if path.is_symlink() else "no regular files"
-    return "RealNet's own pictures" if is_own_picture(path) else None
+    how = "convert them to PNG or JPEG" + (f", or {_heic_hint()}" if suffix in _HEIC else "")
+    return f"{suffix.removeprefix('.').upper()} files, which are not read: {how}"
+
+
+@cache
+def _heic_hint() -> str:
+    return install_hint("heic")
 
 
 def is_own_picture(path: Path) -> bool:
@@ -139,17 +249,17 @@ def is_own_picture(path: Path) -> bool:
         return False
 
 
-def _own_output(names: set[str]) -> str:
+def own_output(names: Collection[str]) -> str:
     """What of this program's a folder with these names in it is; empty: nothing."""
-    if "config.yaml" in names and ({"metrics.json", "model.json"} & names or _any(names, ".safetensors")):
+    if "config.yaml" in names and ("metrics.json" in names or "model.json" in names or _any(names, ".safetensors")):
         return "a RealNet run"
     if "inspector.json" in names:
         return "a RealNet export"
     if "results.jsonl" in names or "inspect.json" in names:
         return "results of realnet inspect"
     if "synthesis.json" in names:
-        return "synthetic defects made by RealNet"
-    return "generated images (see --source)" if "sia.json" in names else ""
+        return GENERATED_DEFECTS
+    return GENERATED if "sia.json" in names else ""
 
 
 def _any(names: Iterable[str], suffix: str) -> bool:
@@ -165,11 +275,7 @@ def subfolders(folder: Path) -> list[Path]:
     )
 
 
-def _count(folder: Path) -> int:
+def count_images(folder: Path) -> int:
     """How many files named as images lie below ``folder``."""
     walked = os.walk(folder)
     return sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for _, _, names in walked for name in names)
-
-
-def _place(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()

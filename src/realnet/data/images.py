@@ -1,7 +1,6 @@
 """Reading image and mask files of any kind, and pictures in memory, into the two forms that the package uses."""
 
 import io
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,11 +81,23 @@ def decode_image(
     return as_rgb(decode_stream(io.BytesIO(data), name, max_pixels), name, levels, notes)
 
 
-def read_mask(path: str | Path, size: int | None = None) -> np.ndarray:
+def stored_values(path: Path) -> np.ndarray:
+    """What the file at ``path`` stores, upright, [h, w, c]: 8 bits as :func:`read_image` gives them, more as they are.
+
+    Raises:
+        UserError: as `read_image`, but for the levels.
+    """
+    picture = decode_file(path)
+    content = picture.content
+    if isinstance(content, Image.Image) or content.dtype in (np.uint8, np.bool_):
+        return as_rgb(picture, str(path), None, None)
+    return content[..., None] if content.ndim == 2 else content
+
+
+def read_mask(path: str | Path) -> np.ndarray:
     """The mask at ``path`` as bool [h, w], True where the value is not zero (a JPEG's: 128 or more).
 
-    A palette counts by its colours, and what is fully transparent is False. ``size``: nearest neighbour to
-    [size, size].
+    A palette counts by its colours, and what is fully transparent is False.
 
     Raises:
         UserError: as `read_image`.
@@ -100,10 +111,8 @@ def read_mask(path: str | Path, size: int | None = None) -> np.ndarray:
         values = np.asarray(content)
         values = values.max(axis=2) if values.ndim == 3 else values
     # JPEG leaves faint noise around every edge; lossless masks may number their defects 1, 2, 3, ...
-    mask = values >= 128 if file_format == "JPEG" else values != 0
-    if size is None:
-        return mask
-    return cv2.resize(mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    mask: np.ndarray = values >= 128 if file_format == "JPEG" else values != 0
+    return mask
 
 
 def image_from_array(array: Any, levels: Levels | None = None) -> np.ndarray:
@@ -135,28 +144,6 @@ def image_from_array(array: Any, levels: Levels | None = None) -> np.ndarray:
             f"not of shape {list(np.shape(array))}."
         )
     return as_rgb(Picture(values, ""), name, levels, None)
-
-
-def list_images(paths: Iterable[str | Path]) -> list[Path]:
-    """The image files among ``paths``: files as given, folders searched to any depth, sorted; each once.
-
-    Hidden files and folders are left out of a search.
-
-    Raises:
-        UserError: where a path does not exist or a folder holds no image.
-    """
-    found: dict[Path, None] = {}
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if is_image_file(file, path))
-            if not inside:
-                raise UserError(f"{path} holds no images; choose a folder with PNG, JPEG, BMP or TIFF files.")
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise UserError(f"{path} does not exist; check the spelling of the path.")
-    return list(found)
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from realnet.data.images import read_image, read_mask
+from realnet.data.images import read_mask, stored_values
 from realnet.data.samples import Sample
 from realnet.data.vocabulary import meaning
 from realnet.errors import UserError
@@ -64,11 +64,11 @@ def _drawn_twins(twins: Sequence[Path]) -> set[Path]:
 
 def _has_few_colours(file: Path) -> bool:
     try:
-        image = read_image(file)
+        image = stored_values(file)
     except UserError:
         return False
     values = np.unique(image[..., 0])
-    return len(values) <= _MASK_COLOURS and len(np.unique(image.reshape(-1, 3), axis=0)) <= _MASK_COLOURS
+    return len(values) <= _MASK_COLOURS and len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) <= _MASK_COLOURS
 
 
 def image_stem(mask: Path) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from realnet.data import elpv, visa
 from realnet.data.checks import raise_problems
-from realnet.data.finding import LeftOut
+from realnet.data.finding import LeftOut, list_images
 from realnet.data.folders import Reader, product_name
-from realnet.data.images import list_images
 from realnet.data.samples import Category, Sample
 from realnet.errors import UserError
 

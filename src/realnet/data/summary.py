@@ -10,9 +10,13 @@ _MOST = 8
 _MOST_CATEGORIES = 12
 
 
-def summarize(categories: Sequence[Category]) -> list[str]:
-    """A line of counts a category, and one of what is not used and why; never more than a screen."""
-    lines = [_used(category) for category in categories[:_MOST_CATEGORIES]]
+def summarize(categories: Sequence[Category], evaluating: bool = False) -> list[str]:
+    """A line of counts a category, and one of what is not used and why; never more than a screen.
+
+    Args:
+        evaluating: whether test images are judged, and nothing is trained.
+    """
+    lines = [_used(category, evaluating) for category in categories[:_MOST_CATEGORIES]]
     if len(categories) > _MOST_CATEGORIES:
         lines.append(f"And {len(categories) - _MOST_CATEGORIES} more categories.")
     unused = describe_left_out([item for category in categories for item in category.left_out])
@@ -51,17 +55,18 @@ def _not_used(phrases: Sequence[str]) -> list[str]:
     return [f"Not used: {'; '.join(phrases[:_MOST])}{more}."]
 
 
-def _used(category: Category) -> str:
+def _used(category: Category, evaluating: bool) -> str:
     train = f"training on {len(category.train)} images{_in(category.train)}"
     if not category.test:
-        return f"{category.name}: {train}; no test images."
+        return f"{category.name}: {'' if evaluating else f'{train}; '}no test images."
     good = [sample for sample in category.test if not sample.is_anomalous]
     kinds = Counter(sample.defect for sample in category.test if sample.is_anomalous)
     listed = [f"{kind} ({count})" for kind, count in sorted(kinds.items())]
     more = f" and {len(listed) - _MOST} more kinds" if len(listed) > _MOST else ""
     masks = sum(sample.mask is not None for sample in category.test)
     defective = f"{sum(kinds.values())} defective: {', '.join(listed[:_MOST])}{more}" if kinds else "none defective"
-    return f"{category.name}: {train}; for the test only: {len(good)} good, {defective}; {masks} with masks."
+    what = "judging" if evaluating else f"{train}; for the test only:"
+    return f"{category.name}: {what} {len(good)} good, {defective}; {masks} with masks."
 
 
 def _in(samples: Sequence[Sample]) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from realnet.evaluation.results import METRICS, Figures, Results
 
@@ -15,8 +15,8 @@ def to_table(results: Results) -> Table:
     """A rich table of what fits a terminal: without F1-max; its caption says what was done."""
     header, rows = cells_of(results, [name for name in shown_metrics(results) if not name.endswith("f1_max")])
     table = Table(
-        title=escape(heading(results)),
-        caption=escape("\n".join(remarks(results))),
+        title=Text(heading(results), style="table.title"),
+        caption=Text("\n".join(remarks(results)), style="table.caption"),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
@@ -26,11 +26,9 @@ def to_table(results: Results) -> Table:
     for name in header:
         # A title breaks between its words, a figure never.
         width = max(5, *(len(word) for word in name.split())) if name in _NUMBERS else None
-        table.add_column(
-            escape(name), justify="right" if name in _NUMBERS else "left", min_width=width, overflow="fold"
-        )
+        table.add_column(Text(name), justify="right" if name in _NUMBERS else "left", min_width=width, overflow="fold")
     for cells, strong in rows:
-        table.add_row(*(escape(cell) for cell in cells), style="bold" if strong else None)
+        table.add_row(*(Text(cell) for cell in cells), style="bold" if strong else None)
     return table
 
 

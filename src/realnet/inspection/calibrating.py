@@ -2,55 +2,181 @@
 
 import datetime
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from realnet.calibration import Calibration, calibrate, pixel_threshold
+from realnet.calibration import Calibration, calibrate, images_needed, pixel_threshold
 from realnet.data.good_images import short_names
+from realnet.errors import UserError
 from realnet.inspection.judging import Judge
-from realnet.seen import picture_digests
+from realnet.seen import Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.
 _PIXELS = 4096
-_FALSE_ALARMS = 0.01
 
 
-def calibrate_on(
+@dataclass(frozen=True)
+class Judged:
+    """Good images as the inspector sees them, and the pixel threshold they give.
+
+    Attributes:
+        scores, names, digests: of each image; a digest is empty where it is not known.
+        pixel: the threshold of the anomaly map.
+        source: which images, in words.
+        seen: how many of them the run was trained on; ``trained`` which files these are, as far as files were judged.
+    """
+
+    scores: tuple[float, ...]
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    pixel: float
+    source: str
+    seen: int = 0
+    trained: tuple[Path, ...] = ()
+
+    def with_confirmed(
+        self, good: Sequence[tuple[str, str, float]], defects: Sequence[tuple[str, str, float]]
+    ) -> "Judged":
+        """These images with those that people confirmed as good, each once, and without those confirmed as defective.
+
+        Confirmed images are mostly those that were rejected: their scores are higher than chance would have it, so the
+        threshold is rather too high than too low, and the promise holds.
+
+        Args:
+            good: name, digest and score of each.
+            defects: likewise.
+        """
+        defective, known = {digest for _, digest, _ in defects}, set(self.digests)
+        kept = [i for i, digest in enumerate(self.digests) if digest not in defective]
+        new = [image for image in good if image[1] not in known]
+        return replace(
+            self,
+            scores=(*(self.scores[i] for i in kept), *(score for _, _, score in new)),
+            names=(*(self.names[i] for i in kept), *(name for name, _, _ in new)),
+            digests=(*(self.digests[i] for i in kept), *(digest for _, digest, _ in new)),
+            source=self.source + (f" and {len(new)} that people confirmed" if new else ""),
+        )
+
+
+def judge_good(
     inspector: Judge,
     good: Sequence[Path],
-    false_alarms: float,
-    seen: int = 0,
+    trained: AbstractSet[str] = frozenset(),
     progress: Callable[[int], None] = lambda done: None,
-) -> Calibration:
-    """Thresholds for ``false_alarms`` by the good images in the files ``good``, of which ``seen`` were trained on.
+) -> Judged:
+    """Judge the good images in the files ``good``.
+
+    Args:
+        inspector: of the run or export.
+        good: image files.
+        trained: digests of the images that the run was trained on.
+        progress: told how many are done.
 
     Raises:
-        UserError: where a file cannot be read: a calibration must not rest on other images than were given.
+        UserError: where a file cannot be read, as a calibration must not rest on other images than were given.
     """
     rng = np.random.default_rng(0)
     scores: list[float] = []
+    digests: list[str] = []
     pixels: list[np.ndarray] = []
     for result in inspector.inspect_many(good):
         scores.append(result.score)
+        digests.append(result.trace.image_hash)
         flat = result.anomaly_map.ravel()
         pixels.append(flat[rng.integers(0, flat.size, min(_PIXELS, flat.size))])
         progress(len(scores))
-    made = calibrate(
-        scores,
+    known = tuple(file for file, digest in zip(good, digests, strict=True) if digest in trained)
+    return Judged(
+        tuple(scores),
+        tuple(short_names(good)),
+        tuple(digests),
         pixel_threshold(np.concatenate(pixels), inspector.discriminator),
-        false_alarms,
         "good images given to `realnet calibrate`",
-        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        names=short_names(good),
-        seen=seen,
+        len(known),
+        known,
     )
-    return made.model_copy(update={"good_digests": tuple(sorted(picture_digests(good)))})
 
 
-def usual_false_alarms(inspector: Judge, before: Calibration | None) -> float:
-    """The rate that was asked for last, or, of a run, when it was trained."""
-    if before is not None:
-        return before.asked
-    config = getattr(inspector, "config", None)
-    return _FALSE_ALARMS if config is None else float(config.training.false_alarms)
+def judged_before(before: Calibration) -> Judged:
+    """The good images that the calibration in force rests on; nothing is judged again."""
+    unknown = ("",) * len(before.good_scores)
+    return Judged(
+        before.good_scores,
+        before.good_names or unknown,
+        before.good_digests or unknown,
+        before.pixel,
+        "good images of the calibration before",
+        before.seen,
+    )
+
+
+def check_unseen(run: Path, judged: Judged) -> None:
+    """Refuse images that the run was trained on, whose scores are too low.
+
+    Raises:
+        UserError: which names them.
+    """
+    if judged.trained:
+        sentence = Seen(judged.trained, ()).sentence(run, len(judged.scores))
+        raise UserError(f"{sentence} Give others, or go on with --force.")
+
+
+def check_enough(images: int, false_alarms: float) -> None:
+    """Refuse a rate of false alarms that so few images cannot promise.
+
+    Raises:
+        UserError: which says how many it takes, and what these images can promise.
+    """
+    needed = images_needed(false_alarms)
+    if images < needed:
+        raise UserError(
+            f"{images} good images cannot promise {false_alarms:.4g} false alarms ({false_alarms:.2%}), which takes "
+            f"{needed:,}: give more, or ask for what they can promise, --false-alarms {_least(images):.4g}."
+        )
+
+
+def check_product(scores: Sequence[float], before: Calibration) -> None:
+    """Refuse images most of which the inspector takes for defective.
+
+    Raises:
+        UserError: where more than half of ``scores`` are above the threshold in force.
+    """
+    above = sum(score > before.score for score in scores)
+    if 2 * above > len(scores):
+        raise UserError(
+            f"{above} of these {len(scores)} good images are above the threshold in force ({before.score:.4f}): they "
+            "seem to show another product, or light and camera have changed so much that the run should be trained "
+            "again. If they are right, go on with --force."
+        )
+
+
+def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None = None) -> Calibration:
+    """Thresholds for ``false_alarms`` by good images that were judged.
+
+    Args:
+        judged: good images.
+        false_alarms: the rate asked for.
+        before: the calibration in force, whose synthetic defects measure the new threshold.
+    """
+    made = calibrate(
+        judged.scores,
+        judged.pixel,
+        false_alarms,
+        judged.source,
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        before.defect_scores if before else (),
+        judged.names,
+        judged.seen,
+    )
+    if not any(judged.digests):
+        return made
+    order = np.argsort(np.asarray(judged.scores), kind="stable")
+    return made.model_copy(update={"good_digests": tuple(judged.digests[i] for i in order)})
+
+
+def _least(images: int) -> float:
+    """The least rate that so many images can promise, rounded up to what ``--false-alarms`` reads."""
+    return float(np.ceil(1e4 / (images + 1)) / 1e4)

@@ -29,7 +29,7 @@ class Claim:
 
 
 class Index:
-    """Images by name: version, name of the overlay, where the row stands in the journal, place in the results.
+    """Images by key (see ``Item``): version, name of the overlay, where the row is in the journal, and in the results.
 
     A temporary database that the system removes with the process; any thread may use it.
     """
@@ -46,28 +46,28 @@ class Index:
         with self._lock:
             self._base.close()
 
-    def is_known(self, image: str, version: tuple[int, int]) -> bool:
+    def is_known(self, key: str, version: tuple[int, int]) -> bool:
         """Whether this version of the image was taken up or is in the journal."""
-        found = self._ask("SELECT size, changed FROM images WHERE image = ?", _key(image)).fetchone()
+        found = self._ask("SELECT size, changed FROM images WHERE image = ?", _encoded(key)).fetchone()
         return found == version
 
-    def claim(self, image: str, stem: str, folder: Path, version: tuple[int, int]) -> Claim | None:
+    def claim(self, key: str, stem: str, folder: Path, version: tuple[int, int]) -> Claim | None:
         """Take up an image, in the order of the results; None where this version was taken up since the start."""
-        key = _key(image)
-        found = self._ask("SELECT name, size, changed, line, place FROM images WHERE image = ?", key).fetchone()
+        encoded = _encoded(key)
+        found = self._ask("SELECT name, size, changed, line, place FROM images WHERE image = ?", encoded).fetchone()
         if found is None:
             name = free_name(stem, folder, self._is_taken)
-            self._insert(key, name, version, None, self._place())
+            self._insert(encoded, name, version, None, self._place())
             return Claim(name, done=False)
         name, size, changed, line, place = found
         same = (size, changed) == version
         if place is not None and same:
             return None
         place = self._place() if place is None else place
-        self._ask("UPDATE images SET size = ?, changed = ?, place = ? WHERE image = ?", *version, place, key)
+        self._ask("UPDATE images SET size = ?, changed = ?, place = ? WHERE image = ?", *version, place, encoded)
         return Claim(name.decode("utf-8", "surrogateescape"), done=same and line is not None)
 
-    def load(self, image: str, name: str, version: tuple[int, int], line: int) -> None:
+    def load(self, key: str, name: str, version: tuple[int, int], line: int) -> None:
         """Note that an earlier inspection left a row of the image at byte ``line``; a later row replaces it.
 
         Raises:
@@ -75,14 +75,14 @@ class Index:
         """
         known = "UPDATE images SET size = ?, changed = ?, line = ? WHERE image = ?"
         try:
-            if not self._ask(known, *version, line, _key(image)).rowcount:
-                self._insert(_key(image), name, version, line, None)
+            if not self._ask(known, *version, line, _encoded(key)).rowcount:
+                self._insert(_encoded(key), name, version, line, None)
         except sqlite3.IntegrityError as error:
             raise ValueError(f"two images are named {name}") from error
 
-    def wrote(self, image: str, line: int) -> None:
+    def wrote(self, key: str, line: int) -> None:
         """Note that the row of an image that was taken up stands at byte ``line``."""
-        self._ask("UPDATE images SET line = ? WHERE image = ?", line, _key(image))
+        self._ask("UPDATE images SET line = ? WHERE image = ?", line, _encoded(key))
 
     def lines(self) -> Iterator[int]:
         """Where the rows stand: those of earlier sources first, then those of the present ones in their order."""
@@ -92,7 +92,7 @@ class Index:
             yield line
 
     def _insert(self, key: bytes, name: str, version: tuple[int, int], line: int | None, place: int | None) -> None:
-        values = (key, _key(name), _key(name.lower()), *version, line, place)
+        values = (key, _encoded(name), _encoded(name.lower()), *version, line, place)
         self._ask("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
 
     def _place(self) -> int:
@@ -100,7 +100,7 @@ class Index:
         return self._next
 
     def _is_taken(self, name: str) -> bool:
-        return self._ask("SELECT 1 FROM images WHERE taken = ?", _key(name)).fetchone() is not None
+        return self._ask("SELECT 1 FROM images WHERE taken = ?", _encoded(name)).fetchone() is not None
 
     def _ask(self, statement: str, *values: Any) -> sqlite3.Cursor:
         with self._lock:
@@ -133,10 +133,10 @@ def free_name(stem: str, folder: Path, is_taken: Callable[[str], bool]) -> str:
 
 def _shortened(name: str, length: int) -> str:
     """The beginning of ``name`` that takes no more than ``length`` bytes."""
-    encoded = _key(name)
+    encoded = _encoded(name)
     return name if len(encoded) <= length else encoded[:length].decode("utf-8", "ignore")
 
 
-def _key(image: str) -> bytes:
+def _encoded(text: str) -> bytes:
     """Names that are no Unicode too."""
-    return image.encode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "surrogateescape")

@@ -1,11 +1,12 @@
 """What an inspector says of one image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from realnet.calibration import level
 from realnet.inspection.regions import Region, find_regions, keep_large
+from realnet.inspection.trace import Trace
 from realnet.view import Alignment
 
 
@@ -23,6 +24,7 @@ class Inspection:
             nothing larger passes.
         inside: bool ``[h, w]``, where the image was looked at; None: everywhere.
         alignment: how the part lay in the image; None where it was not aligned.
+        trace: id and time of this judgement, model, calibration, software and image.
     """
 
     score: float
@@ -33,6 +35,7 @@ class Inspection:
     minimum_area: int = 0
     inside: np.ndarray | None = None
     alignment: Alignment | None = None
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def is_anomalous(self) -> bool:
@@ -41,6 +44,13 @@ class Inspection:
         if self.minimum_area <= 1 or not above:
             return above
         return bool(keep_large(self.anomaly_map > self.pixel_threshold, self.minimum_area).any())
+
+    @property
+    def note(self) -> str:
+        """Why the image passes although its score is above the threshold; empty where it does not."""
+        if self.score <= self.threshold or self.is_anomalous:
+            return ""
+        return f"score above the threshold, but no region of {self.minimum_area} pixels or more (minimum area)"
 
     @property
     def level(self) -> float:

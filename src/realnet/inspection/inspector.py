@@ -10,7 +10,9 @@ from realnet.calibration import read_calibration
 from realnet.config import Config, DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
+from realnet.inspection.journal import model_digest
 from realnet.inspection.judging import Judge, check_threshold, finite
+from realnet.inspection.trace import Origin
 from realnet.model.devices import choose_device
 from realnet.model.folding import fold_batch_norms
 from realnet.model.lanes import Lanes
@@ -91,7 +93,11 @@ def load(run: str | Path, device: str | torch.device = "auto") -> Inspector:
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
     model, config = load_model(folder, choose_device(device))
     fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, config.model.image_size, config.model.image_size))
-    return Inspector(model, config, *read_thresholds(folder))
+    inspector = Inspector(model, config, *read_thresholds(folder))
+    inspector.origin = Origin(model_digest(folder))
+    if (calibration := read_calibration(folder)) is not None:
+        inspector.follow(calibration)
+    return inspector
 
 
 def read_thresholds(run: Path) -> tuple[float, float]:

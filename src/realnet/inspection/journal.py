@@ -2,12 +2,11 @@
 
 import contextlib
 import errno
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -16,12 +15,14 @@ from realnet.errors import UserError
 from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.runtime.manifest import INSPECTOR_FILE, describe_file, is_export
+from realnet.runtime.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
 _FORMAT = "realnet inspect 1"
-_OWN = ("name", "size", "changed_ns")
+_OWN = ("key", "name", "size", "changed_ns")
+Earlier = Literal["refuse", "resume", "overwrite"]
+"""What to do with the results of an earlier inspection in the same folder."""
 _GO_ON = "What is judged is kept: continue with the same call and --resume."
 
 
@@ -66,7 +67,7 @@ class Journal:
             UserError: where the disk is full.
         """
         size, changed = item.version
-        line = line_of({**row.as_dict(), "name": claim.name, "size": size, "changed_ns": changed})
+        line = line_of({**row.as_dict(), "key": item.key, "name": claim.name, "size": size, "changed_ns": changed})
         try:
             self._stream.seek(self._end)
             if self._stream.write(line) != len(line):
@@ -75,7 +76,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 self._stream.truncate(self._end)
             raise UserError(f"Cannot write {self.path}: {error.strerror}. Free some space. {_GO_ON}") from error
-        self.index.wrote(item.image, self._end)
+        self.index.wrote(item.key, self._end)
         self._end += len(line)
 
     def rows(self) -> Iterator[Row]:
@@ -87,17 +88,20 @@ class Journal:
 
 
 @contextlib.contextmanager
-def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[str, ...] = ()) -> Iterator[Journal]:
+def open_journal(
+    output: Path, settings: Settings, earlier: Earlier = "refuse", stale: tuple[str, ...] = ()
+) -> Iterator[Journal]:
     """The journal of ``output``, for this process alone.
 
     Args:
         settings: of the inspection.
-        resume: go on with the journal that is there, if any; otherwise it makes way for a new one.
+        earlier: what to do with an earlier inspection's results, where there are any.
         stale: files in ``output`` that go with an earlier inspection that is not resumed.
 
     Raises:
-        UserError: where another process inspects into the folder, where the folder cannot be written, where the journal
-            is damaged, and where it is of other settings.
+        UserError: where another process inspects into the folder, where the folder cannot be written, where it holds
+            results that are neither to be resumed nor overwritten, where the journal is damaged, and where it is of
+            other settings.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -113,7 +117,9 @@ def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[st
     try:
         for folder in (output, output / "overlays", output / "masks"):
             remove_torn(folder)
-        if resume and (output / JOURNAL_FILE).exists():
+        if earlier == "refuse":
+            _refuse_results(output, stale)
+        if earlier == "resume" and (output / JOURNAL_FILE).exists():
             _check_settings(output, settings)
         else:
             _start(output, settings, stale)
@@ -126,11 +132,11 @@ def open_journal(output: Path, settings: Settings, resume: bool, stale: tuple[st
 
 def model_digest(folder: Path) -> str:
     """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
-    names: tuple[str, ...] = (INSPECTOR_FILE,)
-    if not is_export(folder):
-        names = ("config.yaml", "model.safetensors")
-        names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
-    return hashlib.sha256("".join(describe_file(folder / name).sha256 for name in names).encode()).hexdigest()
+    if is_export(folder):
+        return read_manifest(folder).digest
+    names: tuple[str, ...] = ("config.yaml", "model.safetensors")
+    names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
+    return combined_digest(describe_file(folder / name).sha256 for name in names)
 
 
 @contextlib.contextmanager
@@ -166,13 +172,26 @@ def _start(output: Path, settings: Settings, stale: tuple[str, ...]) -> None:
     write_text(output / HEADER_FILE, json.dumps({"format": _FORMAT, **vars(settings)}, indent=2))
 
 
+def _refuse_results(output: Path, stale: tuple[str, ...]) -> None:
+    """Whether a row or a table of an earlier inspection is there; a journal without rows is none."""
+    journal = output / JOURNAL_FILE
+    held = [name for name in stale if (output / name).exists()]
+    if journal.is_file() and journal.stat().st_size:
+        held.append(JOURNAL_FILE)
+    if held:
+        raise UserError(
+            f"{output} holds the results of an inspection ({held[-1]}): go on with it by --resume, replace it by "
+            "--overwrite, or choose another --output."
+        )
+
+
 def _check_settings(output: Path, settings: Settings) -> None:
     path = output / HEADER_FILE
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
         before = {name: header[name] for name in ("format", *vars(settings))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is missing or damaged: start anew without --resume.") from error
+        raise UserError(f"{path} is missing or damaged: start anew with --overwrite.") from error
     now = {"format": _FORMAT, **vars(settings)}
     other = [
         name.replace("_", " ") + ("" if name == "model" else f" {before[name]}, not {now[name]}")
@@ -182,7 +201,7 @@ def _check_settings(output: Path, settings: Settings) -> None:
     if other:
         raise UserError(
             f"{output} was begun with another {', another '.join(other)}: continue it with that, choose another "
-            "--output, or start anew without --resume."
+            "--output, or start anew with --overwrite."
         )
 
 
@@ -198,9 +217,9 @@ def _load(path: Path, index: Index) -> int:
             try:
                 record = json.loads(line)
                 _row(record)
-                name, size, changed = (record[name] for name in _OWN)
-                index.load(record["image"], str(name), (int(size), int(changed)), end)
+                key, name, size, changed = (record[name] for name in _OWN)
+                index.load(str(key), str(name), (int(size), int(changed)), end)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise UserError(f"{path} is damaged in line {number}: start anew without --resume.") from error
+                raise UserError(f"{path} is damaged in line {number}: start anew with --overwrite.") from error
             end += len(line)
     return end

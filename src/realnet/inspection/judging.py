@@ -9,11 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from realnet.calibration import Calibration
 from realnet.config import DiscriminatorKind
 from realnet.data import image_from_array, measure_tiled, read_image
 from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
+from realnet.inspection.trace import Origin
 from realnet.view import Looked, View
 
 
@@ -25,12 +27,15 @@ class Judge(ABC):
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
         view: where it looks; None: at whole images as they are.
+
+    ``origin`` says which model and calibration these are, for the results.
     """
 
     def __init__(
         self, threshold: float, pixel_threshold: float, minimum_area: int = 0, view: View | None = None
     ) -> None:
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+        self.origin = Origin()
         self.view = view
         self._process = os.getpid()
 
@@ -99,6 +104,11 @@ class Judge(ABC):
             return Looked(pixels, pixels)
         return self.view.look(pixels, name or (str(image) if named else "The image"))
 
+    def follow(self, calibration: Calibration) -> None:
+        """Take the thresholds of ``calibration``, and name it in results from now on."""
+        self.threshold, self.pixel_threshold = calibration.score, calibration.pixel
+        self.origin = Origin(self.origin.model_digest, calibration.version, calibration.score)
+
     def inspect(self, image: Any, threshold: float | None = None) -> Inspection:
         """Judge one image: a path, or what :func:`realnet.data.image_from_array` takes (PIL image, array, tensor).
 
@@ -137,9 +147,10 @@ class Judge(ABC):
         else:
             measured = (measure_tiled(self.measure, image.seen, self.tile, self.image_size) for image in images)
         for image, (own, score) in zip(images, measured, strict=True):
+            trace = self.origin.trace(image.image, limit)
             yield Inspection(
                 score, limit, self.pixel_threshold, image.restore(own).clip(0, 1), image.image, self.minimum_area,
-                image.inside, image.alignment,
+                image.inside, image.alignment, trace,
             )  # fmt: skip
 
 
@@ -163,7 +174,7 @@ def check_threshold(value: float) -> None:
     """Refuse what is no score.
 
     Raises:
-        UserError: for a threshold outside 0..1.
+        UserError: for a threshold outside 0..1, also what is no number.
     """
     if not 0 <= value <= 1:
         raise UserError(f"A threshold is a score in 0..1, not {value:g}.")

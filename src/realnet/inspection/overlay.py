@@ -24,6 +24,22 @@ def heatmap(anomaly_map: np.ndarray, high: float = 1.0) -> np.ndarray:
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
+def to_levels(anomaly_map: np.ndarray, pixel_threshold: float) -> np.ndarray:
+    """A map on the scale on which its threshold is 0.5, so that a colour means the same in every inspector's pictures.
+
+    Straight lines on either side, as :func:`realnet.calibration.level`.
+
+    Args:
+        anomaly_map: ``[h, w]`` in 0..1.
+        pixel_threshold: above it pixels are outlined, 0..1.
+
+    Returns:
+        float32 ``[h, w]`` in 0..1.
+    """
+    plane = np.asarray(anomaly_map, dtype=np.float32)
+    return np.interp(plane, [0.0, max(pixel_threshold, 1e-6), 1.0], [0.0, 0.5, 1.0]).astype(np.float32)
+
+
 def overlay(image: np.ndarray, anomaly_map: np.ndarray, high: float = 1.0) -> np.ndarray:
     """The heat colours over a grey version of the image, the more opaque the higher the map.
 

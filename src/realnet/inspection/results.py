@@ -5,8 +5,9 @@ import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from realnet.data.notes import Notes
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
-from realnet.inspection.journal import Journal, Settings, open_journal, resumable
+from realnet.inspection.journal import Earlier, Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
-from realnet.inspection.overlay import side_by_side
+from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
@@ -30,6 +31,16 @@ SCORES_KEPT = 1000
 SHOWN = 200
 
 
+class Recorder(Protocol):
+    """Where rows go besides the journal: a results store."""
+
+    def add(self, row: Row, pixels: np.ndarray | None) -> None:
+        """Keep a row, and a picture of its image."""
+
+    def catch_up(self, rows: Iterable[Row]) -> None:
+        """Keep those of a journal's rows that are missing."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What is made of the images.
@@ -38,9 +49,11 @@ class Wanted:
         model: digest of the model, by which `resume` knows it.
         overlays, masks: whether ``overlays/NAME.png`` and ``masks/NAME.png`` are written.
         formats: of the tables.
-        resume: leave out what the journal in the output folder has.
+        earlier: what to do with results in the output folder: refuse, resume (leave out what they have) or overwrite.
         limit: number of images; None: all.
         batch_size: images judged at a time.
+        recorder: where rows go besides the journal.
+        identify: the id of an image's row, the same when it is judged again after a kill; None: a new one each time.
         announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
     """
 
@@ -48,9 +61,11 @@ class Wanted:
     overlays: bool = True
     masks: bool = False
     formats: tuple[str, ...] = ("csv", "json")
-    resume: bool = False
+    earlier: Earlier = "refuse"
     limit: int | None = None
     batch_size: int = 8
+    recorder: Recorder | None = None
+    identify: Callable[[Item], str] | None = None
     announce: Callable[[Item, Row], None] = lambda item, row: None
 
 
@@ -58,13 +73,15 @@ class Wanted:
 class Summary:
     """What the results say altogether.
 
-    ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before. ``scores`` are
-    the last ones; ``notes`` say what of the images of this call was read differently than a person might expect.
+    ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before; ``too_small``
+    those above the threshold that pass as they show no region of the minimum area. ``scores`` are the last ones;
+    ``notes`` say what of the images of this call was read differently than a person might expect.
     """
 
     images: int = 0
     anomalous: int = 0
     unreadable: int = 0
+    too_small: int = 0
     earlier: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
     notes: list[str] = field(default_factory=list)
@@ -75,6 +92,7 @@ class Summary:
         self.images += 1
         self.anomalous += row.verdict == "anomalous"
         self.unreadable += row.score is None
+        self.too_small += bool(row.note)
         if row.score is not None:
             self.scores.append(row.score)
             # Of equal scores the earlier image stands first.
@@ -92,6 +110,7 @@ def inspect_files(
     output: Path,
     progress: Callable[[int], None] = lambda done: None,
     batch_size: int = 8,
+    earlier: Earlier = "refuse",
 ) -> Summary:
     """Judge ``files`` and write overlays and tables into ``output``; an unreadable file never stops the rest.
 
@@ -101,9 +120,10 @@ def inspect_files(
         output: folder; ``overlays/NAME.png``, ``results.jsonl``, ``results.csv`` and ``results.json`` appear in it.
         progress: told how many files are done.
         batch_size: images judged at a time.
+        earlier: what to do with results in ``output``: refuse, resume or overwrite.
 
     Raises:
-        UserError: where ``output`` cannot be written.
+        UserError: where ``output`` cannot be written, or holds results and ``earlier`` is ``refuse``.
     """
     done = 0
 
@@ -115,7 +135,7 @@ def inspect_files(
     def items(is_known: IsKnown, stop: threading.Event) -> Iterator[Item]:
         yield from (file_item(Path(file)) for file in files)
 
-    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size), count)
+    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size, earlier=earlier), count)
 
 
 def inspect_items(
@@ -151,10 +171,12 @@ def inspect_items(
     )
     stale = (*(table_name(form) for form in FORMATS), PAGE_FILE)
     new, notes = 0, Notes()
-    with open_journal(output, settings, wanted.resume, stale) as journal:
+    with open_journal(output, settings, wanted.earlier, stale) as journal:
+        if wanted.recorder is not None and wanted.earlier == "resume":
+            wanted.recorder.catch_up(read_rows(output))
 
         def claim(item: Item) -> Claim | None:
-            return journal.index.claim(item.image, item.stem, item.folder, item.version)
+            return journal.index.claim(item.key, item.stem, item.folder, item.version)
 
         blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
         with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
@@ -181,12 +203,22 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
         if taken.claim.done:
             continue
         if result is None:
-            row = unreadable_row(taken.item.image, inspector.threshold, taken.error)
+            row = unreadable_row(
+                taken.item.image,
+                inspector.threshold,
+                taken.error,
+                inspector.origin.trace(None, inspector.threshold),
+            )
         else:
             row = _describe(result, taken, output, wanted)
+        if wanted.identify is not None:
+            row = replace(row, id=wanted.identify(taken.item))
         with resumable():
             wanted.announce(taken.item, row)
         journal.append(taken.item, taken.claim, row)
+        if wanted.recorder is not None:
+            with resumable():
+                wanted.recorder.add(row, None if taken.looked is None else taken.looked.image)
         yield row
 
 
@@ -197,7 +229,12 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
     mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
     with resumable():
         if overlay:
-            write_figure(output / overlay, side_by_side(result.image, result.anomaly_map, mask, inside=result.inside))
+            write_figure(
+                output / overlay,
+                side_by_side(
+                    result.image, to_levels(result.anomaly_map, result.pixel_threshold), mask, inside=result.inside
+                ),
+            )
         if mask_file:
             write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
     return judged_row(taken.item.image, result, mask, overlay, mask_file)

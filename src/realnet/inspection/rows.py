@@ -8,6 +8,7 @@ import numpy as np
 
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.regions import Region, find_regions
+from realnet.inspection.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Row:
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
     ``regions`` is a list of regions in JSON and Parquet, their number in CSV. Where images are aligned, ``moved_x``,
     ``moved_y`` (pixels), ``turned`` (degrees) and ``match`` (correlation) say how the part lay, as
-    :class:`realnet.view.Alignment` does.
+    :class:`realnet.view.Alignment` does. ``note`` says why an image passes although its score is above the threshold.
+    The last fields are those of the :class:`~realnet.inspection.trace.Trace`.
     """
 
     image: str
@@ -34,7 +36,14 @@ class Row:
     moved_y: float | None = None
     turned: float | None = None
     match: float | None = None
+    note: str = ""
     error: str = ""
+    id: str = ""
+    time: str = ""
+    model_digest: str = ""
+    calibration: int | None = None
+    software: str = ""
+    image_hash: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, the regions' as well, as JSON has them."""
@@ -64,12 +73,14 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
         moved_y=None if lay is None else lay.dy,
         turned=None if lay is None else lay.angle,
         match=None if lay is None else lay.match,
+        note=found.note,
+        **found.trace.as_dict(),
     )
 
 
-def unreadable_row(image: str, threshold: float, error: str) -> Row:
+def unreadable_row(image: str, threshold: float, error: str, trace: Trace) -> Row:
     """The row of an image that could not be read, with the sentence that says why."""
-    return Row(image, "unreadable", None, None, threshold, None, error=error)
+    return Row(image, "unreadable", None, None, threshold, None, error=error, **trace.as_dict())
 
 
 def row_of(fields: dict[str, Any]) -> Row:

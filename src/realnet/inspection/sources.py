@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from realnet.data.finding import LeftOut, no_images, walk
 from realnet.errors import UserError
 from realnet.inspection.cameras import PREFIX, camera_items, check_film, film_items
 from realnet.inspection.items import Item, file_item
-from realnet.inspection.walking import Say, is_pattern, match, walk
+from realnet.inspection.walking import Say, is_pattern, match, walk_images
 from realnet.inspection.watching import watch
 
 STANDARD_INPUT = "-"
@@ -48,7 +49,7 @@ class Sources:
             if self.endless or argument == STANDARD_INPUT or argument.startswith(PREFIX):
                 return None
             if path.is_dir():
-                total += sum(1 for _ in walk(path, self.leave_out, _silent))
+                total += sum(isinstance(entry, Path) for entry in walk(path, self.leave_out))
             elif path.exists() or not is_pattern(argument):
                 total += 1
             else:
@@ -59,7 +60,7 @@ class Sources:
         """The images, until ``stop`` is set; None where the next one may take its time. A file named twice comes twice.
 
         Args:
-            is_known: whether the image of this name and version has been had; asked of folders under watch.
+            is_known: whether the image of this key and version has been had; asked of folders under watch.
         """
         for argument in sorted(self.arguments, key=_is_live):
             if argument == STANDARD_INPUT or _is_live(argument):
@@ -75,7 +76,7 @@ class Sources:
     def _of(self, argument: str, stop: threading.Event) -> Iterator[Item]:
         path = Path(argument)
         if argument == STANDARD_INPUT:
-            yield from (file_item(Path(line), live=True) for line in lines(sys.stdin.fileno()))
+            yield from (file_item(Path(line), live=True) for line in lines(_standard_input()))
         elif argument.startswith(PREFIX):
             address = argument.removeprefix(PREFIX)
             if _is_live(argument):
@@ -83,7 +84,7 @@ class Sources:
             else:
                 yield from film_items(Path(address), self.every)
         elif path.is_dir():
-            yield from map(file_item, walk(path, self.leave_out, self.say))
+            yield from map(file_item, walk_images(path, self.leave_out, self.say))
         elif path.exists() or not is_pattern(argument):
             yield file_item(path)
         else:
@@ -105,7 +106,7 @@ def open_sources(
 
     Args:
         arguments: files, folders, patterns, ``-``, ``camera:N`` or ``camera:URL_OR_FILE``.
-        output: where the overlays go; they are no images to be inspected, should they lie in a folder.
+        output: of this inspection; what is in it is not inspected, should it lie below a folder.
         under_watch: whether the folders are watched; they may then be empty.
         every: seconds between pictures of a camera or film; None: 1.
         say: told of what goes wrong without an end to it all.
@@ -113,7 +114,7 @@ def open_sources(
     Raises:
         UserError: for what does not exist, holds no image or matches none, and for combinations without a meaning.
     """
-    leave_out = frozenset((output / name).resolve() for name in ("overlays", "masks"))
+    leave_out = frozenset((output / name).resolve() for name in ("", "overlays", "masks"))
     folders = tuple(Path(argument) for argument in arguments if argument != STANDARD_INPUT and Path(argument).is_dir())
     sources = Sources(tuple(arguments), folders if under_watch else (), 1.0 if every is None else every, leave_out, say)
     if under_watch and not folders:
@@ -133,16 +134,23 @@ def open_sources(
 
 def _check(argument: str, under_watch: bool, leave_out: Collection[Path]) -> None:
     path = Path(argument)
-    if argument == STANDARD_INPUT or _is_live(argument):
+    if argument == STANDARD_INPUT:
+        _standard_input()
+    elif _is_live(argument):
         return
-    if argument.startswith(PREFIX):
+    elif argument.startswith(PREFIX):
         film = argument.removeprefix(PREFIX)
         if not Path(film).is_file():
             raise UserError(f"There is no camera or video {film!r}: write camera:0, camera:rtsp://... or camera:FILE.")
         check_film(Path(film))
     elif path.is_dir():
-        if not under_watch and next(walk(path, leave_out, _silent), None) is None:
-            raise UserError(f"{path} holds no images; choose a folder with PNG, JPEG, BMP or TIFF files.")
+        left_out: list[LeftOut] = []
+        for entry in walk(path, leave_out):
+            if isinstance(entry, Path):
+                return
+            left_out.append(entry)
+        if not under_watch or any(item.place == "." for item in left_out):
+            raise no_images(path, left_out)
     elif path.exists():
         return
     elif not is_pattern(argument):
@@ -157,13 +165,38 @@ def lines(descriptor: int) -> Iterator[str]:
     Read past Python's buffers: a thread that waits in them at exit brings the process down.
     """
     rest = b""
-    while chunk := os.read(descriptor, 65536):
+    while chunk := _read(descriptor):
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             if text := os.fsdecode(line).strip("\r\n"):
                 yield text
     if text := os.fsdecode(rest).strip("\r\n"):
         yield text
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError as error:
+        raise _no_input(error.strerror or "closed") from error
+
+
+def _standard_input() -> int:
+    """Its descriptor.
+
+    Raises:
+        UserError: where it is closed.
+    """
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, ValueError, OSError) as error:  # None, closed, or not a file
+        raise _no_input("closed") from error
+
+
+def _no_input(reason: str) -> UserError:
+    return UserError(
+        f"Standard input cannot be read ({reason}): send paths to it, one a line, or name images instead of -."
+    )
 
 
 def _is_live(argument: str) -> bool:

@@ -130,6 +130,7 @@ def _schema(pyarrow: Any) -> Any:
         "anomalous_area": number,
         "level": number,
         **dict.fromkeys(("moved_x", "moved_y", "turned", "match"), number),
+        "calibration": whole,
         "regions": pyarrow.list_(pyarrow.struct(list(region.items()))),
     }
     return pyarrow.schema([(field.name, kinds.get(field.name, text)) for field in fields(Row)])

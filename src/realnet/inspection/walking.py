@@ -3,29 +3,55 @@
 import fnmatch
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from realnet.data.images import IMAGE_SUFFIXES
+from realnet.data.finding import (
+    OWN_PICTURES,
+    LeftOut,
+    count_images,
+    is_own_picture,
+    left_out_folder,
+    name_reason,
+    walk,
+)
 
 Say = Callable[[str], None]
 
 
-def walk(folder: Path, leave_out: Collection[Path], say: Say) -> Iterator[Path]:
-    """The files that ``list_images`` finds in ``folder``, in its order, but not those in folders of ``leave_out``.
+class Unused:
+    """What of a folder or pattern is not inspected, counted by reason."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._found: dict[str, LeftOut] = {}
+
+    def add(self, item: LeftOut) -> None:
+        """Count one; of each reason the first place is kept."""
+        before = self._found.get(item.reason)
+        self._found[item.reason] = item if before is None else replace(before, count=before.count + item.count)
+
+    def tell(self) -> None:
+        """Say it in one sentence; nothing where there is nothing."""
+        if self._found:
+            phrases = (f"{item.place} ({item.count}: {item.reason})" for item in self._found.values())
+            self._say(f"Not inspected, by reason, with the first place of each: {'; '.join(phrases)}.")
+
+
+def walk_images(folder: Path, leave_out: Collection[Path], say: Say) -> Iterator[Path]:
+    """The files that ``list_images`` finds in ``folder``, one after the other.
 
     Args:
-        leave_out: resolved folders: the overlays of this very inspection, should they lie below ``folder``.
-        say: told of folders that cannot be read; the others are gone through.
+        leave_out: resolved folders: the output of this very inspection, should it lie below ``folder``.
+        say: told at the end what else is left out, and why.
     """
-    for entry in _entries(folder, say):
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if path.resolve() not in leave_out:
-                yield from walk(path, leave_out, say)
-        elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            yield path
+    unused = Unused(say)
+    for entry in walk(folder, leave_out):
+        if isinstance(entry, Path):
+            yield entry
+        else:
+            unused.add(replace(entry, place=str(folder / entry.place)))
+    unused.tell()
 
 
 def is_pattern(text: str) -> bool:
@@ -36,43 +62,58 @@ def is_pattern(text: str) -> bool:
 def match(pattern: str, leave_out: Collection[Path], say: Say) -> Iterator[Path]:
     """The files that a pattern such as ``photos/**/*.png`` stands for, each folder's sorted by name.
 
-    ``**`` stands for any number of folders. A pattern that ends in ``*`` takes files named as images only. Hidden files
-    and folders need a dot in the pattern. With two ``**`` a file may come twice.
+    ``**`` stands for any number of folders, but for those that a search of a folder would leave out. A pattern that
+    ends in ``*`` takes files named as images only. Hidden files and folders need a dot in the pattern. With two ``**``
+    a file may come twice.
     """
     parts = list(Path(pattern).parts)
     if parts[-1] == "**":
         parts.append("*")
     images_only = parts[-1].endswith("*")
-    for path in _match(Path(), parts, leave_out, say):
-        if path.is_file() and (not images_only or path.suffix.lower() in IMAGE_SUFFIXES):
+    unused = Unused(say)
+    for path in _match(Path(), parts, leave_out, unused):
+        if not path.is_file():
+            continue
+        reason = name_reason(path.name)
+        if images_only and reason is not None:
+            if reason:
+                unused.add(LeftOut(str(path), reason))
+        elif is_own_picture(path):
+            unused.add(LeftOut(str(path), OWN_PICTURES))
+        else:
             yield path
+    unused.tell()
 
 
-def _match(base: Path, parts: Sequence[str], leave_out: Collection[Path], say: Say) -> Iterator[Path]:
+def _match(base: Path, parts: Sequence[str], leave_out: Collection[Path], unused: Unused) -> Iterator[Path]:
     if not parts:
         yield base
         return
     first, rest = parts[0], parts[1:]
     if first == "**":
-        yield from _match(base, rest, leave_out, say)
-        for entry in _entries(base, say):
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                inner = base / entry.name
-                if inner.resolve() not in leave_out:
-                    yield from _match(inner, parts, leave_out, say)
+        yield from _match(base, rest, leave_out, unused)
+        for entry in _entries(base, unused):
+            inner = base / entry.name
+            if not entry.is_dir(follow_symlinks=False) or inner.resolve() in leave_out:
+                continue
+            reason = left_out_folder(inner)
+            if reason is None:
+                yield from _match(inner, parts, leave_out, unused)
+            elif reason:
+                unused.add(LeftOut(str(inner), reason, count_images(inner)))
     elif not is_pattern(first):
         if os.path.lexists(base / first):
-            yield from _match(base / first, rest, leave_out, say)
+            yield from _match(base / first, rest, leave_out, unused)
     else:
-        for entry in _entries(base, say):
+        for entry in _entries(base, unused):
             hidden = entry.name.startswith(".") and not first.startswith(".")
             if hidden or not fnmatch.fnmatch(entry.name, first):
                 continue
             if not entry.is_dir() or (base / entry.name).resolve() not in leave_out:
-                yield from _match(base / entry.name, rest, leave_out, say)
+                yield from _match(base / entry.name, rest, leave_out, unused)
 
 
-def _entries(folder: Path, say: Say) -> list[os.DirEntry[str]]:
+def _entries(folder: Path, unused: Unused) -> list[os.DirEntry[str]]:
     """Sorted by name; none where ``folder`` is no folder."""
     try:
         with os.scandir(folder) as found:
@@ -80,5 +121,5 @@ def _entries(folder: Path, say: Say) -> list[os.DirEntry[str]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        say(f"The folder {folder} cannot be read ({error.strerror}); its images are left out.")
+        unused.add(LeftOut(str(folder), f"a folder that cannot be read ({error.strerror})"))
         return []

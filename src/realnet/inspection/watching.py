@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from realnet.inspection.items import Item, file_item, version_of
-from realnet.inspection.walking import Say, walk
+from realnet.data.finding import OWN_PICTURES, is_own_picture, walk
+from realnet.inspection.items import Item, file_item, key_of, version_of
+from realnet.inspection.walking import Say
 
 _POLL_SECONDS = 1.0
 
@@ -23,8 +24,9 @@ def watch(
     is still being copied waits.
 
     Args:
-        is_known: whether the image of this name and version has been had.
-        leave_out, say: as for `walk`; each sentence is said once. A folder that goes away may come back.
+        is_known: whether the image of this key and version has been had.
+        leave_out: as for `walk`.
+        say: told what is left out and why, each place once. A folder that goes away may come back.
     """
     said: set[str] = set()
 
@@ -39,13 +41,21 @@ def watch(
         for folder in folders:
             if not folder.is_dir():
                 say_once(f"The folder {folder} is gone; it is looked for every second.")
-            for path in walk(folder, leave_out, say_once):
+                continue
+            # Only what is about to be taken is opened: a look at a large folder has to be cheap.
+            for path in walk(folder, leave_out, is_own=lambda path: False):
+                if not isinstance(path, Path):
+                    say_once(f"Not inspected: {folder / path.place}, {path.reason}.")
+                    continue
                 version = version_of(path)
-                if is_known(str(path), version):
+                if is_known(key_of(path), version):
                     continue
                 seen[path] = version
                 if moving.get(path) == version:
-                    yield file_item(path, live=True)
+                    if is_own_picture(path):
+                        say_once(f"Not inspected: {path}, {OWN_PICTURES}.")
+                    else:
+                        yield file_item(path, live=True)
                 if stop.is_set():
                     return
         moving = seen

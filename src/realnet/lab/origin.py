@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from realnet.config import SynthesisConfig
-from realnet.data.images import list_images
+from realnet.data.finding import list_images
 from realnet.synthesis.publications import DEPARTURES
 from realnet.synthesis.sia import MARK
 

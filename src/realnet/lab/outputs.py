@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from realnet.atomic import write_text
 from realnet.evaluation.results import METRICS
@@ -64,13 +64,13 @@ def write_outputs(table: LabTable, folder: Path) -> list[Path]:
 def to_terminal(table: LabTable) -> Iterator[Table]:
     """One rich table a grid."""
     for caption, header, rows in grids(table):
-        drawn = Table(title=escape(caption), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+        drawn = Table(title=Text(caption, style="table.title"), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
         for number, name in enumerate(header):
             # A title breaks between its words, a figure never.
             width = max(len(cells[number]) for cells in rows) if number else None
-            drawn.add_column(escape(name), justify="right" if number else "left", min_width=width, overflow="fold")
+            drawn.add_column(Text(name), justify="right" if number else "left", min_width=width, overflow="fold")
         for cells in rows:
-            drawn.add_row(*(escape(cell) for cell in cells))
+            drawn.add_row(*(Text(cell) for cell in cells))
         yield drawn
 
 

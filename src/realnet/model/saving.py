@@ -24,7 +24,7 @@ MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.yaml", "met
 
 def save_config(folder: Path, config: Config) -> None:
     """Write ``config`` as YAML, to be read again by :func:`load_config`; the reference image of its view beside it."""
-    view = keep_reference(folder, config.model.view)
+    view = keep_reference(folder, config.model.view, config.data.pair)
     config = config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
     write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from realnet.calibration import read_calibration
 from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
+from realnet.inspection.trace import Origin
 from realnet.runtime.engines import OpenedEngine, open_engine
 from realnet.runtime.manifest import Manifest, read_manifest
 from realnet.view import View, find_reference, view_of
@@ -25,6 +27,7 @@ class ExportedInspector(Judge):
 
     def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
         super().__init__(manifest.threshold, manifest.pixel_threshold, view=view)
+        self.origin = Origin(manifest.digest)
         self.engine, self.manifest = engine, manifest
 
     @property
@@ -78,4 +81,7 @@ def load_exported(folder: str | Path, device: str = "auto") -> ExportedInspector
         raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
     manifest = read_manifest(place)
     view = view_of(find_reference(place, manifest.view))
-    return ExportedInspector(open_engine(place, manifest, device), manifest, view)
+    inspector = ExportedInspector(open_engine(place, manifest, device), manifest, view)
+    if (calibration := read_calibration(place)) is not None:
+        inspector.follow(calibration)
+    return inspector

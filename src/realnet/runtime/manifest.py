@@ -1,6 +1,7 @@
 """``inspector.json``: what an export folder holds, and the checks before any of it is used."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +68,17 @@ class Manifest(BaseModel):
     verification: dict[str, Any]
     provenance: dict[str, Any]
     licence: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the export computes, by which results name it: files and reading, not thresholds."""
+        reading = self.model_dump_json(include={"image_size", "tile", "levels", "view"})
+        return combined_digest([*(file.sha256 for file in self.files), reading])
+
+
+def combined_digest(digests: Iterable[str]) -> str:
+    """One digest of several parts, by theirs."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def is_export(folder: Path) -> bool:

@@ -2,18 +2,21 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import cv2
 import numpy as np
 
-from realnet.data import decode_image, resize_image
+from realnet.data import Notes, decode_image, resize_image
 from realnet.data.tiling import Box, cut, stitch, tile_boxes
 from realnet.errors import UserError
+from realnet.history.pictures import Keep, Picture, make_picture
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, full_size
-from realnet.inspection.overlay import overlay
-from realnet.inspection.regions import Region
+from realnet.inspection.overlay import overlay, to_levels
+from realnet.inspection.regions import Region, find_regions, keep_large
+from realnet.inspection.rows import Row, judged_row
+from realnet.inspection.trace import Trace, image_hash
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import Refusal
 from realnet.serving.messages import AlignmentAnswer, InspectAnswer, InspectRequest, RegionAnswer
@@ -27,51 +30,80 @@ _SHOWN = 1280
 class Decoded:
     """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown.
 
-    ``looked`` is the whole image and what is seen of it.
+    ``looked`` is the whole image and what is seen of it, ``picture`` what a results store keeps, ``notes`` what is to
+    be said of how it was read.
     """
 
     parts: list[np.ndarray]
     boxes: list[Box] | None
     looked: Looked
     shown: np.ndarray | None
+    image_hash: str
+    picture: Picture
+    notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int) -> Decoded:
-    """Decode and shrink, so that the full image need not wait for its turn.
+@dataclass(frozen=True)
+class Outlined(Region):
+    """A region with its outer border, a closed polygon of ``(x, y)``."""
+
+    outline: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What one image is judged by, whatever becomes of the inspector meanwhile.
+
+    Attributes:
+        threshold, pixel_threshold, minimum_area: as the inspector's.
+        trace: of the result.
+    """
+
+    threshold: float
+    pixel_threshold: float
+    minimum_area: int
+    trace: Trace
+
+
+def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, keep: Keep) -> Decoded:
+    """Decode, hash and shrink, so that the full image need not wait for its turn.
 
     Raises:
         Refusal: for what is no image, damaged or too large, or cannot be aligned.
     """
+    counted = Notes()
     try:
-        image = decode_image(data, request.name, max_pixels, judge.levels)
+        image = decode_image(data, request.name, max_pixels, judge.levels, counted)
     except UserError as error:
         raise Refusal(400, str(error)) from error
     try:
         looked = judge.look(image, request.name)
     except UserError as error:
         raise Refusal(422, str(error)) from error
+    notes = tuple(counted.sentences())
     height, width = image.shape[:2]
     shown = None
     if request.heatmap:
         scale = min(1.0, _SHOWN / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    rest = looked, shown, image_hash(image), make_picture(image, keep, data), notes
     if judge.tile is None:
-        return Decoded([resize_image(looked.seen, judge.image_size)], None, looked, shown)
+        return Decoded([resize_image(looked.seen, judge.image_size)], None, *rest)
     seen_height, seen_width = looked.seen.shape[:2]
     boxes = tile_boxes(seen_height, seen_width, judge.tile)
-    return Decoded([cut(looked.seen, box, judge.image_size) for box in boxes], boxes, looked, shown)
+    return Decoded([cut(looked.seen, box, judge.image_size) for box in boxes], boxes, *rest)
 
 
 def answer(
-    decoded: Decoded, measured: Sequence[Measured], request: InspectRequest, model: ServedModel
-) -> InspectAnswer:
-    """What the inspector says, with the thresholds of the request where it names any.
+    decoded: Decoded, measured: Sequence[Measured], request: InspectRequest, model: ServedModel, standard: Standard
+) -> tuple[InspectAnswer, Row]:
+    """What the inspector says, for the client and for the results store.
 
     Args:
         measured: map and score of each of ``decoded.parts``.
+        standard: what the image is judged by.
     """
-    judge = model.judge
     score = max(own for _, own in measured)
     looked = decoded.looked
     if decoded.boxes is None:
@@ -80,16 +112,22 @@ def answer(
         anomaly_map = stitch([part for part, _ in measured], decoded.boxes, *looked.seen.shape[:2])
     found = Inspection(
         score=score,
-        threshold=judge.threshold if request.threshold is None else request.threshold,
-        pixel_threshold=judge.pixel_threshold,
+        threshold=standard.threshold,
+        pixel_threshold=standard.pixel_threshold,
         anomaly_map=looked.restore(anomaly_map).clip(0, 1),
         image=looked.image,
-        minimum_area=judge.minimum_area if request.minimum_area is None else request.minimum_area,
+        minimum_area=standard.minimum_area,
         inside=looked.inside,
         alignment=looked.alignment,
+        trace=standard.trace,
     )
     mask = found.mask
-    return InspectAnswer(
+    row = replace(judged_row(request.name, found, mask), regions=_outlined(found.regions, mask))
+    regions = row.regions
+    if request.all_regions:
+        every = keep_large(found.anomaly_map > standard.pixel_threshold, 0)
+        regions = _outlined(find_regions(found.anomaly_map, every), every)
+    said = InspectAnswer(
         name=request.name,
         model=model.name,
         verdict="anomalous" if found.is_anomalous else "good",
@@ -99,24 +137,33 @@ def answer(
         width=looked.image.shape[1],
         height=looked.image.shape[0],
         anomalous_area=float(mask.mean()),
-        regions=_regions(found.regions, mask),
+        regions=[RegionAnswer(**asdict(region)) for region in regions],
         alignment=None if found.alignment is None else AlignmentAnswer(**vars(found.alignment)),
-        heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found.anomaly_map),
+        heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
+        notes=[*decoded.notes, *([_sentence(found.note)] if found.note else [])],
+        **standard.trace.as_dict(),
     )
+    return said, row
 
 
-def _picture(image: np.ndarray, anomaly_map: np.ndarray) -> str:
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(overlay(image, anomaly_map), cv2.COLOR_RGB2BGR))
+def _sentence(phrase: str) -> str:
+    return f"{phrase[0].upper()}{phrase[1:]}."
+
+
+def _picture(image: np.ndarray, found: Inspection) -> str:
+    small = cv2.resize(found.anomaly_map, (image.shape[1], image.shape[0]))
+    shown = overlay(image, to_levels(small, found.pixel_threshold))
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
     return base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
-def _regions(regions: tuple[Region, ...], mask: np.ndarray) -> list[RegionAnswer]:
+def _outlined(regions: tuple[Region, ...], mask: np.ndarray) -> tuple[Outlined, ...]:
     """The regions with their borders, drawn by straight lines that are off by a pixel at most."""
     borders, hierarchy = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     outer = [
         border for border, (_, _, _, parent) in zip(borders, hierarchy[0] if borders else (), strict=True) if parent < 0
     ]
-    answers = []
+    outlined = []
     for region in regions:
         around = [
             border
@@ -126,6 +173,6 @@ def _regions(regions: tuple[Region, ...], mask: np.ndarray) -> list[RegionAnswer
         ]
         # Of two that share a box and hold the point, one lies in a hole of the other, and the inner one is meant.
         border = cv2.approxPolyDP(min(around, key=cv2.contourArea), 1.0, True)[:, 0]
-        polygon = [(int(x), int(y)) for x, y in border]
-        answers.append(RegionAnswer(**{**vars(region), "outline": polygon}))
-    return answers
+        polygon = tuple((int(x), int(y)) for x, y in border)
+        outlined.append(Outlined(**vars(region), outline=polygon))
+    return tuple(outlined)

@@ -1,7 +1,6 @@
 """The server process: a socket, and uvicorn on it."""
 
 import contextlib
-import logging
 import socket
 import sys
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from collections.abc import Mapping
 import uvicorn
 
 from realnet.errors import UserError
+from realnet.history import Retention, Store
 from realnet.serving.application import make_app
 from realnet.serving.models import ServedModel
 from realnet.serving.settings import Settings
@@ -38,14 +38,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(
-    models: Mapping[str, ServedModel], settings: Settings, opened: socket.socket, signals: Signals | None = None
+    models: Mapping[str, ServedModel],
+    settings: Settings,
+    opened: socket.socket,
+    history: tuple[Store, Retention] | None = None,
+    signals: Signals | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
-    logging.getLogger("realnet.serving").setLevel(logging.INFO)
+    store, retention = history or (None, None)
     # A network's threads ask for the interpreter before every operation: for 5 ms, as is usual, they wait too long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
-        make_app(models, settings, signals),
+        make_app(models, settings, store, retention, signals),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -55,3 +59,5 @@ def run(
     # Once it has ended, uvicorn raises the signal that ended it anew; Ctrl-C is how a server is meant to be ended.
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[opened])
+    if history is not None:
+        history[0].close()

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from realnet.history import Entry
+from realnet.history.searching import Span
+
 
 class InspectRequest(BaseModel):
     """An image to judge, as JSON; a multipart request has the same fields, ``image`` being the file itself.
@@ -15,6 +18,8 @@ class InspectRequest(BaseModel):
         threshold: of the image score, in the place of the inspector's.
         minimum_area: pixels of the smallest defect that counts, in the place of the server's.
         heatmap: whether the answer is to have a picture.
+        all_regions: whether regions of an image that passes, and small ones, are to be named too.
+        id: of the result; an image that is sent again by the same id is one result, the first. Default: a new one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -25,6 +30,8 @@ class InspectRequest(BaseModel):
     threshold: float | None = Field(default=None, ge=0, le=1)
     minimum_area: int | None = Field(default=None, ge=0)
     heatmap: bool = False
+    all_regions: bool = False
+    id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
 
 
 class RegionAnswer(BaseModel):
@@ -67,7 +74,11 @@ class InspectAnswer(BaseModel):
 
     Attributes:
         name: as it was sent.
-        model: which inspector judged.
+        id: of this result; time: when, UTC.
+        model: which inspector judged; model_digest: SHA-256 of what it computes.
+        calibration: version that the threshold comes from; none where the request named a threshold.
+        software: program and version; image_hash: SHA-256 of the pixels.
+        recorded: whether the result is in the server's results store.
         verdict: ``good`` or ``anomalous``.
         score: 0..1, larger is worse; ``threshold``: above it is anomalous.
         level: the score on the scale on which the threshold is 0.5.
@@ -75,6 +86,8 @@ class InspectAnswer(BaseModel):
         anomalous_area: share of the image that is outlined, 0..1.
         regions: the outlined areas, the highest peak first; none for a good image.
         alignment: how the part lay, where the inspector aligns images.
+        notes: sentences: what of the image was read differently than one might expect (pages, frames, alpha), and why
+            it passes although its score is above the threshold.
         heatmap_png: the anomaly map in colours over the image, PNG in base64, where it was asked for; not larger than
             1,280 pixels.
     """
@@ -90,7 +103,15 @@ class InspectAnswer(BaseModel):
     anomalous_area: float
     regions: list[RegionAnswer]
     alignment: AlignmentAnswer | None = None
+    notes: list[str] = []
     heatmap_png: str | None = None
+    id: str
+    time: str
+    model_digest: str
+    calibration: int | None
+    software: str
+    image_hash: str
+    recorded: bool = False
 
 
 class ModelAnswer(BaseModel):
@@ -99,7 +120,9 @@ class ModelAnswer(BaseModel):
     Attributes:
         view: polygons around what is looked at, corners in shares of the image; none: everything.
         aligned: whether images are aligned to a reference image.
-        calibration: what its threshold promises, in sentences.
+        calibration: what its threshold promises, in sentences; calibration_version: which one it is.
+        model_digest: SHA-256 of what it computes.
+        confirmed: how it does on the images that people have confirmed, a sentence; none without a results store.
         synthetic_defects, report: whether the run has a sheet of them, and a report.
         drift: a sentence where the latest scores have left the calibrated ones.
     """
@@ -112,9 +135,63 @@ class ModelAnswer(BaseModel):
     view: list[list[tuple[float, float]]]
     aligned: bool
     calibration: list[str]
+    calibration_version: int | None
+    model_digest: str
+    confirmed: str | None
     synthetic_defects: bool
     report: bool
     drift: str | None
+
+
+class FeedbackRequest(BaseModel):
+    """A person's verdict on a result.
+
+    Attributes:
+        label: ``good`` or ``defective``.
+        who: the person; why: in words.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: Literal["good", "defective"]
+    who: str = Field(min_length=1, max_length=200)
+    why: str = Field(default="", max_length=1000)
+
+
+class ThresholdRequest(BaseModel):
+    """A threshold that is to become the calibrated one.
+
+    Attributes:
+        threshold: of the image score.
+        who: chose it; why: in words.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    threshold: float = Field(ge=0, le=1)
+    who: str = Field(min_length=1, max_length=200)
+    why: str = Field(default="", max_length=1000)
+
+
+class HistoryAnswer(BaseModel):
+    """Results of the store; ``total`` is how many there are altogether."""
+
+    total: int
+    results: list[Entry]
+
+
+class TrendAnswer(BaseModel):
+    """Results by hour or day."""
+
+    spans: list[Span]
+
+
+class About(BaseModel):
+    """What the page has to know: whether there is a results store, and whether thresholds can be saved."""
+
+    history: bool
+    keeps: str
+    saves_thresholds: bool
 
 
 class Health(BaseModel):

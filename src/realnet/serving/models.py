@@ -1,17 +1,20 @@
 """The inspectors of a server, by name."""
 
+import logging
 import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from realnet.calibration import Calibration, Drift, drift, read_calibration
+from realnet.calibration import CALIBRATION_FILE, Calibration, Drift, drift, read_calibration
 from realnet.errors import UserError
+from realnet.inspection.items import version_of
 from realnet.inspection.judging import Judge
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RECENT = 200
+_log = logging.getLogger("realnet.serving")
 
 
 @dataclass
@@ -31,6 +34,33 @@ class ServedModel:
     judge: Judge
     calibration: Calibration | None = None
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    _seen: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        self._seen = version_of(self.folder / CALIBRATION_FILE)
+
+    def refresh(self) -> None:
+        """Take up the calibration in the folder, where it is another than the one in force.
+
+        What is damaged or missing is left alone, and the log says so once.
+        """
+        seen = version_of(self.folder / CALIBRATION_FILE)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            found = read_calibration(self.folder)
+        except UserError as error:
+            _log.warning("calibration not taken up: %s", error, extra={"facts": {"model": self.name}})
+            return
+        if found is None or found == self.calibration:
+            return
+        before = self.judge.threshold
+        self.judge.follow(found)
+        self.calibration = found
+        self.recent.clear()
+        facts = {"model": self.name, "calibration": found.version, "threshold": found.score, "before": before}
+        _log.warning("calibration taken up", extra={"facts": facts})
 
     def file(self, name: str) -> Path | None:
         """The run's file of that name; None where there is none (exports have few)."""

@@ -5,9 +5,9 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +19,9 @@ from realnet.serving.settings import Settings
 
 _SECONDS = 60.0
 _KINDS = "multipart/form-data or application/json"
+
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,14 @@ async def read_order(request: Request, settings: Settings) -> Order:
     """Read and check the body of a request; all of it stays in memory, which the settings bound.
 
     Raises:
-        Refusal: for another content type, fields that are wrong, or a body too long or too slow.
+        Refusal: for another content type, parameters in the URL, fields that are wrong, or a body too long or too slow.
     """
+    if request.query_params:
+        raise Refusal(
+            422,
+            f"{', '.join(request.query_params)} in the URL: nothing is read there; send it as a field of the body.",
+            {"Connection": "close"},
+        )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(_SECONDS):
@@ -47,6 +56,28 @@ async def read_order(request: Request, settings: Settings) -> Order:
     except ClientDisconnect as error:
         raise Refusal(400, "The client went away before its request was there.") from error
     raise Refusal(415, f"Send {_KINDS}, not {kind or 'a body of no type'}.", {"Connection": "close"})
+
+
+async def read_json(request: Request, settings: Settings, form: type[Body]) -> Body:
+    """The JSON body of ``request`` as a ``form``.
+
+    Raises:
+        Refusal: as :func:`read_order`.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(415, f"Send application/json, not {kind or 'a body of no type'}.", {"Connection": "close"})
+    try:
+        async with asyncio.timeout(_SECONDS):
+            body = b"".join([piece async for piece in bounded(request, settings)])
+    except TimeoutError as error:
+        raise Refusal(408, f"The request did not arrive within {_SECONDS:.0f} s.", {"Connection": "close"}) from error
+    except ClientDisconnect as error:
+        raise Refusal(400, "The client went away before its request was there.") from error
+    try:
+        return form.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise Refusal(422, f"The request is wrong: {first_problem(error)}.") from error
 
 
 def _json(body: bytes) -> Order:

@@ -10,20 +10,21 @@ from realnet.signals.sink import Message
 # Of what a result carries; pictures and outlines are not for machines.
 _CARRIED = (
     "image", "model", "verdict", "score", "threshold", "level", "anomalous_area", "error",
+    "model_digest", "calibration", "software", "image_hash",
     "moved_x", "moved_y", "turned", "match", "alignment",
 )  # fmt: skip
 _OF_REGION = ("area", "share", "box", "peak", "peak_at")
 
 
-def message_of(result: Mapping[str, Any], identity: str, **more: Any) -> Message:
+def message_of(result: Mapping[str, Any], **more: Any) -> Message:
     """The signal of a result.
 
     Args:
-        result: the fields of a row of ``results.jsonl``, or of an answer of the server.
-        identity: tells the signal from all others, and stays the same when it is sent again.
+        result: the fields of a row of ``results.jsonl``, or of an answer of the server. Its ``id`` is the signal's: it
+            tells it from all others, stays the same when it is sent again, and finds it in a results store.
         more: fields that the result lacks, such as the model.
     """
-    message: Message = {"id": identity, "kind": "result", "time": now(), **more}
+    message: Message = {"id": result["id"], "kind": "result", "time": now(), **more}
     message |= {name: result[name] for name in _CARRIED if result.get(name) not in (None, "")}
     regions = result.get("regions", ())
     message["regions"] = [{name: region[name] for name in _OF_REGION} for region in regions]

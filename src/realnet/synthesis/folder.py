@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realnet.data import list_images, read_image
+from realnet.data.finding import LeftOut
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Image, fitted
 
@@ -15,7 +16,7 @@ _CACHE_BYTES = 256 * 2**20
 
 
 class ImageFolder:
-    """Random images of ``directory`` and the folders in it.
+    """Random images of ``directory`` and the folders in it; ``left_out`` says what of them is not used, and why.
 
     Raises:
         UserError: where the folder is missing or holds no image; ``purpose`` says what is wanted there.
@@ -25,9 +26,8 @@ class ImageFolder:
         self.directory = directory
         if not directory.is_dir():
             raise UserError(f"{directory} is not a folder: give the folder of {purpose}.")
-        self.files = list_images([directory])
-        if not self.files:
-            raise UserError(f"{directory} holds no image: give the folder of {purpose}.")
+        self.left_out: list[LeftOut] = []
+        self.files = list_images([directory], self.left_out)
         self._limit = cache_bytes
         self._cache: OrderedDict[tuple[Path, tuple[int, int]], Image] = OrderedDict()
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from realnet.config import SynthesisConfig
+from realnet.data.finding import LeftOut
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part, kept_within
 from realnet.synthesis.cutpaste import CutPaste, Scar
@@ -67,6 +68,14 @@ class Synthesizer:
         # A stream of its own decides, so that the other defects are what they are without faint ones.
         faint = self.config.faint > 0 and np.random.default_rng([self.seed, index, 1]).random() < self.config.faint
         return self._make(self._faint_part if faint else self.part, index, good)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """What lies in the folders of textures and generated images and is not used."""
+        parts = self.part.parts if isinstance(self.part, Mixture) else (self.part,)
+        folders = [part.textures if isinstance(part, Dtd) else part.generated for part in parts
+                   if isinstance(part, Dtd | Sia)]  # fmt: skip
+        return [item for folder in folders for item in folder.left_out]
 
     def faint(self, index: int, good: int | None = None) -> Anomaly:
         """Return defect number ``index`` made faint, whatever share the configuration asks for."""

@@ -17,14 +17,14 @@ It gives a good/anomalous verdict and an anomaly map of images of the same produ
 | image score | {score} |
 | steps | {steps} of {planned} planned, best at {best}, {seconds} s |
 | backbone weights | {weights} |
-| threshold | {threshold:.4f}: {rule}; {promise} |
+| threshold | {threshold} |
 | validation image AUROC | {auroc:.3f}: {meaning} |
 | hardware | {hardware} |
 
 Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
 
-**Limits.** {seen} The threshold rests on {n} good images: redo it when camera,
-light or product change. Figures on real test images, where some were evaluated, are in `metrics.json`.
+**Limits.** {seen} Calibrate again (`realnet calibrate`) when camera, light or
+product change. Figures on real test images, where some were evaluated, are in `metrics.json`.
 The weights include the backbone's ImageNet weights, whose licence applies to them.
 """
 
@@ -32,7 +32,6 @@ The weights include the backbone's ImageNet weights, whose licence applies to th
 def model_card(config: Config, metrics: Mapping[str, Any]) -> str:
     """Markdown text for the run's README."""
     training, threshold, validation = metrics["training"], metrics["threshold"], metrics["validation"]
-    alarms = threshold["expected_false_alarms_at_most"]
     return _CARD.format(
         products=", ".join(training["categories"]),
         preset=config.preset,
@@ -47,17 +46,22 @@ def model_card(config: Config, metrics: Mapping[str, Any]) -> str:
         planned=training["planned_steps"],
         best=training["best_step"],
         seconds=training["seconds"],
-        threshold=threshold["score"],
-        rule=threshold["rule"],
-        promise=f"a further good image exceeds it with probability at most {alarms:.1%}"
-        if alarms < 1
-        else "further good images may exceed it more often",
+        threshold=_threshold(threshold),
         weights=metrics["provenance"]["backbone_weights"],
         auroc=validation["image_auroc"],
         meaning=validation["meaning"],
         hardware=metrics["provenance"]["hardware"],
-        n=validation["good_images"],
         seen="It has seen no real defect."
         if config.training.select != "oracle"
         else "Its state was chosen by the TEST images (oracle): figures on them flatter it.",
     )
+
+
+def _threshold(threshold: Mapping[str, Any]) -> str:
+    alarms = threshold["expected_false_alarms_at_most"]
+    promise = (
+        f"a further good image exceeds it with probability at most {alarms:.1%}"
+        if alarms < 1
+        else "further good images may exceed it more often"
+    )
+    return f"{threshold['score']:.4f} (calibration {threshold['calibration']}): {threshold['rule']}; {promise}"

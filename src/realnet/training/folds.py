@@ -120,24 +120,33 @@ class Solver:
     @torch.no_grad()
     def solve(self) -> OutOfSample:
         """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
-        settings, count = self.config.training, len(self.images)
+        count = len(self.images)
         groups = torch.tensor(groups_of(self.images))
         raw = self._extract(self.images, torch.float32, f"Reading {count} good images")
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
-        # Where nothing is learned, only AFS wants defects.
-        afs = self.config.model.afs
-        wanted = settings.defects if settings.steps != 0 else min(settings.defects, afs.batches * afs.batch_size)
+        wanted = self._defects_wanted()
         defects, faint = (
             self._defects(wanted, 0, said=f"Making {wanted} synthetic defects"),
-            self._defects(min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True),
+            self._defects(
+                min(_VALIDATION_DEFECTS, 2 * count),
+                _VALIDATION_FIRST,
+                faint=True,
+                said="Making synthetic defects to validate with",
+            ),
         )
         of, faint_of = ([good for _, good in made] for made in (defects, faint))
-        raw_defects = self._extract([defect.image for defect, _ in defects], said="Looking at the synthetic defects")
         masks = _masks(defects)
-        self.model.selection.fit(self._afs_batches(raw, raw_defects, of, masks))
-        parts = {"good": self._selected(raw), "defects": self._selected(raw_defects)}
-        del raw, raw_defects
+        parts: dict[str, list[Tensor]] = {}
+        if defects:
+            raw_defects = self._extract(
+                [defect.image for defect, _ in defects], said="Looking at the synthetic defects"
+            )
+            self.model.selection.fit(self._afs_batches(raw, raw_defects, of, masks))
+            parts["defects"] = self._selected(raw_defects)
+            del raw_defects
+        parts["good"] = self._selected(raw)
+        del raw
         parts["faint"] = self._selected(self._extract([defect.image for defect, _ in faint]))
         none = torch.zeros(0, dtype=torch.long)
         result = OutOfSample(
@@ -145,7 +154,7 @@ class Solver:
             good=Residuals(torch.arange(count)),
             moved=Residuals(none),
             at_limit=Residuals(none),
-            defects=Residuals(torch.tensor(of)),
+            defects=Residuals(torch.tensor(of, dtype=torch.long)),
             masks=masks,
             faint=Residuals(torch.tensor(faint_of)),
             faint_masks=_masks(faint),
@@ -153,6 +162,13 @@ class Solver:
         )
         self._augment(result, parts)
         return result
+
+    def _defects_wanted(self) -> int:
+        """How many defects are made: for what is learned, or where nothing is, for AFS alone."""
+        settings, afs = self.config.training, self.config.model.afs
+        if settings.steps != 0:
+            return settings.defects
+        return min(settings.defects, afs.batches * afs.batch_size) if afs.method == "afs" else 0
 
     def _extract(self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "") -> list[Tensor]:
         """Raw features of ``images``; ``said``: what this stage is called, of images whose number is known.
@@ -213,7 +229,8 @@ class Solver:
             parts["at_limit"] = self._selected(self._extract(worst))
             each = max(2, each)
         elif asked == "auto":
-            candidates = dict(STRENGTHS)
+            # What lies between them was never chosen by more than chance would.
+            candidates = {name: STRENGTHS[name] for name in ("none", "strong")}
         best = -1.0
         kept: tuple[Any, ...] = ()
         for name, limits in candidates.items():
@@ -320,4 +337,6 @@ def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -
 
 
 def _masks(made: Sequence[tuple[Anomaly, int]]) -> Tensor:
+    if not made:
+        return torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
     return torch.from_numpy(np.stack([defect.mask for defect, _ in made]).astype(np.uint8))[:, None]

@@ -90,7 +90,7 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
         return split_good(samples, config.training.validation_share, config.seed)
     check_enough(samples)
     most = config.model.reconstruction.fit_images
-    tile, view = config.model.tile, view_of(config.model.view)
+    tile, view = config.model.tile, view_of(config.model.view, config.data.pair)
     count = 0
     used: set[int] = set()
     for position in np.random.default_rng([config.seed, 5]).permutation(len(samples)):
@@ -122,7 +122,7 @@ def good_images(samples: Sequence[Sample], config: Config, most: int | None = MO
     """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
     files, names = [s.image for s in samples], [s.name for s in samples]
-    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view, config.data.pair)
     return GoodImages(files, size, limit, tile, most, config.data.pair, names, view)
 
 
@@ -139,7 +139,7 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
             "paper does for several together (--preset multiclass)."
         )
     category = categories.pop() if len(categories) == 1 else None
-    view = view_of(config.model.view)
+    view = view_of(config.model.view, config.data.pair)
     # A tile may lie anywhere in what is seen.
     allowed = None if view is None or images.tiled else view.inside_seen(images.size)
     return Synthesizer(images, config.synthesis, seed, category, images.names, allowed)
@@ -198,7 +198,7 @@ def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> t
     training = model.training
     model.eval()
     judge = partial(measure, model)
-    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view)
+    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view, config.data.pair)
     wholes = (read_seen(sample.image, view, levels=config.data.pair) for sample in samples)
     found = [measure_tiled(judge, whole, tile, size)[1] for whole in wholes]
     model.train(training)

@@ -16,9 +16,10 @@ from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn, write_text
-from realnet.calibration import Calibration, calibrate, save_calibration
+from realnet.calibration import Calibration, calibrate, save_calibration, threshold_record
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
+from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import (
@@ -107,6 +108,8 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     # Whatever can be wrong is found before anything is written.
     images = good_images(split.train, config, None if solved else MOST_TILES)
     synthesizer = make_synthesizer(split.train, images, config, config.seed)
+    for line in describe_not_used(synthesizer.left_out):
+        watcher.say(line)
     model = RealNet(config)
     fabric = _fabric(config, launch)
     save_config(output, config)
@@ -253,13 +256,7 @@ def _finish(
             "good_images": len(judged.scores),
             "synthetic_defects": len(figure.defect_scores),
         },
-        "threshold": {
-            "score": calibration.score,
-            "pixel": calibration.pixel,
-            "rule": f"order statistic of the scores of {len(judged.scores)} {judged.source} for "
-            f"{config.training.false_alarms:g} false alarms",
-            "expected_false_alarms_at_most": calibration.promised,
-        },
+        "threshold": threshold_record(calibration),
         "training": {
             "categories": [category.name for category in categories],
             "good_images": len(split.train),
@@ -288,7 +285,7 @@ def _finish(
     _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
-    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)])
+    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)], config.data.pair)
     save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.

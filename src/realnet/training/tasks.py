@@ -156,7 +156,7 @@ def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[f
     if config.model.tile is not None:
         return list(tiled_scores(model, samples, config))
     model.eval()
-    size, view, levels = config.model.image_size, view_of(config.model.view), config.data.pair
+    size, view, levels = config.model.image_size, view_of(config.model.view, config.data.pair), config.data.pair
     found: list[float] = []
     for start in range(0, len(samples), 16):
         batch: list[np.ndarray] = [

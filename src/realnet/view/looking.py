@@ -10,6 +10,7 @@ import numpy as np
 from realnet.atomic import atomic_path
 from realnet.config import ViewConfig
 from realnet.data.images import read_image
+from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.view.alignment import Alignment, Reference, as_grey
 from realnet.view.polygons import draw
@@ -135,8 +136,11 @@ def _moved(inside: np.ndarray, to_image: np.ndarray, name: str) -> np.ndarray:
     return cv2.warpAffine(inside.astype(np.uint8), to_image, (width, height), flags=flags).astype(bool)
 
 
-def view_of(config: ViewConfig) -> View | None:
+def view_of(config: ViewConfig, levels: Levels | None = None) -> View | None:
     """Where to look as ``config`` says; None: at whole images as they are.
+
+    Args:
+        levels: of the run, for a reference image of more than 8 bits.
 
     Raises:
         UserError: where the reference image cannot be read.
@@ -145,13 +149,13 @@ def view_of(config: ViewConfig) -> View | None:
         return None
     reference = None
     if config.reference is not None and config.align != "none":
-        reference = as_grey(read_image(config.reference))
+        reference = as_grey(read_image(config.reference, levels=levels))
     return View(config, reference)
 
 
-def keep_reference(folder: Path, config: ViewConfig) -> ViewConfig:
+def keep_reference(folder: Path, config: ViewConfig, levels: Levels | None = None) -> ViewConfig:
     """Put the reference image, if any, into ``folder``, for good; ``config`` that names it there."""
-    view = view_of(config)
+    view = view_of(config, levels)
     if view is None or view.reference is None:
         return config
     reference = view.reference

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from realnet.evaluation.quality.results import Quality, QualityFigure
 
@@ -17,7 +17,7 @@ def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
     figures = {figure.name: figure for _, quality in rows for figure in quality.figures}
     table = Table(
         title="Synthetic anomaly images against real ones",
-        caption=escape("\n".join(quality_remarks(rows))),
+        caption=Text("\n".join(quality_remarks(rows)), style="table.caption"),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
@@ -26,11 +26,11 @@ def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
     )
     table.add_column("Images", overflow="fold")
     for name in ("Synthetic", "Real", *figures):
-        table.add_column(escape(name), justify="right", min_width=max(len(word) for word in name.split()))
+        table.add_column(Text(name), justify="right", min_width=max(len(word) for word in name.split()))
     for title, quality in rows:
         number = f"{quality.repeats} x {quality.synthetic}" if quality.repeats > 1 else str(quality.synthetic)
         cells = [figure.text if (figure := quality.figure(name)) else "–" for name in figures]
-        table.add_row(*(escape(cell) for cell in (title, number, str(quality.real), *cells)))
+        table.add_row(*(Text(cell) for cell in (title, number, str(quality.real), *cells)))
     return table
 
 

@@ -1,74 +1,100 @@
-// The page: images are sent once, judged with threshold 0, and the verdicts follow the sliders here.
+// The page: images are sent once, judged by the calibrated threshold, and the verdicts follow the sliders here.
+import { loadHistory, startHistory } from "/history.js";
+import { $, Away, ask, complain, draw as drawn, enlarge, give, labelButtons, labelOf, make, outlines, post, refreshLarge, sentence, show, startLarge } from "/parts.js";
 import { download, escaped, reportCsv, reportHtml } from "/report.js";
 
 const AT_ONCE = 4;
-const $ = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
+const POLL = 10_000;
 let models = [];
-const items = []; // {file, url, answers: {model: answer or {error}}}
+let about = { history: false, saves_thresholds: false };
+const items = []; // {file, url, answers: {model: answer or {error}}, labels: {model: what a person said}}
 const thresholds = {}; // by model
 let sending = 0;
-const queue = []; // [item, model]
+const queue = []; // [item, model, id of the result]
+let away = 0; // seconds until the server is asked again; 0: it answers
 
 // --- the server -----------------------------------------------------------------------------------------------------
-
-async function ask(place, options = {}) {
-  const headers = $("key").value ? { "X-API-Key": $("key").value } : {};
-  const response = await fetch(place, { ...options, headers });
-  if (response.status === 401) $("key-form").hidden = false;
-  return response;
-}
-
-async function sentence(response) {
-  try {
-    return (await response.json()).error ?? `The server answered ${response.status}.`;
-  } catch {
-    return `The server answered ${response.status}.`;
-  }
-}
 
 async function loadModels() {
   let response;
   try {
     response = await ask("/v1/models");
+    if (response.ok) about = await (await ask("/v1/about")).json();
   } catch {
-    return complain("The server does not answer. Is it running?");
+    return lost();
   }
   if (!response.ok) return complain(await sentence(response));
   complain("");
-  models = await response.json();
+  takeUp(await response.json());
   const chosen = $("model").value;
-  const options = models.map((m) => new Option(m.name, m.name));
-  $("model").replaceChildren(...options);
+  $("model").replaceChildren(...models.map((m) => new Option(m.name, m.name)));
   if (chosen) $("model").value = chosen;
+  const second = $("compare").value;
   $("compare").replaceChildren(new Option("nothing", ""), ...models.map((m) => new Option(m.name, m.name)));
+  $("compare").value = second;
   $("compare-label").hidden = models.length < 2;
-  for (const m of models) thresholds[m.name] ??= m.threshold;
+  $("kept").textContent = about.history
+    ? `They are judged by this server, and the results kept with ${about.keeps === "nothing" ? "no pictures" : about.keeps} in its results store.`
+    : "They are judged by this server and kept nowhere.";
+  $("who-label").hidden = !about.history;
+  if (about.history && $("history").hidden) startHistory(models);
   describe();
   if (items.length) enqueue(); // given before the models were known, or before the key
 }
 
-function complain(text) {
-  $("problem").textContent = text;
-  $("problem").hidden = !text;
+/** Take what the server says of its models; a threshold that was not moved follows a new calibration. */
+function takeUp(found) {
+  for (const m of found) {
+    const before = models.find((known) => known.name === m.name);
+    if (before && (before.calibration_version !== m.calibration_version || before.threshold !== m.threshold)) {
+      $("news").textContent = `${m.name}: calibration ${m.calibration_version ?? "–"} is in force, threshold ${before.threshold.toFixed(4)} → ${m.threshold.toFixed(4)}.`;
+      $("news").hidden = false;
+      if (thresholds[m.name] === before.threshold) thresholds[m.name] = m.threshold;
+    }
+    thresholds[m.name] ??= m.threshold;
+  }
+  if (!models.length && found.length) $("area").value = found[0].minimum_area;
+  models = found;
 }
 
-async function judge(item, name) {
+/** The server went away: say so, and ask again until it is back; what was not judged waits. */
+function lost() {
+  if (away) return;
+  away = 1;
+  const again = async () => {
+    try {
+      const response = await fetch("/health");
+      if (!response.ok) throw new Away();
+      away = 0;
+      $("away").hidden = true;
+      await loadModels();
+      pump();
+    } catch {
+      away = Math.min(10, away * 2);
+      wait();
+    }
+  };
+  const wait = () => {
+    const left = queue.length + sending;
+    $("away").textContent = `The server does not answer. ${left ? `${left} image${left > 1 ? "s wait" : " waits"} and will be sent again` : "Nothing is lost"}; next try in ${away} s.`;
+    $("away").hidden = false;
+    setTimeout(again, 1000 * away);
+  };
+  wait();
+}
+
+async function judge(item, name, id) {
   const form = new FormData();
   form.set("image", item.file, item.file.name);
   form.set("model", name);
-  form.set("threshold", "0"); // every region, whatever the sliders say later
-  form.set("minimum_area", "0");
+  form.set("id", id); // sent again, it is the same result
+  form.set("all_regions", "true"); // whatever the sliders say later
   form.set("heatmap", "true");
   for (;;) {
-    let response;
-    try {
-      response = await ask("/v1/inspect", { method: "POST", body: form });
-    } catch {
-      return { error: "The server does not answer." };
-    }
+    const response = await ask("/v1/inspect", { method: "POST", body: form });
     if (response.status === 503 || response.status === 429) {
       const seconds = Number(response.headers.get("Retry-After") ?? 1);
+      complain(response.status === 503 && seconds > 1 ? await sentence(response) : "");
       await new Promise((done) => setTimeout(done, 1000 * seconds));
       continue;
     }
@@ -77,15 +103,20 @@ async function judge(item, name) {
 }
 
 function pump() {
-  while (sending < AT_ONCE && queue.length) {
-    const [item, name] = queue.shift();
+  while (!away && sending < AT_ONCE && queue.length) {
+    const [item, name, id] = queue.shift();
     sending += 1;
-    judge(item, name).then((answer) => {
+    judge(item, name, id).then((answer) => {
       item.answers[name] = answer;
       sending -= 1;
+    }, () => {
+      sending -= 1;
+      if (items.includes(item)) queue.unshift([item, name, id]);
+      lost();
+    }).then(() => {
       pump();
       draw();
-      if (!sending && !queue.length) loadDrift();
+      if (!sending && !queue.length) judgedAll();
     });
   }
   const all = items.length * shownModels().length;
@@ -94,10 +125,25 @@ function pump() {
   $("progress").value = all ? (all - left) / all : 0;
 }
 
-async function loadDrift() {
-  const response = await ask("/v1/models");
-  if (response.ok) models = await response.json();
+/** All images are judged: what the server says of drift may have changed, and the store has more. */
+async function judgedAll() {
+  await look();
+  if (about.history) loadHistory();
+}
+
+/** Ask what the server's models are now: drift, and calibrations that were made meanwhile. */
+async function look() {
+  if (away || !models.length) return;
+  let response;
+  try {
+    response = await ask("/v1/models");
+  } catch {
+    return lost();
+  }
+  if (!response.ok) return;
+  takeUp(await response.json());
   describe();
+  if (items.length) draw();
 }
 
 // --- what is judged -------------------------------------------------------------------------------------------------
@@ -109,7 +155,7 @@ function shownModels() {
 }
 
 function add(files) {
-  for (const file of files) items.push({ file, url: URL.createObjectURL(file), answers: {} });
+  for (const file of files) items.push({ file, url: URL.createObjectURL(file), answers: {}, labels: {} });
   enqueue();
 }
 
@@ -118,11 +164,13 @@ function enqueue() {
     for (const item of items)
       if (!(name in item.answers)) {
         item.answers[name] = null; // on its way
-        queue.push([item, name]);
+        queue.push([item, name, newId()]);
       }
   pump();
   draw();
 }
+
+const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** The verdict of an answer under the sliders: {verdict, level, regions}. */
 function conclude(answer, name) {
@@ -141,11 +189,14 @@ function lines() {
     const answer = item.answers[name];
     const base = { name: item.file.name, model: name };
     if (!answer) return { ...base, error: "not judged yet" };
-    return answer.error ? { ...base, error: answer.error } : { ...base, ...answer, name: item.file.name, ...conclude(answer, name) };
+    if (answer.error) return { ...base, error: answer.error };
+    return { ...base, ...answer, name: item.file.name, ...conclude(answer, name), moved: isMoved(name), label: item.labels[name] };
   }));
 }
 
 // --- drawing --------------------------------------------------------------------------------------------------------
+
+let shown = []; // items, as filtered and ordered
 
 function draw() {
   const names = shownModels();
@@ -154,16 +205,29 @@ function draw() {
   drawVerdicts();
 }
 
+const verdictOf = (item, name) => (item.answers[name] && !item.answers[name].error ? conclude(item.answers[name], name).verdict : undefined);
+
+function isShown(item, names) {
+  const filter = $("filter").value;
+  if (filter === "all") return true;
+  if (filter !== "disagree") return verdictOf(item, names[0]) === filter;
+  const verdicts = names.map((name) => verdictOf(item, name));
+  return names.length > 1 && verdicts[0] && verdicts[1] && verdicts[0] !== verdicts[1];
+}
+
 function drawVerdicts() {
   const names = shownModels();
   const first = names[0];
-  const shown = items.filter((item) => {
-    const answer = item.answers[first];
-    return $("filter").value === "all" || (answer && !answer.error && conclude(answer, first).verdict === $("filter").value);
-  });
+  const disagree = [...$("filter").options].find((option) => option.value === "disagree");
+  disagree.hidden = disagree.disabled = names.length < 2;
+  if (names.length < 2 && $("filter").value === "disagree") $("filter").value = "all";
+  shown = items.filter((item) => isShown(item, names));
   if ($("order").value === "score") shown.sort((a, b) => (b.answers[first]?.score ?? -1) - (a.answers[first]?.score ?? -1));
   $("cards").className = names.length > 1 ? "two" : "";
-  $("cards").replaceChildren(...shown.map((item) => card(item, names)));
+  const focused = items.indexOf(shown.find((item) => item === document.activeElement?.item));
+  $("cards").replaceChildren(...shown.map((item, at) => card(item, names, at)));
+  if (focused >= 0) [...$("cards").children].find((element) => element.item === items[focused])?.focus();
+  refreshLarge();
   $("summary").textContent = names.map((name) => {
     const judged = items.map((item) => item.answers[name]).filter((answer) => answer && !answer.error);
     const bad = judged.filter((answer) => conclude(answer, name).verdict === "anomalous").length;
@@ -181,11 +245,13 @@ function drawSliders(names) {
     box.className = "slider";
     box.dataset.model = name;
     box.innerHTML = `<div class="row"><label for="threshold-${escaped(name)}">Threshold of ${escaped(name)}</label><output></output>
-      <button type="button">Calibrated</button></div><svg viewBox="0 0 1000 26" preserveAspectRatio="none"></svg>
+      <button type="button" class="back">Calibrated</button><span class="moved" hidden></span>
+      <button type="button" class="save" hidden>Save as calibration</button></div><svg viewBox="0 0 1000 26" preserveAspectRatio="none"></svg>
       <input type="range" id="threshold-${escaped(name)}" min="0" step="any">`;
     const slider = box.querySelector("input");
     slider.addEventListener("input", () => { thresholds[name] = Number(slider.value); drawVerdicts(); });
-    box.querySelector("button").addEventListener("click", () => {
+    box.querySelector(".save").addEventListener("click", () => saveThreshold(name));
+    box.querySelector(".back").addEventListener("click", () => {
       thresholds[name] = models.find((m) => m.name === name).threshold;
       slider.value = thresholds[name];
       drawVerdicts();
@@ -210,43 +276,64 @@ function drawDots(name) {
   const box = sliderOf(name);
   const max = Number(box.querySelector("input").max);
   const marks = items.filter((item) => item.answers[name]?.score !== undefined).map((item, number) => {
-    const dot = document.createElementNS(SVG, "ellipse");
     const answer = item.answers[name];
-    dot.setAttribute("class", conclude(answer, name).verdict);
-    dot.setAttribute("cx", (1000 * answer.score) / max);
-    dot.setAttribute("cy", 6 + ((number * 7) % 14));
-    dot.setAttribute("rx", 4);
-    dot.setAttribute("ry", 4);
-    return dot;
+    return drawn("ellipse", { class: conclude(answer, name).verdict, cx: (1000 * answer.score) / max, cy: 6 + ((number * 7) % 14), rx: 4, ry: 4 });
   });
-  const line = document.createElementNS(SVG, "line");
-  const x = (1000 * thresholds[name]) / max;
-  for (const [key, value] of Object.entries({ x1: x, x2: x, y1: 0, y2: 26 })) line.setAttribute(key, value);
-  box.querySelector("svg").replaceChildren(...marks, line);
+  const mark = (threshold, kind) => drawn("line", { x1: (1000 * threshold) / max, x2: (1000 * threshold) / max, y1: 0, y2: 26, class: kind });
+  const calibrated = models.find((m) => m.name === name).threshold;
+  const moved = isMoved(name);
+  box.classList.toggle("is-moved", moved);
+  box.querySelector("svg").replaceChildren(...marks, ...(moved ? [mark(calibrated, "calibrated")] : []), mark(thresholds[name], "chosen"));
   box.querySelector("output").textContent = thresholds[name].toFixed(4);
+  box.querySelector(".moved").hidden = !moved;
+  box.querySelector(".moved").textContent = `Moved, on this page only: the inspector judges by ${calibrated.toFixed(4)}.`;
+  const save = box.querySelector(".save");
+  save.hidden = !moved;
+  save.disabled = !about.saves_thresholds;
+  save.title = about.saves_thresholds ? "" : "Only a server with an API key saves thresholds: start it with --api-key.";
+}
+
+/** Whether the threshold of this page is another than the inspector's own. */
+function isMoved(name) {
+  const calibrated = models.find((m) => m.name === name)?.threshold;
+  return calibrated !== undefined && Math.abs(thresholds[name] - calibrated) > 1e-9;
+}
+
+/** Make the threshold of this page the inspector's, as a new version of its calibration. */
+function saveThreshold(name) {
+  const who = make("input", { required: true, maxLength: 200, value: $("who").value });
+  const why = make("input", { maxLength: 1000 });
+  const threshold = thresholds[name];
+  const form = make("form", { className: "asking" },
+    make("h2", { textContent: `Save ${threshold.toFixed(4)} as calibration of ${name}` }),
+    make("p", { textContent: "Every image that this server judges from then on is judged by it. The calibration before is kept: `realnet calibrate --undo` brings it back." }),
+    make("label", {}, "Your name ", who), make("label", {}, "Why ", why),
+    make("button", { textContent: "Save" }));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await post(`/v1/models/${name}/calibration`, { threshold, who: who.value, why: why.value });
+      $("large").close();
+      complain("");
+      await look();
+    } catch (error) {
+      form.append(make("p", { className: "notice bad", textContent: error.message }));
+    }
+  });
+  show(form);
 }
 
 function picture(item, answer, name, heat) {
-  const box = document.createElement("div");
-  box.className = "picture";
-  const image = document.createElement("img");
-  image.alt = "";
+  const box = make("div", { className: "picture" });
+  const frame = make("div", { className: "frame" });
+  box.append(frame);
+  const image = make("img", { alt: "" });
   const coloured = answer?.heatmap_png ? `data:image/png;base64,${answer.heatmap_png}` : "";
   image.src = heat && coloured ? coloured : item.url;
   // Browsers do not show every format that the server reads.
   image.addEventListener("error", () => { if (coloured) image.src = coloured; else image.remove(); }, { once: true });
-  box.append(image);
-  if (answer && !answer.error) {
-    const drawing = document.createElementNS(SVG, "svg");
-    drawing.setAttribute("viewBox", `0 0 ${answer.width} ${answer.height}`);
-    drawing.setAttribute("preserveAspectRatio", "none");
-    for (const region of conclude(answer, name).regions) {
-      const border = document.createElementNS(SVG, "polygon");
-      border.setAttribute("points", region.outline.map((point) => point.join(",")).join(" "));
-      drawing.append(border);
-    }
-    box.append(drawing);
-  }
+  frame.append(image);
+  if (answer && !answer.error) frame.append(outlines(conclude(answer, name).regions, answer.width, answer.height));
   return box;
 }
 
@@ -265,37 +352,62 @@ function verdict(answer, name, several) {
     badge.className = `badge ${found.verdict}`;
     badge.textContent = found.verdict;
     const count = found.regions.length;
-    text.textContent = `${found.level.toFixed(2)} (score ${answer.score.toFixed(4)})${count ? `, ${count} region${count > 1 ? "s" : ""}` : ""}${several ? ` · ${name}` : ""}`;
+    text.textContent = `level ${found.level.toFixed(2)} · score ${answer.score.toFixed(4)}${count ? `, ${count} region${count > 1 ? "s" : ""}` : ""}${several ? ` · ${name}` : ""}`;
   }
   line.append(badge, text);
   return line;
 }
 
-function card(item, names) {
+function card(item, names, at) {
   const element = $("card").content.firstElementChild.cloneNode(true);
   const answer = item.answers[names[0]];
+  element.item = item;
   if (answer && !answer.error) element.classList.add(conclude(answer, names[0]).verdict);
   element.querySelector("h3").textContent = item.file.name;
   element.querySelector("h3").title = item.file.name;
   element.querySelector(".strip").append(...names.map((name) => picture(item, item.answers[name], name, $("heat").checked)));
   element.querySelector(".verdicts").append(...names.map((name) => verdict(item.answers[name], name, names.length > 1)));
+  if (names.some((name) => item.answers[name]?.recorded)) element.append(labelButtons(item.labels[names[0]], (label) => say(item, label)));
   element.tabIndex = 0;
-  element.addEventListener("click", () => enlarge(item, names));
-  element.addEventListener("keydown", (event) => { if (event.key === "Enter") enlarge(item, names); });
+  const open = () => enlarge(shown, at, details, say);
+  element.addEventListener("click", open);
+  element.addEventListener("keydown", (event) => {
+    if (event.target !== element) return;
+    if (event.key === "Enter") open();
+    else if (labelOf(event)) say(item, labelOf(event));
+  });
   return element;
 }
 
-function enlarge(item, names) {
+/** Keep what a person says of an image, with the result of each inspector that is shown. */
+async function say(item, label) {
+  for (const name of shownModels()) {
+    const answer = item.answers[name];
+    if (!answer?.recorded) continue;
+    if (!(await give(answer.id, label))) return;
+    item.labels[name] = label;
+  }
+  drawVerdicts();
+  await judgedAll();
+}
+
+function details(item) {
+  const names = shownModels();
   const parts = names.flatMap((name) => {
     const answer = item.answers[name];
-    const strip = document.createElement("div");
-    strip.className = "strip";
-    strip.append(picture(item, answer, name, false), picture(item, answer, name, true));
-    return [verdict(answer, name, true), strip, regionTable(answer, name)];
+    const strip = make("div", { className: "strip" }, picture(item, answer, name, false), picture(item, answer, name, true));
+    return [verdict(answer, name, true), strip, regionTable(answer, name), ...origin(answer)];
   });
-  const title = document.createElement("h2");
-  title.textContent = item.file.name;
-  show(title, ...parts);
+  const recorded = names.some((name) => item.answers[name]?.recorded);
+  const buttons = recorded ? [labelButtons(item.labels[names[0]], (label) => say(item, label))] : [];
+  return [make("h2", { textContent: item.file.name }), ...buttons, ...parts];
+}
+
+/** Which model and calibration an answer comes from. */
+function origin(answer) {
+  if (!answer || answer.error) return [];
+  const by = answer.calibration ? `calibration ${answer.calibration}` : "no calibration";
+  return [make("p", { className: "soft small", textContent: `Result ${answer.id} · ${answer.time} · model ${answer.model_digest.slice(0, 12) || "not known"}, ${by}, threshold ${answer.threshold.toFixed(5)} · ${answer.software}` })];
 }
 
 function regionTable(answer, name) {
@@ -311,16 +423,13 @@ function regionTable(answer, name) {
   return table;
 }
 
-function show(...content) {
-  $("large-content").replaceChildren(...content);
-  $("large").showModal();
-}
-
 function describe() {
   const model = models.find((m) => m.name === $("model").value);
   if (!model) return;
   $("about-name").textContent = model.name;
   $("calibration").replaceChildren(...model.calibration.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  const facts = [model.confirmed, `Model ${model.model_digest.slice(0, 12)}${model.calibration_version ? `, calibration ${model.calibration_version}` : ""}.`];
+  $("calibration").append(...facts.filter(Boolean).map((text) => make("li", { textContent: text })));
   $("synthetic").disabled = !model.synthetic_defects;
   $("evaluation").disabled = !model.report;
   $("drift").textContent = model.drift ?? "";
@@ -347,7 +456,8 @@ async function dropped(transfer) {
 // --- what the user does ---------------------------------------------------------------------------------------------
 
 async function attachment(kind) {
-  const response = await ask(`/v1/models/${$("model").value}/${kind}`);
+  const response = await ask(`/v1/models/${$("model").value}/${kind}`).catch(lost);
+  if (!response) return undefined;
   if (!response.ok) return complain(await sentence(response));
   return URL.createObjectURL(await response.blob());
 }
@@ -370,7 +480,7 @@ $("clear").addEventListener("click", () => {
   pump();
   draw();
 });
-$("report").addEventListener("click", () => download("inspection.html", reportHtml(lines(), new Date().toLocaleString()), "text/html"));
+$("report").addEventListener("click", () => download("inspection.html", reportHtml(lines(), shownModels().map((name) => models.find((m) => m.name === name)), new Date().toLocaleString()), "text/html"));
 $("csv").addEventListener("click", () => download("inspection.csv", reportCsv(lines()), "text/csv"));
 $("synthetic").addEventListener("click", async () => {
   const url = await attachment("synthetic-defects");
@@ -385,4 +495,12 @@ function downloadUrl(url, name) {
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
 }
 
+$("who").value = localStorage.getItem("realnet-who") ?? "";
+$("who").addEventListener("change", () => {
+  localStorage.setItem("realnet-who", $("who").value.trim());
+  $("who-label").classList.remove("wanted");
+});
+$("news").addEventListener("click", () => { $("news").hidden = true; });
+startLarge();
 loadModels();
+setInterval(look, POLL);

@@ -1,0 +1,160 @@
+"""``realnet history`` and ``realnet feedback``."""
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from realnet.cli.console import console
+from realnet.cli.history_options import KeepDays, KeepSize, parse_size
+from realnet.errors import UserError
+
+if TYPE_CHECKING:
+    from realnet.history import Entry, Query, Store
+
+StoreArgument = Annotated[Path, typer.Argument(help="Results store, the file that --history named.")]
+_SHOWN = 8
+
+
+def history(
+    store: StoreArgument,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: 2026-03-01, 2026-03-01T08:30 (UTC), or 24h, 7d for so long ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before then.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="good, anomalous or unreadable.")] = None,
+    label: Annotated[str | None, typer.Option(help="What a person said: good or defective.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the inspector, or the beginning of its digest.")] = None,
+    above: Annotated[float | None, typer.Option(help="Scores above this.")] = None,
+    below: Annotated[float | None, typer.Option(help="Scores below this.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="A part of the image's name, its hash, or an image file: results of this image.")
+    ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="What to look at next: the closest verdicts, then the most suspicious.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="Number of results.", min=1)] = 20,
+    form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    keep_days: KeepDays = None,
+    keep_size: KeepSize = None,
+) -> None:
+    """Search what a line has judged: which model and threshold judged which image, and when; the latest first.
+
+    With --keep-days or --keep-size: remove old results instead.
+    """
+    from realnet import history as h
+    from realnet.history.searching import count, moment
+    from realnet.history.store import LABELS
+
+    for given, known in ((verdict, ("good", "anomalous", "unreadable")), (label, LABELS)):
+        if given is not None and given not in known:
+            raise UserError(f"{given!r} is none of {', '.join(known)}.")
+    if form not in _WRITERS:
+        raise UserError(f"There is no format {form!r}: choose table, csv or json.")
+    opened = h.Store(store, make=False)
+    if keep_days is not None or keep_size is not None:
+        removed = h.remove_old(opened, h.Retention(keep_days, None if keep_size is None else parse_size(keep_size)))
+        console.print(f"{removed} results are removed; those that a person gave a verdict on stay.")
+        return
+    query = h.Query(
+        since=None if since is None else moment(since), until=None if until is None else moment(until),
+        verdict=verdict, label=label, model=model, above=above, below=below, image=_image(image), limit=limit,
+    )  # fmt: skip
+    entries = h.review(opened, model, limit) if review else h.search(opened, query)
+    _WRITERS[form](entries)
+    if form == "table":
+        if review:
+            _say(f"{len(entries)} to look at. Say what they are: realnet feedback {store} ID --good or --defective.")
+        else:
+            _say(_found(opened, query, entries, count(opened, query)))
+
+
+def feedback(
+    store: StoreArgument,
+    results: Annotated[list[str], typer.Argument(help="Ids of results; their first six digits do.")],
+    good: Annotated[bool, typer.Option("--good", help="The images show good products.")] = False,
+    defective: Annotated[bool, typer.Option("--defective", help="The images show defects.")] = False,
+    who: Annotated[str | None, typer.Option(help="Who says so (default: the user's name).")] = None,
+    why: Annotated[str, typer.Option(help="Why, in words.")] = "",
+) -> None:
+    """Say that images are good or defective, whatever their verdict; `realnet calibrate --feedback` makes use of it."""
+    import getpass
+
+    from realnet.history import Store, find, read_confirmed
+
+    if good == defective:
+        raise UserError("Say either --good or --defective.")
+    opened = Store(store, make=False)
+    entries = [find(opened, result) for result in results]  # all are known before anything is written
+    for entry in entries:
+        opened.add_feedback(entry.id, "good" if good else "defective", who or getpass.getuser(), why)
+    for digest in dict.fromkeys(entry.model_digest for entry in entries):
+        last = [entry for entry in entries if entry.model_digest == digest][-1]
+        confirmed = read_confirmed(opened, digest)
+        _say(f"{last.model}, threshold {last.threshold:.4f}: {confirmed.sentence(last.threshold)}")
+
+
+def _image(text: str | None) -> str | None:
+    """A file that is there stands for its hash."""
+    if text is None or not Path(text).is_file():
+        return text
+    from realnet.data import read_image
+    from realnet.inspection.trace import image_hash
+
+    return image_hash(read_image(text))
+
+
+def _found(store: "Store", query: "Query", entries: "list[Entry]", total: int) -> str:
+    if not total:
+        return "No result is like that."
+    shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"
+    return f"{total} result{'' if total == 1 else 's'}, {shown}."
+
+
+def _table(entries: "list[Entry]") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "time (UTC)", "image", "verdict", "level", "score", "threshold", "model", "cal.", "said"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if name == "image" else None)
+    for e in entries:
+        score, level = ("", "") if e.score is None or e.level is None else (f"{e.score:.4f}", f"{e.level:.2f}")
+        said = "" if e.label is None else f"{e.label} ({e.who})"
+        table.add_row(
+            e.id[:_SHOWN], e.time[:19].replace("T", " "), _plain(e.image), e.verdict, level, score,
+            f"{e.threshold:.4f}", f"{_plain(e.model)} {e.model_digest[:6]}",
+            "" if e.calibration is None else str(e.calibration), _plain(said),
+        )  # fmt: skip
+    console.print(table, highlight=False)
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _csv(entries: "list[Entry]") -> None:
+    from dataclasses import fields
+
+    from realnet.history import Entry
+
+    writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Entry)], lineterminator="\n")
+    writer.writeheader()
+    for entry in entries:
+        cells = {**asdict(entry), "regions": len(entry.regions)}
+        writer.writerow({name: "" if value is None else value for name, value in cells.items()})
+
+
+def _json(entries: "list[Entry]") -> None:
+    json.dump([asdict(entry) for entry in entries], sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+_WRITERS = {"table": _table, "csv": _csv, "json": _json}
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,25 @@
+"""What a line has judged, in one file: results, people's verdicts on them, and pictures.
+
+Searched and reviewed from the command line, the page, and Python.
+"""
+
+from realnet.history.feedback import Confirmed, read_confirmed
+from realnet.history.retention import Retention, remove_old
+from realnet.history.searching import Entry, Query, find, review, search, trend
+from realnet.history.store import KEEP, Store, open_history
+
+__all__ = [
+    "KEEP",
+    "Confirmed",
+    "Entry",
+    "Query",
+    "Retention",
+    "Store",
+    "find",
+    "open_history",
+    "read_confirmed",
+    "remove_old",
+    "review",
+    "search",
+    "trend",
+]

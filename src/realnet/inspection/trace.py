@@ -1,0 +1,89 @@
+"""Which model, calibration and program judged which image, and when: what every result carries."""
+
+import datetime
+import hashlib
+import uuid
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from realnet import __version__
+
+
+def software_version() -> str:
+    """``realnet`` and its version, as every result names it."""
+    return f"realnet {__version__}"
+
+
+def utc_now() -> str:
+    """The time in ISO 8601, UTC, to the millisecond, such as ``2026-03-01T09:30:00.125Z``; sorts as text."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def image_hash(image: np.ndarray) -> str:
+    """SHA-256 (hex) of what is seen: the same for every file, upload or array that decodes to the same pixels.
+
+    It is that of the text ``HEIGHTxWIDTH:`` followed by the RGB bytes, line by line.
+
+    Args:
+        image: uint8 ``[h, w, 3]`` RGB, upright.
+    """
+    digest = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}:".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an inspector's verdicts come from.
+
+    Attributes:
+        model_digest: SHA-256 of what computes the scores; empty for a model that was never saved.
+        calibration: version of the calibration in force; None where the thresholds rest on none.
+        calibrated: its threshold of the image score.
+    """
+
+    model_digest: str = ""
+    calibration: int | None = None
+    calibrated: float | None = None
+
+    def trace(self, image: np.ndarray | None, threshold: float) -> "Trace":
+        """The trace of a judgement made now.
+
+        Args:
+            image: uint8 ``[h, w, 3]`` RGB; None where it could not be read.
+            threshold: that the image was judged by; of another one than the calibrated it is said that no
+                calibration stands behind it.
+        """
+        return Trace(
+            model_digest=self.model_digest,
+            calibration=self.calibration if threshold == self.calibrated else None,
+            image_hash="" if image is None else image_hash(image),
+        )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What makes a result traceable.
+
+    Attributes:
+        model_digest: SHA-256 of the model.
+        calibration: version of the calibration that the threshold comes from; None where it comes from none, or was
+            named by hand.
+        image_hash: see :func:`image_hash`; empty for an image that could not be read.
+        id: of this judgement, 32 hexadecimal digits; no other one has it.
+        time: when, UTC.
+        software: program and version.
+    """
+
+    model_digest: str = ""
+    calibration: int | None = None
+    image_hash: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    time: str = field(default_factory=utc_now)
+    software: str = field(default_factory=software_version)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields by name."""
+        return asdict(self)

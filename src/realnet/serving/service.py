@@ -1,0 +1,246 @@
+"""What the routes share: inspectors, their batchers, the results store, counters."""
+
+import asyncio
+import datetime
+import logging
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.requests import Request
+
+from realnet.calibration import with_threshold
+from realnet.calibrations import install
+from realnet.errors import UserError
+from realnet.history import Entry, Retention, Store, read_confirmed
+from realnet.history.pictures import Picture
+from realnet.history.recording import Recording
+from realnet.inspection.rows import Row, unreadable_row
+from realnet.inspection.trace import Trace
+from realnet.logs import verdict_facts
+from realnet.serving.answering import Decoded, Standard, answer, decode
+from realnet.serving.batcher import Batcher
+from realnet.serving.limits import Refusal
+from realnet.serving.messages import InspectAnswer, InspectRequest, ModelAnswer, ThresholdRequest
+from realnet.serving.metrics import Metrics
+from realnet.serving.models import ServedModel
+from realnet.serving.reading import read_order
+from realnet.serving.settings import Settings
+from realnet.signals.delivery import Signals
+from realnet.signals.messages import message_of
+
+_log = logging.getLogger("realnet.serving")
+
+
+class Service:
+    """The work behind the routes.
+
+    Args:
+        models: by name.
+        settings: limits.
+        store: where results go; None: nowhere.
+        retention: what may leave the store.
+        signals: told of every verdict; None: nobody is.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        settings: Settings,
+        store: Store | None,
+        retention: Retention,
+        signals: Signals | None = None,
+    ) -> None:
+        self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
+        self.started, self.working = time.monotonic(), 0
+        self.batchers = {
+            name: Batcher(model.judge, settings.batch_size, self.metrics.batches.observe)
+            for name, model in models.items()
+        }
+        self.recordings = {name: Recording(store, name, "serve", retention) for name in models} if store else {}
+        # Decoding is the memory's peak: no more images at a time than there are cores.
+        self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
+
+    def close(self) -> None:
+        """End the threads; what is under way is finished."""
+        self.pool.shutdown()
+        for batcher in self.batchers.values():
+            batcher.close()
+
+    def model(self, name: str | None) -> ServedModel:
+        """The model of that name, with its latest calibration; the only one where there is no other.
+
+        Raises:
+            Refusal: where there is none, or one of several has to be named.
+        """
+        if name is None and len(self.models) == 1:
+            name = next(iter(self.models))
+        if name is None or name not in self.models:
+            said = "Name a model with the field model" if name is None else "There is no such model"
+            raise Refusal(404, f"{said}: this server has {', '.join(self.models)}.")
+        self.models[name].refresh()
+        return self.models[name]
+
+    def describe(self, model: ServedModel) -> ModelAnswer:
+        """What the server says of one of its models."""
+        model.refresh()
+        found, digest, view = model.drift(), model.judge.origin.model_digest, model.judge.view
+        confirmed = read_confirmed(self.store, digest).sentence(model.judge.threshold) if self.store else None
+        return ModelAnswer(
+            name=model.name,
+            threshold=model.judge.threshold,
+            pixel_threshold=model.judge.pixel_threshold,
+            minimum_area=model.judge.minimum_area,
+            image_size=model.judge.image_size,
+            view=[] if view is None else [list(polygon) for polygon in view.config.polygons],
+            aligned=view is not None and view.config.align != "none",
+            calibration=model.calibration.sentences() if model.calibration else [],
+            calibration_version=model.calibration.version if model.calibration else None,
+            model_digest=digest,
+            confirmed=confirmed,
+            synthetic_defects=model.file("synthetic_defects.png") is not None,
+            report=model.file("report.html") is not None,
+            drift=found.sentence() if found is not None and found.warns else None,
+        )
+
+    def save_threshold(self, name: str, order: ThresholdRequest) -> ModelAnswer:
+        """Make a threshold that a person chose the calibrated one.
+
+        Raises:
+            Refusal: without a key on the server, which would let anybody do it; for a model without a calibration.
+        """
+        if self.settings.api_key is None:
+            raise Refusal(403, "Thresholds are saved on a server with an API key only: start it with --api-key.")
+        model = self.model(name)
+        if model.calibration is None:
+            raise Refusal(409, f"{name} has no calibration to start from: make one with `realnet calibrate`.")
+        why = f": {order.why.strip()}" if order.why.strip() else ""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        note = f"The threshold was moved by hand by {order.who.strip()}{why}."
+        install(model.folder, with_threshold(model.calibration, order.threshold, note, now))
+        return self.describe(model)
+
+    async def inspect(self, request: Request) -> InspectAnswer:
+        """Read, judge, record and answer one request.
+
+        Raises:
+            Refusal: with the reason why not.
+        """
+        if self.working >= self.settings.waiting:
+            raise Refusal(503, "Too many requests at once; try again in a moment.", {"Retry-After": "1"})
+        self.working += 1
+        self.metrics.in_progress.set(self.working)
+        try:
+            order = await read_order(request, self.settings)
+            with self.metrics.seconds.time():
+                return await self._judge(order.data, order.request)
+        finally:
+            self.working -= 1
+            self.metrics.in_progress.set(self.working)
+
+    async def _judge(self, data: bytes, request: InspectRequest) -> InspectAnswer:
+        model = self.model(request.model)
+        loop = asyncio.get_running_loop()
+        decoded = await self._decode(data, request, model)
+        standard = self._standard(decoded, request, model)
+        batcher = self.batchers[model.name]
+        measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part)) for part in decoded.parts))
+        found, row = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model, standard)
+        if self.store is not None:
+            await self._record(row, model, decoded.picture)
+            found.recorded = True
+        if self.signals is not None:
+            # Before the client has its answer: what it knows, the receivers will know.
+            await loop.run_in_executor(self.pool, self._announce, found)
+        model.recent.append(found.score)
+        self.metrics.images.labels(model.name, found.verdict).inc()
+        self.metrics.scores.labels(model.name).observe(found.score)
+        _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
+        return found
+
+    async def _decode(self, data: bytes, request: InspectRequest, model: ServedModel) -> Decoded:
+        """The image made ready; where it cannot be read, that is a result as well."""
+        loop = asyncio.get_running_loop()
+        keep = self.store.keep if self.store is not None else "nothing"
+        try:
+            return await loop.run_in_executor(
+                self.pool, decode, data, request, model.judge, self.settings.max_pixels, keep
+            )
+        except Refusal as refusal:
+            threshold = model.judge.threshold
+            trace = _named(model.judge.origin.trace(None, threshold), request.id)
+            row = unreadable_row(request.name, threshold, refusal.sentence, trace)
+            if self.store is not None:
+                await self._record(row, model, None)
+            _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
+            raise
+
+    def _standard(self, decoded: Decoded, request: InspectRequest, model: ServedModel) -> Standard:
+        """What the image is judged by: the request's threshold, the inspector's, or that of an earlier result."""
+        judge = model.judge
+        area = judge.minimum_area if request.minimum_area is None else request.minimum_area
+        known = self._known(decoded, request, model)
+        if known is not None:
+            trace = Trace(known.model_digest, known.calibration, known.image_hash, known.id, known.time, known.software)
+            return Standard(known.threshold, judge.pixel_threshold, area, trace)
+        threshold = judge.threshold if request.threshold is None else request.threshold
+        trace = judge.origin.trace(None, threshold)
+        trace = Trace(trace.model_digest, trace.calibration, decoded.image_hash, id=trace.id, time=trace.time)
+        return Standard(threshold, judge.pixel_threshold, area, _named(trace, request.id))
+
+    def _known(self, decoded: Decoded, request: InspectRequest, model: ServedModel) -> Entry | None:
+        """The result of an image that is sent again, its answer having been lost."""
+        if self.store is None or request.id is None:
+            return None
+        known = self.store.find(request.id)
+        digest = model.judge.origin.model_digest
+        if known is not None and (known.image_hash, known.model_digest) != (decoded.image_hash, digest):
+            raise Refusal(422, "That id is another image's or another model's: leave it out, or take a new one.")
+        return known
+
+    async def _record(self, row: Row, model: ServedModel, picture: Picture | None) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self.pool, self.recordings[model.name].put, row, picture)
+        except UserError as error:
+            # A verdict that nobody could trace is none: the client keeps the image and comes back.
+            _log.error("result not recorded: %s", error, extra={"facts": {"image": row.image}})
+            raise Refusal(
+                503,
+                "The results store cannot be written, so there is no verdict; the log says why.",
+                {"Retry-After": "5"},
+            ) from error
+
+    def _announce(self, found: InspectAnswer) -> None:
+        assert self.signals is not None
+        try:
+            self.signals.announce(message_of({**found.model_dump(mode="json"), "image": found.name}))
+        except UserError as error:
+            _log.error("%s", error)
+            raise Refusal(
+                503, "The verdict cannot be passed on: the server's disk is full. Send the image again later."
+            ) from error
+
+
+def _named(trace: Trace, given: str | None) -> Trace:
+    if given is None:
+        return trace
+    return Trace(trace.model_digest, trace.calibration, trace.image_hash, given, trace.time, trace.software)
+
+
+def log_request(request: Request, status: int, began: float) -> None:
+    """One line about a request that is answered.
+
+    Args:
+        began: when, on the monotonic clock.
+    """
+    client = request.client.host if request.client else "unknown"
+    facts = {
+        "method": request.method,
+        "path": request.url.path,
+        "status": status,
+        "milliseconds": round(1000 * (time.monotonic() - began), 1),
+        "client": client,
+    }
+    _log.info("request", extra={"facts": facts})
