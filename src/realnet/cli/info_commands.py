@@ -1,12 +1,15 @@
 """``realnet presets`` and ``realnet info``: what there is to train with, and what a run is."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from realnet.cli.console import console, plural
+
+if TYPE_CHECKING:
+    from realnet.config import TrainingConfig
 
 
 def presets() -> None:
@@ -16,14 +19,13 @@ def presets() -> None:
 
     table = Table("preset", "backbone", "reconstruction", "defects", "training", title="realnet train --preset")
     for name, config in trained.items():
-        model, training = config.model, config.training
-        length = plural(training.epochs, "epoch") if training.steps is None else plural(training.steps, "step")
+        model = config.model
         table.add_row(
             name + (" (default)" if name == "lite" else ""),
             model.backbone.name,
             model.reconstruction.network,
             config.synthesis.source,
-            f"{length}, keeps {'the last state' if training.select == 'last' else 'the best state by validation'}",
+            _training(config.training),
         )
     console.print(table)
     table = Table("preset", "images", "network", "training", title="realnet sdas train --preset")
@@ -36,6 +38,13 @@ def presets() -> None:
             plural(made.training.steps, "step"),
         )
     console.print(table)
+
+
+def _training(training: "TrainingConfig") -> str:
+    if training.steps == 0:
+        return "none: solved, no step is trained"
+    length = plural(training.epochs, "epoch") if training.steps is None else plural(training.steps, "step")
+    return f"{length}, keeps {'the last state' if training.select == 'last' else 'the best state by validation'}"
 
 
 def info(
@@ -82,11 +91,7 @@ def _of_run(run: Path) -> list[tuple[str, str]]:
         lines += [
             ("product", ", ".join(training.get("categories", ()))),
             ("trained on", plural(images, "good image") + (f", {held_out} more held out" if held_out else "")),
-            (
-                "training",
-                f"{training.get('steps')} of {training.get('planned_steps')} planned steps, the state after step "
-                f"{training.get('best_step')} kept, {training.get('seconds')} s",
-            ),
+            ("training", _trained(training)),
         ]
     lines += [
         ("preset", f"{config.preset}, seed {config.seed}, defects {config.synthesis.source}"),
@@ -99,6 +104,15 @@ def _of_run(run: Path) -> list[tuple[str, str]]:
         lines.append(("validation", f"image AUROC {figure:.3f}: {validation.get('meaning')}"))
     lines += [("test", f"measured on {name}") for name in metrics.get("test", {})]
     return lines
+
+
+def _trained(training: dict[str, Any]) -> str:
+    if training.get("planned_steps") == 0:
+        return f"solved in {training.get('seconds')} s, no step was trained"
+    return (
+        f"{training.get('steps')} of {training.get('planned_steps')} planned steps, the state after step "
+        f"{training.get('best_step')} kept, {training.get('seconds')} s"
+    )
 
 
 def _of_export(folder: Path) -> list[tuple[str, str]]:
