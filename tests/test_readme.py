@@ -89,7 +89,7 @@ def test_every_command_line_is_understood(page: str, words: list[str], commands:
 
 
 def test_a_wrong_command_line_would_be_noticed(commands: dict[str, Any]) -> None:
-    for wrong in (["DATA", "--output", "RUN", "--budget", "1m"], ["DATA"], ["DATA", "--output", "RUN", "--seed", "x"]):
+    for wrong in (["DATA", "--output", "RUN", "--budget", "1m"], [], ["DATA", "--output", "RUN", "--seed", "x"]):
         for train in ("train", "sdas train"):
             name, rest = split([*train.split(), *wrong], commands)
             assert (name, rest) == (train, wrong)

@@ -116,7 +116,7 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     assert "alone 0.6" in answer_problem(Answer(200, '{"score": 0.5}'), good, [0.6])
     assert answer_problem(Answer(500, '{"error": "The server failed."}'), good, [0.5]).startswith("status 500")
     assert answer_problem(Answer(0, "dropped"), good, [0.5]).startswith("status 0")
-    row = Row("a.png", "good", 0.4, 0.5, 0.0, "").as_dict()
+    row = Row("a.png", "good", 0.4, 0.4, 0.5, 0.0).as_dict()
     assert "alone 0.5" in row_problems({"a.png": row}, {"a.png": good}, [0.5])[0]["a.png"]
     assert row_problems({}, {"a.png": good}, [0.5])[0] == {"a.png": "a.png: no row"}
 

@@ -127,7 +127,7 @@ def tasks(options: argparse.Namespace, place: Path) -> dict[str, Callable[[], Ta
     def training() -> Task:
         product = make_product(options.data, place / "set")
         fields = (*INSPECTOR, f"training.steps={options.steps}", "training.validation_every=10")
-        call = ["train", product, "--accelerator", "cpu", "--preset", "lite", "--seed", "0", *_set(fields)]
+        call = ["train", product, "--device", "cpu", "--preset", "lite", "--seed", "0", *_set(fields)]
         return Task(lambda out: [*call, "--output", out], ("--resume",), lambda out: _files(out, "model.safetensors"))
 
     def inspection() -> Task:
@@ -149,9 +149,9 @@ def tasks(options: argparse.Namespace, place: Path) -> dict[str, Callable[[], Ta
 
     def sampling() -> Task:
         product, model = make_product(options.data, place / "set"), place / "model"
-        call_ = ["sdas", "train", product, "--output", model, "--accelerator", "cpu", "--preset", "lite"]
+        call_ = ["sdas", "train", product, "--output", model, "--device", "cpu", "--preset", "lite"]
         _done(call([*call_, "--seed", "0", *_set(DIFFUSION)], place / "log-train", options.seconds))
-        made = ["sdas", "sample", model, "--count", str(4 * options.images), "--batch", "2"]
+        made = ["sdas", "sample", model, "--count", str(4 * options.images), "--batch-size", "2"]
         return Task(lambda out: [*made, "--output", out], (), lambda out: _files(out, "**/*.png", "**/manifest.jsonl"))
 
     return {"train": training, "inspect": inspection, "benchmark": benchmark, "sample": sampling}

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from realnet import __version__
+
 PARTS = ("malformed", "load", "kills", "hostile", "disk")
 
 
@@ -58,7 +60,7 @@ def write(outcome: Outcome, output: Path, options: Mapping[str, Any]) -> None:
         "part": outcome.part,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "realnet": version("realnet"),
+        "realnet": __version__,
         "options": {name: str(value) if isinstance(value, Path) else value for name, value in options.items()},
         "failures": outcome.failures,
         "lines": [asdict(line) for line in outcome.lines],

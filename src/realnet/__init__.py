@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from realnet.inspection.loading import load
     from realnet.model.network import RealNet
 
-__all__ = ["RealNet", "load", "presets"]
+__all__ = ["RealNet", "__version__", "load", "presets"]
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

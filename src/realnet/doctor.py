@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from realnet import __version__
+from realnet.distribution import NAME, install_hint
 from realnet.errors import UserError
 from realnet.provenance import hardware
 
@@ -57,7 +59,7 @@ def examine(run: Path | None = None, device: str = "cpu") -> Iterator[Finding]:
 def _versions() -> Iterator[Finding]:
     import platform
 
-    yield Finding("versions", "ok", f"realnet {version('realnet')}, Python {platform.python_version()}, {hardware()}")
+    yield Finding("versions", "ok", f"realnet {__version__}, Python {platform.python_version()}, {hardware()}")
     for wanted, found, fits in _requirements(None):
         if not fits:
             have = f"{found} is installed" if found else "it is not installed"
@@ -65,11 +67,11 @@ def _versions() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    names = sorted({match[1] for line in requires("realnet") or () if (match := _EXTRA.search(line))})
+    names = sorted({match[1] for line in requires(NAME) or () if (match := _EXTRA.search(line))})
     for name in names:
         lacking = [f"{wanted} ({found or 'absent'})" for wanted, found, fits in _requirements(name) if not fits]
         if lacking:
-            yield Finding("extras", "note", f"{name}: lacks {', '.join(lacking)}; pip install realnet[{name}]")
+            yield Finding("extras", "note", f"{name}: lacks {', '.join(lacking)}; {install_hint(name)}")
         else:
             yield Finding("extras", "ok", f"{name}: installed")
 
@@ -78,7 +80,7 @@ def _requirements(extra: str | None) -> Iterator[tuple[str, str | None, bool]]:
     """What the package asks for (``extra``: that extra alone), the version that is there, and whether that will do."""
     from packaging.requirements import Requirement
 
-    for line in requires("realnet") or ():
+    for line in requires(NAME) or ():
         wanted = Requirement(line)
         match = _EXTRA.search(line)
         if (match[1] if match else None) != extra:

@@ -70,6 +70,6 @@ presets: Mapping[str, Config] = MappingProxyType(
         "multiclass": _multiclass(),
         "lite": _closed_form("lite", SelectionConfig(dimensions=(40, 112, 320), batches=8), 300),
         # Nothing is learned and no channel left out, so no defect is needed but to choose the augmentation.
-        "instant": _closed_form("instant", SelectionConfig(method="none"), 0),
+        "instant": _closed_form("instant", SelectionConfig(method="none", dimensions=(40, 112, 320)), 0),
     }
 )

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("realnet", "torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
+from realnet import __version__
+
+_PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
 
 
 def hardware() -> str:
@@ -31,7 +33,7 @@ def _processor() -> str:
 
 def collect_provenance(**facts: Any) -> dict[str, Any]:
     """``facts`` (data, fingerprint, split, seed, preset, image score ...) with versions, hardware and date."""
-    versions = {}
+    versions = {"realnet": __version__}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)

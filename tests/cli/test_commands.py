@@ -74,7 +74,7 @@ def test_train_evaluate_inspect(realnet: Call, tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", ("bolt", "nut"))
     run, out, maps = tmp_path / "run", tmp_path / "out", tmp_path / "maps"
     call: list[str | Path] = ["train", data, "--category", "nut", "--synthesis", "cutpaste", "--output", run]
-    trained = succeed(realnet(*call, "--accelerator", "cpu", "--time-budget", "5m", "--seed", "4", *flags()))
+    trained = succeed(realnet(*call, "--device", "cpu", "--time-budget", "5m", "--seed", "4", *flags()))
     assert "Trained 6 steps" in trained
     assert "no test image" in trained
     assert "step 3/6" in trained
@@ -125,7 +125,7 @@ def test_oracle_selection_from_the_command_line(
 ) -> None:
     """By the option, or by the field it stands for; every figure shown is marked."""
     run = tmp_path / "run"
-    call: list[str | Path] = ["train", product, "--output", run, "--accelerator", "cpu", *flags("training.steps=2")]
+    call: list[str | Path] = ["train", product, "--output", run, "--device", "cpu", *flags("training.steps=2")]
     lines = [line for line in succeed(realnet(*call, *chosen)).splitlines() if "AUROC" in line or "best figure" in line]
     assert lines
     assert all("TEST IMAGES (oracle)" in line for line in lines)

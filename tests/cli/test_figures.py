@@ -52,7 +52,7 @@ def test_local_anomalies_by_strength(realnet: Call, product: Path, diffusion: Pa
 def test_which_channels_see_a_defect(realnet: Call, tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", ("cap",), train=5, test_good=0, per_defect=0)
     run = tmp_path / "run"
-    succeed(realnet("train", data, "--output", run, "--accelerator", "cpu", *flags()))
+    succeed(realnet("train", data, "--output", run, "--device", "cpu", *flags()))
     assert "4 layers, defect 2" in succeed(realnet("afs", run, data, "--output", tmp_path / "s7.png", "--defect", "2"))
     drawn = sheet(tmp_path / "s7.png")
     assert drawn.shape == (4 * 170 + 6, 10 * 134 + 6, 3)
@@ -65,8 +65,8 @@ def test_which_channels_see_a_defect(realnet: Call, tmp_path: Path) -> None:
 def test_the_sia_data_set_of_a_folder_of_data_sets(realnet: Call, tmp_path: Path) -> None:
     make_mvtec(tmp_path / "data" / "one", ("bolt",), train=4)
     make_mvtec(tmp_path / "data" / "two", ("cap",), train=4)
-    call = ["sdas", "build", tmp_path / "data", "--output", tmp_path / "SIA", "--count", "3", "--batch", "2"]
-    call += ["--accelerator", "cpu", *diffusion_flags()]
+    call = ["sdas", "build", tmp_path / "data", "--output", tmp_path / "SIA", "--count", "3", "--batch-size", "2"]
+    call += ["--device", "cpu", *diffusion_flags()]
     out = succeed(realnet(*call))
     assert "2 categories of 2 data sets, 2 models of preset lite: 6 images" in out
     assert len(list((tmp_path / "SIA").glob("t*/cap/*.png"))) == 3

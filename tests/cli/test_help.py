@@ -12,10 +12,12 @@ from tests.cli.process import Finished
 COMMANDS = {
     "demo": ["--fast"],
     "train": ["DATA", "--category", "--preset", "--synthesis", "--source", "--time-budget", "--seed", "--output"],
+    "info": ["RUN"],
+    "presets": ["--quiet", "--verbose"],
     "evaluate": ["RUN", "DATA", "--category", "--json", "--maps"],
     "benchmark": ["PLAN", "--data", "--output", "--only", "--category", "--seeds", "--preset", "--init", "--alexnet"],
     "export": ["RUN", "--format", "--images", "--data", "--tolerance", "--output"],
-    "import-official": ["FILE", "--output", "--image-size", "--mode", "--image-score"],
+    "import-official": ["FILE", "--output", "--size", "--mode", "--image-score"],
     "calibrate": ["RUN", "GOOD", "--false-alarms"],
     "score": ["MAPS_DIR", "DATA", "--category", "--scores", "--json"],
     "inspect": ["RUN", "IMAGES", "--output"],

@@ -20,7 +20,7 @@ def test_from_a_checkpoint_to_figures(in_process: Callable[..., tuple[int, str]]
     file, run, data = tmp_path / "ckpt_best.pth.tar", tmp_path / "run", make_mvtec(tmp_path / "data")
     torch.save({"epoch": 135, "state_dict": network.state_dict()}, file)
 
-    status, said = in_process("import-official", file, "--output", run, "--image-size", "64")
+    status, said = in_process("import-official", file, "--output", run, "--size", "64")
     assert status == 0
     assert f"Imported {file} (epoch 135) as {run}: resnet18, simple of architecture A, channels 8, 8, 50.0% of" in said
     assert "threshold of 0.5 is not calibrated" in said

@@ -71,7 +71,7 @@ def test_images_generated_on_a_cluster_are_those_of_this_machine(
     diffusion: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    call = ["sdas", "sample", diffusion, "--count", "3", "--steps", "2", "--batch", "2", "--output"]
+    call = ["sdas", "sample", diffusion, "--count", "3", "--steps", "2", "--batch-size", "2", "--output"]
     here, there = realnet(*call, tmp_path / "here"), realnet(*call, tmp_path / "there", "--ray", "local")
     assert here.status == there.status == 0, there.err
     made = {path.name: path.read_bytes() for path in (tmp_path / "there" / "widget").iterdir()}

@@ -27,7 +27,7 @@ def sheet(path: Path) -> np.ndarray:
 
 def test_from_good_images_to_an_inspector(realnet: Call, product: Path, tmp_path: Path) -> None:
     model, sia, run = tmp_path / "model", tmp_path / "SIA", tmp_path / "run"
-    call: list[str | Path] = ["sdas", "train", product, "--output", model, "--accelerator", "cpu", "--seed", "4"]
+    call: list[str | Path] = ["sdas", "train", product, "--output", model, "--device", "cpu", "--seed", "4"]
     out = succeed(realnet(*call, *flags(), "--time-budget", "5m"))
     for part in ("0.2 M parameters", "Step 3: readiness", "Trained 6 steps", f"Next: realnet sdas grid {model}"):
         assert part in out
@@ -48,7 +48,7 @@ def test_from_good_images_to_an_inspector(realnet: Call, product: Path, tmp_path
     assert [line["file"] for line in lines] == sorted(path.name for path in (sia / "widget").glob("*.png"))
     assert all(0.1 <= line["strength"] <= 0.2 for line in lines)
 
-    call = ["train", product, "--output", run, "--accelerator", "cpu", "--synthesis", "sia", "--source", sia]
+    call = ["train", product, "--output", run, "--device", "cpu", "--synthesis", "sia", "--source", sia]
     succeed(realnet(*call, *inspector_flags()))
 
     call = ["sdas", "strength", model, run, "--strengths", "0,0.2,1", "--rows", "2", "--output", tmp_path / "s.png"]
@@ -93,7 +93,7 @@ def test_two_products_and_guidance(realnet: Call, conditioned: Path, pair: Path,
 def test_interrupted_and_resumed(realnet: Call, product: Path, diffusion: Path, tmp_path: Path) -> None:  # noqa: F811
     """A call with --resume on a finished model says what it is; other settings are refused."""
     model = Path(shutil.copytree(diffusion, tmp_path / "model"))
-    call = ["sdas", "train", product, "--output", model, "--accelerator", "cpu", "--resume", *flags()]
+    call = ["sdas", "train", product, "--output", model, "--device", "cpu", "--resume", *flags()]
     assert "Trained 6 steps" in succeed(realnet(*call))
     assert_refused(realnet(*call, "--seed", "1"), "its good images or its settings differ from this call's")
     assert_refused(realnet(*call[:-1], "training.steps=9"), "differ from this call's")
@@ -118,13 +118,13 @@ WRONG_CALLS: dict[str, tuple[str, str]] = {
     "data": ("train {data}/nowhere --output {out}", "nowhere does not exist; check the path."),
     "category": ("train {data} --category wodget --output {out}", "has no category wodget"),
     "duration": ("train {data} --time-budget soon --output {out}", "'soon' is no duration"),
-    "accelerator": ("train {data} --preset lite --accelerator abacus --output {out}", "accelerator abacus"),
+    "device of training": ("train {data} --preset lite --device abacus --output {out}", "no device 'abacus'"),
     "init": ("train {data} --preset lite --init {out}.pt --output {out}", "cannot start from {out}.pt"),
     "output in use": ("train {data} --preset lite --output {model}", "already holds a diffusion model"),
     "output of something else": ("train {data} --preset lite --output {data}", "is not empty (it holds widget)"),
     "an inspector as output": ("train {data} --output {run}", "config.yaml is no configuration of a diffusion model"),
     "memory": (
-        "train {data} --preset paper --accelerator cpu --set training.batch_size=100000 --output {out}",
+        "train {data} --preset paper --device cpu --set training.batch_size=100000 --output {out}",
         "GiB: lower training.batch_size=100000 and raise training.accumulate, or choose a smaller preset",
     ),
     "strengths the wrong way": (
@@ -197,7 +197,7 @@ def test_wrong_calls(
 
 
 def test_other_settings_in_the_same_folder(realnet: Call, diffusion: Path, tmp_path: Path) -> None:  # noqa: F811
-    call: list[str | Path] = ["sdas", "sample", diffusion, "--output", tmp_path, "--steps", "1", "--batch", "1"]
+    call: list[str | Path] = ["sdas", "sample", diffusion, "--output", tmp_path, "--steps", "1", "--batch-size", "1"]
     succeed(realnet(*call, "--count", "1"))
     succeed(realnet(*call, "--count", "2"))
     assert_refused(realnet(*call, "--count", "2", "--seed", "1"), "holds images of another model, seed, strength")

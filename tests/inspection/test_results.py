@@ -119,7 +119,7 @@ def test_tables_say_the_same(inspector: Inspector, files: list[Path], tmp_path: 
     judge = Inspector(inspector.model, inspector.config, (scores[1] + scores[2]) / 2, 0.0)
     summary = inspect_files(judge, iter(files), tmp_path / "out")
     written = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
-    assert written == {"overlays", "results.csv", "results.json", "results.jsonl", "inspect.json"}
+    assert written == {"overlays", "results.csv", "results.json", "results.jsonl", "results.html", "inspect.json"}
     rows = table(tmp_path / "out")
     text = (tmp_path / "out" / "results.json").read_text()
     assert text == json.dumps(json.loads(text), indent=2)

@@ -305,7 +305,7 @@ def test_heic_files_are_counted_where_nothing_reads_them(photos: Path, monkeypat
     said: list[str] = []
     assert not any("heic" in name.lower() for name in names(photos, say=said.append))
     (sentence,) = said
-    assert "photos/x.heic (2: HEIC files, which are not read" in sentence and "realnet[heic]" in sentence
+    assert "photos/x.heic (2: HEIC files, which are not read" in sentence and "[heic]" in sentence
     with pytest.raises(UserError, match=r"phone holds no images that can be used \(x.heic: HEIC files, which are not"):
         open_sources(["phone"], Path("out"))
     with pytest.raises(UserError, match=r"phone holds no images that can be used \(x.heic: HEIC files"):

@@ -19,11 +19,9 @@ REGION = Region(area=4, share=0.25, centroid=(1.5, 2.0), box=(1, 2, 2, 2), peak=
 def rows(count: int) -> Iterator[Row]:
     for number in range(count):
         if number % 3 == 2:
-            yield Row(f"é\udcff{number}.png", "unreadable", None, 0.5, None, "", 'torn, "half"\nof it')
+            yield Row(f"é\udcff{number}.png", "unreadable", None, None, 0.5, None, error='torn, "half"\nof it')
         else:
-            yield Row(
-                f"{number}.png", "anomalous", 1 / (number + 3), 0.5, 0.1, "overlays/a.png", "", 0.7, (REGION,) * 2
-            )
+            yield Row(f"{number}.png", "anomalous", 1 / (number + 3), 0.7, 0.5, 0.1, (REGION,) * 2, "overlays/a.png")
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])

@@ -155,7 +155,7 @@ def test_after_kill_9_the_same_weights_come_out(product: Path, tmp_path: Path) -
     fields = ("training.steps=40", "training.report_every=4")
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "run"
     run(product, undisturbed, tiny(*fields))
-    call: list[str | Path] = ["sdas", "train", product, "--output", output, "--accelerator", "cpu", *flags(*fields)]
+    call: list[str | Path] = ["sdas", "train", product, "--output", output, "--device", "cpu", *flags(*fields)]
     started = Started(call, tmp_path)
     wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or not started.process.is_alive())
     os.kill(started.pid, signal.SIGKILL)
@@ -280,7 +280,7 @@ def test_one_good_image_is_too_few(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("launch", "message"),
     [
-        (Launch(accelerator="nosuch"), "accelerator nosuch"),
+        (Launch(device="nosuch"), "no device 'nosuch'"),
         (Launch("cpu", precision="nosuch"), "precision nosuch"),
         (Launch("cpu", strategy="nosuch"), "strategy nosuch"),
     ],
@@ -369,7 +369,7 @@ def test_two_processes_end_with_the_same_weights(product: Path, tmp_path: Path) 
     root = Path(__file__).resolve().parents[2]
     output = tmp_path / "run"
     command: list[str | Path] = [sys.executable, "-m", "tests.sdas.ddp_script", "sdas", "train", product]
-    command += ["--output", output, "--accelerator", "cpu", "--devices", "2", "--strategy", "ddp"]
+    command += ["--output", output, "--device", "cpu", "--devices", "2", "--strategy", "ddp"]
     finished = subprocess.run(
         [*command, *flags("training.accumulate=2")],
         cwd=root,

@@ -132,7 +132,7 @@ def test_what_is_there_is_not_made_again(model: DiffusionModel, tmp_path: Path, 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals as POSIX has them")
 def test_after_kill_9_the_same_set_comes_out(diffusion: Path, whole: Path, tmp_path: Path) -> None:
     call: list[str | Path] = ["sdas", "sample", diffusion, "--count", "6", "--output", tmp_path / "SIA"]
-    call += ["--seed", "3", "--steps", "2", "--batch", "4", "--strength", f"{REQUEST.low}:{REQUEST.high}"]
+    call += ["--seed", "3", "--steps", "2", "--batch-size", "4", "--strength", f"{REQUEST.low}:{REQUEST.high}"]
     started = Started(call, tmp_path)
     folder = tmp_path / "SIA" / "widget"
     end = time.monotonic() + 90

@@ -22,7 +22,7 @@ def test_two_processes_end_with_the_same_weights(product: Path, tmp_path: Path, 
     output = tmp_path / "run"
     steps = "training.steps=100000" if budget else "training.steps=6"
     command: list[str | Path] = [sys.executable, "-m", "tests.training.ddp_script", "train", product]
-    command += ["--output", output, "--accelerator", "cpu", "--devices", "2", "--strategy", "ddp", *budget]
+    command += ["--output", output, "--device", "cpu", "--devices", "2", "--strategy", "ddp", *budget]
     finished = subprocess.run(
         [*command, *flags(steps, "training.validation_every=2")],
         cwd=root,

@@ -61,7 +61,7 @@ def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path
         product,
         "--output",
         output,
-        "--accelerator",
+        "--device",
         "cpu",
     ]
     with subprocess.Popen([*command, *flags(*FIELDS)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -122,7 +122,7 @@ def stopping_at(step: int) -> Iterator[None]:
 @posix
 def test_ctrl_c_saves_and_the_same_call_continues(product: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    call: list[str | Path] = ["train", product, "--output", output, "--accelerator", "cpu", *flags(*FIELDS)]
+    call: list[str | Path] = ["train", product, "--output", output, "--device", "cpu", *flags(*FIELDS)]
     started = Started(call, tmp_path)
     wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or not started.process.is_alive())
     os.kill(started.pid, signal.SIGINT)
@@ -202,7 +202,7 @@ def test_what_was_prepared_for_another_configuration_is_not_used(product: Path, 
     """Killed between preparation and the first checkpoint."""
 
     class Kill(Watcher):
-        def stage(self, text: str) -> None:
+        def stage(self, text: str, done: int = 0, total: int = 0) -> None:
             if text == "Preparing validation":
                 raise InterruptedError
 

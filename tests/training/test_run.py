@@ -325,7 +325,7 @@ def test_the_saved_model_gives_the_maps_of_evaluation(trained: Path, product: Pa
 @pytest.mark.parametrize(
     ("launch", "message"),
     [
-        (Launch(accelerator="nosuch"), "accelerator nosuch"),
+        (Launch(device="nosuch"), "no device 'nosuch'"),
         (Launch("cpu", precision="nosuch"), "precision nosuch"),
         (Launch("cpu", strategy="nosuch"), "strategy nosuch"),
         (Launch("cpu", devices=3), "cannot be shared evenly among 3 devices; choose a multiple of 6"),

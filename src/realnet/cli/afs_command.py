@@ -5,18 +5,17 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
-from realnet.cli.options import CategoryOption, Data, check_run, torch_device
+from realnet.cli.console import console
+from realnet.cli.options import CategoryOption, Data, DeviceOption, check_run, torch_device
 
 
-@app.command()
 def afs(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     category: CategoryOption = None,
     defect: Annotated[int, typer.Option(help="Which of the first defects it was trained on, from 1.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Draw which feature channels see a synthetic defect, by AFS loss (Fig. S7); no test image is needed."""
     from realnet.errors import UserError

@@ -2,33 +2,49 @@
 
 from rich import progress as rich_progress
 
-from realnet.cli.app import console
+from realnet.cli.console import console
 from realnet.training.checkpoint import Progress
 from realnet.training.run import Watcher
+
+_WHOLE = 1000
 
 
 class Bar(Watcher):
     """A watcher of training that draws a progress bar and prints a line a validation.
 
-    ``oracle``: the figures are those of the test images, and are called so.
+    Args:
+        oracle: the figures are those of the test images, and are called so.
+        budget: seconds that the training may take; where given, the bar is full when the time or the steps are used up,
+            whichever is further.
     """
 
-    def __init__(self, oracle: bool = False) -> None:
+    def __init__(self, oracle: bool = False, budget: float | None = None) -> None:
         self.judge = "TEST IMAGES (oracle)" if oracle else "validation"
+        self.budget = budget
         self.shown = 0
         self.display = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}", markup=False),
             rich_progress.BarColumn(),
-            rich_progress.MofNCompleteColumn(),
+            rich_progress.TextColumn("{task.fields[figures]}"),
             rich_progress.TimeElapsedColumn(),
+            rich_progress.TextColumn("left:"),
             rich_progress.TimeRemainingColumn(),
             console=console,
         )
-        self.task = self.display.add_task("", total=None, visible=False)
+        self.task = self.display.add_task("", total=None, visible=False, figures="")
+        self.now = ""
 
-    def stage(self, text: str) -> None:
-        """A new stage of preparation."""
-        self.display.update(self.task, description=text, visible=True)
+    def _show(self, what: str, done: float, total: float | None, figures: str) -> None:
+        if what != self.now:
+            # A task of its own: the time that is left is reckoned from the speed of this stage alone.
+            self.display.remove_task(self.task)
+            self.task = self.display.add_task(what, total=total, figures=figures)
+            self.now = what
+        self.display.update(self.task, total=total, completed=done, figures=figures)
+
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        """A stage of preparation, or how far it is."""
+        self._show(text, done, total or None, f"{done}/{total}" if total else "")
 
     def say(self, sentence: str) -> None:
         """A line above the bar."""
@@ -36,15 +52,30 @@ class Bar(Watcher):
 
     def step(self, progress: Progress, steps: int) -> None:
         """One step more; its figures where there are new ones."""
-        self.display.update(self.task, description="Training", total=steps, completed=progress.step, visible=True)
+        before = progress.log[-1] if progress.log else {}
+        since = progress.step - int(before.get("step", 0))
+        loss = progress.losses[0] / since if since else before.get("loss", 0.0)
+        share, figures = progress.step / max(steps, 1), f"step {progress.step}/{steps}, loss {loss:.3f}"
+        if self.budget is not None:
+            share = max(share, min(1.0, progress.seconds / self.budget))
+            figures += f", {_clock(progress.seconds)} of {_clock(self.budget)}"
+        self._show("Training", share * _WHOLE, _WHOLE, figures)
         if len(progress.log) > self.shown:
             self.shown = len(progress.log)
-            row = progress.log[-1]
-            pixels = f"pixel AP {row['validation_pixel_average_precision']:.3f}"
-            if "validation_pixel_auroc" in row:
-                pixels = f"pixel AUROC {row['validation_pixel_auroc']:.3f}"
-            self.display.console.print(
-                f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
-                f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
-                highlight=False,
-            )
+            self._report(progress, steps)
+
+    def _report(self, progress: Progress, steps: int) -> None:
+        row = progress.log[-1]
+        pixels = f"pixel AP {row['validation_pixel_average_precision']:.3f}"
+        if "validation_pixel_auroc" in row:
+            pixels = f"pixel AUROC {row['validation_pixel_auroc']:.3f}"
+        self.display.console.print(
+            f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
+            f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
+            highlight=False,
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

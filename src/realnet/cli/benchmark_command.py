@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console, errors
-from realnet.cli.options import RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds
+from realnet.cli.completion import complete_plan, complete_preset
+from realnet.cli.console import console, errors
+from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds, torch_device
 
 if TYPE_CHECKING:
     from realnet.cli.lab_bar import LabBar
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from realnet.lab.runner import Laboratory
 
 
-@app.command()
 def benchmark(
     plan: Annotated[
         str,
-        typer.Argument(help="table1, table2, ..., tableS6, figure5, peers, or a YAML file; 'list' names them."),
+        typer.Argument(
+            help="table1, table2, ..., tableS6, figure5, peers, or a YAML file; 'list' names them.",
+            autocompletion=complete_plan,
+        ),
     ],
     data: Annotated[
         list[str] | None,
@@ -33,7 +36,9 @@ def benchmark(
     ] = None,
     category: Annotated[list[str] | None, typer.Option("--category", help="Categories; repeatable.")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
-    preset: Annotated[str, typer.Option(help="RealNet's preset where a row names none.")] = "lite",
+    preset: Annotated[
+        str, typer.Option(help="RealNet's preset where a row names none.", autocompletion=complete_preset)
+    ] = "lite",
     synthesis: Annotated[
         str | None, typer.Option(help="How defects are made in rows that do not say: dtd, nsa, cutpaste, sia or mix.")
     ] = None,
@@ -68,6 +73,7 @@ def benchmark(
     jobs: Annotated[
         int, typer.Option(help="Cells side by side, each with its share of the cores (not with --ray).", min=1)
     ] = 1,
+    device: DeviceOption = "auto",
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
@@ -86,6 +92,8 @@ def benchmark(
     for folder, option in ((sia, "--sia"), (textures, "--textures")):
         if folder is not None and not folder.is_dir():
             raise UserError(f"The folder {folder} does not exist; check {option}.")
+    if ray is not None and device != "auto":
+        raise UserError("--device is not for a cluster: --ray works on devices as --ray-gpus says.")
     if init is not None and not init.is_file():
         raise UserError(f"There is no file {init}; check --init.")
 
@@ -119,6 +127,8 @@ def benchmark(
         quality_images, tuple(diffusion or ()), None if init is None else init.resolve(), *weights,
     )  # fmt: skip
     cells = output.resolve() / "cells"
+    if not show and ray is None:
+        device = torch_device(device)
     with console.status("Reading the data"):
         entries = list(expand(chosen, holdings, settings, cells))
     bar = LabBar()
@@ -126,7 +136,7 @@ def benchmark(
         settled = Laboratory(cells, bar).collect(entries)
     else:
         with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar.display:
-            settled = _laboratory(cells, bar, jobs, cluster).run(entries)
+            settled = _laboratory(cells, bar, jobs, device, cluster).run(entries)
     table = make_table(chosen, [*settled, *foreign], settings.remarks())
     written = write_outputs(table, output)
     for drawn in to_terminal(table):
@@ -144,14 +154,14 @@ def benchmark(
         raise typer.Exit(1)
 
 
-def _laboratory(cells: Path, bar: "LabBar", jobs: int, cluster: "Cluster | None") -> "Laboratory":
+def _laboratory(cells: Path, bar: "LabBar", jobs: int, device: str, cluster: "Cluster | None") -> "Laboratory":
     from realnet.lab.runner import Laboratory
 
     if cluster is None:
-        return Laboratory(cells, bar, jobs)
+        return Laboratory(cells, bar, jobs, device)
     from realnet.cluster.cells import worker_on
 
-    return Laboratory(cells, bar, cluster.room, worker_on(cluster))
+    return Laboratory(cells, bar, cluster.room, worker=worker_on(cluster))
 
 
 def _weights(

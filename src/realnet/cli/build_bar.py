@@ -1,6 +1,6 @@
 """How the building of a set of generated images is shown in a terminal."""
 
-from realnet.cli.app import console
+from realnet.cli.console import console
 from realnet.cli.sdas_bar import SdasBar
 from realnet.sdas.building import Builder, Part
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import console
+from realnet.cli.completion import complete_diffusion_preset
+from realnet.cli.console import console
 from realnet.cli.options import (
     ConfigOption,
+    DeviceOption,
     RayCpus,
     RayGpus,
     RayOption,
@@ -17,14 +19,13 @@ from realnet.cli.options import (
     seconds,
     torch_device,
 )
-from realnet.cli.sdas_commands import Steps, diffusion_configuration, sdas, strengths, usual_strength
+from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration, strengths, usual_strength
 
 if TYPE_CHECKING:
     from realnet.cluster.connection import Cluster
     from realnet.sdas.building import MakerOf
 
 
-@sdas.command()
 def build(
     data: Annotated[
         list[str],
@@ -33,7 +34,11 @@ def build(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the models and the images.")],
     count: Annotated[int, typer.Option(help="Images a category (the paper's SIA: 10000).", min=1)] = 10_000,
     preset: Annotated[
-        str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
+        str | None,
+        typer.Option(
+            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
+            autocompletion=complete_diffusion_preset,
+        ),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
@@ -42,19 +47,16 @@ def build(
         str | None, typer.Option(help="s, or low:high to draw it for each image (default: the preset's).")
     ] = None,
     steps: Steps = None,
-    batch: Annotated[int, typer.Option(help="Images made together; part of what the set is.", min=1)] = 16,
+    batch_size: BatchSize = 16,
     time_budget: Annotated[
         str | None, typer.Option("--time-budget", help="For the training of each model, such as 2h.")
     ] = None,
     seed: SeedOption = None,
     assignments: SetOption = None,
     config_file: ConfigOption = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps; for training.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Devices that train.", min=1)] = 1,
+    device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option(help="How many of them train (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="Of training: 32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    device: Annotated[
-        str | None, typer.Option(help="Where images are made (default: cuda with an NVIDIA GPU, otherwise cpu).")
-    ] = None,
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
@@ -68,7 +70,6 @@ def build(
         raise UserError(f"There is no file {init}; check --init.")
     ends = usual_strength(config, "iddpm") if strength is None else strengths(strength, ":")
 
-    from realnet.lab.footprint import best_device
     from realnet.sdas.building import build as build_sets
     from realnet.sdas.building import plan_parts
     from realnet.sdas.sampling import Request
@@ -76,20 +77,21 @@ def build(
 
     parts = plan_parts(data, config)
     categories = sum(len(part.categories) for part in parts)
+    place = torch_device(device, devices)
     console.print(
         f"{categories} categories of {len(dict.fromkeys(part.dataset for part in parts))} data sets, {len(parts)} "
         f"models of preset {config.preset}: {categories * count:,} images in {output}.",
         soft_wrap=True,
     )
-    request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch)
-    launch = Launch(accelerator, devices, precision, time_budget=budget, resume=True)
+    request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch_size)
+    launch = Launch(place, devices, precision, time_budget=budget, resume=True)
     with ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
         from realnet.cli.build_bar import BuildBar
 
         watcher = BuildBar()
         with watcher.display:
             made = build_sets(
-                parts, config, request, count, output, launch, init, torch_device(device or best_device()), watcher,
+                parts, config, request, count, output, launch, init, place, watcher,
                 None if cluster is None else _maker_of(cluster),
             )  # fmt: skip
     console.print(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.", soft_wrap=True)

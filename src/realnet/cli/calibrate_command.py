@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console
-from realnet.cli.options import GoodOption, check_run, torch_device
+from realnet.cli.console import console
+from realnet.cli.options import DeviceOption, GoodOption, check_run, judging_device
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _FALSE_ALARMS = 0.01
 
 
-@app.command()
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
     images: Annotated[
@@ -50,7 +49,7 @@ def calibrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come out, and change nothing.")] = False,
     versions: Annotated[bool, typer.Option("--list", help="List the calibrations that there were.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put the calibration before the present one in force.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Set the thresholds of a run or an export by good images, and say what they promise; nothing is trained.
 
@@ -93,7 +92,10 @@ def calibrate(
         _say(confirmed.sentence(made.score))
     if before is not None:
         _say(f"The threshold was {before.score:.4f}.")
-    _say("Nothing is changed (--dry-run)." if dry_run else f"This is calibration {made.version} of {run}.")
+    if dry_run:
+        _say("Nothing is changed (--dry-run).")
+    else:
+        _say(f"This is calibration {made.version} of {run}.", f"Next: realnet inspect {run} IMAGES --output DIR")
 
 
 def _usual(run: Path, before: "Calibration | None") -> float:
@@ -142,7 +144,7 @@ def _judge(run: Path, files: list[Path], asked: float, further: int, device: str
     from realnet.seen import read_trained
 
     check_enough(len(files) + further, asked)  # before minutes are spent on judging
-    inspector = load(run, device if is_export(run) else torch_device(device))
+    inspector = load(run, judging_device(device, is_export(run)))
     with console.status("Judging") as status:
 
         def told(done: int) -> None:
@@ -168,7 +170,6 @@ def _confirmed(run: Path, feedback: Path) -> "Confirmed":
 
 
 def _list(run: Path) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from realnet.calibration import read_calibration
@@ -181,7 +182,7 @@ def _list(run: Path) -> None:
     for one in kept:
         table.add_row(
             "*" if one.version == now.version else "", str(one.version), one.date, f"{one.score:.4f}",
-            f"{one.promised:.2%}", str(len(one.good_scores)), escape(one.note or one.source),
+            f"{one.promised:.2%}", str(len(one.good_scores)), one.note or one.source,
         )  # fmt: skip
     console.print(table, highlight=False)
 

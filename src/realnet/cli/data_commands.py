@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.completion import complete_kind
+from realnet.cli.console import console
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from realnet.data import Category
     from realnet.synthesis import Synthesizer
 
-Kind = Annotated[str, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")]
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.", autocompletion=complete_kind
+    ),
+]
 
 
-@app.command()
 def preview(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
@@ -98,7 +103,6 @@ def _compare(categories: "list[Category]", configs: "list[Config]", count: int) 
     return grid_image(columns, ["good image", *(config.synthesis.source for config in configs)])
 
 
-@app.command()
 def synthesize(
     data: Data,
     count: Annotated[int, typer.Option(help="How many image and mask pairs.", min=1)],

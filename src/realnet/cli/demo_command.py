@@ -5,21 +5,22 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console
+from realnet.cli.options import DeviceOption, torch_device
 
 DATA, CATEGORY = "elpv", "mono"
 # Defective cells that the picture is chosen from.
 _JUDGED = 24
 
 
-@app.command()
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Train for one minute at most: a smoke test.")] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("demo-run"),
+    device: DeviceOption = "auto",
 ) -> None:
     """Train preset lite on photographs of real solar cells (ELPV), evaluate it and write a report."""
     from realnet.cli.bar import Bar
-    from realnet.cli.evaluate_command import evaluate_and_show
+    from realnet.cli.evaluate_command import Asked, evaluate_and_show
     from realnet.cli.options import configuration
     from realnet.data import check_dataset, open_dataset
     from realnet.inspection.inspector import load
@@ -30,6 +31,7 @@ def demo(
     config = configuration("lite", None, None, None, None, 0)
     categories = open_dataset(Path(DATA), CATEGORY)
     check_dataset(categories, need_test=True)
+    place = torch_device(device)
     minutes = 1 if fast else 3
     console.print(
         f"Training on {len(categories[0].train)} electroluminescence photographs of intact monocrystalline solar "
@@ -37,11 +39,11 @@ def demo(
         "CC BY-NC-SA 4.0.",
         soft_wrap=True,
     )
-    bar = Bar()
+    bar = Bar(budget=60.0 * minutes)
     with bar.display:
         # A demo that was interrupted continues; one that is finished is only evaluated again.
-        train(categories, config, output, Launch(accelerator="cpu", time_budget=60.0 * minutes, resume=True), bar)
-    evaluate_and_show(output, DATA, CATEGORY)
+        train(categories, config, output, Launch(place, time_budget=60.0 * minutes, resume=True), bar)
+    evaluate_and_show(output, DATA, categories, Asked(device=place))
     console.print(
         "Image AUROC is the chance that a defective cell scores higher than an intact one: 0.5 is guessing, 1 is "
         "perfect. Image level only: ELPV has no masks. The defective cells are those that experts graded surely "
@@ -49,7 +51,12 @@ def demo(
         soft_wrap=True,
     )
     defective = [sample.image for sample in categories[0].test if sample.is_anomalous]
-    worst = max(load(output).inspect_many(defective[:_JUDGED]), key=lambda result: result.score)
+    worst = max(load(output, place).inspect_many(defective[:_JUDGED]), key=lambda result: result.score)
     picture = output / "heatmap.png"
     write_figure(picture, side_by_side(worst.image, to_levels(worst.anomaly_map, worst.pixel_threshold), worst.mask))
     console.print(f"A defective cell, its heat map and outline: {picture}", soft_wrap=True)
+    console.print(
+        f"Next: open {output / 'report.html'} in a browser, then train on your own good images: realnet train "
+        "photos/good --time-budget 5m",
+        soft_wrap=True, markup=False, highlight=False,
+    )  # fmt: skip

@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console
+from realnet.cli.options import DeviceOption
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG", "red")}
 
 
-@app.command()
 def doctor(
     run: Annotated[
         Path | None, typer.Argument(help="Folder of a run or export to load and time (default: random weights).")
     ] = None,
-    device: Annotated[str, typer.Option(help="For the timed inference: cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Look at versions, extras, devices, weights, disk, and time an inference; status 1 where something is wrong."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console, errors
+from realnet.cli.console import console, errors
 from realnet.cli.options import (
     CategoryOption,
     Data,
+    DeviceOption,
     GoodOption,
     check_run,
     say_empty_masks,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from realnet.evaluation.evaluate import Evaluation
 
 
-@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     data: Data,
@@ -46,17 +46,27 @@ def evaluate(
         bool,
         typer.Option("--force", help="Go on with images the run has seen, or of another product; figures are marked."),
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Measure a run on the test images of DATA: a table, metrics.json, report.html."""
+    from realnet.errors import UserError
+
     check_run(run)
-    asked = Asked(protocol, at_image_size, force, device)
-    evaluate_and_show(run, data, category, asked, good, json_file, maps, report)
+    if protocol not in ("exact", "realnet"):
+        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
+    categories = _opened(run, data, category, good)
+    asked = Asked(protocol, at_image_size, force, torch_device(device))
+    evaluate_and_show(run, data, categories, asked, json_file, maps, report)
+    console.print(
+        "Next: look at what was missed and at the false alarms in the report; set the threshold by good images of your "
+        f"line with realnet calibrate {run} IMAGES; then realnet inspect {run} IMAGES --output DIR",
+        soft_wrap=True, markup=False, highlight=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How an evaluation is to be done: see the options of the command."""
+    """How an evaluation is to be done: see the options of the command; ``device`` is chosen and said."""
 
     protocol: str = "exact"
     at_image_size: bool = False
@@ -67,9 +77,8 @@ class Asked:
 def evaluate_and_show(
     run: Path,
     data: str,
-    category: str | None,
+    categories: "list[Category]",
     asked: Asked = Asked(),
-    good: list[str] | None = None,
     json_file: Path | None = None,
     maps: Path | None = None,
     report: Path | None = None,
@@ -77,9 +86,7 @@ def evaluate_and_show(
     """What the command does; returns the report's path, None where there is none."""
     from realnet.errors import UserError
 
-    if asked.protocol not in ("exact", "realnet"):
-        raise UserError(f"There is no protocol {asked.protocol!r}: use exact, or realnet for the authors' evaluator.")
-    categories, caveats = _chosen(run, data, category, good, asked.force)
+    caveats = _checked(run, categories, asked.force)
 
     from realnet.atomic import write_text
     from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
@@ -88,7 +95,7 @@ def evaluate_and_show(
 
     with console.status("Evaluating") as status:
         evaluation = evaluate_run(
-            run, data, categories, "realnet" if asked.protocol == "realnet" else "exact", torch_device(asked.device),
+            run, data, categories, "realnet" if asked.protocol == "realnet" else "exact", asked.device,
             lambda done, total: status.update(f"Evaluating image {done} of {total}"),
             at_image_size=asked.at_image_size, caveats=caveats,
         )  # fmt: skip
@@ -111,18 +118,10 @@ def evaluate_and_show(
     return path
 
 
-def _chosen(
-    run: Path, data: str, category: str | None, good: list[str] | None, force: bool
-) -> "tuple[list[Category], list[str]]":
-    """The categories to judge, checked, and why their figures are to be marked.
-
-    Raises:
-        UserError: where something is wrong with the images, or the run has seen some and that is not forced.
-    """
-    from realnet.data import check_dataset, open_dataset
-    from realnet.errors import UserError
-    from realnet.model.saving import load_config, read_metrics
-    from realnet.seen import find_seen
+def _opened(run: Path, data: str, category: str | None, good: list[str] | None) -> "list[Category]":
+    """The categories to judge."""
+    from realnet.data import open_dataset
+    from realnet.model.saving import read_metrics
 
     categories = open_dataset(Path(data), category, good or ())
     training = read_metrics(run).get("training")
@@ -130,17 +129,31 @@ def _chosen(
     if category is None and isinstance(trained, list):
         # A run knows what it was trained on: by default nothing else of the data set is judged.
         categories = [c for c in categories if c.name in trained] or categories
+    return categories
+
+
+def _checked(run: Path, categories: "list[Category]", force: bool) -> list[str]:
+    """Say what ``categories`` hold and check them; returns why their figures are to be marked.
+
+    Raises:
+        UserError: where something is wrong with the images, or the run has seen some and that is not forced.
+    """
+    from realnet.data import check_dataset
+    from realnet.errors import UserError
+    from realnet.model.saving import load_config
+    from realnet.seen import find_seen
+
     say_summary(categories, evaluating=True)
     check_dataset(categories, need_test=True, need_train=False)
     say_empty_masks(categories)
     files = [sample.image for one in categories for sample in one.test]
     seen = find_seen(run, files, load_config(run).data.pair)
     if not seen:
-        return categories, []
+        return []
     sentence = seen.sentence(run, len(files))
     if not force:
         raise UserError(f"{sentence} Evaluate others, or go on with --force: every figure is marked then.")
-    return categories, [sentence]
+    return [sentence]
 
 
 def _file(run: Path, evaluation: "Evaluation", categories: "list[Category]", report: Path | None) -> Path | None:

@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.completion import complete_export
+from realnet.cli.console import console
 from realnet.cli.options import check_run
 
 
-@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the export: new or empty.")],
     form: Annotated[
-        str, typer.Option("--format", help="onnx, openvino, openvino-fp16, openvino-int8 or torch.")
+        str,
+        typer.Option(
+            "--format", help="onnx, openvino, openvino-fp16, openvino-int8 or torch.", autocompletion=complete_export
+        ),
     ] = "onnx",
     images: Annotated[
         Path | None, typer.Option("--images", help="Good images to verify on; openvino-int8 is calibrated with them.")
@@ -59,6 +62,11 @@ def export(
         markup=False,
         highlight=False,
     )
+    if checked == "torch":
+        sentence = "Next: open it with torch.export.load in a program of your own."
+    else:
+        sentence = f"Next: realnet inspect {output} IMAGES --output DIR, or realnet serve {output}"
+    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
 
 
 def _products(run: Path) -> tuple[str, ...]:

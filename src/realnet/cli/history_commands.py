@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console
 from realnet.cli.history_options import KeepDays, KeepSize, parse_size
 from realnet.errors import UserError
 
@@ -20,7 +20,6 @@ StoreArgument = Annotated[Path, typer.Argument(help="Results store, the file tha
 _SHOWN = 8
 
 
-@app.command()
 def history(
     store: StoreArgument,
     since: Annotated[
@@ -74,7 +73,6 @@ def history(
             _say(_found(opened, query, entries, count(opened, query)))
 
 
-@app.command()
 def feedback(
     store: StoreArgument,
     results: Annotated[list[str], typer.Argument(help="Ids of results; their first six digits do.")],
@@ -135,9 +133,7 @@ def _table(entries: "list[Entry]") -> None:
 
 
 def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() else "?" for c in text))
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _csv(entries: "list[Entry]") -> None:

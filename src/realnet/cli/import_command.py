@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console
 
 
-@app.command("import-official")
 def import_official(
     file: Annotated[Path, typer.Argument(help="The authors' checkpoint, such as ckpt_best.pth.tar.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: new or empty.")],
-    image_size: Annotated[int, typer.Option(help="Side in pixels that it was trained at.")] = 256,
+    image_size: Annotated[int, typer.Option("--size", help="Side in pixels that it was trained at.")] = 256,
     mode: Annotated[
         str | None,
         typer.Option(help="How residuals are ranked: max&mean, max or mean (default: as its settings say)."),

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.status import Status
+from rich.progress import Progress
+from rich.table import Table
 
-from realnet.cli.app import app, console, errors
+from realnet.cli.bars import counting
+from realnet.cli.completion import complete_table
+from realnet.cli.console import console, errors, plural
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -25,7 +28,16 @@ from realnet.cli.history_options import (
     open_store,
     set_up_logs,
 )
-from realnet.cli.options import RayCpus, RayGpus, RayOption, check_run, ray_cluster, refuse_shares, torch_device
+from realnet.cli.options import (
+    DeviceOption,
+    RayCpus,
+    RayGpus,
+    RayOption,
+    check_run,
+    judging_device,
+    ray_cluster,
+    refuse_shares,
+)
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
 
@@ -39,10 +51,11 @@ _DRIFT_EVERY = 100
 _log = logging.getLogger("realnet.inspect")
 # Exit status of --fail-on-anomaly: neither a mistake (2) nor a crash (1).
 _ANOMALOUS = 3
+# Images that are listed in the terminal.
+_WORST = 10
 QUEUE_FILE = "signals.sqlite"
 
 
-@app.command()
 def inspect(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
     images: Annotated[
@@ -59,7 +72,7 @@ def inspect(
     minimum_area: Annotated[
         int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
     ] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with images that appear in the folders, until Ctrl-C.")
     ] = False,
@@ -80,6 +93,7 @@ def inspect(
             "--format",
             help="Of the tables: csv, json or parquet; repeatable (default: csv and json). results.jsonl, with a line "
             "an image as soon as it is judged, is always there.",
+            autocompletion=complete_table,
         ),
     ] = None,
     overlays: Annotated[
@@ -119,7 +133,7 @@ def inspect(
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
              "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
-             "--device": device != "cpu", "--history": history is not None, "--sink": bool(sink),
+             "--device": device != "auto", "--history": history is not None, "--sink": bool(sink),
              "--heartbeat": heartbeat is not None}
         )  # fmt: skip
         summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
@@ -147,7 +161,7 @@ def inspect(
     from realnet.inspection.loading import load
     from realnet.inspection.results import Wanted, inspect_items
 
-    inspector = load(run, device if exported else torch_device(device))
+    inspector = load(run, judging_device(device, exported))
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
@@ -158,7 +172,7 @@ def inspect(
     stop = threading.Event()
     with (
         signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
-        console.status("Inspecting") as status,
+        counting("Inspecting", _total(sources.count(), limit)) as shown,
         _finishing(stop, sources.endless) as interrupted,
     ):
         earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
@@ -168,13 +182,18 @@ def inspect(
         if told_of is not None:
             identify, announce = announcing(told_of, resume, model=name)
             wanted = replace(wanted, identify=identify, announce=announce)
-        told = _Told(status, drift if sources.endless else None, name)
+        told = _Told(shown, drift if sources.endless else None, name)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted.is_set():
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     _fail(summary, fail_on_anomaly)
+
+
+def _total(there: int | None, limit: int | None) -> int | None:
+    """How many images will be judged, where that is known."""
+    return limit if there is None else there if limit is None else min(there, limit)
 
 
 def _fail(summary: "Summary", asked: bool) -> None:
@@ -207,7 +226,7 @@ def _on_cluster(
     from realnet.inspection.journal import Settings
     from realnet.inspection.loading import load
 
-    judge = load(run)
+    judge = load(run, "cpu")
     if threshold is not None:
         judge.threshold = threshold
     judge.minimum_area = minimum_area
@@ -232,10 +251,10 @@ def _on_cluster(
 
 
 class _Told:
-    """Shows each row's number and, where there is no verdict, why; and looks for drift where there is no end."""
+    """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, status: Status, drift: "_DriftWarning | None", model: str) -> None:
-        self._status, self._drift, self._model = status, drift, model
+    def __init__(self, shown: Progress, drift: "_DriftWarning | None", model: str) -> None:
+        self._shown, self._drift, self._model = shown, drift, model
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
 
@@ -244,7 +263,7 @@ class _Told:
 
         self._done += 1
         _log.info("verdict", extra={"facts": verdict_facts(row, self._model)})
-        self._status.update(f"Inspecting: {self._done} images")
+        self._shown.update(self._shown.task_ids[0], completed=self._done)
         if row.error:
             errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
         if row.score is not None:
@@ -305,13 +324,25 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
             "the column note says which."
         )
     judged = summary.images - summary.unreadable
+    _show_worst(summary)
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""
     console.print(
-        f"{judged} images judged{earlier}, {summary.anomalous} anomalous (score above {threshold:.4f}){unreadable}. "
-        f"Results: {output}",
+        f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
+        f"{threshold:.4f}){unreadable}. Results: {output}",
         soft_wrap=True,
     )
+
+
+def _show_worst(summary: "Summary") -> None:
+    """The anomalous images of the highest scores, the highest first."""
+    anomalous = [row for row in summary.worst() if row.verdict == "anomalous"]
+    if not anomalous:
+        return
+    table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")
+    for row in anomalous[:_WORST]:
+        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", row.image)
+    console.print(table)
 
 
 def _say(sentence: str) -> None:

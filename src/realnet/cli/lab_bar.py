@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.status import Status
 
-from realnet.cli.app import console
+from realnet.cli.console import console
 from realnet.evaluation.results import METRICS
 from realnet.lab.cells import Cell
 from realnet.lab.columns import COLUMNS

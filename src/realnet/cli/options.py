@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.cli.completion import complete_category, complete_device, complete_kind, complete_preset
+from realnet.cli.console import console
 from realnet.config import Config, override
 from realnet.errors import UserError
 
@@ -29,10 +31,16 @@ GoodOption = Annotated[
     ),
 ]
 CategoryOption = Annotated[
-    str | None, typer.Option("--category", help="One category of the data set, or 'all' together.")
+    str | None,
+    typer.Option(
+        "--category", help="One category of the data set, or 'all' together.", autocompletion=complete_category
+    ),
 ]
 SynthesisOption = Annotated[
-    str | None, typer.Option("--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.")
+    str | None,
+    typer.Option(
+        "--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.", autocompletion=complete_kind
+    ),
 ]
 SourceOption = Annotated[
     Path | None, typer.Option("--source", help="Folder of textures (dtd, mix) or of generated images (sia).")
@@ -43,7 +51,19 @@ SetOption = Annotated[
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file with fields to override.")]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", help="lite (default), paper, paper-half, resnet34, efficientnet-b4 or multiclass."),
+    typer.Option(
+        "--preset",
+        help="lite (default), instant, paper or another of `realnet presets`.",
+        autocompletion=complete_preset,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Where the work is done: auto (a GPU where there is one), cpu, cuda, cuda:1, ... or mps.",
+        autocompletion=complete_device,
+    ),
 ]
 ViewOption = Annotated[
     Path | None,
@@ -129,7 +149,6 @@ def default_synthesis(
     found = generated_images(data, categories[0].name, source)
     if found is None:
         return synthesis, source
-    from realnet.cli.app import console
 
     console.print(f"Generated images of this product in {found}: defects are made of them (--synthesis sia).")
     return "sia", found
@@ -154,6 +173,13 @@ def open_one(data: str, category: str | None, good: list[str] | None = None) -> 
     Raises:
         UserError: where none was.
     """
+    categories = choose_one(data, category, good)
+    say_summary(categories)
+    return categories
+
+
+def choose_one(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
+    """As :func:`open_one`, without a word of what was found."""
     from realnet.data import open_dataset
 
     categories = open_dataset(Path(data), category, good or ())
@@ -162,13 +188,40 @@ def open_one(data: str, category: str | None, good: list[str] | None = None) -> 
             f"{data} has several categories: name one of {', '.join(c.name for c in categories)} with --category, "
             "or --category all for one inspector of them all."
         )
-    say_summary(categories)
     return categories
+
+
+def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devices: int) -> Path:
+    """``runs/NAME`` by the product's name; where that folder is in use ``runs/NAME-2`` and so on.
+
+    Args:
+        data: as given; of a folder that is only called good or the like, the folder around it gives the name.
+        categories: chosen of it.
+        resume: the last of these folders that there is, instead of the next.
+        devices: that train.
+
+    Raises:
+        UserError: with several devices, whose processes could not agree on one; for nothing to resume.
+    """
+    from realnet.data.vocabulary import meaning
+
+    if devices > 1:
+        raise UserError("With several --devices name the folder of the run with --output.")
+    folder = data.resolve()
+    product = folder.parent if meaning(folder.name).label == "good" and folder.parent.name else folder
+    name = categories[0].name if len(categories) == 1 and categories[0].name != folder.name else product.name
+    last, number = None, 1
+    while (place := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
+        last, number = place, number + 1
+    if not resume:
+        return place
+    if last is None:
+        raise UserError(f"There is no {place} to resume: name the folder of the run with --output.")
+    return last
 
 
 def say_summary(categories: "Sequence[Category]", evaluating: bool = False) -> None:
     """What was made of the folders, in a few lines."""
-    from realnet.cli.app import console
     from realnet.data import summarize
 
     for line in summarize(categories, evaluating):
@@ -177,7 +230,6 @@ def say_summary(categories: "Sequence[Category]", evaluating: bool = False) -> N
 
 def say_empty_masks(categories: "Sequence[Category]") -> None:
     """Name the defective images whose masks mark nothing."""
-    from realnet.cli.app import console
     from realnet.data.checks import empty_masks
 
     empty = empty_masks([sample for category in categories for sample in category.test])
@@ -230,48 +282,52 @@ def check_run(run: Path) -> None:
         raise UserError(f"{run} is no trained run: it {what}. Give the --output folder of `realnet train`.")
 
 
-def torch_device(name: str) -> str:
-    """``name``, once torch has agreed to it.
+def torch_device(name: str, parts: int = 1) -> str:
+    """The device that ``--device`` means, once torch has agreed to it and a line has said which it is.
+
+    Args:
+        name: as given: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        parts: how many devices of that kind are used (training).
 
     Raises:
         UserError: for a device that does not exist or is not there.
     """
-    from realnet.model.devices import check_device
+    from realnet.acceleration import TF32_SENTENCE, allow_tf32
+    from realnet.model.devices import choose_device, describe_device
 
-    device = str(check_device(name))
-    tell_tf32(device)
+    device = choose_device(name)
+    several = f", {parts} of them" if parts > 1 else ""
+    console.print(f"Device: {describe_device(device)}{several}.", soft_wrap=True, markup=False, highlight=False)
+    if allow_tf32(device):
+        console.print(TF32_SENTENCE, soft_wrap=True, highlight=False)
     return device
 
 
-def tell_tf32(device: str) -> None:
-    """Have float32 products on an NVIDIA GPU run in TF32, and say so."""
-    from realnet.acceleration import TF32_SENTENCE, allow_tf32
-    from realnet.cli.app import console
+def judging_device(name: str, exported: bool) -> str:
+    """As :func:`torch_device`; of an export, whose program has devices of its own, ``name`` as given, and said.
 
-    if allow_tf32(device):
-        console.print(TF32_SENTENCE, soft_wrap=True, highlight=False)
-
-
-def tell_tf32_of_training(accelerator: str) -> None:
-    """Likewise before a training, where ``accelerator`` means such a GPU."""
-    import torch
-
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        tell_tf32("cuda")
+    Raises:
+        UserError: likewise.
+    """
+    if not exported:
+        return torch_device(name)
+    chosen = "chosen by the program that runs the export" if name == "auto" else name
+    console.print(f"Device: {chosen}.", soft_wrap=True, markup=False, highlight=False)
+    return name
 
 
 def seconds(text: str | None) -> float | None:
-    """A duration such as ``90``, ``90s``, ``10m`` or ``1.5h``, in seconds.
+    """A duration such as ``90s``, ``10m`` or ``1.5h``, in seconds.
 
     Raises:
-        UserError: for anything else, or nothing positive.
+        UserError: for anything else, also a bare number, or nothing positive.
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
-    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip().lower())
+    value = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
     if value <= 0:
-        raise UserError(f"{text!r} is no duration: write 90s, 10m or 1.5h.")
+        raise UserError(f"{text!r} is no duration: write it with its unit, such as 90s, 10m or 1.5h.")
     return value
 
 
@@ -321,7 +377,6 @@ def where_to_look(
         reference = next((sample.image for category in categories for sample in category.train), None)
     if reference is None or not reference.is_file():
         raise UserError(f"The reference image {reference} does not exist; check --reference.")
-    from realnet.cli.app import console
 
     console.print(f"Images are aligned to {reference}.", soft_wrap=True, highlight=False)
     # YAML, in which a path may hold anything.

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console
 from realnet.cli.options import CategoryOption
 
 
-@app.command()
 def score(
     maps_dir: Annotated[
         Path, typer.Argument(help="Folder of anomaly maps: CATEGORY/test/DEFECT/NAME, .tiff, .npy or 16-bit .png.")

@@ -2,7 +2,7 @@
 
 from rich import progress as rich_progress
 
-from realnet.cli.app import console
+from realnet.cli.console import console
 from realnet.sdas.loop import Progress
 from realnet.sdas.run import Watcher
 

@@ -14,21 +14,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from realnet.cli.app import app, console
+from realnet.cli.completion import complete_diffusion_preset
+from realnet.cli.console import console
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
+    DeviceOption,
     GoodOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
-    open_data,
     ray_cluster,
+    say_summary,
     seconds,
-    tell_tf32_of_training,
     torch_device,
 )
 
@@ -40,31 +41,25 @@ if TYPE_CHECKING:
     from realnet.sdas.sampling import Maker, Request
     from realnet.sdas.saving import DiffusionModel
 
-sdas = typer.Typer(
-    name="sdas",
-    help="Make anomaly images (SIA) with a diffusion model trained on good ones.",
-    no_args_is_help=True,
-    add_completion=False,
-)
-app.add_typer(sdas)
-
 Model = Annotated[Path, typer.Argument(help="Folder of a trained diffusion model.")]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the model's).", min=1)]
 Sampling = Annotated[str, typer.Option(help="iddpm (Algorithm 1) or ddim (Algorithm S1).")]
 Perturbing = Annotated[str, typer.Option(help="The variance that ddim scales: beta, posterior or learned.")]
 Guidance = Annotated[float, typer.Option(help="Scale of the classifier's guidance; 0: none.", min=0)]
-Device = Annotated[str, typer.Option(help="cpu, cuda, ...")]
-Batch = Annotated[int, typer.Option(help="Images made together; part of what the set is.", min=1)]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="Images made together; part of what the set is.", min=1)]
 
 
-@sdas.command()
 def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     category: CategoryOption = None,
     good: GoodOption = None,
     preset: Annotated[
-        str | None, typer.Option(help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).")
+        str | None,
+        typer.Option(
+            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
+            autocompletion=complete_diffusion_preset,
+        ),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
@@ -76,16 +71,18 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     assignments: SetOption = None,
     config_file: ConfigOption = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
+    device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
-    from realnet.data import check_dataset
+    from realnet.data import check_dataset, open_dataset
 
     budget = seconds(time_budget)
-    categories = open_data(data, category, good)
+    categories = open_dataset(Path(data), category, good or ())
+    place = torch_device(device, devices)
+    say_summary(categories)
     check_dataset(categories, need_test=False)
     config = diffusion_configuration(preset, seed, assignments, config_file)
 
@@ -93,11 +90,10 @@ def train(
     from realnet.sdas.run import train_diffusion
     from realnet.training.launch import Launch
 
-    tell_tf32_of_training(accelerator)
     watcher = SdasBar()
     with watcher.display:
         progress = train_diffusion(
-            categories, config, output, Launch(accelerator, devices, precision, strategy, budget, resume), init, watcher
+            categories, config, output, Launch(place, devices, precision, strategy, budget, resume), init, watcher
         )
     if not progress.log:
         return  # the first process of several keeps the log, and talks
@@ -114,7 +110,6 @@ def train(
     )
 
 
-@sdas.command()
 def sample(
     model: Model,
     count: Annotated[int, typer.Option(help="How many images a category.", min=1)],
@@ -131,15 +126,15 @@ def sample(
     sampler: Sampling = "iddpm",
     perturbation: Perturbing = "learned",
     guidance: Guidance = 0.0,
-    batch: Batch = 8,
-    device: Device = "cpu",
+    batch_size: BatchSize = 8,
+    device: DeviceOption = "auto",
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
 ) -> None:
     """Make anomaly images with a manifest of their origin; the same call continues after a stop."""
     wanted = None if strength is None else strengths(strength, ":")
-    loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch, device)
+    loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch_size, device)
 
     from realnet.sdas.sampling import sample_set
 
@@ -168,7 +163,6 @@ def _maker(cluster: "Cluster", model: "DiffusionModel", request: "Request") -> "
     return maker_on(cluster, model, request)
 
 
-@sdas.command()
 def grid(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
@@ -186,7 +180,7 @@ def grid(
     sampler: Sampling = "iddpm",
     perturbation: Perturbing = "learned",
     guidance: Guidance = 0.0,
-    device: Device = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4, S6)."""
     wanted = None if values is None else strengths(values, ",")

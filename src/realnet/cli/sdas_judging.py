@@ -5,17 +5,16 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import console
-from realnet.cli.options import Data, SeedOption, check_run, torch_device
-from realnet.cli.sdas_commands import Device, Model, Steps, bar, check_png, ready, sdas, strengths, usual_strength
+from realnet.cli.console import console
+from realnet.cli.options import Data, DeviceOption, SeedOption, check_run, torch_device
+from realnet.cli.sdas_commands import Model, Steps, bar, check_png, ready, strengths, usual_strength
 
 
-@sdas.command()
 def classifier(
     model: Model,
     data: Data,
     steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 2000,
-    device: Device = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Train the classifier that --guidance uses, on DATA, for a model of several categories."""
     from realnet.data import check_dataset, open_dataset
@@ -35,7 +34,6 @@ def classifier(
     console.print(f"Classifier of {len(loaded.categories)} categories: loss {loss:.3f} nats. Saved in {model}.")
 
 
-@sdas.command()
 def strength(
     model: Model,
     run: Annotated[Path, typer.Argument(help="A trained inspector of the same product.")],
@@ -47,7 +45,7 @@ def strength(
     rows: Annotated[int, typer.Option(help="Images a strength.", min=2, max=64)] = 8,
     steps: Steps = None,
     seed: SeedOption = 0,
-    device: Device = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Help to choose the strength: samples over s, and what an inspector says of them."""
     wanted = None if values is None else strengths(values, ",")
@@ -83,7 +81,6 @@ def strength(
     console.print(f"{advice(responses)} The sheet: {output}", soft_wrap=True)
 
 
-@sdas.command()
 def quality(
     images: Annotated[list[Path], typer.Argument(help="Folders of synthetic anomaly images, a row each.")],
     data: Annotated[Path, typer.Option("--data", help="The data set with real anomalous images.")],
@@ -96,7 +93,7 @@ def quality(
     download: Annotated[bool, typer.Option("--download", help="Fetch these weights where they are missing.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
     seed: SeedOption = 0,
-    device: Device = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Compare synthetic with real anomaly images: FID, KID, cluster LPIPS, IC-LPIPS (Tab. S6), or their offline kin."""
     import json

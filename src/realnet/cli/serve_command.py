@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console, errors
+from realnet.cli.console import console, errors
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -17,10 +17,11 @@ from realnet.cli.history_options import (
     open_store,
     set_up_logs,
 )
+from realnet.cli.options import DeviceOption, judging_device
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
+from realnet.distribution import install_hint
 
 
-@app.command()
 def serve(
     runs: Annotated[list[str], typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")],
     host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
@@ -45,7 +46,7 @@ def serve(
     queue: Annotated[
         Path, typer.Option("--sink-queue", help="File in which signals wait until their receivers take them.")
     ] = Path("signals.sqlite"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: DeviceOption = "auto",
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     history: HistoryOption = None,
     keep_images: KeepOption = None,
@@ -61,11 +62,12 @@ def serve(
 
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client") if not find_spec(name)]
     if missing:
-        raise UserError(f"Serving needs {' and '.join(missing)}: pip install realnet[serve].")
+        raise UserError(f"Serving needs {' and '.join(missing)}: {install_hint('serve')}.")
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 
     set_up_logs(log_level, log_json)
+    from realnet.runtime import is_export
     from realnet.serving import Settings, open_models
     from realnet.serving.listening import listen, run
 
@@ -75,6 +77,8 @@ def serve(
     )  # fmt: skip
     store = open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
+    folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
+    judging_device(device, all(is_export(folder) for folder in folders))
     with console.status("Loading"):
         models = open_models(runs, device, minimum_area)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
@@ -91,7 +95,7 @@ def serve(
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, _say) as told_of:
         run(models, settings, socket, store, told_of)
-    console.print("The server has ended.")
+    console.print("Goodbye: the server has ended.")
 
 
 def _say(sentence: str) -> None:

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.app import app, console
+from realnet.cli.console import console, errors, plural
 from realnet.cli.options import (
     AlignOption,
     CategoryOption,
     ConfigOption,
     Data,
+    DeviceOption,
     GoodOption,
     PresetOption,
     ReferenceOption,
@@ -19,21 +20,25 @@ from realnet.cli.options import (
     SourceOption,
     SynthesisOption,
     ViewOption,
+    choose_one,
     configuration,
+    default_run,
     default_synthesis,
-    open_one,
     say_empty_masks,
+    say_summary,
     seconds,
-    tell_tf32_of_training,
     tolerance,
+    torch_device,
     where_to_look,
 )
 
 
-@app.command()
 def train(
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the run (default: a new one, runs/ and the product's name)."),
+    ] = None,
     category: CategoryOption = None,
     good: GoodOption = None,
     preset: PresetOption = None,
@@ -69,8 +74,8 @@ def train(
     view: ViewOption = None,
     align: AlignOption = None,
     reference: ReferenceOption = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Devices (DDP where more than one).", min=1)] = 1,
+    device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
 ) -> None:
@@ -80,11 +85,15 @@ def train(
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
-    categories = open_one(data, category, good)
+    categories = choose_one(data, category, good)
+    if output is None:
+        output = default_run(Path(data), categories, resume, devices)
     chosen = [] if select is None else [f"training.select={select}"]
     if false_alarms is not None:
         chosen.append(f"training.false_alarms={rate(false_alarms)}")
     chosen += tolerance(tolerate)
+    place = torch_device(device, devices)
+    say_summary(categories)
     chosen += where_to_look(view, align, reference, categories)
     synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
     config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
@@ -96,9 +105,8 @@ def train(
     from realnet.training.run import ODD_FILE, Launch
     from realnet.training.run import train as train_run
 
-    tell_tf32_of_training(accelerator)
-    launch = Launch(accelerator, devices, precision, strategy, budget, resume)
-    bar = Bar(oracle)
+    launch = Launch(place, devices, precision, strategy, budget, resume)
+    bar = Bar(oracle, budget)
     with bar.display:
         progress = train_run(categories, config, output, launch, bar)
     judged = (
@@ -110,15 +118,33 @@ def train(
         kept = "the last one"
     else:
         kept = f"the best that was judged ({progress.best_value:.3f}, {judged})"
-    console.print(
-        f"Trained {progress.step} steps in {progress.seconds:.0f} s. Kept: the state after step {progress.best_step}, "
-        f"{kept}.",
-        soft_wrap=True,
-    )
+    if config.training.steps == 0:
+        said = f"Solved in {progress.seconds:.0f} s: with training.steps=0 no step is trained."
+    else:
+        said = (
+            f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
+            f"{progress.best_step}, {kept}."
+        )
+    console.print(said, soft_wrap=True)
     calibration = read_calibration(output)
     if calibration is not None:
         console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)
         if odd := calibration.odd():
             verb = "is" if len(odd) == 1 else "are"
             console.print(f"{', '.join(odd)} {verb} shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
-    console.print(f"The inspector is {output}. Next: realnet inspect {output} IMAGES --output DIR", soft_wrap=True)
+    say_what_next(output)
+
+
+def say_what_next(run: Path) -> None:
+    """What to do with a trained run: inspect, or train better where it is not to be relied on."""
+    from realnet.model.saving import read_metrics
+    from realnet.training.doubts import find_doubts
+
+    doubts = find_doubts(read_metrics(run))
+    for sentence in doubts:
+        errors.print(f"Warning: {sentence}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if doubts:
+        sentence = f"The inspector is {run}; do not rely on it before that is mended."
+    else:
+        sentence = f"The inspector is {run}. Next: realnet inspect {run} IMAGES --output DIR"
+    console.print(sentence, soft_wrap=True, markup=False, highlight=False)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 
 # Pieces that wait on the cluster for each one that is at work: none idles, and none piles up results.
@@ -133,7 +134,7 @@ def connected(address: str, share: Share) -> Iterator[Cluster]:
         import ray
         import ray.data
     except ImportError as error:
-        raise UserError("Work over many machines needs Ray: pip install realnet[ray].") from error
+        raise UserError(f"Work over many machines needs Ray: {install_hint('ray')}.") from error
     _refuse_deaf(address)
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:

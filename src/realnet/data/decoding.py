@@ -15,6 +15,7 @@ from realnet.data.foreign import foreign_format, is_heic
 from realnet.data.levels import Levels
 from realnet.data.notes import FRAMES, PAGES
 from realnet.data.tiff import Page, check_page, decode_quietly, is_tiff, largest, read_deep, read_pages, unsupported
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 
 # What Pillow may try, whatever the name says: others of its formats start programs (EPS) or are no photographs.
@@ -92,7 +93,7 @@ def decode_stream(stream: IO[bytes], name: str, max_pixels: int) -> Picture:
         if (foreign == "AVIF" and foreign in _formats()) or (foreign == "HEIC" and _add_heic()):
             raise damaged(name, OSError(f"this {foreign} cannot be decoded")) from error
         if foreign is not None:
-            raise unsupported(name, foreign, "pip install realnet[heic]" if foreign == "HEIC" else "") from error
+            raise unsupported(name, foreign, install_hint("heic") if foreign == "HEIC" else "") from error
         raise UserError(f"{name} is not an image; remove it or replace it by a PNG, JPEG or TIFF.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         if start[:2] == b"\xff\xd8" and (whole := _without_end(stream)) is not None:

@@ -8,6 +8,7 @@ import importlib.util
 from pathlib import Path
 
 from realnet.data.samples import Category, Sample, name_rank
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 
 LAYOUT = "elpv"
@@ -25,7 +26,7 @@ def package_folder() -> Path:
     places = specification.submodule_search_locations if specification is not None else None
     folder = Path(next(iter(places or [""]))) / "data"
     if not (folder / "labels.csv").is_file():
-        raise UserError("The ELPV images are not installed: pip install elpv-dataset.")
+        raise UserError(f"The ELPV images are not installed: {install_hint('demo')}.")
     return folder
 
 

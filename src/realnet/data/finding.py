@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePath
 
 from realnet.data.images import IMAGE_SUFFIXES
 from realnet.data.vocabulary import word_set
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 
 OWN_MARK = "RealNet output"
@@ -227,8 +229,13 @@ def name_reason(name: str) -> str | None:
         return None
     if suffix not in _UNREAD:
         return ""
-    how = "convert them to PNG or JPEG" + (", or pip install realnet[heic]" if suffix in _HEIC else "")
+    how = "convert them to PNG or JPEG" + (f", or {_heic_hint()}" if suffix in _HEIC else "")
     return f"{suffix.removeprefix('.').upper()} files, which are not read: {how}"
+
+
+@cache
+def _heic_hint() -> str:
+    return install_hint("heic")
 
 
 def is_own_picture(path: Path) -> bool:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.prior import GaussianPrior
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 
 
@@ -102,9 +103,7 @@ def unet_class() -> Any:
     try:
         from diffusers import UNet2DModel
     except ImportError as error:
-        raise UserError(
-            "Diffusion models need the package diffusers: pip install 'realnet[sdas]' brings it."
-        ) from error
+        raise UserError(f"Diffusion models need the package diffusers: {install_hint('sdas')}.") from error
     return UNet2DModel
 
 

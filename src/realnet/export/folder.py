@@ -103,7 +103,7 @@ def export_run(
             licence=LICENCE,
         )
         stage("Verifying")
-        exported = program_engine(files[0]) if form == "torch" else open_engine(place, manifest)
+        exported = program_engine(files[0]) if form == "torch" else open_engine(place, manifest, "cpu")
         record, said = _verify(model, exported, images, split, config, manifest, limit, metrics)
         # OpenVINO maps its files into memory, and Windows moves no folder of which a file is open.
         del exported

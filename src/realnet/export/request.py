@@ -7,6 +7,7 @@ from typing import cast, get_args
 
 from realnet.data import Sample, open_dataset, open_good
 from realnet.data.finding import LeftOut
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.runtime.manifest import ExportFormat
 
@@ -46,7 +47,7 @@ def check_format(name: str) -> ExportFormat:
     form = cast(ExportFormat, name)
     missing = [package for package in _PACKAGES[form] if find_spec(package) is None]
     if missing:
-        raise UserError(f"--format {form} needs {' and '.join(missing)}: pip install realnet[export].")
+        raise UserError(f"--format {form} needs {' and '.join(missing)}: {install_hint('export')}.")
     return form
 
 

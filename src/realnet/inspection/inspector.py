@@ -13,7 +13,7 @@ from realnet.errors import UserError
 from realnet.inspection.journal import model_digest
 from realnet.inspection.judging import Judge, check_threshold, finite
 from realnet.inspection.trace import Origin
-from realnet.model.devices import check_device
+from realnet.model.devices import choose_device
 from realnet.model.folding import fold_batch_norms
 from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
@@ -74,12 +74,12 @@ class Inspector(Judge):
         return finite(*measure(self.model, resized, self._lanes))
 
 
-def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
+def load(run: str | Path, device: str | torch.device = "auto") -> Inspector:
     """Load a trained run as an inspector.
 
     Args:
         run: the ``--output`` folder of ``realnet train``.
-        device: ``cpu``, ``cuda``, ...
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
         UserError: for a folder that is no finished run, or is damaged.
@@ -91,7 +91,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Inspector:
     folder = Path(run)
     if not folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    model, config = load_model(folder, check_device(device))
+    model, config = load_model(folder, choose_device(device))
     fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, config.model.image_size, config.model.image_size))
     inspector = Inspector(model, config, *read_thresholds(folder))
     inspector.origin = Origin(model_digest(folder))

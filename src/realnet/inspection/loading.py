@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from realnet.inspection.inspector import Inspector
 
 
-def load(folder: str | Path, device: str = "cpu") -> Union["Inspector", ExportedInspector]:
+def load(folder: str | Path, device: str = "auto") -> Union["Inspector", ExportedInspector]:
     """Load a trained run, or what ``realnet export`` made of one, as an inspector.
 
     Args:
         folder: the ``--output`` folder of ``realnet train`` or ``realnet export``.
-        device: ``cpu``, ``cuda``, ...
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; of an export
+            also what the program that runs it calls its own.
 
     Raises:
         UserError: for a folder that is no finished run and no export, or is damaged; for an absent device or package.

@@ -1,6 +1,7 @@
 """Inspection of many images: overlays, a journal, and tables made of it."""
 
 import contextlib
+import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,11 +21,14 @@ from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
+from realnet.inspection.summary_page import PAGE_FILE, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_figure
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
+# Images on the summary page.
+SHOWN = 200
 
 
 class Recorder(Protocol):
@@ -81,6 +85,7 @@ class Summary:
     earlier: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
     notes: list[str] = field(default_factory=list)
+    _highest: list[tuple[float, int, Row]] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -90,6 +95,13 @@ class Summary:
         self.too_small += bool(row.note)
         if row.score is not None:
             self.scores.append(row.score)
+            # Of equal scores the earlier image stands first.
+            kept = heapq.heappush if len(self._highest) < SHOWN else heapq.heappushpop
+            kept(self._highest, (row.score, -self.images, row))
+
+    def worst(self) -> list[Row]:
+        """The rows of the highest scores, the highest first; :data:`SHOWN` at most."""
+        return [row for _, _, row in sorted(self._highest, reverse=True)]
 
 
 def inspect_files(
@@ -157,7 +169,7 @@ def inspect_items(
         wanted.overlays,
         wanted.masks,
     )
-    stale = tuple(table_name(form) for form in FORMATS)
+    stale = (*(table_name(form) for form in FORMATS), PAGE_FILE)
     new, notes = 0, Notes()
     with open_journal(output, settings, wanted.earlier, stale) as journal:
         if wanted.recorder is not None and wanted.earlier == "resume":
@@ -173,6 +185,8 @@ def inspect_items(
                     new += 1
                     told(row)
         summary = _write_tables(journal, output, wanted.formats, new)
+        with resumable():
+            write_page(output, summary, inspector.threshold)
     summary.notes = notes.sentences()
     return summary
 

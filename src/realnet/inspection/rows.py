@@ -13,7 +13,7 @@ from realnet.inspection.trace import Trace
 
 @dataclass(frozen=True)
 class Row:
-    """One image's line in the results; ``error`` says why there is no verdict.
+    """One image's line in the results, in the order of the columns; ``error`` says why there is no verdict.
 
     ``anomalous_area`` is the share of the image that is outlined, 0..1; ``level`` the score on the scale on which the
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
@@ -26,18 +26,18 @@ class Row:
     image: str
     verdict: str
     score: float | None
+    level: float | None
     threshold: float
     anomalous_area: float | None
-    overlay: str
-    error: str = ""
-    level: float | None = None
     regions: tuple[Region, ...] = ()
+    overlay: str = ""
     mask: str = ""
     moved_x: float | None = None
     moved_y: float | None = None
     turned: float | None = None
     match: float | None = None
     note: str = ""
+    error: str = ""
     id: str = ""
     time: str = ""
     model_digest: str = ""
@@ -80,7 +80,7 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
 
 def unreadable_row(image: str, threshold: float, error: str, trace: Trace) -> Row:
     """The row of an image that could not be read, with the sentence that says why."""
-    return Row(image, "unreadable", None, threshold, None, "", error, **trace.as_dict())
+    return Row(image, "unreadable", None, None, threshold, None, error=error, **trace.as_dict())
 
 
 def row_of(fields: dict[str, Any]) -> Row:

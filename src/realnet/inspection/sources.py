@@ -41,6 +41,21 @@ class Sources:
         """Whether only Ctrl-C or a limit ends them."""
         return bool(self.watched) or any(_is_live(argument) for argument in self.arguments)
 
+    def count(self) -> int | None:
+        """How many images there are, where that is known before: files, folders and patterns."""
+        total = 0
+        for argument in self.arguments:
+            path = Path(argument)
+            if self.endless or argument == STANDARD_INPUT or argument.startswith(PREFIX):
+                return None
+            if path.is_dir():
+                total += sum(isinstance(entry, Path) for entry in walk(path, self.leave_out))
+            elif path.exists() or not is_pattern(argument):
+                total += 1
+            else:
+                total += sum(1 for _ in match(argument, self.leave_out, _silent))
+        return total
+
     def items(self, is_known: IsKnown, stop: threading.Event) -> Iterator[Item | None]:
         """The images, until ``stop`` is set; None where the next one may take its time. A file named twice comes twice.
 
@@ -74,6 +89,10 @@ class Sources:
             yield file_item(path)
         else:
             yield from map(file_item, match(argument, self.leave_out, self.say))
+
+
+def _silent(sentence: str) -> None:
+    """What is wrong with a folder is said when its images are had."""
 
 
 def open_sources(
@@ -115,7 +134,6 @@ def open_sources(
 
 def _check(argument: str, under_watch: bool, leave_out: Collection[Path]) -> None:
     path = Path(argument)
-    quiet: Say = lambda sentence: None  # noqa: E731
     if argument == STANDARD_INPUT:
         _standard_input()
     elif _is_live(argument):
@@ -137,7 +155,7 @@ def _check(argument: str, under_watch: bool, leave_out: Collection[Path]) -> Non
         return
     elif not is_pattern(argument):
         raise UserError(f"{path} does not exist; check the spelling of the path.")
-    elif next(match(argument, leave_out, quiet), None) is None:
+    elif next(match(argument, leave_out, _silent), None) is None:
         raise UserError(f"No file matches {argument}; check the pattern, and that it stands in quotes.")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from realnet.atomic import atomic_path
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.inspection.rows import Row
 
@@ -140,5 +141,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
         import pyarrow.parquet  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ImportError as error:
-        raise UserError("Parquet needs pyarrow, which is not installed: pip install realnet[parquet].") from error
+        raise UserError(f"Parquet needs pyarrow, which is not installed: {install_hint('parquet')}.") from error
     return pyarrow, pyarrow.parquet

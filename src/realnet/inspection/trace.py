@@ -4,20 +4,16 @@ import datetime
 import hashlib
 import uuid
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
+from realnet import __version__
 
-@cache
+
 def software_version() -> str:
     """``realnet`` and its version, as every result names it."""
-    try:
-        return f"realnet {version('realnet')}"
-    except PackageNotFoundError:
-        return "realnet, not installed"
+    return f"realnet {__version__}"
 
 
 def utc_now() -> str:

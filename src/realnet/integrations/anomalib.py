@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from realnet.config import Config, override
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.inspection.inspector import read_thresholds
 from realnet.model.evidence import EvidenceDiscriminator
@@ -38,12 +39,18 @@ try:
 
     from realnet.integrations.anomalib_reading import SamePixels
 except ImportError as error:
-    raise UserError("realnet.integrations.anomalib needs anomalib: pip install realnet[compare].") from error
+    raise UserError(f"realnet.integrations.anomalib needs anomalib: {install_hint('compare')}.") from error
 
 logger = logging.getLogger(__name__)
 
 # More steps than any training has: when to stop is the trainer's business.
 _ENDLESS = 2**30
+
+
+def _log_stage(text: str, done: int = 0, total: int = 0) -> None:
+    """A line a stage; how far it is would be too many."""
+    if done == 0:
+        logger.info("RealNet: %s.", text)
 
 
 class InspectorModel(nn.Module):
@@ -264,8 +271,7 @@ class RealNet(AnomalibModule):
     def _solve(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
         """The subspaces of the images at hand, and what the heads are trained with."""
         settings, network = self.config.training, self.model.network
-        solver = Solver(network, synthesizer, self.config, self.device, lambda text: logger.info("RealNet: %s.", text))
-        seen = solver.solve()
+        seen = Solver(network, synthesizer, self.config, self.device, _log_stage).solve()
         heads = len(network.discriminator.heads) if isinstance(network.discriminator, EvidenceDiscriminator) else 1
         batches = HeadBatches(
             seen, heads, self.config.seed, settings.batch_size, self.global_rank, self.trainer.world_size

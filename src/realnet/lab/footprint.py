@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,11 +16,18 @@ from realnet.errors import UserError
 _WARM_UP, _IMAGES = 3, 20
 
 
-def best_device() -> str:
-    """``cuda`` where there is an NVIDIA GPU, otherwise ``cpu``: where the lab runs models."""
-    import torch
+DEVICE_VARIABLE = "REALNET_LAB_DEVICE"
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+
+def lab_device() -> str:
+    """Where this process of the lab runs models: as the process that started it says, otherwise the best there is.
+
+    Raises:
+        UserError: where that device is not there.
+    """
+    from realnet.model.devices import AUTO, choose_device
+
+    return choose_device(os.environ.get(DEVICE_VARIABLE, AUTO))
 
 
 def peak_memory() -> int | None:
@@ -65,7 +73,7 @@ def _measure(run: Path) -> dict[str, float]:
     from realnet.model.network import measure
     from realnet.model.saving import load_model
 
-    device = best_device()
+    device = lab_device()
     allow_tf32(device)
     model, config = load_model(run, device)
     size = config.model.image_size
@@ -83,7 +91,7 @@ def _measure(run: Path) -> dict[str, float]:
         "model_gigabytes": sum(t.numel() * t.element_size() for t in tensors) / 2**30,
         "parameters_millions": parameters / 1e6,
     }
-    memory = torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory()
+    memory = torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory()
     if memory is not None:
         measured["inference_memory_gigabytes"] = memory / 2**30
     return measured

@@ -11,7 +11,7 @@ from realnet.data import Category, fingerprint, read_truth
 from realnet.errors import UserError
 from realnet.evaluation.results import Provenance, evaluate_maps
 from realnet.lab.cells import Outcome, PeerCell
-from realnet.lab.footprint import best_device
+from realnet.lab.footprint import lab_device
 from realnet.lab.peers import PeerConfig, fit_peer
 
 
@@ -31,7 +31,7 @@ def judge_peer(cell: PeerCell, categories: Sequence[Category]) -> Outcome:
         train=tuple(sample for category in categories for sample in category.train),
         test=tuple(sample for category in categories for sample in category.test),
     )
-    found = fit_peer(together, config, best_device(), cell.textures)
+    found = fit_peer(together, config, lab_device(), cell.textures)
     samples = together.test
     size = config.image_size
     masks = [read_truth(sample, (size, size)) for sample in samples]

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from realnet.lab.cells import FAILURE_FILE, LOG_FILE, Cell, Outcome, place_of, read_outcome, write_cell
 from realnet.lab.expand import Entry
+from realnet.lab.footprint import DEVICE_VARIABLE
 
 _POLL_SECONDS = 0.5
 
@@ -45,14 +46,15 @@ class Observer:
 class Laboratory:
     """Runs cells in ``folder``, each at most once a call, each by one process at a time.
 
-    ``jobs`` cells run side by side, done by ``worker``: each in a process of this machine, with its share of the cores,
-    or elsewhere (`realnet.cluster.cells`). A cell that failed in an earlier call is tried
-    again: what it lacked may be there now.
+    ``jobs`` cells run side by side on ``device``, done by ``worker``: each in a process of this machine, with its share
+    of the cores, or elsewhere (`realnet.cluster.cells`). A cell that failed in an earlier call is tried again: what it
+    lacked may be there now.
     """
 
     folder: Path
     observer: Observer = field(default_factory=Observer)
     jobs: int = 1
+    device: str = "auto"
     worker: "Worker" = field(default_factory=lambda: here)
     failures: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
@@ -176,7 +178,7 @@ Worker = Callable[[Path, Laboratory, Callable[[], None]], int]
 def here(place: Path, laboratory: Laboratory, says: Callable[[], None]) -> int:
     """Do the cell in a process of its own on this machine: a :data:`Worker`."""
     with (place / LOG_FILE).open("w", encoding="utf-8") as stream:
-        process = start_cell(place, stream, _environment(laboratory.jobs))
+        process = start_cell(place, stream, _environment(laboratory.jobs, laboratory.device))
         # Ctrl-C reaches the cell from the terminal as well: it finishes its step and saves, and is waited for.
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -194,9 +196,9 @@ def start_cell(place: Path, log: IO[str], environment: Mapping[str, str]) -> "su
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 
-def _environment(jobs: int) -> dict[str, str]:
+def _environment(jobs: int, device: str) -> dict[str, str]:
     """Side by side each cell has its share of the cores: spinning threads would slow each other tenfold."""
-    environment = dict(os.environ)
+    environment = {**os.environ, DEVICE_VARIABLE: device}
     if jobs > 1:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     return environment

@@ -29,7 +29,7 @@ from realnet.lab.cells import (
     SamplesCell,
     read_cell,
 )
-from realnet.lab.footprint import best_device, measure_run, peak_memory
+from realnet.lab.footprint import lab_device, measure_run, peak_memory
 from realnet.lab.origin import origin_of
 from realnet.lab.products import renamed
 from realnet.model.saving import read_metrics
@@ -82,7 +82,7 @@ def work(folder: Path, cell: Cell) -> Outcome:
     Raises:
         UserError: where it cannot be done.
     """
-    allow_tf32(best_device())
+    allow_tf32(lab_device())
     categories = [_category(place) for place in cell.places]
     if isinstance(cell, InspectorCell):
         return _inspector(folder, cell, categories)
@@ -104,11 +104,11 @@ def _category(place: Place) -> Category:
 def _inspector(folder: Path, cell: InspectorCell, categories: Sequence[Category]) -> Outcome:
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
-    train(categories, cell.config, run, Launch(time_budget=cell.time_budget, resume=True), _Lines())
+    train(categories, cell.config, run, Launch(lab_device(), time_budget=cell.time_budget, resume=True), _Lines())
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in cell.places))
-    evaluation = evaluate_run(run, name, categories, device=best_device())
+    evaluation = evaluate_run(run, name, categories, device=lab_device())
     record(run, evaluation.results)
     measured = measure_run(run)
     measured["fit_seconds"] = float(read_metrics(run)["training"]["seconds"])
@@ -138,7 +138,7 @@ def _diffusion(folder: Path, cell: DiffusionCell, categories: Sequence[Category]
             print(text, flush=True)
 
     check_dataset(categories, need_test=False)
-    launch = Launch(time_budget=cell.time_budget, resume=True)
+    launch = Launch(lab_device(), time_budget=cell.time_budget, resume=True)
     progress = run.train_diffusion(categories, cell.config, folder / MODEL_FOLDER, launch, cell.init, Words())
     return Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
 
@@ -147,7 +147,7 @@ def _samples(folder: Path, cell: SamplesCell, category: Category) -> Outcome:
     from realnet.sdas.sampling import Request, sample_set
     from realnet.sdas.saving import load_diffusion
 
-    model = load_diffusion(cell.model, best_device())
+    model = load_diffusion(cell.model, lab_device())
     request = Request(cell.low, cell.high, model.config.training.sampling_steps, cell.seed)
     own = cell.places[0].category
 
@@ -174,7 +174,7 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=cell.config.model.image_size, repeats=1, seed=cell.config.seed,
         inception=cell.inception, alexnet=cell.alexnet, progress=lambda text: print(text, flush=True),
-        device=best_device(), levels=config.data.pair,
+        device=lab_device(), levels=config.data.pair,
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())
@@ -186,8 +186,9 @@ def _quality(folder: Path, cell: QualityCell, category: Category) -> Outcome:
 class _Lines(Watcher):
     """Watches training by printing a line now and then; the parent shows the last one."""
 
-    def stage(self, text: str) -> None:
-        print(text, flush=True)
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        if done == 0:
+            print(text, flush=True)
 
     def step(self, progress: Progress, steps: int) -> None:
         if progress.step % 20 == 0 or progress.step == steps:

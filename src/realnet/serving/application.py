@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
@@ -13,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
+from realnet import __version__
 from realnet.errors import UserError
 from realnet.history import Retention, Store
 from realnet.serving.history import add_history
@@ -111,7 +111,7 @@ def make_app(
 
     app = FastAPI(
         title="RealNet",
-        version=version("realnet"),
+        version=__version__,
         description="Visual inspection: a score, a verdict and the suspicious regions of an image.",
         lifespan=lifespan,
         # Their pages load scripts from elsewhere; /docs draws /openapi.json by its own.
@@ -174,7 +174,7 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
     async def health() -> Health:
         """Whether the server is up."""
         return Health(
-            version=version("realnet"), models=list(service.models), uptime_seconds=time.monotonic() - service.started
+            version=__version__, models=list(service.models), uptime_seconds=time.monotonic() - service.started
         )
 
     @app.get("/metrics", response_class=Response)

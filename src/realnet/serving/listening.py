@@ -1,5 +1,6 @@
 """The server process: a socket, and uvicorn on it."""
 
+import contextlib
 import socket
 import sys
 from collections.abc import Mapping
@@ -55,6 +56,8 @@ def run(
         timeout_graceful_shutdown=10,
         timeout_keep_alive=30,
     )
-    uvicorn.Server(config).run(sockets=[opened])
+    # Once it has ended, uvicorn raises the signal that ended it anew; Ctrl-C is how a server is meant to be ended.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[opened])
     if history is not None:
         history[0].close()

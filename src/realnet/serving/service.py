@@ -77,7 +77,7 @@ class Service:
         if name is None and len(self.models) == 1:
             name = next(iter(self.models))
         if name is None or name not in self.models:
-            said = "Name a model" if name is None else "There is no such model"
+            said = "Name a model with the field model" if name is None else "There is no such model"
             raise Refusal(404, f"{said}: this server has {', '.join(self.models)}.")
         self.models[name].refresh()
         return self.models[name]

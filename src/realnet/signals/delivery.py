@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from realnet import __version__
 from realnet.signals.outbox import Outbox, open_outbox
 from realnet.signals.sink import Message, Refused, Sink, Unreachable
 
@@ -138,7 +138,7 @@ class _Delivery:
             {
                 "kind": "heartbeat",
                 "time": now(),
-                "software": version("realnet"),
+                "software": __version__,
                 "waiting": self._outbox.waiting(self._sink.key),
             }
         )

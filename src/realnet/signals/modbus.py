@@ -4,6 +4,7 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.signals.sink import Message, Sink, Unreachable
 
@@ -42,7 +43,7 @@ class Modbus(Sink):
             from pymodbus import ModbusException
             from pymodbus.client import ModbusTcpClient
         except ImportError as error:
-            raise UserError("Modbus needs pymodbus, which is not installed: pip install realnet[modbus].") from error
+            raise UserError(f"Modbus needs pymodbus, which is not installed: {install_hint('modbus')}.") from error
         super().__init__(address, f"modbus://{parts.hostname}:{port}/{self._coil}", late)
         self._failure: type[Exception] = ModbusException
         self._client: Any = ModbusTcpClient(parts.hostname, port=port, timeout=_SECONDS, retries=0)

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.signals.sink import Message, Sink, Unreachable
 
@@ -38,7 +39,7 @@ class Mqtt(Sink):
         try:
             import paho.mqtt.client as paho
         except ImportError as error:
-            raise UserError("MQTT needs paho-mqtt, which is not installed: pip install realnet[mqtt].") from error
+            raise UserError(f"MQTT needs paho-mqtt, which is not installed: {install_hint('mqtt')}.") from error
         super().__init__(address, f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}/{topic}")
         self._paho, self._parts, self._topic = paho, parts, topic
         self._password, self._seconds = password, seconds

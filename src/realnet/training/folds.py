@@ -1,9 +1,9 @@
 """Closed-form reconstruction: subspaces fitted to good images, and every image judged by one that has not seen it."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,6 +28,18 @@ _BATCH = 16
 _VALIDATION_FIRST, _VALIDATION_DEFECTS = 2**41, 128
 # Identical images leave no residual; what is below a thirtieth of a feature's deviation is rounding.
 _LEAST_LEVEL = 1e-3
+
+
+class Stage(Protocol):
+    """Told what preparation is at, and how far it is."""
+
+    def __call__(self, text: str, done: int = 0, total: int = 0) -> None:
+        """A stage called ``text`` has done that many of ``total``; 0: nobody knows of how many."""
+        ...
+
+
+def _quiet(text: str, done: int = 0, total: int = 0) -> None:
+    pass
 
 
 @dataclass
@@ -96,7 +108,7 @@ class Solver:
         synthesizer: Synthesizer,
         config: Config,
         device: torch.device,
-        stage: Callable[[str], None] = lambda text: None,
+        stage: Stage = _quiet,
     ) -> None:
         self.model, self.synthesizer, self.config, self.device, self.stage = model, synthesizer, config, device, stage
         self.images = synthesizer.images
@@ -110,21 +122,26 @@ class Solver:
         """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
         count = len(self.images)
         groups = torch.tensor(groups_of(self.images))
-        self.stage(f"Reading {count} good images")
-        raw = self._extract(self.images, torch.float32)
+        raw = self._extract(self.images, torch.float32, f"Reading {count} good images")
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
         wanted = self._defects_wanted()
-        self.stage(f"Making {wanted} synthetic defects" if wanted else "Making synthetic defects to validate with")
         defects, faint = (
-            self._defects(wanted, 0),
-            self._defects(min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True),
+            self._defects(wanted, 0, said=f"Making {wanted} synthetic defects"),
+            self._defects(
+                min(_VALIDATION_DEFECTS, 2 * count),
+                _VALIDATION_FIRST,
+                faint=True,
+                said="Making synthetic defects to validate with",
+            ),
         )
         of, faint_of = ([good for _, good in made] for made in (defects, faint))
         masks = _masks(defects)
         parts: dict[str, list[Tensor]] = {}
         if defects:
-            raw_defects = self._extract([defect.image for defect, _ in defects])
+            raw_defects = self._extract(
+                [defect.image for defect, _ in defects], said="Looking at the synthetic defects"
+            )
             self.model.selection.fit(self._afs_batches(raw, raw_defects, of, masks))
             parts["defects"] = self._selected(raw_defects)
             del raw_defects
@@ -153,14 +170,17 @@ class Solver:
             return settings.defects
         return min(settings.defects, afs.batches * afs.batch_size) if afs.method == "afs" else 0
 
-    def _extract(self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16) -> list[Tensor]:
-        """Raw features of ``images``.
+    def _extract(self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "") -> list[Tensor]:
+        """Raw features of ``images``; ``said``: what this stage is called, of images whose number is known.
 
         Half precision is enough for what is judged. What a subspace is fitted to is kept in single precision: where
         good images are alike, rounding would be all that they differ by.
         """
         found: list[list[Tensor]] = []
-        for batch in batched(images, _BATCH):
+        total = len(images) if said and isinstance(images, Sized) else 0
+        for number, batch in enumerate(batched(images, _BATCH)):
+            if said:
+                self.stage(said, number * _BATCH, total)
             shown = to_tensor(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             found.append([f.contiguous().to(kept) for f in self._lanes(self._raw, shown)])
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
@@ -173,11 +193,16 @@ class Solver:
         parts = [self.model.select_from([f[i : i + 64].float() for f in raw]) for i in range(0, len(raw[0]), 64)]
         return [torch.cat([part[k].to(raw[0].dtype) for part in parts]) for k in range(len(parts[0]))]
 
-    def _defects(self, count: int, first: int, faint: bool = False) -> list[tuple[Anomaly, int]]:
+    def _defects(self, count: int, first: int, faint: bool = False, said: str = "") -> list[tuple[Anomaly, int]]:
         """Synthetic defects and the numbers of their good images, each of which serves equally often."""
         goods = [shuffled_index(len(self.images), self.config.seed, position) for position in range(count)]
         make = self.synthesizer.faint if faint else self.synthesizer
-        return [(make(first + position, good), good) for position, good in enumerate(goods)]
+        made = []
+        for position, good in enumerate(goods):
+            if said and position % _BATCH == 0:
+                self.stage(said, position, count)
+            made.append((make(first + position, good), good))
+        return made
 
     def _afs_batches(
         self, raw: Sequence[Tensor], raw_defects: Sequence[Tensor], of: Sequence[int], masks: Tensor

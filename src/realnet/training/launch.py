@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 
 from realnet.acceleration import allow_tf32
 from realnet.errors import UserError
+from realnet.model.devices import choose_device
 
 _LOCK_FILE = ".train.lock"
 
@@ -23,10 +24,11 @@ _LOCK_FILE = ".train.lock"
 class Launch:
     """How the work is done, as opposed to what is trained: none of it is part of the configuration.
 
-    ``devices``, ``accelerator``, ``precision`` and ``strategy`` are Fabric's; ``time_budget`` is in seconds.
+    ``device`` is as for :func:`realnet.model.devices.choose_device`, ``devices`` how many of that kind; ``precision``
+    and ``strategy`` are Fabric's; ``time_budget`` is in seconds.
     """
 
-    accelerator: str = "auto"
+    device: str = "auto"
     devices: int = 1
     precision: Any = "32-true"
     strategy: str = "auto"
@@ -40,18 +42,21 @@ def make_fabric(launch: Launch) -> Fabric:
     Raises:
         UserError: for devices, a precision or a strategy that are not to be had here.
     """
+    kind, _, number = choose_device(launch.device).partition(":")
+    if number and launch.devices > 1:
+        raise UserError(f"--device {launch.device} is one device: for {launch.devices} write --device {kind}.")
     try:
         fabric = Fabric(
-            accelerator=launch.accelerator,
-            devices=launch.devices,
+            accelerator=kind,
+            devices=[int(number)] if number else launch.devices,
             precision=launch.precision,
             strategy=launch.strategy,
         )
     except Exception as error:  # Fabric and its parts raise many kinds for what a machine cannot do.
         why = (str(error) or repr(error)).splitlines()[0].rstrip(".")
         raise UserError(
-            f"Training cannot start with accelerator {launch.accelerator}, {launch.devices} device(s), precision "
-            f"{launch.precision}, strategy {launch.strategy}: {why}."
+            f"Training cannot start with --device {kind}, --devices {launch.devices}, --precision {launch.precision}, "
+            f"--strategy {launch.strategy}: {why}."
         ) from error
     allow_tf32(fabric.device)
     return fabric

@@ -61,8 +61,8 @@ class Watcher:
     def say(self, sentence: str) -> None:
         """Something that a person should know of the images or the training."""
 
-    def stage(self, text: str) -> None:
-        """A new stage of preparation begins."""
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        """A stage of preparation begins, or is so far (``total`` 0: nobody knows)."""
 
     def step(self, progress: Progress, steps: int) -> None:
         """A step is done."""

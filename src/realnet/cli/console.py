@@ -1,0 +1,12 @@
+"""Where the commands print: answers to standard output, mistakes and warnings to standard error."""
+
+from rich.console import Console
+
+# Names of files may hold brackets and colons: they are printed as they are.
+console = Console(markup=False, emoji=False)
+errors = Console(stderr=True, markup=False, emoji=False)
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """``count`` and what is counted: 1 image, 2 images; ``many`` where an s is not enough."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

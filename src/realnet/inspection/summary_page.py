@@ -1,0 +1,53 @@
+"""``results.html``: what an inspection found, the worst images first, as a page to look through."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+import jinja2
+
+from realnet.atomic import write_text
+from realnet.inspection.rows import Row
+
+PAGE_FILE = "results.html"
+
+
+class Counted(Protocol):
+    """What the page says of all images: :class:`realnet.inspection.results.Summary`."""
+
+    images: int
+    anomalous: int
+    unreadable: int
+
+    def worst(self) -> Sequence[Row]:
+        """The rows of the highest scores, the highest first."""
+        ...
+
+
+def write_page(output: Path, found: Counted, threshold: float) -> None:
+    """Write ``results.html`` into ``output``; it shows the overlays that lie there, and loads nothing from elsewhere.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("realnet.inspection", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    rows = found.worst()
+    page = environment.get_template("results.html.jinja").render(
+        found=found,
+        judged=found.images - found.unreadable,
+        threshold=threshold,
+        rows=[(_printable(row.image), row, quote(row.overlay)) for row in rows],
+    )
+    write_text(output / PAGE_FILE, page)
+
+
+def _printable(name: str) -> str:
+    """A file's name that is no Unicode, with marks in the place of what is not."""
+    return name.encode("utf-8", "replace").decode()

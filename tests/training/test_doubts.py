@@ -1,0 +1,39 @@
+"""What speaks against an inspector."""
+
+from typing import Any
+
+import pytest
+
+from realnet.training.doubts import find_doubts
+
+
+def metrics(images: int = 100, steps: int = 300, budget: float | None = None, auroc: float = 0.95) -> dict[str, Any]:
+    return {
+        "training": {
+            "good_images": images,
+            "held_out_images": 0,
+            "steps": steps,
+            "planned_steps": 300,
+            "time_budget_seconds": budget,
+        },
+        "validation": {"image_auroc": auroc},
+    }
+
+
+def test_nothing_speaks_against_a_whole_training() -> None:
+    assert find_doubts(metrics()) == []
+    assert find_doubts({}) == find_doubts({"training": {}}) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (metrics(images=5), "5 good images are too few"),
+        (metrics(steps=3, budget=20), "3 of 300 planned steps only: the time budget of 20 s was used up. Give it more"),
+        (metrics(steps=3), "3 of 300 planned steps only. Give it 50 steps"),
+        (metrics(auroc=0.6), "hardly tells good images from synthetic defects (image AUROC 0.60"),
+    ],
+)
+def test_each_doubt_is_a_sentence_of_its_own(made: dict[str, Any], said: str) -> None:
+    (sentence,) = find_doubts(made)
+    assert said in sentence
