@@ -2,14 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-# At once, unlike the others: the module's own name would otherwise stand in for the mapping.
+# A module of its own would otherwise stand in for the function `export` once it is imported, and for `presets`.
+import realnet.export  # noqa: F401
+from realnet.api import calibrate, evaluate, export, inspect, synthesize, train
 from realnet.presets import presets
 
 if TYPE_CHECKING:
     from realnet.inspection.loading import load
     from realnet.model.network import RealNet
 
-__all__ = ["RealNet", "load", "presets"]
+__all__ = ["RealNet", "calibrate", "evaluate", "export", "inspect", "load", "presets", "synthesize", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,3 +25,8 @@ def __getattr__(name: str) -> Any:
 
         return load
     raise AttributeError(f"module 'realnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What a person may use, for tab completion."""
+    return sorted(__all__)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-import realnet.export.folder
 from realnet import load
 from realnet.data import GoodImages
 from realnet.errors import UserError
+from realnet.export import folder as export_folder
 from realnet.export.folder import export_run
 from realnet.export.request import chosen_images
 from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine
@@ -94,7 +94,7 @@ def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
 def test_a_disagreeing_export_is_refused_and_leaves_nothing(
     trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faithful = realnet.export.folder.write_graph
+    faithful = export_folder.write_graph
 
     def unfaithful(folder: Path, model: Any, *rest: Any) -> list[Path]:
         with torch.no_grad():
@@ -103,7 +103,7 @@ def test_a_disagreeing_export_is_refused_and_leaves_nothing(
             model.discriminator.evidence_mean.add_(5)
         return files
 
-    monkeypatch.setattr(realnet.export.folder, "write_graph", unfaithful)
+    monkeypatch.setattr(export_folder, "write_graph", unfaithful)
     images = chosen_images(None, None, product / "widget" / "train", ("widget",))
     with pytest.raises(UserError, match=r"torch export is refused: 6 of 6 images differ from PyTorch by more than"):
         export_run(trained, tmp_path / "export", "torch", images)
