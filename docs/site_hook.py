@@ -1,4 +1,4 @@
-"""What the site does beside MkDocs: shows the pages that lie outside of docs/, and links to nothing it does not show."""
+"""Pages from outside of docs/ on the site, and no link to what it does not show."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Draws light.png, camera.png, distance.png and place.png of docs/photographs.md: a part, well and badly taken.
 
-    python docs/images/make_photographs.py [FOLDER]
+python docs/images/make_photographs.py [FOLDER]
 """
 
 import sys
@@ -62,17 +62,26 @@ def sheets() -> dict[str, np.ndarray]:
     good = part()
     return {
         "light.png": sheet(
-            [("even light", good, True), ("from one side", lit_from_the_left(good), False)]
-            + [("a reflection", reflecting(good), False)]
+            [
+                ("even light", good, True),
+                ("from one side", lit_from_the_left(good), False),
+                ("a reflection", reflecting(good), False),
+            ]
         ),
         "camera.png": sheet(
-            [("sharp", good, True), ("out of focus", cv2.GaussianBlur(good, (0, 0), 3.5), False)]
-            + [("overexposed", overexposed(good), False)]
+            [
+                ("sharp", good, True),
+                ("out of focus", cv2.GaussianBlur(good, (0, 0), 3.5), False),
+                ("overexposed", overexposed(good), False),
+            ]
         ),
         "distance.png": sheet([("fills the picture", part(scale=1.2), True), ("too small", part(scale=0.35), False)]),
         "place.png": sheet(
-            [("against a stop", good, True), ("moved: --align shift", part((134, 96)), True)]
-            + [("turned: --align rigid", part(angle=14), True)]
+            [
+                ("against a stop", good, True),
+                ("moved: --align shift", part((122, 100)), True),
+                ("turned: --align rigid", part(angle=14), True),
+            ]
         ),
     }
 
