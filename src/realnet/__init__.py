@@ -2,14 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-# At once, unlike the others: the module's own name would otherwise stand in for the mapping.
+# A module of its own would otherwise stand in for the function `export` once it is imported, and for `presets`.
+import realnet.export  # noqa: F401
+from realnet.api import calibrate, evaluate, export, inspect, synthesize, train
 from realnet.presets import presets
 
 if TYPE_CHECKING:
     from realnet.inspection.loading import load
     from realnet.model.network import RealNet
 
-__all__ = ["RealNet", "__version__", "load", "presets"]
+__all__ = [
+    "RealNet", "__version__", "calibrate", "evaluate", "export", "inspect", "load", "presets", "synthesize", "train",
+]  # fmt: skip
 __version__ = "0.1.0"
 
 
@@ -24,3 +28,8 @@ def __getattr__(name: str) -> Any:
 
         return load
     raise AttributeError(f"module 'realnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What a person may use, for tab completion."""
+    return sorted(__all__)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import realnet.cli.export_command
-import realnet.export.request
 from realnet import load
+from realnet.export import request
 
 Call = Callable[..., tuple[int, str]]
 
@@ -71,7 +70,7 @@ def test_refusals_are_one_sentence(
     shutil.copy(trained / "config.yaml", unfinished)
     status, said = call(unfinished, *torch, *images)
     assert "its training has not finished" in said
-    monkeypatch.setattr(realnet.export.request, "find_spec", lambda name: None)
+    monkeypatch.setattr(request, "find_spec", lambda name: None)
     status, said = call(trained, "--format", "onnx", "--output", output, *images)
     assert "--format onnx needs onnx and onnxscript and onnxruntime: python -m pip install" in said
     assert not output.exists()

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-import realnet.export.folder
 from realnet import load
 from realnet.calibrations import install, undo
 from realnet.config import ViewConfig
 from realnet.data import GoodImages
 from realnet.errors import UserError
+from realnet.export import folder as export_folder
 from realnet.export.folder import export_run
 from realnet.export.request import chosen_images
 from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine
@@ -122,7 +122,7 @@ def test_the_digest_is_of_what_is_computed(exported: Export) -> None:
 def test_a_disagreeing_export_is_refused_and_leaves_nothing(
     trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faithful = realnet.export.folder.write_graph
+    faithful = export_folder.write_graph
 
     def unfaithful(folder: Path, model: Any, *rest: Any) -> list[Path]:
         with torch.no_grad():
@@ -131,7 +131,7 @@ def test_a_disagreeing_export_is_refused_and_leaves_nothing(
             model.discriminator.evidence_mean.add_(5)
         return files
 
-    monkeypatch.setattr(realnet.export.folder, "write_graph", unfaithful)
+    monkeypatch.setattr(export_folder, "write_graph", unfaithful)
     images = chosen_images(None, None, product / "widget" / "train", ("widget",))
     with pytest.raises(UserError, match=r"torch export is refused: 6 of 6 images differ from PyTorch by more than"):
         export_run(trained, tmp_path / "export", "torch", images)

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from realnet.history import Confirmed
     from realnet.inspection.calibrating import Judged
 
-# What is asked of an export that was never calibrated.
-_FALSE_ALARMS = 0.01
-
 
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
@@ -57,6 +54,7 @@ def calibrate(
     """
     from realnet.calibration import rate, read_calibration
     from realnet.calibrations import install
+    from realnet.inspection.calibrating import usual_rate
     from realnet.runtime import is_export
 
     if versions + undo + bool(images or feedback) != 1:
@@ -70,7 +68,7 @@ def calibrate(
         return
     asked = None if false_alarms is None else rate(false_alarms)
     before = read_calibration(run)
-    asked = asked or _usual(run, before)
+    asked = asked or usual_rate(run, before)
     confirmed = None if feedback is None else _confirmed(run, feedback)
     further = len(confirmed.good) if confirmed else 0
     judged = _judge(run, _files(run, images, good or []), asked, further, device) if images else _before(run, before)
@@ -96,19 +94,6 @@ def calibrate(
         _say("Nothing is changed (--dry-run).")
     else:
         _say(f"This is calibration {made.version} of {run}.", f"Next: realnet inspect {run} IMAGES --output DIR")
-
-
-def _usual(run: Path, before: "Calibration | None") -> float:
-    """The rate of false alarms that was asked for last, or, of a run, when it was trained."""
-    from realnet.runtime import is_export
-
-    if before is not None:
-        return before.asked
-    if is_export(run):
-        return _FALSE_ALARMS
-    from realnet.model.saving import load_config
-
-    return load_config(run).training.false_alarms
 
 
 def _before(run: Path, before: "Calibration | None") -> "Judged":

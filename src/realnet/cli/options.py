@@ -1,17 +1,18 @@
 """Options that several commands take, and their meaning as objects."""
 
 import contextlib
-import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import configuration as configuration
+from realnet.choices import find_synthesis, view_settings
+from realnet.choices import seconds as seconds
+from realnet.choices import tolerance as tolerance
 from realnet.cli.completion import complete_category, complete_device, complete_kind, complete_preset
 from realnet.cli.console import console
-from realnet.config import Config, override
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,40 +93,6 @@ RayGpus = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
 
 
-def configuration(
-    preset: str | None,
-    assignments: list[str] | None,
-    file: Path | None,
-    synthesis: str | None,
-    source: Path | None,
-    seed: int | None,
-) -> Config:
-    """The configuration a command line asks for: preset (``lite``), YAML file, ``--set``, then the named options.
-
-    Raises:
-        UserError: for an unknown preset, field or value.
-    """
-    from realnet.presets import presets
-
-    preset = preset or "lite"
-    if preset not in presets:
-        raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
-    named = []
-    if synthesis is not None:
-        named.append(f"synthesis.source={synthesis}")
-    if seed is not None:
-        named.append(f"seed={seed}")
-    config = override(presets[preset], (assignments or []) + named, file)
-    if source is not None:
-        if config.synthesis.source in ("nsa", "cutpaste"):
-            raise UserError(f"--source is for dtd, sia and mix; {config.synthesis.source} uses the good images alone.")
-        if not source.is_dir():
-            raise UserError(f"The source folder {source} does not exist; check --source.")
-        part = config.synthesis.model_copy(update={"directory": source.resolve()})
-        config = config.model_copy(update={"synthesis": part})
-    return config
-
-
 def default_synthesis(
     data: Path,
     categories: "Sequence[Category]",
@@ -134,24 +101,21 @@ def default_synthesis(
     assignments: list[str] | None,
     file: Path | None,
 ) -> tuple[str | None, Path | None]:
-    """``synthesis`` and ``source`` as given; where no kind was chosen and there are generated images, ``sia`` and them.
+    """As :func:`realnet.choices.find_synthesis`; says where generated images were found."""
+    kind, place = find_synthesis(data, categories, synthesis, source, assignments, file)
+    if kind != synthesis:
+        console.print(f"Generated images of this product in {place}: defects are made of them (--synthesis sia).")
+    return kind, place
 
-    A configuration file, or a field of ``synthesis`` set by hand, counts as a choice; so do several categories in one
-    inspector, which the images of one cannot serve.
-    """
-    chosen = synthesis is not None or file is not None
-    chosen = chosen or any(assignment.strip().startswith("synthesis.") for assignment in assignments or [])
-    if chosen or len(categories) != 1:
-        return synthesis, source
 
-    from realnet.synthesis.sia import generated_images
-
-    found = generated_images(data, categories[0].name, source)
-    if found is None:
-        return synthesis, source
-
-    console.print(f"Generated images of this product in {found}: defects are made of them (--synthesis sia).")
-    return "sia", found
+def where_to_look(
+    view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
+) -> list[str]:
+    """As :func:`realnet.choices.view_settings`; says what images are aligned to."""
+    chosen, reference = view_settings(view, align, reference, categories)
+    if reference is not None:
+        console.print(f"Images are aligned to {reference}.", soft_wrap=True, highlight=False)
+    return chosen
 
 
 def open_data(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
@@ -314,70 +278,3 @@ def judging_device(name: str, exported: bool) -> str:
     chosen = "chosen by the program that runs the export" if name == "auto" else name
     console.print(f"Device: {chosen}.", soft_wrap=True, markup=False, highlight=False)
     return name
-
-
-def seconds(text: str | None) -> float | None:
-    """A duration such as ``90s``, ``10m`` or ``1.5h``, in seconds.
-
-    Raises:
-        UserError: for anything else, also a bare number, or nothing positive.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip().lower())
-    value = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if value <= 0:
-        raise UserError(f"{text!r} is no duration: write it with its unit, such as 90s, 10m or 1.5h.")
-    return value
-
-
-def tolerance(text: str | None) -> list[str]:
-    """Settings of ``training.tolerance`` for what ``--tolerate`` says, such as ``shift=5%,rotation=3,light=20%``.
-
-    Raises:
-        UserError: for another word, or a value that is no number.
-    """
-    if text is None:
-        return []
-    chosen = []
-    for part in text.split(","):
-        name, _, value = (piece.strip() for piece in part.partition("="))
-        share = name in ("shift", "light")
-        number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", value)
-        if name not in ("shift", "rotation", "light") or number is None or (number[2] and not share):
-            raise UserError(
-                f"--tolerate {part.strip()!r} is not understood: write shift=5%,rotation=3,light=20%, or some of them; "
-                "shift and light are shares, rotation is in degrees."
-            )
-        chosen.append(f"training.tolerance.{name}={float(number[1]) / (100 if number[2] else 1)}")
-    return chosen
-
-
-def where_to_look(
-    view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
-) -> list[str]:
-    """Settings of ``model.view`` for what ``--view``, ``--align`` and ``--reference`` say.
-
-    Raises:
-        UserError: for a file that says nothing, another word, or a reference without an alignment.
-    """
-    chosen = []
-    if view is not None:
-        from realnet.view.polygons import read_polygons
-
-        points = [[[round(x, 6), round(y, 6)] for x, y in polygon] for polygon in read_polygons(view)]
-        chosen.append(f"model.view.polygons={points}")
-    if align is None:
-        if reference is not None:
-            raise UserError("--reference is what images are aligned to: say how with --align shift or --align rigid.")
-        return chosen
-    if align not in ("shift", "rigid"):
-        raise UserError(f"--align is shift or rigid, not {align!r}.")
-    if reference is None:
-        reference = next((sample.image for category in categories for sample in category.train), None)
-    if reference is None or not reference.is_file():
-        raise UserError(f"The reference image {reference} does not exist; check --reference.")
-
-    console.print(f"Images are aligned to {reference}.", soft_wrap=True, highlight=False)
-    # YAML, in which a path may hold anything.
-    return [*chosen, f"model.view.align={align}", f"model.view.reference={json.dumps(str(reference.resolve()))}"]

@@ -12,10 +12,13 @@ from realnet.calibration import Calibration, calibrate, images_needed, pixel_thr
 from realnet.data.good_images import short_names
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
+from realnet.runtime.manifest import is_export
 from realnet.seen import Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.
 _PIXELS = 4096
+# What is asked of an export that was never calibrated.
+_FALSE_ALARMS = 0.01
 
 
 @dataclass(frozen=True)
@@ -180,3 +183,14 @@ def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None
 def _least(images: int) -> float:
     """The least rate that so many images can promise, rounded up to what ``--false-alarms`` reads."""
     return float(np.ceil(1e4 / (images + 1)) / 1e4)
+
+
+def usual_rate(run: Path, before: Calibration | None) -> float:
+    """The rate of false alarms that was asked for last, or, of a run, when it was trained."""
+    if before is not None:
+        return before.asked
+    if is_export(run):
+        return _FALSE_ALARMS
+    from realnet.model.saving import load_config  # torch, which an export needs not
+
+    return load_config(run).training.false_alarms

@@ -1,16 +1,26 @@
 """What an inspector says of one image."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from realnet.calibration import level
+from realnet.errors import UserError
+from realnet.inspection.overlay import as_png, outline, overlay, side_by_side
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.trace import Trace
 from realnet.view import Alignment
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True)
+# Of the picture in a notebook, in pixels.
+_WIDEST = 1200
+
+
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What the inspector says of one image.
 
@@ -68,3 +78,71 @@ class Inspection:
     def regions(self) -> tuple[Region, ...]:
         """The outlined areas, the most suspicious first."""
         return find_regions(self.anomaly_map, self.mask)
+
+    def __repr__(self) -> str:
+        height, width = self.anomaly_map.shape
+        areas = len(self.regions)
+        found = f", {areas} {'region' if areas == 1 else 'regions'}" if self.is_anomalous else ""
+        return f"<Inspection: {self._verdict()}{found}, {width}x{height} pixels>"
+
+    def _verdict(self) -> str:
+        word = "anomalous" if self.is_anomalous else "good"
+        return f"{word}, score {self.score:.4f} (threshold {self.threshold:.4f})"
+
+    @property
+    def picture(self) -> np.ndarray:
+        """Image, heat map and outline side by side, as ``inspect`` writes it: uint8 ``[h, 3 w + 16, 3]`` RGB."""
+        return side_by_side(self.image, self.anomaly_map, self.mask, inside=self.inside)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the picture, at most 1200 pixels wide."""
+        return as_png(self.picture, _WIDEST)
+
+    def plot(self) -> "list[Axes]":
+        """Draw image, heat map and outline as a figure of matplotlib's pyplot, whose title is the verdict.
+
+        Returns:
+            The three axes, of ``axes[0].figure``.
+        """
+        from matplotlib import pyplot
+
+        height, width = self.anomaly_map.shape
+        figure, axes = pyplot.subplots(1, 3, figsize=(12, 1 + 4 * height / width), layout="constrained")
+        heat, outlined = overlay(self.image, self.anomaly_map), outline(self.image, self.mask)
+        titles = ("image", "heat map", "outline")
+        for one, title, picture in zip(axes, titles, (self.image, heat, outlined), strict=True):
+            one.imshow(picture)
+            one.set_title(title)
+            one.axis("off")
+        figure.suptitle(self._verdict())
+        return list(axes)
+
+    def to_dict(self, image: str = "") -> dict[str, Any]:
+        """The verdict in plain values, by the names of the columns of ``results.json``.
+
+        Args:
+            image: what the image is called.
+        """
+        from realnet.inspection.rows import judged_row
+
+        cells = judged_row(image, self, self.mask).as_dict()
+        left_out = {"overlay", "mask", "error"}
+        if self.alignment is None:
+            left_out |= {"moved_x", "moved_y", "turned", "match"}
+        return {name: value for name, value in cells.items() if name not in left_out}
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write :attr:`picture` as a PNG file, and return its path.
+
+        Raises:
+            UserError: for another kind of file, or one that is there already and not to be overwritten.
+        """
+        from realnet.synthesis import write_figure
+
+        place = Path(path)
+        if place.suffix.lower() != ".png":
+            raise UserError(f"The picture is written as PNG: name it something.png, not {place.name}.")
+        if place.exists() and not overwrite:
+            raise UserError(f"{place} is there already: choose another name, or give overwrite=True.")
+        write_figure(place, self.picture)
+        return place

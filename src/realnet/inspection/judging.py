@@ -138,6 +138,19 @@ class Judge(ABC):
         if batch:
             yield from self._judge(batch, threshold)
 
+    def __call__(self, images: Any, batch_size: int = 8, threshold: float | None = None) -> list[dict[str, Any]]:
+        """Judge several images, and give a row for each: ``pandas.DataFrame(inspector(images))`` is a table.
+
+        As :func:`realnet.inspection.calling.judge_rows`, whose arguments these are.
+        """
+        from realnet.inspection.calling import judge_rows
+
+        return judge_rows(self, images, batch_size, threshold)
+
+    def __repr__(self) -> str:
+        size = f"{self.image_size}x{self.image_size} pixels"
+        return f"<{type(self).__name__}: {size}, threshold {self.threshold:.4f}>"
+
     def _judge(self, images: Sequence[Looked], threshold: float | None) -> Iterator[Inspection]:
         limit = self.threshold if threshold is None else threshold
         if self.tile is None:

@@ -101,6 +101,14 @@ def side_by_side(
     return np.hstack([image, gap, heat, gap, outline(image, mask)])
 
 
+def as_png(image: np.ndarray, widest: int) -> bytes:
+    """A picture, uint8 ``[h, w, 3]`` RGB, as PNG, shrunk to ``widest`` pixels where it is wider."""
+    height, width = image.shape[:2]
+    if width > widest:
+        image = cv2.resize(image, (widest, max(1, round(height * widest / width))), interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
+
+
 def _share(anomaly_map: np.ndarray, high: float) -> np.ndarray:
     if not high > 0:
         raise ValueError(f"high is a positive number, not {high}")

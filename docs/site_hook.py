@@ -1,0 +1,31 @@
+"""Pages from outside of docs/ on the site, and no link to what it does not show."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {"results.md": ROOT / "benchmarks" / "RESULTS.md", "changelog.md": ROOT / "CHANGELOG.md"}
+# The README's place is taken by the index.
+SHOWN = {"../README.md": "index.md", "../benchmarks/RESULTS.md": "results.md", "../CHANGELOG.md": "changelog.md"}
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages of the project's other folders."""
+    for name, source in PAGES.items():
+        files.append(File.generated(config, name, abs_src_path=str(source)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **others: Any) -> str:
+    """Turn links out of docs/ into links of the site, or into plain text."""
+
+    def changed(link: re.Match[str]) -> str:
+        text, target, anchor = link[1], link[2], link[3] or ""
+        if target not in SHOWN:
+            return text
+        return f"[{text}]({SHOWN[target]}{'' if target == '../README.md' else anchor})"
+
+    return re.sub(r"\[([^\]]+)\]\((\.\./[^)#]+)(#[^)]*)?\)", changed, markdown)
