@@ -37,11 +37,11 @@ from realnet import RealNet, presets
 from realnet.atomic import write_text
 from realnet.config import Config, override
 from realnet.diffusion.config import DiffusionConfig
-from realnet.diffusion.presets import diffusion_presets
+from realnet.diffusion.diffusion_presets import diffusion_presets
+from realnet.diffusion.generating import Request, sample_numbers, strength_of, to_images
+from realnet.diffusion.model_folder import DiffusionModel, make_denoiser
 from realnet.model.folding import fold_batch_norms
 from realnet.model.subspace import Subspace
-from realnet.sdas.sampling import Request, sample_numbers, strength_of, to_images
-from realnet.sdas.saving import DiffusionModel, make_denoiser
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import Batch, Batches, GoodFeatures
 from realnet.training.loop import LossOfBatch

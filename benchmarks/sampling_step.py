@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from realnet.benchmark.footprint import peak_memory
 from realnet.diffusion.denoiser import Denoiser, parameter_count
 from realnet.diffusion.sampling import ImageNoise, Network, synthesise
 from realnet.diffusion.schedule import Schedule, make_schedule, respaced
-from realnet.lab.footprint import peak_memory
 
 # A step may take this much more than the network's forward pass in it.
 TARGET = 1.1
@@ -34,7 +34,7 @@ RESOLUTION = 0.05
 
 def prepared(preset: str, batch: int, steps: int, device: str) -> tuple[Denoiser, Schedule, Tensor]:
     """A network of random weights, the steps that are run, and images."""
-    from realnet.diffusion.presets import diffusion_presets
+    from realnet.diffusion.diffusion_presets import diffusion_presets
 
     config = diffusion_presets[preset]
     torch.manual_seed(0)

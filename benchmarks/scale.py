@@ -19,7 +19,7 @@ from benchmarks.speed.bench import table
 from benchmarks.speed.timing import Line, emit, hardware
 
 from realnet import load
-from realnet.cluster import inspecting
+from realnet.cluster import remote_inspecting as inspecting
 from realnet.cluster.connection import Cluster, Share, connected
 from realnet.cluster.urls import find_images
 from realnet.inspection.journal import Settings

@@ -21,7 +21,7 @@ import realnet.cli
 from realnet.cli.app import app
 from realnet.config import Config, override
 from realnet.diffusion.config import DiffusionConfig
-from realnet.diffusion.presets import diffusion_presets
+from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.presets import presets
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,8 +12,8 @@ from starlette.formparsers import MultiPartParser
 from realnet import load
 from realnet.inspection.judging import Judge
 from realnet.serving.answering import Decoded, answer, decode
-from realnet.serving.messages import InspectRequest
 from realnet.serving.models import ServedModel
+from realnet.serving.schemas import InspectRequest
 
 BATCH = 8
 WAIT = 0.005

@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from realnet import RealNet, presets
 from realnet.config import Config
 from realnet.export.formats import write_graph
+from realnet.inspection.engines import open_engine
+from realnet.inspection.manifest import Manifest, describe_file
 from realnet.model.saving import load_model
-from realnet.runtime.engines import open_engine
-from realnet.runtime.manifest import Manifest, describe_file
 
 TARGET = 2.0
 

@@ -11,8 +11,8 @@ from benchmarks.speed.timing import Line, emit, hardware, peak_gigabytes
 
 from realnet import RealNet, presets
 from realnet.model.folding import fold_batch_norms
-from realnet.model.lanes import Lanes
 from realnet.model.network import measure
+from realnet.model.threads import Threads
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     model = RealNet(config, pretrained=False).to(memory_format=torch.channels_last).eval()
     fold_batch_norms(model, torch.zeros(1, 3, size, size))
     loaded = peak_gigabytes()
-    measure(model, [np.zeros((size, size, 3), np.uint8)] * given.batch, Lanes())
+    measure(model, [np.zeros((size, size, 3), np.uint8)] * given.batch, Threads())
     peak = peak_gigabytes()
     note = f"batch {given.batch}, {loaded:.2f} GiB once it is loaded; whole process; {hardware()}"
     emit([Line(f"memory of inference, {given.preset}", f"<= {given.limit:g} GiB", f"{peak:.2f} GiB", None,

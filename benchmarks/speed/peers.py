@@ -22,14 +22,14 @@ from benchmarks.speed.inference import exported
 from benchmarks.speed.timing import Line, emit, hardware, interleaved
 from torch import Tensor
 
+from realnet.benchmark.peers import PEERS, PeerConfig, fit_module
+from realnet.benchmark.peers.peer_models import build
 from realnet.data import Category, open_dataset, read_image, read_truth
 from realnet.errors import UserError
 from realnet.evaluation import image_auroc, per_region_overlap, pixel_auroc
-from realnet.lab.peers import PEERS, PeerConfig, fit_module
-from realnet.lab.peers.building import build
+from realnet.inspection.engines import quiet_openvino
+from realnet.inspection.exported import to_batch
 from realnet.model.saving import load_model
-from realnet.runtime.engines import quiet_openvino
-from realnet.runtime.inspector import to_batch
 
 NAMES = ("patchcore", "padim", "efficient_ad")
 

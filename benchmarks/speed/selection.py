@@ -53,11 +53,11 @@ def main() -> None:
         known = [model.backbone(good) for _, good, _ in pairs]
 
     def ours() -> None:
-        model.selection.fit(features(cached=True))
+        model.afs.fit(features(cached=True))
 
     def layer_by_layer() -> None:
         for _ in range(len(model.backbone.channels)):
-            model.selection.fit(features(cached=False))
+            model.afs.fit(features(cached=False))
 
     seconds = interleaved({"layers": layer_by_layer, "ours": ours}, given.rounds, warm_up=1)
     ratio = seconds["layers"] / seconds["ours"]

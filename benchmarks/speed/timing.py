@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from realnet.lab.footprint import peak_memory
+from realnet.benchmark.footprint import peak_memory
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from realnet.data import Category
     from realnet.evaluation.evaluate import Evaluation
     from realnet.evaluation.results import Results
+    from realnet.inspection.exported import ExportedInspector
     from realnet.inspection.inspector import Inspector
-    from realnet.runtime import ExportedInspector
 
 Place = str | Path
 Say = Callable[[str], None]
@@ -243,7 +243,7 @@ def inspect(
 
     from realnet.bars import Bar
     from realnet.inspection.journal import Earlier, read_rows
-    from realnet.inspection.results import Wanted, inspect_items
+    from realnet.inspection.result_folder import Wanted, inspect_items
 
     if threshold is not None:
         inspector.threshold = threshold
@@ -361,7 +361,7 @@ def export(
         UserError: for an absent package, a place in use, images that cannot be used, and where the export differs.
     """
     from realnet.export.request import check_format, check_output, chosen_images
-    from realnet.runtime import load_exported
+    from realnet.inspection.exported import load_exported
 
     folder, place = Path(run), Path(output)
     _check_run(folder)
@@ -370,7 +370,7 @@ def export(
     chosen = chosen_images(None if data is None else str(data), category, _path(images), tuple(_trained_on(folder)))
 
     from realnet.bars import Bar
-    from realnet.export.folder import export_run
+    from realnet.export.export_folder import export_run
 
     with Bar("Exporting", progress) as bar:
         _, sentences = export_run(folder, place, form, chosen, tolerance, bar.stage)
@@ -463,7 +463,7 @@ def _check_run(run: Path) -> None:
 def _loaded(run: Path, device: str) -> Any:
     """The inspector in ``run``; an export knows devices of its own."""
     from realnet.inspection.loading import load
-    from realnet.runtime import is_export
+    from realnet.inspection.manifest import is_export
 
     if is_export(run):
         return load(run) if device == "auto" else load(run, device)

@@ -16,7 +16,7 @@ from realnet.calibration import (
     version_file,
 )
 from realnet.errors import UserError
-from realnet.runtime.manifest import is_export, save_thresholds
+from realnet.inspection.manifest import is_export, save_thresholds
 
 _LOCK = ".calibration.lock"
 _RECORD, _CARD_LINE = "metrics.json", "| threshold | "

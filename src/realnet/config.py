@@ -38,7 +38,7 @@ class BackboneConfig(_Node):
     standardise: bool = False
 
 
-class SelectionConfig(_Node):
+class AfsConfig(_Node):
     """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``.
 
     ``align`` is whose resolution differences and masks are compared at: the ``mask``'s, as Eq. 4 is printed, or the
@@ -73,7 +73,7 @@ class ReconstructionConfig(_Node):
     fit_images: int = Field(800, ge=2, le=20000)
 
 
-class ResidualsConfig(_Node):
+class RrsConfig(_Node):
     """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
 
     ``momentum`` is the weight of each batch in the running statistics that the paper's discriminator ranks by: at 0.1
@@ -153,9 +153,9 @@ class ModelConfig(_Node):
     view: ViewConfig = ViewConfig()
     image_score: ImageScore = "max"
     backbone: BackboneConfig = BackboneConfig()
-    afs: SelectionConfig = SelectionConfig()
+    afs: AfsConfig = AfsConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
-    rrs: ResidualsConfig = ResidualsConfig()
+    rrs: RrsConfig = RrsConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
 
     @model_validator(mode="after")

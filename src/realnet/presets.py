@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from realnet.config import (
+    AfsConfig,
     BackboneConfig,
     Config,
     DiscriminatorConfig,
     ModelConfig,
     ReconstructionConfig,
-    SelectionConfig,
     SynthesisConfig,
     TrainingConfig,
 )
@@ -22,7 +22,7 @@ def _paper(name: str, backbone: BackboneConfig, dimensions: tuple[int, ...]) -> 
     """Sec. 4.1 and App. B; where they are silent, the released code. docs/paper.md names the source of each field."""
     return Config(
         preset=name,
-        model=ModelConfig(backbone=backbone, afs=SelectionConfig(dimensions=dimensions)),
+        model=ModelConfig(backbone=backbone, afs=AfsConfig(dimensions=dimensions)),
         synthesis=SynthesisConfig(source="sia", foreground="known"),
         training=_TRAINING,
     )
@@ -41,7 +41,7 @@ def _multiclass() -> Config:
     )
 
 
-def _closed_form(name: str, afs: SelectionConfig, steps: int) -> Config:
+def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
     """Made for two CPU cores; see benchmarks/RESULTS.md for what was tried."""
     return Config(
         preset=name,
@@ -68,8 +68,8 @@ presets: Mapping[str, Config] = MappingProxyType(
             (24, 32, 56, 160),
         ),
         "multiclass": _multiclass(),
-        "lite": _closed_form("lite", SelectionConfig(dimensions=(40, 112, 320), batches=8), 300),
+        "lite": _closed_form("lite", AfsConfig(dimensions=(40, 112, 320), batches=8), 300),
         # Nothing is learned and no channel left out, so no defect is needed but to choose the augmentation.
-        "instant": _closed_form("instant", SelectionConfig(method="none", dimensions=(40, 112, 320)), 0),
+        "instant": _closed_form("instant", AfsConfig(method="none", dimensions=(40, 112, 320)), 0),
     }
 )

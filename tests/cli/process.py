@@ -21,7 +21,7 @@ if _METHOD == "forkserver":
             "realnet.training.run",
             "realnet.evaluation.evaluate",
             "realnet.report.run_report",
-            "realnet.sdas.run",
+            "realnet.diffusion.training_run",
             "diffusers.models.unets.unet_2d",
             "torch.utils.tensorboard",
         ]

@@ -37,16 +37,16 @@ def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path
     assert "1/2  cap, NSA, seed 0: Image AUROC" in first.out and "done before" not in first.out
     assert "--textures" in first.err  # DTD cannot be done, and the rest went on
     assert "training.steps=6" in first.out  # a changed preset is no secret
-    (cell,) = (tmp_path / "lab" / "cells").glob("[!.]*")
-    stamp = (cell / "outcome.json").stat().st_mtime_ns
+    (job,) = (tmp_path / "lab" / "jobs").glob("[!.]*")
+    stamp = (job / "outcome.json").stat().st_mtime_ns
 
     again = realnet(*call)
     assert again.status == 0 and "(done before)" in again.out
-    assert (cell / "outcome.json").stat().st_mtime_ns == stamp
+    assert (job / "outcome.json").stat().st_mtime_ns == stamp
 
     shown = realnet(*call, "--show", "--only", "nut")
     assert shown.status == 0 and "cap" in shown.out
-    assert len(list((tmp_path / "lab" / "cells").glob("[!.]*"))) == 1, "--show runs nothing"
+    assert len(list((tmp_path / "lab" / "jobs").glob("[!.]*"))) == 1, "--show runs nothing"
     text = (tmp_path / "lab" / "mine.md").read_text(encoding="utf-8")
     assert "### My table" in text and "| NSA |" in text and "100.00" in text
     assert (tmp_path / "lab" / "mine.html").is_file() and (tmp_path / "lab" / "mine.csv").is_file()
@@ -63,9 +63,9 @@ def test_ctrl_c_loses_nothing(realnet: Call, shelf: Path, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "realnet", *map(str, call)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("lab/cells/*/run/checkpoint.safetensors")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("benchmark/jobs/*/run/checkpoint.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    # As a terminal does: the call and its cells are told alike.
+    # As a terminal does: the call and its jobs are told alike.
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in said and "Interrupted" in said

@@ -10,8 +10,8 @@ from PIL import Image
 from tests.cli.process import Finished
 from tests.cli.test_commands import succeed
 from tests.data.layouts import make_good, make_mvtec
-from tests.sdas.conftest import diffusion  # noqa: F401 - fixture
-from tests.sdas.tiny import flags as diffusion_flags
+from tests.diffusion.conftest import diffusion  # noqa: F401 - fixture
+from tests.diffusion.tiny import flags as diffusion_flags
 from tests.training.tiny import flags
 
 Call = Callable[..., Finished]

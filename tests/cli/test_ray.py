@@ -10,7 +10,7 @@ import pytest
 from realnet.synthesis import write_image
 from tests.cli.process import Finished
 from tests.data.layouts import make_mvtec
-from tests.sdas.conftest import diffusion  # noqa: F401 - fixture
+from tests.diffusion.conftest import diffusion  # noqa: F401 - fixture
 from tests.training.tiny import FIELDS
 
 pytest.importorskip("ray")

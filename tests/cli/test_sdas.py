@@ -13,8 +13,8 @@ from tests.cli.process import Finished
 from tests.cli.test_commands import succeed
 from tests.cli.test_errors import assert_refused
 from tests.data.layouts import make_mvtec
-from tests.sdas.conftest import conditioned, diffusion, pair  # noqa: F401 - fixtures
-from tests.sdas.tiny import flags
+from tests.diffusion.conftest import conditioned, diffusion, pair  # noqa: F401 - fixtures
+from tests.diffusion.tiny import flags
 from tests.training.tiny import flags as inspector_flags
 
 Call = Callable[..., Finished]

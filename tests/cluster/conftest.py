@@ -8,7 +8,7 @@ import pytest
 
 from realnet.cluster.connection import Cluster, Share, connected
 from tests.cluster.pieces import slow_square
-from tests.sdas.conftest import diffusion  # noqa: F401 - fixtures
+from tests.diffusion.conftest import diffusion  # noqa: F401 - fixtures
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 

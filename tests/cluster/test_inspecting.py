@@ -8,12 +8,12 @@ import pyarrow.parquet
 import pytest
 
 from realnet import load
-from realnet.cluster import inspecting
+from realnet.cluster import remote_inspecting as inspecting
 from realnet.cluster.connection import Cluster
 from realnet.cluster.urls import find_images
 from realnet.errors import UserError
 from realnet.inspection.journal import Settings, model_digest
-from realnet.inspection.results import Summary
+from realnet.inspection.result_folder import Summary
 from realnet.synthesis import write_image
 from tests.cluster.conftest import Nodes
 

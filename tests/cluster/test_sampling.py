@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from realnet.cluster.connection import Cluster
-from realnet.cluster.sampling import maker_on
-from realnet.sdas.sampling import Request, sample_set
-from realnet.sdas.saving import load_diffusion
+from realnet.cluster.remote_generating import maker_on
+from realnet.diffusion.generating import Request, sample_set
+from realnet.diffusion.model_folder import load_diffusion
 from tests.cluster.conftest import Nodes
 
 REQUEST = Request(0.1, 0.2, steps=2, seed=3, batch=2)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.config import DenoiserConfig
-from realnet.diffusion.losses import hybrid_loss
+from realnet.diffusion.objective import hybrid_loss
 from realnet.diffusion.process import diffuse
 from realnet.diffusion.sampling import ImageNoise, Network, Perturbation, Sampler, synthesise
 from realnet.diffusion.schedule import Schedule, cosine_betas, linear_betas, respaced

@@ -16,8 +16,8 @@ from realnet.errors import UserError
 from realnet.evaluation import Results, evaluate_maps, image_scores
 from realnet.evaluation.evaluate import write_maps
 from realnet.evaluation.foreign_maps import read_map, score_maps, with_maps
+from realnet.evaluation.result_table import heading, remarks
 from realnet.evaluation.results import METRICS
-from realnet.evaluation.tables import heading, remarks
 from tests.data.layouts import SIZE, make_btad, make_mvtec, make_sorted_folder, make_visa, save, save_mask
 
 
@@ -162,7 +162,7 @@ def test_other_layouts(tmp_path: Path, layout: str) -> None:
 
 
 def test_folders_are_named_as_on_disk_or_as_the_category(data: Path, categories: list[Category], maps: Path) -> None:
-    from realnet.lab.products import renamed
+    from realnet.benchmark.products import renamed
 
     (category,) = categories[1:]
     other = renamed(category, "set-nut")

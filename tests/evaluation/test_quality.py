@@ -20,8 +20,7 @@ from torchmetrics.image.fid import NoTrainInceptionV3, _compute_fid
 from torchmetrics.image.kid import poly_kernel
 
 from realnet.data import list_images
-from realnet.errors import UserError
-from realnet.evaluation.quality import (
+from realnet.diffusion.quality import (
     Network,
     Quality,
     cluster_diversity,
@@ -33,9 +32,10 @@ from realnet.evaluation.quality import (
     quality_remarks,
     quality_table,
 )
-from realnet.evaluation.quality import measure as measuring
-from realnet.evaluation.quality import networks as providing
-from realnet.evaluation.quality.clusters import Embedding, mean_distances, nearest_centres
+from realnet.diffusion.quality import measure as measuring
+from realnet.diffusion.quality import networks as providing
+from realnet.diffusion.quality.clusters import Embedding, mean_distances, nearest_centres
+from realnet.errors import UserError
 
 INCEPTION_NAME = "weights-inception-2015-12-05-6726825d.pth"
 ALEXNET_NAME = "alexnet-owt-7be5be79.pth"

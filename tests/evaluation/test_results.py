@@ -10,8 +10,8 @@ from rich.console import Console
 from realnet.data import Sample
 from realnet.errors import UserError
 from realnet.evaluation import Provenance, Results, evaluate_maps, image_auroc, per_region_overlap, pixel_figures
+from realnet.evaluation.result_table import to_markdown, to_table
 from realnet.evaluation.results import METRICS
-from realnet.evaluation.tables import to_markdown, to_table
 
 
 def provenance(selection: str = "validation") -> Provenance:

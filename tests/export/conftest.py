@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from realnet.export.folder import export_run
+from realnet.export.export_folder import export_run
 from realnet.export.request import check_format, chosen_images
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 

@@ -16,13 +16,13 @@ from realnet.config import ViewConfig
 from realnet.data import GoodImages
 from realnet.errors import UserError
 from realnet.export import folder as export_folder
-from realnet.export.folder import export_run
+from realnet.export.export_folder import export_run
 from realnet.export.request import chosen_images
 from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine
 from realnet.inspection.calibrating import calibrate_by, judge_good
+from realnet.inspection.exported import to_batch
 from realnet.inspection.inspector import Inspector
-from realnet.runtime.inspector import to_batch
-from realnet.runtime.manifest import read_manifest
+from realnet.inspection.manifest import read_manifest
 from tests.data.layouts import picture, save
 
 Export = Callable[[str], Path]

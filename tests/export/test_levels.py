@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from realnet import load
-from realnet.export.folder import export_run
+from realnet.export.export_folder import export_run
 from realnet.export.request import chosen_images
-from realnet.runtime import load_exported
+from realnet.inspection.exported import load_exported
 from tests.training.test_levels import as_grey, as_twelve_bits
 from tests.training.tiny import run, tiny
 

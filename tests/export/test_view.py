@@ -5,7 +5,7 @@ import pytest
 
 from realnet import load
 from realnet.errors import UserError
-from realnet.export.folder import export_run
+from realnet.export.export_folder import export_run
 from realnet.export.request import check_format, chosen_images
 from tests.data.layouts import picture
 from tests.view.conftest import looking  # noqa: F401 - fixture

@@ -11,7 +11,7 @@ import torch
 
 from realnet import load
 from realnet.errors import UserError
-from realnet.model.lanes import Lanes
+from realnet.model.threads import Threads
 from tests.data.layouts import picture
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
@@ -52,7 +52,7 @@ def test_a_used_inspector_goes_on_in_another_process(
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip("this system does not fork")
     inspector = load(trained)
-    inspector._lanes = Lanes(4)  # type: ignore[union-attr]  # more than this machine may have
+    inspector._lanes = Threads(4)  # type: ignore[union-attr]  # more than this machine may have
     here = [result.score for result in inspector.inspect_many(images)]
     assert _elsewhere(method, inspector, images) == pytest.approx(here, abs=1e-4)
     assert [result.score for result in inspector.inspect_many(images)] == here
@@ -67,7 +67,7 @@ def test_an_inspector_is_pickled_without_its_threads(trained: Path, images: list
 
 
 def test_lanes_start_with_the_first_batch_and_not_before() -> None:
-    lanes = Lanes(3)
+    lanes = Threads(3)
     assert lanes._pool is None
     batch = torch.arange(12.0).reshape(3, 4)
     (doubled,) = lanes(lambda part: (part * 2,), batch)

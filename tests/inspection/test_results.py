@@ -16,11 +16,11 @@ from PIL import Image
 from realnet import load
 from realnet.data import read_image
 from realnet.errors import UserError
-from realnet.inspection import results
+from realnet.inspection import result_folder as results
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.items import Item, file_item
 from realnet.inspection.journal import read_rows
-from realnet.inspection.results import Wanted, inspect_files, inspect_items
+from realnet.inspection.result_folder import Wanted, inspect_files, inspect_items
 from realnet.inspection.rows import Row, row_of
 from realnet.inspection.sources import IsKnown
 from tests.data.layouts import picture, save

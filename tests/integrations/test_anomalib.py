@@ -96,7 +96,7 @@ def test_fit_takes_the_configured_steps_fits_the_selection_and_ends_with_thresho
     model, checkpoint = fitted
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 6
     assert bool(model.model.fitted)
-    assert float(model.model.network.selection.get_buffer("loss_0").sum()) > 0
+    assert float(model.model.network.afs.get_buffer("loss_0").sum()) > 0
     assert not model.post_processor.image_threshold.isnan()
     assert model._fit is None
 

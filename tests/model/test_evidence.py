@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from realnet.config import DiscriminatorConfig, ResidualsConfig
+from realnet.config import DiscriminatorConfig, RrsConfig
 from realnet.model.evidence import EvidenceDiscriminator, EvidenceHead, probability, smooth
 
 CHANNELS, SIZE = (3, 5), (64, 64)
@@ -19,7 +19,7 @@ def residuals(n: int = 12, seed: int = 0) -> list[Tensor]:
 
 def fitted(mode: str = "max&mean", **fields: object) -> EvidenceDiscriminator:
     config = DiscriminatorConfig.model_validate({"kind": "evidence", "width": 4, "layer_weights": (1.0, 0.5), **fields})
-    module = EvidenceDiscriminator(CHANNELS, config, ResidualsConfig.model_validate({"mode": mode})).eval()
+    module = EvidenceDiscriminator(CHANNELS, config, RrsConfig.model_validate({"mode": mode})).eval()
     good = residuals()
     for k, residual in enumerate(good):
         module.fit_typical(k, residual.amax((2, 3)))

@@ -153,7 +153,7 @@ def test_architectures_networks_and_modes_train_together(architecture: str, netw
 
 def test_the_residual_is_the_squared_distance_to_the_reconstruction(model: RealNet) -> None:
     seen: list[Tensor] = []
-    hook = model.residual_selection.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    hook = model.rrs.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     with torch.no_grad():
         features = model.select(torch.rand(1, 3, 64, 64))
         model.discriminate(features, (64, 64))

@@ -27,7 +27,7 @@ def trained(config: Config) -> RealNet:
     perturb(model)
     g = torch.Generator().manual_seed(0)
     for name, buffer in model.named_buffers():
-        if "selection.index_" in name:
+        if "afs.index_" in name:
             k = int(name.rsplit("_", 1)[1])
             channels = torch.randperm(model.backbone.channels[k], generator=g)[: len(buffer)]
             buffer.copy_(channels.sort().values)
@@ -166,7 +166,7 @@ def test_a_pickle_in_the_place_of_the_weights(run: Path) -> None:
     [
         ("discriminator.head.2.bias", float("nan")),
         ("reconstruction.networks.0.block1.0.weight", float("inf")),
-        ("residual_selection.ranking.running_mean", float("-inf")),
+        ("rrs.ranking.running_mean", float("-inf")),
         ("backbone.mean_0", float("nan")),
     ],
 )
@@ -195,7 +195,7 @@ def test_text_that_yaml_chokes_on(run: Path, text: str) -> None:
 
 @pytest.mark.parametrize("value", [-1, 16, 10**9])
 def test_channels_that_the_backbone_does_not_have(run: Path, value: int) -> None:
-    change(run, fill("selection.index_0", value))
+    change(run, fill("afs.index_0", value))
     with pytest.raises(UserError, match="selects channels that its backbone does not have"):
         load_model(run)
 

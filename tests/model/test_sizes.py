@@ -34,7 +34,7 @@ def test_parameter_counts_of_the_paper(
     assert count(model.reconstruction) == reconstruction
     assert count(model.discriminator) == discriminator
     assert round(count(model) / 1e6, 2) == total
-    assert count(model.selection) == count(model.residual_selection) == 0, "AFS and RRS have nothing to learn"
+    assert count(model.afs) == count(model.rrs) == 0, "AFS and RRS have nothing to learn"
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_attention_sits_at_downsampling_2_and_4_and_in_the_middle() -> None:
 
 
 def test_the_retained_channels_of_the_paper() -> None:
-    selection = on_meta("paper").residual_selection
+    selection = on_meta("paper").rrs
     assert selection.r == 512

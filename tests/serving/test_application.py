@@ -22,7 +22,7 @@ from realnet.errors import UserError
 from realnet.history import Query, open_history, search
 from realnet.inspection.trace import Trace, image_hash
 from realnet.serving import ServedModel, Settings, open_models
-from realnet.serving.messages import InspectAnswer
+from realnet.serving.schemas import InspectAnswer
 from tests.data.layouts import picture
 from tests.serving.conftest import as_png, serving
 

@@ -260,7 +260,7 @@ def test_sia_takes_a_flat_folder_for_any_category(tmp_path):
 
 
 def test_the_texture_cache_is_bounded(folder):
-    from realnet.synthesis.folder import ImageFolder
+    from realnet.synthesis.image_folder import ImageFolder
 
     images = ImageFolder(folder, "textures", cache_bytes=2 * 64 * 64 * 3)
     for seed in range(20):

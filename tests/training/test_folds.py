@@ -134,7 +134,7 @@ def test_nothing_learned_is_a_valid_inspector(product: Path, tmp_path: Path) -> 
 def test_where_nothing_is_learned_and_all_channels_are_kept_no_defect_is_made_to_learn_from(product: Path) -> None:
     model, seen = solved(product, tiny("training.steps=0", "model.afs.method=none", "training.augmentation=auto"))
     assert len(seen.defects) == 0 < len(seen.faint)
-    assert model.selection.dimensions == model.backbone.channels
+    assert model.afs.dimensions == model.backbone.channels
     assert seen.augmentation in ("none", "strong"), "chosen by faint defects"
 
 

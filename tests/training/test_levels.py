@@ -16,7 +16,7 @@ from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
-from realnet.inspection.results import inspect_files
+from realnet.inspection.result_folder import inspect_files
 from realnet.model.saving import load_config
 from realnet.seen import find_seen, read_trained
 from realnet.training.run import Watcher

@@ -133,7 +133,7 @@ def test_the_frozen_part_stays_as_it_was(tmp_path: Path) -> None:
     parts.optimise()
     changed = {name for name, tensor in parts.model.state_dict().items() if not torch.equal(before[name], tensor)}
     assert changed
-    assert {name.partition(".")[0] for name in changed} == {"reconstruction", "residual_selection", "discriminator"}
+    assert {name.partition(".")[0] for name in changed} == {"reconstruction", "rrs", "discriminator"}
 
 
 def test_a_stop_saves_where_training_stands_and_is_continued(tmp_path: Path) -> None:

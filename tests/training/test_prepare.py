@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from realnet.data import Sample, open_dataset
 from realnet.errors import UserError
+from realnet.model.afs import afs_loss
 from realnet.model.network import RealNet
-from realnet.model.selection import afs_loss
 from realnet.training import prepare
 from realnet.training.batches import GoodFeatures, shuffled_index, to_tensor
 from realnet.training.prepare import fit_selection, good_images, make_synthesizer, make_validation, split_good
@@ -111,8 +111,8 @@ def test_selection_takes_the_channels_that_eq_4_ranks_best(tmp_path: Path) -> No
     mask = torch.from_numpy(np.stack([d.mask for d in defects]))[:, None]
     for k, (a, i) in enumerate(zip(anomalous, normal, strict=True)):
         loss = afs_loss(a, i, mask)
-        torch.testing.assert_close(model.selection.get_buffer(f"loss_{k}"), loss, rtol=1e-3, atol=1e-4)
-        chosen = model.selection.get_buffer(f"index_{k}")
+        torch.testing.assert_close(model.afs.get_buffer(f"loss_{k}"), loss, rtol=1e-3, atol=1e-4)
+        chosen = model.afs.get_buffer(f"index_{k}")
         others = [c for c in range(len(loss)) if c not in chosen.tolist()]
         assert loss[chosen].max() <= loss[others].min() + 1e-4
 

@@ -250,7 +250,7 @@ def test_a_time_budget_is_kept_and_recorded(product: Path, tmp_path: Path) -> No
 def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> None:
     from rich.console import Console
 
-    from realnet.evaluation.tables import to_markdown, to_table
+    from realnet.evaluation.result_table import to_markdown, to_table
 
     output = tmp_path / "run"
     progress = run(product, output, tiny("training.select=oracle"))

@@ -15,7 +15,7 @@ from realnet.data import open_dataset
 from realnet.data.tiling import cut, tile_boxes
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
-from realnet.export.folder import export_run
+from realnet.export.export_folder import export_run
 from realnet.export.request import chosen_images
 from realnet.serving import open_models
 from tests.data.layouts import picture

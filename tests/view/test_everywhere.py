@@ -14,7 +14,7 @@ from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.journal import read_rows
-from realnet.inspection.results import inspect_files
+from realnet.inspection.result_folder import inspect_files
 from realnet.model.saving import load_config
 from realnet.serving import open_models
 from realnet.training.prepare import good_images, make_synthesizer

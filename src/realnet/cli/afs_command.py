@@ -31,8 +31,8 @@ def afs(
     from realnet.synthesis import write_figure
 
     model, config = load_model(run, torch_device(device))
-    if model.selection.method != "afs":
-        raise UserError(f"{run} chose its channels by {model.selection.method}, not by AFS: there is nothing to show.")
+    if model.afs.method != "afs":
+        raise UserError(f"{run} chose its channels by {model.afs.method}, not by AFS: there is nothing to show.")
     training = read_metrics(run).get("training")
     trained = training.get("categories") if isinstance(training, dict) else None
     categories = open_dataset(Path(data), category)

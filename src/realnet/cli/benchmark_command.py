@@ -11,11 +11,11 @@ from realnet.cli.console import console, errors
 from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds, torch_device
 
 if TYPE_CHECKING:
-    from realnet.cli.lab_bar import LabBar
+    from realnet.benchmark.plan import Plan
+    from realnet.benchmark.products import DataFolder
+    from realnet.benchmark.runner import Runner
+    from realnet.cli.benchmark_bar import BenchmarkBar
     from realnet.cluster.connection import Cluster
-    from realnet.lab.plan import Plan
-    from realnet.lab.products import Holdings
-    from realnet.lab.runner import Laboratory
 
 
 def benchmark(
@@ -30,7 +30,7 @@ def benchmark(
         list[str] | None,
         typer.Option("--data", help="A data set, a folder of data sets, or elpv; repeatable."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the cells and the tables.")] = Path("lab"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the jobs and the tables.")] = Path("lab"),
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Rows of the plan or categories, by name; repeatable.")
     ] = None,
@@ -70,8 +70,8 @@ def benchmark(
         list[Path] | None,
         typer.Option("--scored", help="What `realnet score --json` wrote, as a row of the table; repeatable."),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option(help="Cells side by side, each with its share of the cores (not with --ray).", min=1)
+    at_once: Annotated[
+        int, typer.Option(help="Jobs side by side, each with its share of the cores (not with --ray).", min=1)
     ] = 1,
     device: DeviceOption = "auto",
     ray: RayOption = None,
@@ -99,44 +99,44 @@ def benchmark(
 
     from dataclasses import replace
 
-    from realnet.lab.products import find_products
+    from realnet.benchmark.products import find_products
 
-    holdings = find_products(data)
+    data_folder = find_products(data)
 
-    from realnet.lab.plan import read_plan
+    from realnet.benchmark.plan import read_plan
 
     chosen = read_plan(plan)
-    holdings = replace(
-        holdings,
-        textures=textures.resolve() if textures else holdings.textures,
-        generated=sia.resolve() if sia else holdings.generated,
+    data_folder = replace(
+        data_folder,
+        textures=textures.resolve() if textures else data_folder.textures,
+        generated=sia.resolve() if sia else data_folder.generated,
     )
-    chosen, holdings = _subset(chosen, holdings, category or [], only or [])
+    chosen, data_folder = _subset(chosen, data_folder, category or [], only or [])
 
-    from realnet.cli.lab_bar import LabBar
-    from realnet.lab.expand import Settings, expand
-    from realnet.lab.outputs import to_terminal, write_outputs
-    from realnet.lab.runner import Laboratory, failed
-    from realnet.lab.scored import add_scored
-    from realnet.lab.tables import make_table
+    from realnet.benchmark.benchmark_tables import make_table
+    from realnet.benchmark.expand import Settings, expand
+    from realnet.benchmark.outputs import to_terminal, write_outputs
+    from realnet.benchmark.runner import Runner, failed
+    from realnet.benchmark.scored import add_scored
+    from realnet.cli.benchmark_bar import BenchmarkBar
 
-    chosen, foreign = add_scored(chosen, holdings, scored or [])
+    chosen, foreign = add_scored(chosen, data_folder, scored or [])
     weights = _weights(chosen, inception, alexnet, download)
     settings = Settings(
         preset, tuple(assignments or ()), numbers, synthesis, budget, diffusion_preset, diffusion_seconds, generated,
         quality_images, tuple(diffusion or ()), None if init is None else init.resolve(), *weights,
     )  # fmt: skip
-    cells = output.resolve() / "cells"
+    jobs = output.resolve() / "jobs"
     if not show and ray is None:
         device = torch_device(device)
     with console.status("Reading the data"):
-        entries = list(expand(chosen, holdings, settings, cells))
-    bar = LabBar()
+        entries = list(expand(chosen, data_folder, settings, jobs))
+    bar = BenchmarkBar()
     if show:
-        settled = Laboratory(cells, bar).collect(entries)
+        settled = Runner(jobs, bar).collect(entries)
     else:
         with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar.display:
-            settled = _laboratory(cells, bar, jobs, device, cluster).run(entries)
+            settled = _laboratory(jobs, bar, at_once, device, cluster).run(entries)
     table = make_table(chosen, [*settled, *foreign], settings.remarks())
     written = write_outputs(table, output)
     for drawn in to_terminal(table):
@@ -154,35 +154,35 @@ def benchmark(
         raise typer.Exit(1)
 
 
-def _laboratory(cells: Path, bar: "LabBar", jobs: int, device: str, cluster: "Cluster | None") -> "Laboratory":
-    from realnet.lab.runner import Laboratory
+def _laboratory(jobs: Path, bar: "BenchmarkBar", at_once: int, device: str, cluster: "Cluster | None") -> "Runner":
+    from realnet.benchmark.runner import Runner
 
     if cluster is None:
-        return Laboratory(cells, bar, jobs, device)
-    from realnet.cluster.cells import worker_on
+        return Runner(jobs, bar, at_once, device)
+    from realnet.cluster.remote_jobs import worker_on
 
-    return Laboratory(cells, bar, cluster.room, worker=worker_on(cluster))
+    return Runner(jobs, bar, cluster.room, worker=worker_on(cluster))
 
 
 def _weights(
     plan: "Plan", inception: Path | None, alexnet: Path | None, download: bool
 ) -> tuple[Path | None, Path | None]:
     """The published weights that the quality of images is measured with, as far as they are at hand."""
+    from realnet.benchmark.plan import QUALITY
     from realnet.errors import UserError
-    from realnet.lab.plan import QUALITY
 
     if not any(row.method == QUALITY for row in plan.rows):
         if inception or alexnet or download:
             raise UserError(f"{plan.name} measures no images: --inception, --alexnet and --download are for tableS6.")
         return None, None
-    from realnet.evaluation.quality.networks import alexnet_weights, inception_weights
+    from realnet.diffusion.quality.networks import alexnet_weights, inception_weights
 
     found = inception_weights(inception, download), alexnet_weights(alexnet, download)
     return tuple(None if path is None else path.resolve() for path in found)  # type: ignore[return-value]
 
 
 def _list_plans() -> None:
-    from realnet.lab.plan import plan_names, read_plan
+    from realnet.benchmark.plan import plan_names, read_plan
 
     for name in plan_names():
         console.print(f"{name}: {read_plan(name).title}", highlight=False, soft_wrap=True)
@@ -201,14 +201,14 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _subset(
-    plan: "Plan", holdings: "Holdings", categories: Sequence[str], only: Sequence[str]
-) -> "tuple[Plan, Holdings]":
+    plan: "Plan", data_folder: "DataFolder", categories: Sequence[str], only: Sequence[str]
+) -> "tuple[Plan, DataFolder]":
     """What ``--category`` and ``--only`` leave; the latter names rows and categories alike."""
+    from realnet.benchmark.products import choose
     from realnet.errors import UserError
-    from realnet.lab.products import choose
 
     rows = {row.name.lower(): row for row in plan.rows}
-    products = {product.name.lower() for product in holdings.products}
+    products = {product.name.lower() for product in data_folder.products}
     unknown = [name for name in only if name.lower() not in rows and name.lower() not in products]
     if unknown:
         raise UserError(
@@ -216,8 +216,8 @@ def _subset(
             f"category of the data ({', '.join(sorted(products))})."
         )
     named = [name for name in only if name.lower() in products]
-    holdings = choose(holdings, [*categories, *named])
+    data_folder = choose(data_folder, [*categories, *named])
     kept = [rows[name.lower()] for name in only if name.lower() in rows]
     if kept:
         plan = plan.model_copy(update={"rows": tuple(row for row in plan.rows if row in kept)})
-    return plan, holdings
+    return plan, data_folder

@@ -2,7 +2,7 @@
 
 from realnet.cli.console import console
 from realnet.cli.sdas_bar import SdasBar
-from realnet.sdas.building import Builder, Part
+from realnet.diffusion.sia_set import Builder, Part
 
 
 class BuildBar(SdasBar, Builder):

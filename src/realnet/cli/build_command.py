@@ -23,7 +23,7 @@ from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration,
 
 if TYPE_CHECKING:
     from realnet.cluster.connection import Cluster
-    from realnet.sdas.building import MakerOf
+    from realnet.diffusion.sia_set import MakerOf
 
 
 def build(
@@ -70,9 +70,9 @@ def build(
         raise UserError(f"There is no file {init}; check --init.")
     ends = usual_strength(config, "iddpm") if strength is None else strengths(strength, ":")
 
-    from realnet.sdas.building import build as build_sets
-    from realnet.sdas.building import plan_parts
-    from realnet.sdas.sampling import Request
+    from realnet.diffusion.generating import Request
+    from realnet.diffusion.sia_set import build as build_sets
+    from realnet.diffusion.sia_set import plan_parts
     from realnet.training.launch import Launch
 
     parts = plan_parts(data, config)
@@ -99,6 +99,6 @@ def build(
 
 
 def _maker_of(cluster: "Cluster") -> "MakerOf":
-    from realnet.cluster.sampling import maker_on
+    from realnet.cluster.remote_generating import maker_on
 
     return lambda model, request: maker_on(cluster, model, request)

@@ -55,7 +55,7 @@ def calibrate(
     from realnet.calibration import rate, read_calibration
     from realnet.calibrations import install
     from realnet.inspection.calibrating import usual_rate
-    from realnet.runtime import is_export
+    from realnet.inspection.manifest import is_export
 
     if versions + undo + bool(images or feedback) != 1:
         raise UserError("Give good images, --feedback with a results store, --list, or --undo.")
@@ -125,7 +125,7 @@ def _judge(run: Path, files: list[Path], asked: float, further: int, device: str
     """
     from realnet.inspection.calibrating import check_enough, judge_good
     from realnet.inspection.loading import load
-    from realnet.runtime import is_export
+    from realnet.inspection.manifest import is_export
     from realnet.seen import read_trained
 
     check_enough(len(files) + further, asked)  # before minutes are spent on judging

@@ -18,7 +18,7 @@ def complete_preset(incomplete: str) -> list[str]:
 
 def complete_diffusion_preset(incomplete: str) -> list[str]:
     """Presets of ``realnet sdas``."""
-    from realnet.diffusion.presets import diffusion_presets
+    from realnet.diffusion.diffusion_presets import diffusion_presets
 
     return _beginning(diffusion_presets, incomplete)
 
@@ -44,14 +44,14 @@ def complete_table(incomplete: str) -> list[str]:
 
 def complete_export(incomplete: str) -> list[str]:
     """Formats of exports."""
-    from realnet.runtime.manifest import ExportFormat
+    from realnet.inspection.manifest import ExportFormat
 
     return _beginning(get_args(ExportFormat), incomplete)
 
 
 def complete_plan(incomplete: str) -> list[str]:
     """Tables that ``realnet benchmark`` knows."""
-    from realnet.lab.plan import plan_names
+    from realnet.benchmark.plan import plan_names
 
     return _beginning(plan_names(), incomplete)
 

@@ -90,8 +90,8 @@ def evaluate_and_show(
 
     from realnet.atomic import write_text
     from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
+    from realnet.evaluation.result_table import to_table
     from realnet.evaluation.results import with_caveats
-    from realnet.evaluation.tables import to_table
 
     with console.status("Evaluating") as status:
         evaluation = evaluate_run(

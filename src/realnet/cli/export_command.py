@@ -50,7 +50,7 @@ def export(
     for line in describe_not_used(chosen.left_out):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
-    from realnet.export.folder import export_run
+    from realnet.export.export_folder import export_run
 
     with console.status("Loading") as status:
         manifest, said = export_run(run, output, checked, chosen, tolerance, status.update)

@@ -26,7 +26,7 @@ def import_official(
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")
 
-    from realnet.model import official
+    from realnet.integrations import official
 
     with console.status("Importing"):
         imported = official.import_official(file, output, image_size, mode, image_score)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def presets() -> None:
     """List the presets of train, and those of sdas train, with what each is made for."""
-    from realnet.diffusion.presets import diffusion_presets
+    from realnet.diffusion.diffusion_presets import diffusion_presets
     from realnet.presets import presets as trained
 
     table = Table("preset", "backbone", "reconstruction", "defects", "training", title="realnet train --preset")
@@ -52,7 +52,7 @@ def info(
 ) -> None:
     """Say what a run or export is: product, preset, threshold and what it promises, and what speaks against it."""
     from realnet.calibration import read_calibration
-    from realnet.runtime import is_export
+    from realnet.inspection.manifest import is_export
     from realnet.training.doubts import find_doubts
 
     lines = _of_export(run) if is_export(run) else _of_run(run)
@@ -116,7 +116,7 @@ def _trained(training: dict[str, Any]) -> str:
 
 
 def _of_export(folder: Path) -> list[tuple[str, str]]:
-    from realnet.runtime.manifest import read_manifest
+    from realnet.inspection.manifest import read_manifest
 
     manifest = read_manifest(folder)
     size = sum(file.length for file in manifest.files) / 1e6

@@ -44,7 +44,7 @@ from realnet.errors import UserError
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
     from realnet.inspection.journal import Earlier
-    from realnet.inspection.results import Summary
+    from realnet.inspection.result_folder import Summary
     from realnet.inspection.rows import Row
 
 _DRIFT_EVERY = 100
@@ -145,9 +145,9 @@ def inspect(
     refuse_shares(ray_cpus, ray_gpus)
     folder = Path(output)
     set_up_logs(log_level, log_json)
+    from realnet.inspection.manifest import is_export
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
-    from realnet.runtime import is_export
 
     exported = is_export(run)
     if not exported:
@@ -159,7 +159,7 @@ def inspect(
     from realnet.calibration import read_calibration
     from realnet.history.recording import Recording
     from realnet.inspection.loading import load
-    from realnet.inspection.results import Wanted, inspect_items
+    from realnet.inspection.result_folder import Wanted, inspect_items
 
     inspector = load(run, judging_device(device, exported))
     if threshold is not None:
@@ -211,15 +211,15 @@ def _on_cluster(
     run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
     cluster_options: tuple[str, float | None, float | None],
 ) -> "Summary":  # fmt: skip
+    from realnet.inspection.manifest import is_export
     from realnet.inspection.tables import check_formats
-    from realnet.runtime import is_export
 
     if not is_export(run):
         check_run(run)
     check_formats(["parquet"])
 
     from realnet.calibration import read_calibration
-    from realnet.cluster.inspecting import inspect_on
+    from realnet.cluster.remote_inspecting import inspect_on
     from realnet.cluster.urls import find_images, is_url
     from realnet.data.finding import LeftOut
     from realnet.data.summary import describe_not_used

@@ -43,7 +43,7 @@ def score(
 
     from realnet.atomic import write_text
     from realnet.evaluation.foreign_maps import score_maps, with_maps
-    from realnet.evaluation.tables import to_table
+    from realnet.evaluation.result_table import to_table
 
     chosen = with_maps(maps_dir, categories)
     with console.status("Reading maps") as status:

@@ -3,8 +3,8 @@
 from rich import progress as rich_progress
 
 from realnet.cli.console import console
-from realnet.sdas.loop import Progress
-from realnet.sdas.run import Watcher
+from realnet.diffusion.denoiser_training import Progress
+from realnet.diffusion.training_run import Watcher
 
 
 class SdasBar(Watcher):

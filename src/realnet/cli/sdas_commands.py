@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from realnet.cluster.connection import Cluster
     from realnet.diffusion.config import DiffusionConfig
-    from realnet.sdas.sampling import Maker, Request
-    from realnet.sdas.saving import DiffusionModel
+    from realnet.diffusion.generating import Maker, Request
+    from realnet.diffusion.model_folder import DiffusionModel
 
 Model = Annotated[Path, typer.Argument(help="Folder of a trained diffusion model.")]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the model's).", min=1)]
@@ -87,7 +87,7 @@ def train(
     config = diffusion_configuration(preset, seed, assignments, config_file)
 
     from realnet.cli.sdas_bar import SdasBar
-    from realnet.sdas.run import train_diffusion
+    from realnet.diffusion.training_run import train_diffusion
     from realnet.training.launch import Launch
 
     watcher = SdasBar()
@@ -136,7 +136,7 @@ def sample(
     wanted = None if strength is None else strengths(strength, ":")
     loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch_size, device)
 
-    from realnet.sdas.sampling import sample_set
+    from realnet.diffusion.generating import sample_set
 
     names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
     with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar() as shown:
@@ -158,7 +158,7 @@ def sample(
 
 
 def _maker(cluster: "Cluster", model: "DiffusionModel", request: "Request") -> "Maker":
-    from realnet.cluster.sampling import maker_on
+    from realnet.cluster.remote_generating import maker_on
 
     return maker_on(cluster, model, request)
 
@@ -189,7 +189,7 @@ def grid(
     low, high = usual_strength(loaded.config, sampler)
     columns = wanted or [0.0, low, (low + high) / 2, high, 2 * high]
 
-    from realnet.sdas.grid import local_columns, strength_columns
+    from realnet.diffusion.grid import local_columns, strength_columns
     from realnet.synthesis import grid_image, write_figure
 
     name = loaded.categories[loaded.category_number(category)]
@@ -229,7 +229,7 @@ def diffusion_configuration(
         UserError: for an unknown preset, field or value.
     """
     from realnet.config import override
-    from realnet.diffusion.presets import diffusion_presets
+    from realnet.diffusion.diffusion_presets import diffusion_presets
     from realnet.errors import UserError
 
     if preset is None:
@@ -293,8 +293,8 @@ def ready(
     if not model.is_dir():
         raise UserError(f"{model} does not exist. Give the --output folder of `realnet sdas train`.")
 
-    from realnet.sdas.sampling import Request
-    from realnet.sdas.saving import load_diffusion, load_diffusion_config
+    from realnet.diffusion.generating import Request
+    from realnet.diffusion.model_folder import load_diffusion, load_diffusion_config
 
     config = load_diffusion_config(model)
     ends = strength or usual_strength(config, sampler)

@@ -22,8 +22,8 @@ def classifier(
     categories = open_dataset(Path(data))
     check_dataset(categories, need_test=False)
 
-    from realnet.sdas.guide import train_classifier
-    from realnet.sdas.saving import load_diffusion
+    from realnet.diffusion.classifier_training import train_classifier
+    from realnet.diffusion.model_folder import load_diffusion
 
     loaded = load_diffusion(model, torch_device(device))
     with bar() as shown:
@@ -57,9 +57,9 @@ def strength(
 
     from rich.table import Table
 
+    from realnet.diffusion.grid import strength_columns
     from realnet.inspection.inspector import load
     from realnet.inspection.strength import advice, respond
-    from realnet.sdas.grid import strength_columns
     from realnet.synthesis import grid_image, write_figure
 
     inspector = load(run, device)
@@ -111,7 +111,7 @@ def quality(
     for line in describe_not_used(left_out):
         console.print(line, soft_wrap=True, highlight=False)
 
-    from realnet.evaluation.quality import Quality, measure_quality, quality_table
+    from realnet.diffusion.quality import Quality, measure_quality, quality_table
 
     rows: list[tuple[str, Quality]] = []
     real = [sample_.image for sample_ in chosen.test if sample_.is_anomalous]

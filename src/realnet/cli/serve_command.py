@@ -67,7 +67,7 @@ def serve(
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 
     set_up_logs(log_level, log_json)
-    from realnet.runtime import is_export
+    from realnet.inspection.manifest import is_export
     from realnet.serving import Settings, open_models
     from realnet.serving.listening import listen, run
 

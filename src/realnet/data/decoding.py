@@ -11,10 +11,10 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from realnet.data.foreign import foreign_format, is_heic
 from realnet.data.levels import Levels
 from realnet.data.notes import FRAMES, PAGES
 from realnet.data.tiff import Page, check_page, decode_quietly, is_tiff, largest, read_deep, read_pages, unsupported
+from realnet.data.unsupported import foreign_format, is_heic
 from realnet.distribution import install_hint
 from realnet.errors import UserError
 

@@ -19,9 +19,9 @@ from realnet.errors import UserError
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, with_caveats
 from realnet.inspection.inspector import read_thresholds
 from realnet.inspection.judging import finite, full_size
-from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.model.threads import Threads
 from realnet.view import View, view_of
 
 _ANOTHER_P = 1e-4
@@ -82,7 +82,7 @@ def evaluate_run(
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
-    lanes, notes = Lanes(), Notes()
+    lanes, notes = Threads(), Notes()
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
         place = slice(start, start + len(batch))
@@ -111,7 +111,7 @@ def evaluate_run(
 
 
 def _judge(
-    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Lanes, notes: Notes
+    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Threads, notes: Notes
 ) -> tuple[np.ndarray, list[float]]:
     """Maps ``[N, size, size]`` and scores. With tiles or a view they come of the full map, brought to that size."""
     size, tile, levels = config.model.image_size, config.model.tile, config.data.pair

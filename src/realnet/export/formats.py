@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from realnet.inspection.engines import quiet_openvino
+from realnet.inspection.manifest import INPUT, OUTPUTS, ExportFormat
 from realnet.model.network import RealNet
-from realnet.runtime.engines import quiet_openvino
-from realnet.runtime.manifest import INPUT, OUTPUTS, ExportFormat
 
 # A protobuf message ends at 2 GB; from here on the weights go into a file beside it.
 _ONE_FILE_BYTES = 1_500_000_000
@@ -62,7 +62,7 @@ def write_graph(
         model: the run's, in eval mode.
         size: S, the side of its images.
         form: one of the formats.
-        calibration: for int8: images as :func:`realnet.runtime.inspector.to_batch` gives them, a batch at a time.
+        calibration: for int8: images as :func:`realnet.inspection.exported.to_batch` gives them, a batch at a time.
     """
     if form == "torch":
         return _write_torch(Graph(model), size, folder / "model.pt2")

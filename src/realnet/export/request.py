@@ -9,7 +9,7 @@ from realnet.data import Sample, open_dataset, open_good
 from realnet.data.finding import LeftOut
 from realnet.distribution import install_hint
 from realnet.errors import UserError
-from realnet.runtime.manifest import ExportFormat
+from realnet.inspection.manifest import ExportFormat
 
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 _PACKAGES: dict[ExportFormat, tuple[str, ...]] = {

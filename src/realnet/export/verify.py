@@ -12,10 +12,10 @@ from realnet.config import Config
 from realnet.data import Sample
 from realnet.errors import UserError
 from realnet.evaluation.metrics import average_precision, image_auroc
+from realnet.inspection.engines import Engine
+from realnet.inspection.exported import to_batch
+from realnet.inspection.manifest import ExportFormat
 from realnet.model.network import RealNet
-from realnet.runtime.engines import Engine
-from realnet.runtime.inspector import to_batch
-from realnet.runtime.manifest import ExportFormat
 from realnet.training.prepare import good_images, make_synthesizer
 
 # Largest accepted difference, of values in 0..1; for 8 bits: largest accepted loss of image AUROC.

@@ -12,7 +12,7 @@ from realnet.calibration import Calibration, calibrate, images_needed, pixel_thr
 from realnet.data.good_images import short_names
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
-from realnet.runtime.manifest import is_export
+from realnet.inspection.manifest import is_export
 from realnet.seen import Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.

@@ -15,9 +15,9 @@ from realnet.inspection.judging import Judge, check_threshold, finite
 from realnet.inspection.trace import Origin
 from realnet.model.devices import choose_device
 from realnet.model.folding import fold_batch_norms
-from realnet.model.lanes import Lanes
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.model.threads import Threads
 from realnet.view import view_of
 
 
@@ -36,7 +36,7 @@ class Inspector(Judge):
         self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
     ) -> None:
         super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view))
-        self.model, self.config, self._lanes = model.eval(), config, Lanes()
+        self.model, self.config, self._lanes = model.eval(), config, Threads()
 
     @property
     def image_size(self) -> int:

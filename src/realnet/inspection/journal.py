@@ -14,8 +14,8 @@ from realnet.atomic import remove_torn, write_text
 from realnet.errors import UserError
 from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
+from realnet.inspection.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.runtime.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from realnet.runtime import ExportedInspector, is_export, load_exported
+from realnet.inspection.exported import ExportedInspector, load_exported
+from realnet.inspection.manifest import is_export
 
 if TYPE_CHECKING:
     from realnet.inspection.inspector import Inspector

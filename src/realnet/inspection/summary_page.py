@@ -14,7 +14,7 @@ PAGE_FILE = "results.html"
 
 
 class Counted(Protocol):
-    """What the page says of all images: :class:`realnet.inspection.results.Summary`."""
+    """What the page says of all images: :class:`realnet.inspection.result_folder.Summary`."""
 
     images: int
     anomalous: int

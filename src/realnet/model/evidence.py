@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet.config import DiscriminatorConfig, ResidualsConfig
-from realnet.model.residuals import selected_share
+from realnet.config import DiscriminatorConfig, RrsConfig
+from realnet.model.rrs import selected_share
 
 # Evidence is added up and smoothed on a grid of a quarter of the image's sides, by a Gaussian of one cell of it.
 _CELL = 4
@@ -85,7 +85,7 @@ class EvidenceDiscriminator(nn.Module):
     learned_mean: Tensor
     learned_scale: Tensor
 
-    def __init__(self, channels: Sequence[int], config: DiscriminatorConfig, rrs: ResidualsConfig) -> None:
+    def __init__(self, channels: Sequence[int], config: DiscriminatorConfig, rrs: RrsConfig) -> None:
         super().__init__()
         self.rrs, self.count = rrs, len(channels)
         self.weights = config.layer_weights or (1.0,) * self.count

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from realnet.config import Config, ModelConfig
 from realnet.errors import UserError
+from realnet.model.afs import AFS
 from realnet.model.backbone import Backbone
 from realnet.model.discriminator import Discriminator
 from realnet.model.evidence import EvidenceDiscriminator, Judged, probability
-from realnet.model.lanes import Lanes
 from realnet.model.reconstruction import Reconstruction
-from realnet.model.residuals import ResidualSelection, global_residual
-from realnet.model.selection import FeatureSelection
+from realnet.model.rrs import RRS, global_residual
+from realnet.model.threads import Threads
 
 # What the score ``top`` is the mean of: 0.3 % of the pixels, so 197 of 256 x 256.
 _TOP_SHARE = 0.003
@@ -70,15 +70,15 @@ class RealNet(nn.Module):
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
             try:
-                self.selection = FeatureSelection(self.backbone.channels, model.afs, generator)
+                self.afs = AFS(self.backbone.channels, model.afs, generator)
             except ValueError as error:
                 raise UserError(f"{error}; lower it with --set.") from error
-            dimensions = self.selection.dimensions
+            dimensions = self.afs.dimensions
             grids = [(model.image_size // stride, model.image_size // stride) for stride in self.backbone.strides]
             self.reconstruction = Reconstruction(dimensions, grids, model.reconstruction)
             widths = self.reconstruction.widths
             weights = model.discriminator.layer_weights
-            self.residual_selection: nn.Module = nn.Identity()
+            self.rrs: nn.Module = nn.Identity()
             if model.discriminator.kind == "evidence":
                 if weights is not None and len(weights) != len(widths):
                     raise UserError(
@@ -87,14 +87,14 @@ class RealNet(nn.Module):
                     )
                 self.discriminator: nn.Module = EvidenceDiscriminator(widths, model.discriminator, model.rrs)
             else:
-                self.residual_selection = ResidualSelection(sum(widths), model.rrs)
-                self.discriminator = Discriminator(self.residual_selection.r, model.discriminator)
+                self.rrs = RRS(sum(widths), model.rrs)
+                self.discriminator = Discriminator(self.rrs.r, model.discriminator)
 
     @property
     def frozen(self) -> tuple[str, ...]:
         """What the names of tensors begin with that no training step changes."""
         solved = ("reconstruction.",) if self.reconstruction.solved else ()
-        return ("backbone.", "selection.", *solved)
+        return ("backbone.", "afs.", *solved)
 
     def select(self, image: Tensor) -> list[Tensor]:
         """All that is frozen of ``image``, and that training caches: the selected, aligned features, one a network."""
@@ -102,7 +102,7 @@ class RealNet(nn.Module):
 
     def select_from(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Likewise of the backbone's raw ``features``."""
-        return self.reconstruction.align(self.selection(self.backbone.standardised(features)))
+        return self.reconstruction.align(self.afs(self.backbone.standardised(features)))
 
     def residuals(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """E_k = [phi_k(A) - G_k(phi_k(A))]^2 (with a subspace in units of good images), and the G_k(phi_k(A)).
@@ -127,7 +127,7 @@ class RealNet(nn.Module):
     def logits(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Two-class logits ``[B, 2, H, W]`` of ``residuals``, by the paper's RRS and discriminator."""
         grid = residuals[0].shape[-2:]
-        selected = self.residual_selection(global_residual(residuals, (grid[0], grid[1])))
+        selected = self.rrs(global_residual(residuals, (grid[0], grid[1])))
         return self.discriminator(selected, size)
 
     def judge(self, image: Tensor) -> Judgement:
@@ -165,7 +165,9 @@ def conclusion(judged: Judged, kind: str) -> Judgement:
 
 
 @torch.no_grad()
-def measure(model: RealNet, images: Sequence[np.ndarray], lanes: Lanes | None = None) -> tuple[np.ndarray, list[float]]:
+def measure(
+    model: RealNet, images: Sequence[np.ndarray], lanes: Threads | None = None
+) -> tuple[np.ndarray, list[float]]:
     """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode.
 
     Args:

@@ -134,7 +134,7 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
         ) from error
     tensors = read_weights(path, model)
     for name, tensor in tensors.items():
-        if "selection.index_" in name:
+        if "afs.index_" in name:
             channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")

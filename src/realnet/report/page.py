@@ -14,8 +14,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from realnet.atomic import write_text
+from realnet.evaluation.result_table import cells_of, heading, remarks, shown_metrics
 from realnet.evaluation.results import METRICS, Results
-from realnet.evaluation.tables import cells_of, heading, remarks, shown_metrics
 from realnet.inspection.overlay import heatmap, outline
 from realnet.report.charts import histogram, roc_chart
 from realnet.report.contents import AfsView, GalleryItem, worst_first

@@ -124,7 +124,7 @@ def training_defects(
 
 def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | None:
     """Fig. S7 for a good image and a defect of it; None where the run selected otherwise than by AFS."""
-    if model.selection.method != "afs":
+    if model.afs.method != "afs":
         return None
     device = next(model.buffers()).device
     with torch.no_grad():
@@ -137,8 +137,8 @@ def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | No
             f"stride {stride}",
             of_good[k],
             of_anomalous[k],
-            model.selection.get_buffer(f"loss_{k}").cpu().numpy(),
-            model.selection.get_buffer(f"index_{k}").cpu().numpy(),
+            model.afs.get_buffer(f"loss_{k}").cpu().numpy(),
+            model.afs.get_buffer(f"index_{k}").cpu().numpy(),
         )
         for k, stride in enumerate(model.backbone.strides)
     )

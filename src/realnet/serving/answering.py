@@ -19,8 +19,8 @@ from realnet.inspection.rows import Row, judged_row
 from realnet.inspection.trace import Trace, image_hash
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import Refusal
-from realnet.serving.messages import AlignmentAnswer, InspectAnswer, InspectRequest, RegionAnswer
 from realnet.serving.models import ServedModel
+from realnet.serving.schemas import AlignmentAnswer, InspectAnswer, InspectRequest, RegionAnswer
 from realnet.view import Looked
 
 _SHOWN = 1280

@@ -17,11 +17,11 @@ from realnet.errors import UserError
 from realnet.history import Retention, Store
 from realnet.serving.history import add_history
 from realnet.serving.limits import Gate, Refusal
-from realnet.serving.messages import Health, InspectAnswer, InspectRequest, ModelAnswer, Problem, ThresholdRequest
 from realnet.serving.models import ServedModel
-from realnet.serving.reading import read_json
+from realnet.serving.schemas import Health, InspectAnswer, InspectRequest, ModelAnswer, Problem, ThresholdRequest
 from realnet.serving.service import Service, log_request
 from realnet.serving.settings import Settings
+from realnet.serving.uploads import read_json
 from realnet.signals.delivery import Signals
 
 _log = logging.getLogger("realnet.serving")

@@ -12,9 +12,9 @@ from realnet.errors import UserError
 from realnet.history.pictures import for_browsers
 from realnet.history.searching import count, moment
 from realnet.serving.limits import Refusal
-from realnet.serving.messages import About, FeedbackRequest, HistoryAnswer, Problem, TrendAnswer
-from realnet.serving.reading import read_json
+from realnet.serving.schemas import About, FeedbackRequest, HistoryAnswer, Problem, TrendAnswer
 from realnet.serving.service import Service, log_request
+from realnet.serving.uploads import read_json
 
 _MOST = 200
 _REFUSALS: dict[int | str, dict[str, Any]] = {

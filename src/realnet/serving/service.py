@@ -22,11 +22,11 @@ from realnet.logs import verdict_facts
 from realnet.serving.answering import Decoded, Standard, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
-from realnet.serving.messages import InspectAnswer, InspectRequest, ModelAnswer, ThresholdRequest
-from realnet.serving.metrics import Metrics
 from realnet.serving.models import ServedModel
-from realnet.serving.reading import read_order
+from realnet.serving.prometheus import Metrics
+from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, ThresholdRequest
 from realnet.serving.settings import Settings
+from realnet.serving.uploads import read_order
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 

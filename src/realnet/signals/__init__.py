@@ -1,7 +1,7 @@
 """Verdicts for machines and services: webhook, MQTT, a command, a Modbus coil; unsent ones wait on disk."""
 
 from realnet.signals.delivery import Signals
-from realnet.signals.opening import open_sink
 from realnet.signals.sink import Refused, Sink, Unreachable
+from realnet.signals.sinks import open_sink
 
 __all__ = ["Refused", "Signals", "Sink", "Unreachable", "open_sink"]

@@ -7,7 +7,7 @@ import numpy as np
 from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, draw_opacity, drawn
 from realnet.synthesis.augment import three_random
 from realnet.synthesis.blending import blend
-from realnet.synthesis.folder import ImageFolder
+from realnet.synthesis.image_folder import ImageFolder
 from realnet.synthesis.perlin import perlin_mask
 
 

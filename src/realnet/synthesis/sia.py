@@ -8,7 +8,7 @@ from realnet.data.finding import GENERATED_FOLDER
 from realnet.errors import UserError
 from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, draw_opacity, drawn
 from realnet.synthesis.blending import blend
-from realnet.synthesis.folder import ImageFolder
+from realnet.synthesis.image_folder import ImageFolder
 from realnet.synthesis.perlin import perlin_mask
 
 # What `sdas sample` leaves in each folder it fills.

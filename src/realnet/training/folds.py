@@ -14,9 +14,9 @@ from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.folding import fold_batch_norms
-from realnet.model.lanes import Lanes
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
+from realnet.model.threads import Threads
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import shuffled_index, to_tensor
@@ -113,7 +113,7 @@ class Solver:
         self.model, self.synthesizer, self.config, self.device, self.stage = model, synthesizer, config, device, stage
         self.images = synthesizer.images
         # Passing everything through the backbone is most of the work: BatchNorm folded, images shared out to threads.
-        self._backbone, self._lanes = copy.deepcopy(model.backbone), Lanes()
+        self._backbone, self._lanes = copy.deepcopy(model.backbone), Threads()
         side = config.model.image_size
         fold_batch_norms(self._backbone, torch.zeros(1, 3, side, side, device=device))
 
@@ -142,7 +142,7 @@ class Solver:
             raw_defects = self._extract(
                 [defect.image for defect, _ in defects], said="Looking at the synthetic defects"
             )
-            self.model.selection.fit(self._afs_batches(raw, raw_defects, of, masks))
+            self.model.afs.fit(self._afs_batches(raw, raw_defects, of, masks))
             parts["defects"] = self._selected(raw_defects)
             del raw_defects
         parts["good"] = self._selected(raw)

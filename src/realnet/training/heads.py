@@ -94,7 +94,7 @@ class LossOfHeads(nn.Module):
 
     def __init__(self, model: RealNet, seed: int) -> None:
         super().__init__()
-        self.residual_selection, self.discriminator = model.residual_selection, model.discriminator
+        self.rrs, self.discriminator = model.rrs, model.discriminator
         self._logits = model.logits
         self.dropout, self.seed = model.config.discriminator.channel_dropout, seed
 

@@ -62,7 +62,7 @@ class LossOfBatch(nn.Module):
     def __init__(self, model: RealNet, weights: tuple[float, float]) -> None:
         super().__init__()
         self.reconstruction = model.reconstruction
-        self.residual_selection = model.residual_selection
+        self.rrs = model.rrs
         self.discriminator = model.discriminator
         # Not registered: the same modules must not be counted twice, nor the frozen backbone synchronised.
         self._discriminate = model.discriminate

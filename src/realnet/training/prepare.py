@@ -27,7 +27,7 @@ _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
 # With tiles: what a CPU passes over in minutes, and what validation keeps in memory.
 MOST_TILES, _MOST_VALIDATION_TILES = 4000, 96
 # What preparation fits and a resumed run need not fit again.
-FITTED = ("backbone.mean_", "backbone.std_", "selection.")
+FITTED = ("backbone.mean_", "backbone.std_", "afs.")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, c
     """Standardisation over the good images, AFS (Eq. 4) in one pass over synthetic defects."""
     if config.model.backbone.standardise:
         model.backbone.fit_statistics(raw.batches())
-    model.selection.fit(_afs_batches(model, raw, synthesizer, config))
+    model.afs.fit(_afs_batches(model, raw, synthesizer, config))
 
 
 def _afs_batches(

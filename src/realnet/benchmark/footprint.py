@@ -1,0 +1,101 @@
+"""What a trained run costs to use: images a second, size, memory; measured in a process of its own.
+
+``python -m realnet.benchmark.footprint RUN`` prints it as JSON.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from realnet.errors import UserError
+
+_WARM_UP, _IMAGES = 3, 20
+
+
+DEVICE_VARIABLE = "REALNET_LAB_DEVICE"
+
+
+def lab_device() -> str:
+    """Where this process of the lab runs models: as the process that started it says, otherwise the best there is.
+
+    Raises:
+        UserError: where that device is not there.
+    """
+    from realnet.model.devices import AUTO, choose_device
+
+    return choose_device(os.environ.get(DEVICE_VARIABLE, AUTO))
+
+
+def peak_memory() -> int | None:
+    """The most memory in bytes that this process has held; None where the system does not say.
+
+    On Linux of this program alone: what ``getrusage`` says there begins with what the process held that started it.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def measure_run(run: Path) -> dict[str, float]:
+    """Images a second one at a time, model size, parameters and memory of inference of the run in ``run``.
+
+    An image in memory goes in and an anomaly map comes out, eager PyTorch on the best device there is; the median of 20
+    after 3 to warm up. Memory is the GPU's where there is one.
+
+    Raises:
+        UserError: where the process fails.
+    """
+    command = [sys.executable, "-m", "realnet.benchmark.footprint", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"Measuring the speed of {run} failed: {last}")
+    return {name: float(value) for name, value in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def _measure(run: Path) -> dict[str, float]:
+    import numpy as np
+    import torch
+
+    from realnet.acceleration import allow_tf32
+    from realnet.model.network import measure
+    from realnet.model.saving import load_model
+
+    device = lab_device()
+    allow_tf32(device)
+    model, config = load_model(run, device)
+    size = config.model.image_size
+    rng = np.random.default_rng(0)
+    seconds = []
+    for _ in range(_WARM_UP + _IMAGES):
+        image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        start = time.perf_counter()
+        measure(model, [image])
+        seconds.append(time.perf_counter() - start)
+    parameters = sum(p.numel() for p in model.parameters())
+    tensors = [*model.parameters(), *model.buffers()]
+    measured = {
+        "images_per_second": 1 / statistics.median(seconds[_WARM_UP:]),
+        "model_gigabytes": sum(t.numel() * t.element_size() for t in tensors) / 2**30,
+        "parameters_millions": parameters / 1e6,
+    }
+    memory = torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory()
+    if memory is not None:
+        measured["inference_memory_gigabytes"] = memory / 2**30
+    return measured
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(Path(sys.argv[1]))))

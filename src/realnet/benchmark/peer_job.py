@@ -1,0 +1,59 @@
+"""A peer's job: fitted on the same images, judged by the same figures as RealNet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from realnet.benchmark.footprint import lab_device
+from realnet.benchmark.jobs import Outcome, PeerJob
+from realnet.benchmark.peers import PeerConfig, fit_peer
+from realnet.config import first_problem
+from realnet.data import Category, fingerprint, read_truth
+from realnet.errors import UserError
+from realnet.evaluation.results import Provenance, evaluate_maps
+
+
+def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
+    """Fit the peer of ``job`` to all of ``categories`` together and compute every figure of each.
+
+    Raises:
+        UserError: for options that it does not have, and as `fit_peer`.
+    """
+    try:
+        config = PeerConfig.model_validate(job.peer)
+    except ValidationError as error:
+        raise UserError(f"The peer cannot be run so: {first_problem(error)}.") from error
+    together = Category(
+        name=categories[0].name if len(categories) == 1 else "all",
+        layout=categories[0].layout,
+        train=tuple(sample for category in categories for sample in category.train),
+        test=tuple(sample for category in categories for sample in category.test),
+    )
+    found = fit_peer(together, config, lab_device(), job.textures)
+    samples = together.test
+    size = config.image_size
+    masks = [read_truth(sample, (size, size)) for sample in samples]
+    maps = found.maps
+    if maps is None:
+        # Image figures only: without masks nothing is said of pixels.
+        masks, maps = [None] * len(samples), np.zeros((len(samples), 1, 1), np.float32)
+    names = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
+    provenance = Provenance.collect(
+        data=f"{names} ({', '.join(category.name for category in categories)})",
+        data_fingerprint=fingerprint(samples),
+        split="test",
+        seed=config.seed,
+        preset=config.name,
+        image_score="the method's own",
+        selection="its last state",
+    )
+    results = evaluate_maps(samples, maps, masks, found.scores, provenance)
+    measured = {
+        "images_per_second": found.images_per_second,
+        "fit_seconds": found.fit_seconds,
+        "model_gigabytes": found.model_bytes / 2**30,
+        "parameters_millions": found.parameters / 1e6,
+    }
+    return Outcome(results=results, measured=measured, notes=found.notes)

@@ -1,0 +1,122 @@
+"""The figures of the paper's tables, as they were printed: to stand beside one's own, never instead of them.
+
+Zhang, Xu and Zhou: RealNet, CVPR 2024, tables 1 to 5 and S1 to S6. What was printed in per cent is kept as 0..1;
+speeds, sizes, FID and LPIPS keep their units. Nothing is corrected: a mean that does not fit its column stays so.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from realnet.errors import UserError
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Reported(_Node):
+    """A printed figure, and its deviation where one is printed."""
+
+    value: float
+    deviation: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_number_alone(cls, given: Any) -> Any:
+        return {"value": given} if isinstance(given, int | float) else given
+
+
+class ReportedRow(_Node):
+    """The figures of one method for one product; a dash in print is left out.
+
+    Attributes:
+        label: the method or setting as the table names it, without its reference.
+        category: the product as the table names it; None for the mean of all, or where there are no products.
+        figures: by the names of `realnet.benchmark.columns.COLUMNS`.
+    """
+
+    label: str
+    category: str | None = None
+    figures: dict[str, Reported] = Field(min_length=1)
+
+
+class ReportedTable(_Node):
+    """A table of the paper.
+
+    Attributes:
+        name: such as ``table1`` or ``tableS6``.
+        title: what it compares; ``dataset`` on which.
+        metrics: what its figures are, in order.
+        notes: sentences a reader of the figures must know.
+        rows: in the order of print.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    metrics: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    rows: tuple[ReportedRow, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rows_are_told_apart(self) -> "ReportedTable":
+        keys = [(_plain(row.label), row.category and _plain(row.category)) for row in self.rows]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ValueError(f"two rows are {min(twice, key=str)}")
+        unknown = {name for row in self.rows for name in row.figures} - set(self.metrics)
+        if unknown:
+            raise ValueError(f"{min(unknown)} is none of the metrics")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The methods or settings, each once."""
+        return tuple(dict.fromkeys(row.label for row in self.rows))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The products, each once; means of some of them (``AVG Texture``) included."""
+        return tuple(dict.fromkeys(row.category for row in self.rows if row.category is not None))
+
+    def figure(self, row: str, category: str | None, metric: str) -> Reported | None:
+        """The printed figure; None where the table has none.
+
+        Args:
+            row: one of ``labels``; case and spaces do not matter.
+            category: one of ``categories``; case, spaces, ``_`` and ``-`` do not matter. None: the mean of all.
+            metric: one of ``metrics``.
+        """
+        wanted = _plain(row), None if category is None else _plain(category, "_-")
+        for found in self.rows:
+            own = None if found.category is None else _plain(found.category, "_-")
+            if (_plain(found.label), own) == wanted:
+                return found.figures.get(metric)
+        return None
+
+
+def reported_names() -> list[str]:
+    """The tables that come with the package."""
+    found = files("realnet.benchmark").joinpath("reported")
+    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+
+
+@cache
+def reported(table: str) -> ReportedTable:
+    """The paper's table called ``table``: ``table1`` to ``4``, ``table5a``, ``table5b``, ``tableS1`` to ``S6``.
+
+    Raises:
+        UserError: where there is none of that name.
+    """
+    if table not in reported_names():
+        raise UserError(f"There is no reported table {table!r}: use {', '.join(reported_names())}.")
+    text = files("realnet.benchmark").joinpath("reported", f"{table}.yaml").read_text(encoding="utf-8")
+    return ReportedTable.model_validate({"name": table, **yaml.safe_load(text)})
+
+
+def _plain(name: str, ignored: str = "") -> str:
+    return "".join(character for character in name.casefold() if not character.isspace() and character not in ignored)

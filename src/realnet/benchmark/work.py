@@ -1,0 +1,199 @@
+"""One job done in a process of its own: ``python -m realnet.benchmark.work FOLDER``.
+
+A process of its own, so that a job that runs out of memory, or is killed, takes no other with it, and so that its
+memory can be measured.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from realnet.acceleration import allow_tf32
+from realnet.atomic import write_text
+from realnet.benchmark.footprint import lab_device, measure_run, peak_memory
+from realnet.benchmark.jobs import (
+    FAILURE_FILE,
+    OUTCOME_FILE,
+    DiffusionJob,
+    InspectorJob,
+    Job,
+    Outcome,
+    PeerJob,
+    Place,
+    QualityJob,
+    SamplesJob,
+    read_job,
+)
+from realnet.benchmark.origin import origin_of
+from realnet.benchmark.products import renamed
+from realnet.data import Category, check_dataset, list_images, open_dataset
+from realnet.errors import UserError
+from realnet.evaluation.evaluate import evaluate_run, record
+from realnet.model.saving import read_metrics
+from realnet.provenance import hardware
+from realnet.synthesis import settle_foreground, write_pairs
+from realnet.training.checkpoint import Progress
+from realnet.training.launch import Launch
+from realnet.training.prepare import good_images, make_synthesizer, with_levels
+from realnet.training.run import Watcher, train
+
+RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
+_GIGABYTE = 2**30
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do the job in the folder ``arguments[0]``; 0 when it is done, 2 when it cannot be, with the reason beside it.
+
+    With ``--with-parent`` behind it, it ends as soon as its standard input does.
+    """
+    folder = Path(arguments[0])
+    if "--with-parent" in arguments[1:]:
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        outcome = work(folder, read_job(folder))
+        write_text(folder / OUTCOME_FILE, outcome.model_dump_json(indent=2))
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+    except UserError as error:
+        write_text(folder / FAILURE_FILE, str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # Whatever a job dies of, the others go on; its log has the rest.
+        traceback.print_exc()
+        first = (str(error) or repr(error)).splitlines()[0]
+        write_text(folder / FAILURE_FILE, f"{type(error).__name__}: {first}")
+        return 1
+    return 0
+
+
+def end_with_parent() -> None:
+    """End this process when its standard input ends: the laboratory is gone, and another one may do this job anew."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
+
+
+def work(folder: Path, job: Job) -> Outcome:
+    """Do ``job`` in ``folder``, continuing what was begun.
+
+    Raises:
+        UserError: where it cannot be done.
+    """
+    allow_tf32(lab_device())
+    categories = [_category(place) for place in job.places]
+    if isinstance(job, InspectorJob):
+        return _inspector(folder, job, categories)
+    if isinstance(job, PeerJob):
+        return _peer(job, categories)
+    if isinstance(job, DiffusionJob):
+        return _diffusion(folder, job, categories)
+    if isinstance(job, SamplesJob):
+        return _samples(folder, job, categories[0])
+    return _quality(folder, job, categories[0])
+
+
+def _category(place: Place) -> Category:
+    """The product of ``place``, its samples under the table's name for it."""
+    (category,) = open_dataset(place.root, place.category)
+    return renamed(category, place.name)
+
+
+def _inspector(folder: Path, job: InspectorJob, categories: Sequence[Category]) -> Outcome:
+    check_dataset(categories, need_test=True)
+    run = folder / RUN_FOLDER
+    train(categories, job.config, run, Launch(lab_device(), time_budget=job.time_budget, resume=True), _Lines())
+    memory = peak_memory()
+    # Under the name of the data set, as `realnet evaluate` calls it.
+    name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
+    evaluation = evaluate_run(run, name, categories, device=lab_device())
+    record(run, evaluation.results)
+    measured = measure_run(run)
+    measured["fit_seconds"] = float(read_metrics(run)["training"]["seconds"])
+    if memory is not None:
+        measured["peak_memory_gigabytes"] = memory / _GIGABYTE
+    origin = origin_of(job.config.synthesis, job.places[0].category)
+    return Outcome(results=evaluation.results, measured=measured, origin=origin, hardware=hardware())
+
+
+def _peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
+    from realnet.benchmark.peer_job import judge_peer
+
+    check_dataset(categories, need_test=True)
+    outcome = judge_peer(job, categories)
+    memory = peak_memory()
+    measured = dict(outcome.measured)
+    if memory is not None:
+        measured["peak_memory_gigabytes"] = memory / _GIGABYTE
+    return outcome.model_copy(update={"measured": measured, "hardware": hardware()})
+
+
+def _diffusion(folder: Path, job: DiffusionJob, categories: Sequence[Category]) -> Outcome:
+    from realnet.diffusion import training_run
+
+    class Words(training_run.Watcher):
+        def say(self, text: str) -> None:
+            print(text, flush=True)
+
+    check_dataset(categories, need_test=False)
+    launch = Launch(lab_device(), time_budget=job.time_budget, resume=True)
+    progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, Words())
+    return Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
+
+
+def _samples(folder: Path, job: SamplesJob, category: Category) -> Outcome:
+    from realnet.diffusion.generating import Request, sample_set
+    from realnet.diffusion.model_folder import load_diffusion
+
+    model = load_diffusion(job.model, lab_device())
+    request = Request(job.low, job.high, model.config.training.sampling_steps, job.seed)
+    own = job.places[0].category
+
+    def report(done: int) -> None:
+        print(f"image {done} of {job.count}", flush=True)
+
+    sample_set(model, own, request, job.count, folder / IMAGES_FOLDER, report)
+    return Outcome(hardware=hardware())
+
+
+def _quality(folder: Path, job: QualityJob, category: Category) -> Outcome:
+    from realnet.diffusion.quality import measure_quality
+
+    check_dataset([category], need_test=True)
+    synthesis, _ = settle_foreground(job.config.synthesis, [category])
+    config = job.config.model_copy(update={"synthesis": synthesis})
+    config, _ = with_levels(config, [sample.image for sample in category.train])
+    images = good_images(category.train, config)
+    synthesizer = make_synthesizer(category.train, images, config, config.seed)
+    pairs = folder / "pairs"
+    write_pairs(synthesizer, list(synthesizer.names or []), job.count, pairs, lambda done: None)
+    real = [sample.image for sample in category.test if sample.is_anomalous]
+    good = [sample.image for sample in category.train]
+    quality = measure_quality(
+        list_images([pairs / "test"]), real, good, size=job.config.model.image_size, repeats=1, seed=job.config.seed,
+        inception=job.inception, alexnet=job.alexnet, progress=lambda text: print(text, flush=True),
+        device=lab_device(), levels=config.data.pair,
+    )  # fmt: skip
+    measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
+    write_text(folder / "quality.json", quality.to_json())
+    notes = (f"{quality.synthetic} synthetic against {quality.real} real defective images.", *quality.notes)
+    origin = origin_of(job.config.synthesis, job.places[0].category)
+    return Outcome(measured=measured, notes=notes, origin=origin, hardware=hardware())
+
+
+class _Lines(Watcher):
+    """Watches training by printing a line now and then; the parent shows the last one."""
+
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        if done == 0:
+            print(text, flush=True)
+
+    def step(self, progress: Progress, steps: int) -> None:
+        if progress.step % 20 == 0 or progress.step == steps:
+            print(f"step {progress.step} of {steps}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

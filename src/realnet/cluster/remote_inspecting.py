@@ -1,0 +1,210 @@
+"""Inspection of any number of files on a cluster: Ray Data, paths of fsspec, a Parquet file for each part."""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from realnet.acceleration import allow_tf32
+from realnet.cluster.connection import Cluster, translated
+from realnet.cluster.packing import Packed, pack, unpack
+from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
+from realnet.data import decode_image
+from realnet.errors import UserError
+from realnet.inspection.journal import Settings
+from realnet.inspection.judging import Judge
+from realnet.inspection.loading import load
+from realnet.inspection.result_folder import Summary
+from realnet.inspection.rows import Row, judged_row, unreadable_row
+from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
+from realnet.view import Looked
+
+_FORMAT = "realnet inspect on a cluster 1"
+SETTINGS_FILE, LIST_FILE, PARTS = "inspection.json", "files.parquet", "parts"
+# Files of a part: minutes of work, so that little is lost with a machine; more where the list is very long.
+_PART, _MOST_PARTS = 256, 20_000
+_BATCH, _READERS = 8, 8
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the machines need to know: the model, where its rows go, and what counts as a defect."""
+
+    packed: Packed
+    output: str
+    threshold: float
+    minimum_area: int
+    device: str
+
+
+def inspect_on(
+    cluster: Cluster,
+    run: Path,
+    judge: Judge,
+    files: Callable[[], Sequence[str]],
+    output: str,
+    settings: Settings,
+    resume: bool,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Judge files on ``cluster`` and write ``output/parts/part-NNNNNN.parquet``, with a row for each in their order.
+
+    Which file belongs to which part is settled by ``output/files.parquet`` before anything is judged. A part appears
+    whole under its own name, and a machine that takes over a lost one's part writes the same but for ids and times:
+    every file is in the results exactly once. Parts that are there are not made again.
+
+    Args:
+        run: folder of the run or export; is sent to the machines.
+        judge: the same, loaded here.
+        files: paths or URLs; asked for unless an earlier call's list is taken up.
+        output: folder, a path or URL that all machines can write.
+        settings: as the journal of `realnet inspect` keeps them.
+        resume: go on with an earlier call's list.
+        told: how many files of how many are done.
+
+    Raises:
+        UserError: where ``output`` holds other results or cannot be written.
+    """
+    listed = _begin(output, settings, files, resume)
+    size = max(_PART, math.ceil(len(listed) / _MOST_PARTS))
+    parts = [listed[start : start + size] for start in range(0, len(listed), size)]
+    there = set(range(len(parts))) & _there(output)
+    summary, done = Summary(), 0
+    for number in sorted(there):
+        verdicts, scores = from_parquet(read_bytes(_place(output, number)), ("verdict", "score"))
+        known = [score for score in scores if score is not None]
+        _count(summary, len(verdicts), verdicts.count("anomalous"), known)
+        done += len(parts[number])
+    summary.earlier = summary.images
+    told(done, len(listed))
+    task = Task(pack(cluster.ray, run), output, judge.threshold, judge.minimum_area, cluster.share.device)
+    missing = [{"part": n, "files": json.dumps(files)} for n, files in enumerate(parts) if n not in there]
+    for row in _rows(cluster, missing, task):
+        _count(summary, row["images"], row["anomalous"], json.loads(row["scores"]))
+        done += row["images"]
+        told(done, len(listed))
+    return summary
+
+
+def _begin(output: str, settings: Settings, files: Callable[[], Sequence[str]], resume: bool) -> list[str]:
+    """The list of files, settled: an earlier call's, or a new one that is written before anything else."""
+    header = {"format": _FORMAT, **vars(settings)}
+    place = join(output, SETTINGS_FILE)
+    if exists(place):
+        if not resume:
+            raise UserError(f"{output} holds an inspection: go on with it by --resume, or choose another --output.")
+        if _read_header(place) != header:
+            raise UserError(
+                f"{output} was begun with another model, threshold or smallest defect: continue it with those, or "
+                "choose another --output."
+            )
+        (listed,) = from_parquet(read_bytes(join(output, LIST_FILE)), ("image",))
+        return listed
+    found = list(files())
+    # The settings come last: where they are, the list is whole.
+    write_whole(join(output, LIST_FILE), names_to_parquet(found))
+    write_whole(place, json.dumps(header, indent=2).encode())
+    return found
+
+
+def _read_header(place: str) -> object:
+    try:
+        return json.loads(read_bytes(place))
+    except ValueError as error:
+        raise UserError(f"{place} is damaged: choose another --output.") from error
+
+
+def _there(output: str) -> set[int]:
+    """Numbers of the parts that are done."""
+    matches = (re.fullmatch(r"part-(\d+)\.parquet", name) for name in names_in(join(output, PARTS)))
+    return {int(match[1]) for match in matches if match}
+
+
+def _place(output: str, number: int) -> str:
+    return join(output, PARTS, f"part-{number:06d}.parquet")
+
+
+def _count(summary: Summary, images: int, anomalous: int, scores: Sequence[float]) -> None:
+    summary.images += images
+    summary.anomalous += anomalous
+    summary.unreadable += images - len(scores)
+    summary.scores.extend(scores)
+
+
+def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterator[dict[str, Any]]:
+    if not missing:
+        return
+    context = cluster.ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    data = cluster.ray.data.from_items(missing, override_num_blocks=len(missing))
+    try:
+        share = cluster.share  # what a lost machine did Ray Data does again of itself
+        judged = data.map(_judge_part, fn_kwargs={"task": task}, num_cpus=share.cpus, num_gpus=share.gpus)
+        for row in judged.iter_rows():
+            if row["error"]:
+                raise UserError(row["error"])
+            yield row
+    except cluster.ray.exceptions.RayTaskError as error:
+        raise translated(error) from None
+
+
+def _judge_part(row: dict[str, Any], task: Task) -> dict[str, Any]:
+    """On a machine: judge one part and write its rows; a sentence where that fails, as Ray Data keeps no cause."""
+    found = {"part": int(row["part"]), "images": 0, "anomalous": 0, "scores": "[]", "error": ""}
+    try:
+        return {**found, **_done(row, task)}
+    except UserError as error:
+        return {**found, "error": str(error)}
+
+
+def _done(row: dict[str, Any], task: Task) -> dict[str, Any]:
+    judge = _loaded(task.packed, task.device)
+    judge.threshold, judge.minimum_area = task.threshold, task.minimum_area
+    rows = list(_judged(judge, json.loads(row["files"])))
+    write_whole(_place(task.output, int(row["part"])), to_parquet(rows))
+    scores = [found.score for found in rows if found.score is not None]
+    return {
+        "images": len(rows),
+        "anomalous": sum(found.verdict == "anomalous" for found in rows),
+        "scores": json.dumps(scores),
+    }
+
+
+def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
+    """The rows of ``files``; while a batch is judged the next ones are fetched and decoded."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        ahead: list[Any] = []
+        remaining = iter(files)
+        while True:
+            fresh = itertools.islice(remaining, 2 * _BATCH - len(ahead))
+            ahead += [pool.submit(_look, judge, file) for file in fresh]
+            if not ahead:
+                return
+            batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
+            judged = judge.inspect_many([looked for _, looked in batch if isinstance(looked, Looked)])
+            for file, looked in batch:
+                if isinstance(looked, Looked):
+                    found = next(judged)
+                    yield judged_row(file, found, found.mask)
+                else:
+                    yield unreadable_row(file, judge.threshold, looked, judge.origin.trace(None, judge.threshold))
+
+
+def _look(judge: Judge, file: str) -> tuple[str, Looked | str]:
+    """What the judge sees of a file, or why it sees nothing."""
+    try:
+        return file, judge.look(decode_image(read_bytes(file), file, levels=judge.levels), file)
+    except UserError as error:
+        return file, str(error)
+
+
+@lru_cache(maxsize=1)
+def _loaded(packed: Packed, device: str) -> Judge:
+    allow_tf32(device)
+    return load(unpack(packed), device)

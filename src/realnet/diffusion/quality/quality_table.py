@@ -1,0 +1,58 @@
+"""Measured quality as a table, one row a set of synthetic images, as in the paper's Tab. S6."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from realnet.diffusion.quality.quality_figures import Quality, QualityFigure
+
+
+def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
+    """A rich table of several sets of images, each under its name; a figure that a set lacks is a dash.
+
+    Its caption says with what the figures were measured, which direction is better, and what limits them.
+    """
+    figures = {figure.name: figure for _, quality in rows for figure in quality.figures}
+    table = Table(
+        title="Synthetic anomaly images against real ones",
+        caption=Text("\n".join(quality_remarks(rows)), style="table.caption"),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    table.add_column("Images", overflow="fold")
+    for name in ("Synthetic", "Real", *figures):
+        table.add_column(Text(name), justify="right", min_width=max(len(word) for word in name.split()))
+    for title, quality in rows:
+        number = f"{quality.repeats} x {quality.synthetic}" if quality.repeats > 1 else str(quality.synthetic)
+        cells = [figure.text if (figure := quality.figure(name)) else "–" for name in figures]
+        table.add_row(*(Text(cell) for cell in (title, number, str(quality.real), *cells)))
+    return table
+
+
+def quality_remarks(rows: Sequence[tuple[str, Quality]]) -> list[str]:
+    """What a reader of the table must know, each remark once."""
+    figures = {figure.name: figure for _, quality in rows for figure in quality.figures}
+    lines = [
+        f"{', '.join(names)}: {direction} is better."
+        for direction, names in (
+            ("lower", [name for name, figure in figures.items() if figure.better == "lower"]),
+            ("higher", [name for name, figure in figures.items() if figure.better == "higher"]),
+        )
+        if names
+    ]
+    lines += [f"{_names_of(network, figures)} by {network}." for network in {f.network: 0 for f in figures.values()}]
+    sizes = sorted({quality.size for _, quality in rows})
+    lines.append(f"Images at {' and '.join(f'{size}x{size}' for size in sizes)}; ± is the deviation over repeats.")
+    for title, quality in rows:
+        start = f"{title}: " if len(rows) > 1 else ""
+        lines += [start + note for note in quality.notes]
+    return list(dict.fromkeys(lines))
+
+
+def _names_of(network: str, figures: dict[str, QualityFigure]) -> str:
+    return ", ".join(name for name, figure in figures.items() if figure.network == network)

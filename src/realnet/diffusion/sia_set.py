@@ -1,0 +1,117 @@
+"""The SIA data set (Sec. 3.4): models and generated images of every category of several data sets, resumably."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from realnet.data import Category, check_dataset, open_dataset
+from realnet.data.opening import dataset_folders
+from realnet.diffusion.config import DiffusionConfig
+from realnet.diffusion.generating import Maker, Request, sample_set
+from realnet.diffusion.model_folder import DiffusionModel, load_diffusion
+from realnet.diffusion.training_run import Watcher, train_diffusion
+from realnet.errors import UserError
+from realnet.training.launch import Launch
+
+MODELS_FOLDER = "models"
+# Makes the images of a model elsewhere.
+MakerOf = Callable[[DiffusionModel, Request], Maker]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one model is trained on: categories of the data set called ``dataset``."""
+
+    dataset: str
+    name: str
+    categories: tuple[Category, ...]
+
+    @property
+    def good_images(self) -> int:
+        """How many it is trained on, before any is held out."""
+        return sum(len(category.train) for category in self.categories)
+
+
+def plan_parts(roots: Sequence[str], config: DiffusionConfig) -> list[Part]:
+    """The models that ``roots`` (data sets, or folders of such) need.
+
+    As in the paper one model a data set, conditioned on its categories; of a network that starts from good images
+    (``process.start`` below 1) one a category.
+
+    Raises:
+        UserError: for a root that is no data set, a category without good images, or two data sets of one name.
+    """
+    parts: list[Part] = []
+    for root in roots:
+        for place in dataset_folders(root):
+            categories = open_dataset(place)
+            check_dataset(categories, need_test=False)
+            dataset = Path(place).name
+            if config.process.start >= 1:
+                parts.append(Part(dataset, dataset, tuple(categories)))
+            else:
+                parts += [Part(dataset, f"{dataset}-{c.name}", (c,)) for c in categories]
+    names = [part.name for part in parts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"Two data sets are called {twice}; rename the folder of one.")
+    return parts
+
+
+class Builder(Watcher):
+    """What building tells whoever watches, beside what training tells."""
+
+    def begins(self, part: Part, number: int, total: int) -> None:
+        """The model of ``part`` is trained, or continued, or was trained before."""
+
+    def samples(self, category: str, there: int, count: int) -> None:
+        """So many images of ``category`` are there."""
+
+
+def build(
+    parts: Sequence[Part],
+    config: DiffusionConfig,
+    request: Request,
+    count: int,
+    output: Path,
+    launch: Launch,
+    init: Path | None = None,
+    device: str = "cpu",
+    watcher: Builder | None = None,
+    maker_of: MakerOf | None = None,
+) -> int:
+    """Train the model of every part and write ``count`` images of each of its categories; the number of images.
+
+    Models go to ``output/models/NAME``, images to ``output/DATASET/CATEGORY``, where `realnet train --source output`
+    finds them. What is done is not done again, what was begun is continued.
+
+    Args:
+        parts: as :func:`plan_parts` returns them.
+        config: of the diffusion models.
+        request: of all sets.
+        count: images a category (the paper: 10,000).
+        output: the folder of it all.
+        launch: of the trainings; its time budget is each one's.
+        init: the checkpoint that each training begins with.
+        device: where images are made.
+        watcher: is told how it goes.
+        maker_of: makes images elsewhere than on ``device``.
+
+    Raises:
+        UserError: as training and sampling do.
+    """
+    told, made = watcher or Builder(), 0
+    for number, part in enumerate(parts, start=1):
+        told.begins(part, number, len(parts))
+        folder = output / MODELS_FOLDER / part.name
+        train_diffusion(part.categories, config, folder, launch, init, told)
+        model = load_diffusion(folder, device, guided=request.guidance > 0)
+        maker = None if maker_of is None else maker_of(model, request)
+        for category in part.categories:
+
+            def progress(there: int, name: str = category.name) -> None:
+                told.samples(name, there, count)
+
+            sample_set(model, category.name, request, count, output / part.dataset, progress, maker)
+            made += count
+    return made

@@ -1,0 +1,87 @@
+"""An exported inspector: the same answers as a trained run's, from another program."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from realnet.calibration import read_calibration
+from realnet.config import DiscriminatorKind
+from realnet.data import resize_image
+from realnet.errors import UserError
+from realnet.inspection.engines import OpenedEngine, open_engine
+from realnet.inspection.judging import Judge, finite
+from realnet.inspection.manifest import Manifest, read_manifest
+from realnet.inspection.trace import Origin
+from realnet.view import View, find_reference, view_of
+
+
+class ExportedInspector(Judge):
+    """An exported graph with its thresholds. Made by :func:`load_exported`, and by ``realnet.load``.
+
+    Args:
+        engine: runs the graph.
+        manifest: what the export says of itself.
+        view: where it looks, as the manifest says.
+    """
+
+    def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
+        super().__init__(manifest.threshold, manifest.pixel_threshold, view=view)
+        self.origin = Origin(manifest.digest)
+        self.engine, self.manifest = engine, manifest
+
+    @property
+    def image_size(self) -> int:
+        """As :attr:`Judge.image_size`."""
+        return self.manifest.image_size
+
+    @property
+    def tile(self) -> int | None:
+        """As :attr:`Judge.tile`."""
+        return self.manifest.tile
+
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """As :attr:`Judge.levels`."""
+        return self.manifest.levels
+
+    @property
+    def discriminator(self) -> DiscriminatorKind:
+        """As :attr:`Judge.discriminator`."""
+        return self.manifest.discriminator
+
+    def after_fork(self) -> None:
+        """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
+        super().after_fork()
+        self.engine = self.engine.reopened()
+
+    def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        """As :meth:`Judge.measure`."""
+        maps, scores = self.engine(to_batch([resize_image(image, self.manifest.image_size) for image in images]))
+        return finite(maps, scores.tolist())
+
+
+def to_batch(images: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 ``[S, S, 3]`` RGB images as what a graph takes: float32 ``[N, 3, S, S]`` in 0..1."""
+    stacked = np.ascontiguousarray(np.stack(list(images)).transpose(0, 3, 1, 2))
+    return stacked.astype(np.float32) / np.float32(255)
+
+
+def load_exported(folder: str | Path, device: str = "auto") -> ExportedInspector:
+    """Load the folder that ``realnet export`` wrote.
+
+    Args:
+        device: see :func:`realnet.inspection.engines.open_engine`.
+
+    Raises:
+        UserError: for a folder that is no export, a damaged one, an absent package or device.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
+    manifest = read_manifest(place)
+    view = view_of(find_reference(place, manifest.view))
+    inspector = ExportedInspector(open_engine(place, manifest, device), manifest, view)
+    if (calibration := read_calibration(place)) is not None:
+        inspector.follow(calibration)
+    return inspector
