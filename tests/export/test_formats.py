@@ -15,7 +15,7 @@ from realnet.calibrations import install, undo
 from realnet.config import ViewConfig
 from realnet.data import GoodImages
 from realnet.errors import UserError
-from realnet.export import folder as export_folder
+from realnet.export import export_folder
 from realnet.export.export_folder import export_run
 from realnet.export.request import chosen_images
 from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine

@@ -1,4 +1,4 @@
-"""What the lab's tables can show, and how a figure is written."""
+"""What a benchmark's tables can show, and how a figure is written."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -20,7 +20,7 @@ DEVICE_VARIABLE = "REALNET_LAB_DEVICE"
 
 
 def lab_device() -> str:
-    """Where this process of the lab runs models: as the process that started it says, otherwise the best there is.
+    """Where this process of a benchmark runs models: as the process that started it says, otherwise the best there is.
 
     Raises:
         UserError: where that device is not there.

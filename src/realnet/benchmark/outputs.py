@@ -1,4 +1,4 @@
-"""A table of the lab on a terminal, in Markdown, as CSV, and as a page with plots."""
+"""A benchmark's table on a terminal, in Markdown, as CSV, and as a page with plots."""
 
 import csv
 import io

@@ -46,9 +46,9 @@ class Observer:
 class Runner:
     """Runs jobs in ``folder``, each at most once a call, each by one process at a time.
 
-    ``at_once`` jobs run side by side on ``device``, done by ``worker``: each in a process of this machine, with its share
-    of the cores, or elsewhere (`realnet.cluster.remote_jobs`). A job that failed in an earlier call is tried again: what it
-    lacked may be there now.
+    ``at_once`` jobs run side by side on ``device``, done by ``worker``: each in a process of this machine, with its
+    share of the cores, or elsewhere (`realnet.cluster.remote_jobs`). A job that failed in an earlier call is tried
+    again: what it lacked may be there now.
     """
 
     folder: Path

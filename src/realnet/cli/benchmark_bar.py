@@ -1,4 +1,4 @@
-"""How the lab is shown in a terminal."""
+"""How a benchmark is shown in a terminal."""
 
 from rich.markup import escape
 from rich.status import Status

@@ -1,1 +1,1 @@
-"""Work over many machines with Ray (extra ``[ray]``): cells of the lab, generated images, inspections."""
+"""Work over many machines with Ray (extra ``[ray]``): jobs of a benchmark, generated images, inspections."""

@@ -14,7 +14,7 @@ from realnet.diffusion.model_folder import DiffusionModel, load_diffusion
 
 
 def maker_on(cluster: Cluster, model: DiffusionModel, request: Request) -> Maker:
-    """For :func:`realnet.diffusion.generating.sample_set`: batches made on ``cluster``, each once as far as the set goes.
+    """For :func:`realnet.diffusion.generating.sample_set`: batches made on ``cluster``.
 
     A batch is a pure function of its number, so one that a lost machine had begun is simply made elsewhere, and it is
     written when it comes back: no image is lost or doubled, whatever happens to the machines. Where this process is

@@ -1,4 +1,4 @@
-"""Jobs of the lab done on a cluster whose machines share the folders of data and jobs."""
+"""Jobs of a benchmark done on a cluster whose machines share the folders of data and jobs."""
 
 import contextlib
 import os
