@@ -177,7 +177,7 @@ def test_patterns_films_masks_and_formats(realnet: Call, many: Path, trained: Pa
         with Image.open(out / row["mask"]) as mask:
             assert (mask.mode, mask.size) == ("L", (64, 64) if "line.avi" in row["image"] else (320, 320))
     assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {
-        "inspect.json", "masks", "results.csv", "results.jsonl", "results.parquet",
+        "inspect.json", "masks", "results.csv", "results.html", "results.jsonl", "results.parquet",
     }  # fmt: skip
     before = [path.read_bytes() for path in (out / "results.csv", out / "results.jsonl")]
     again = realnet(*call, "--resume")

@@ -34,6 +34,7 @@ FILES = {
     "README.md",
     "checkpoint.safetensors",
     "config.yaml",
+    "images.json",
     "log.csv",
     "metrics.json",
     "calibration.json",

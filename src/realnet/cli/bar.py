@@ -30,6 +30,7 @@ class Bar(Watcher):
             rich_progress.TextColumn("left:"),
             rich_progress.TimeRemainingColumn(),
             console=console,
+            transient=True,
         )
         self.task = self.display.add_task("", total=None, visible=False, figures="")
         self.now = ""
