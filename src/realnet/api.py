@@ -70,7 +70,8 @@ def train(
         reference: the image to align to; None: the first good image.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         devices: how many of that kind.
-        precision, strategy: Fabric's.
+        precision: as Lightning Fabric's, such as ``32-true`` or ``bf16-mixed``.
+        strategy: as Lightning Fabric's, such as ``ddp``.
         progress: show a bar.
         fields: of the configuration: ``training={"steps": 100}`` or ``**{"training.steps": 100}``.
 
