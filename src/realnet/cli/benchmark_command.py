@@ -71,7 +71,7 @@ def benchmark(
         typer.Option("--scored", help="What `realnet score --json` wrote, as a row of the table; repeatable."),
     ] = None,
     at_once: Annotated[
-        int, typer.Option(help="Jobs side by side, each with its share of the cores (not with --ray).", min=1)
+        int, typer.Option("--jobs", help="Jobs side by side, each with its share of the cores (not with --ray).", min=1)
     ] = 1,
     device: DeviceOption = "auto",
     ray: RayOption = None,
