@@ -79,7 +79,10 @@ WRONG_CALLS: dict[str, tuple[str, str]] = {
     "output in use": ("train {data} --preset lite --output {data}", "is not empty (it holds widget)"),
     "sheet below a file": ("preview {data} --output {data}/widget/license.txt/sheet.png", "Cannot write"),
     "sheet's kind": ("preview {data} --output {out}.jpg", "written as PNG"),
-    "preview's synthesis": ("preview {data} --synthesis sia --output {out}.png", "'sia' needs a folder of images generated for"),
+    "preview's synthesis": (
+        "preview {data} --synthesis sia --output {out}.png",
+        "'sia' needs a folder of images generated for",
+    ),
     "pairs below a file": ("synthesize {data} --count 1 --output {data}/widget/license.txt/pairs", "Cannot write"),
     "count": ("synthesize {data} --count 0 --output {out}", "Invalid value for '--count'"),
     "no run": ("evaluate {out} {data}", "is no trained run: it does not exist."),
