@@ -104,7 +104,7 @@ def test_names_with_brackets_are_printed_as_they_are(
     assert status == 2 and f"{tmp_path / '[/none]'}" in said
     data = make_mvtec(tmp_path / "set", ("[b]part",))
     status, said = in_process("evaluate", run, data, "--force")
-    assert status == 0 and "[b]part: training on" in said and "set ([b]part), test images" in said
+    assert status == 0 and "[b]part: judging" in said and "set ([b]part), test images" in said
     assert f"Report: {run}" in said
 
 

@@ -18,7 +18,9 @@ Call = Callable[..., Finished]
 
 
 def succeed(finished: Finished) -> str:
-    assert (finished.status, finished.err) == (0, "")
+    # Inspectors that are trained in seconds are rightly called doubtful.
+    complaints = [line for line in finished.err.splitlines() if not line.startswith("Warning: ")]
+    assert (finished.status, complaints) == (0, [])
     return finished.out
 
 
@@ -143,5 +145,5 @@ def test_what_synthesize_writes_can_be_tested_on(realnet: Call, product: Path, t
     for part in ("train", "test"):
         (pairs / part).mkdir(exist_ok=True)
         (pairs / part / "good").symlink_to(product / "widget" / part / "good")
-    check_dataset(open_dataset(tmp_path), need_test=True)
-    assert "nsa" in succeed(realnet("evaluate", trained, tmp_path, "--report", tmp_path / "report.html"))
+    check_dataset(open_dataset(pairs), need_test=True)
+    assert "nsa" in succeed(realnet("evaluate", trained, pairs, "--report", tmp_path / "report.html"))
