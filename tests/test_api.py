@@ -25,7 +25,8 @@ FUNCTIONS = ("train", "evaluate", "inspect", "calibrate", "export", "synthesize"
 # Options of the commands that have another name in Python, or none: what runs without an end, or prints.
 RENAMED = {"assignments": "fields", "config_file": "config", "json_file": "json", "form": "format", "formats": "format"}
 ONLY_COMMANDS = {"watch", "sink", "signals", "heartbeat", "fail_on_anomaly", "ray", "ray_cpus", "ray_gpus"}
-ONLY_COMMANDS |= {"accelerator"}
+ONLY_COMMANDS |= {"quiet", "verbose", "log_level", "log_json", "history", "keep_days", "keep_images", "keep_size"}
+ONLY_COMMANDS |= {"feedback", "dry_run", "versions", "undo"}
 
 
 def tiny_fields() -> dict[str, Any]:
@@ -107,7 +108,7 @@ def test_mistakes_are_sentences(product: Path, trained: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="is no trained run"):
         realnet.inspect(tmp_path, product, tmp_path / "results")
     with pytest.raises(UserError, match="were trained on"):
-        realnet.calibrate(trained, product / "widget" / "train", device="cpu", progress=False)
+        realnet.calibrate(trained, product / "widget" / "train", false_alarms=0.2, device="cpu", progress=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -148,7 +148,7 @@ def test_figures_alone_are_enough(tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", results(masks=False, threshold=None), SCORES, LABELS)
     shown = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert "Image AUROC" in shown and "Pixel AUROC" not in shown
-    assert "4 of 4 defective images have no mask" in shown
+    assert "none of 4 defective images has a mask" in shown
     assert "Gallery" not in shown and "Which features" not in shown and "trained on" not in shown
 
 
