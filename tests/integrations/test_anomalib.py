@@ -265,7 +265,7 @@ def test_a_fitted_selection_is_kept(fitted: tuple[RealNet, Path], product: Path,
     after = model.model.network.state_dict()
     changed = {name.split(".")[0] for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert "backbone" not in changed
-    assert "selection" not in changed
+    assert "afs" not in changed
     assert "discriminator" in changed
 
 

@@ -167,7 +167,7 @@ def official_names(own: Iterable[str], blocks: Sequence[tuple[str, Sequence[str]
         if found := re.fullmatch(r"reconstruction\.networks\.(\d+)\.(.*)", name):
             attention = name.rsplit(".", 2)[0] + ".qkv.weight" in ours
             names[name] = f"recon.{blocks[int(found[1])][0]}_recon.{_network_name(found[2], attention)}"
-        elif found := re.fullmatch(r"selection\.index_(\d+)", name):
+        elif found := re.fullmatch(r"afs\.index_(\d+)", name):
             names[name] = layers[int(found[1])]
         elif not name.startswith("afs.loss_"):
             names[name] = _replaced(name, _WHOLE)
