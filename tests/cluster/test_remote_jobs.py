@@ -35,7 +35,7 @@ def test_jobs_give_the_same_figures_though_a_machine_is_lost(cluster: Cluster, t
         outcomes = [read_outcome(folder / entry.job.folder) for entry in entries if entry.job]
         return [outcome.results.categories[0].pixel_auroc for outcome in outcomes if outcome and outcome.results]  # type: ignore[misc]
 
-    spread = figures(tmp_path / "spread", Runner(tmp_path / "spread", Losing(), 2, worker_on(cluster)))
+    spread = figures(tmp_path / "spread", Runner(tmp_path / "spread", Losing(), 2, worker=worker_on(cluster)))
     assert lost
     assert spread == figures(tmp_path / "here", Runner(tmp_path / "here", at_once=2))
     assert len(spread) == 2

@@ -141,7 +141,7 @@ def test_elpv_package() -> None:
 def test_elpv_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "elpv_dataset", raising=False)
-    with pytest.raises(UserError, match="pip install elpv-dataset"):
+    with pytest.raises(UserError, match=r"ELPV images are not installed: .*\[demo\]"):
         open_dataset("elpv")
 
 
