@@ -21,7 +21,9 @@ def assert_refused(finished: Finished, *sentences: str) -> None:
     """One line for each of ``sentences``, which are parts of them, and no other."""
     assert finished.status == 2, finished.err
     # What was found in the data, and where the work would have been done, may have been said before.
-    assert all(line.startswith(("Device: ", "widget: ", "Not used: ")) for line in finished.out.splitlines() if line), finished.out
+    assert all(line.startswith(("Device: ", "widget: ", "Not used: ")) for line in finished.out.splitlines() if line), (
+        finished.out
+    )
     lines = finished.err.strip().splitlines()
     assert len(lines) == len(sentences), finished.err
     assert lines[0].startswith("Error: ")

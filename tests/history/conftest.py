@@ -18,7 +18,16 @@ def made(number: int, score: float | None, time: str = "2026-03-01T09:00:00.000Z
     trace = Trace("ab" * 32, 1, f"{number:064x}", id=f"{number:032x}", time=time, software="realnet 0")
     level = None if score is None else score / 0.8 if score <= 0.4 else 0.5 + (score - 0.4) / 1.2
     verdict = "unreadable" if score is None else "anomalous" if score > 0.4 else "good"
-    row = Row(f"{number}.png", verdict, score, 0.4, None, "", "" if level else "torn", level=level, **trace.as_dict())
+    row = Row(
+        f"{number}.png",
+        verdict,
+        score,
+        level=level,
+        threshold=0.4,
+        anomalous_area=None,
+        error="" if level else "torn",
+        **trace.as_dict(),
+    )
     return dataclasses.replace(row, **fields)  # type: ignore[arg-type]
 
 

@@ -62,5 +62,5 @@ def test_what_cannot_be_written_is_said_before(monkeypatch: pytest.MonkeyPatch) 
         check_formats(["csv", "xls"])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     check_formats(["csv", "json"])
-    with pytest.raises(UserError, match=r"pip install realnet\[parquet\]"):
+    with pytest.raises(UserError, match=r"pip install .*\[parquet\]"):
         check_formats(["parquet"])
