@@ -100,9 +100,9 @@ def train(
     settings = choices.configuration(preset, chosen, _path(config), kind, origin, seed)
     check_dataset(categories, need_test=settings.training.select == "oracle", test_files=True)
 
-    from realnet.bars import Bar
     from realnet.inspection.inspector import load
     from realnet.model.devices import choose_device
+    from realnet.progress import Bar
     from realnet.training.launch import Launch
     from realnet.training.run import train as train_run
 
@@ -164,10 +164,10 @@ def evaluate(
     categories, caveats = _test_images(folder, data, category, good, force)
 
     from realnet.atomic import write_text
-    from realnet.bars import Bar
     from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
     from realnet.evaluation.results import with_caveats
     from realnet.model.devices import choose_device
+    from realnet.progress import Bar
 
     with Bar("Evaluating", progress) as bar:
         found = evaluate_run(
@@ -242,9 +242,9 @@ def inspect(
         raise UserError("resume keeps earlier results and overwrite replaces them: choose one.")
     inspector = _loaded(place, device)
 
-    from realnet.bars import Bar
     from realnet.inspection.journal import Earlier, read_rows
     from realnet.inspection.result_folder import Wanted, inspect_items
+    from realnet.progress import Bar
 
     if threshold is not None:
         inspector.threshold = threshold
@@ -321,7 +321,7 @@ def calibrate(
     check_enough(len(files), asked)
     inspector = _loaded(folder, device)
 
-    from realnet.bars import Bar
+    from realnet.progress import Bar
 
     with Bar("Calibrating", progress) as bar:
         judged = judge_good(inspector, files, read_trained(folder), lambda done: bar.count(done, len(files)))
@@ -370,8 +370,8 @@ def export(
     check_output(place)
     chosen = chosen_images(None if data is None else str(data), category, _path(images), tuple(_trained_on(folder)))
 
-    from realnet.bars import Bar
     from realnet.export.export_folder import export_run
+    from realnet.progress import Bar
 
     with Bar("Exporting", progress) as bar:
         _, sentences = export_run(folder, place, form, chosen, tolerance, bar.stage)
@@ -418,7 +418,7 @@ def synthesize(
     categories = _one(data, category, good)
     check_dataset(categories, need_test=False)
 
-    from realnet.bars import Bar
+    from realnet.progress import Bar
     from realnet.synthesis import settle_foreground, write_pairs
     from realnet.training.prepare import make_synthesizer, with_levels
     from realnet.view import view_of
