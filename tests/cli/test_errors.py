@@ -143,7 +143,7 @@ def test_each_damaged_file_is_named(realnet: Call, tmp_path: Path) -> None:
 
     save_mask(truth / "stain" / "777_mask.png", np.ones((64, 64), bool))
     finished = realnet("preview", data, "--output", tmp_path / "sheet.png")
-    assert_refused(finished, "000.png")
+    assert_refused(finished, "000.png", "001.png")
     assert "777_mask.png (1: masks without an image of their name)" in finished.out
     assert not (tmp_path / "sheet.png").exists()
 
