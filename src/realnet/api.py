@@ -4,16 +4,16 @@ Every function raises :class:`realnet.errors.UserError` where the command would 
 shows bars, and the sentences that the command prints. Nothing heavy is imported before a function is called.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realnet.choices import check_run
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
     from realnet.data import Category
-    from realnet.evaluation.evaluate import Evaluation
     from realnet.evaluation.results import Results
     from realnet.inspection.exported import ExportedInspector
     from realnet.inspection.inspector import Inspector
@@ -160,7 +160,7 @@ def evaluate(
     if protocol not in ("exact", "realnet"):
         raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
     folder = Path(run)
-    _check_run(folder)
+    check_run(folder)
     categories, caveats = _test_images(folder, data, category, good, force)
 
     from realnet.atomic import write_text
@@ -168,6 +168,7 @@ def evaluate(
     from realnet.evaluation.results import with_caveats
     from realnet.model.devices import choose_device
     from realnet.progress import Bar
+    from realnet.report.run_report import file_evaluation
 
     with Bar("Evaluating", progress) as bar:
         found = evaluate_run(
@@ -185,7 +186,7 @@ def evaluate(
             write_maps(Path(maps), found.samples, found.maps)
         if another and not force:
             raise UserError(f"{another} The figures are not filed under the run; force=True files them, with a mark.")
-        _file(folder, found, categories, _path(report), bar.say)
+        file_evaluation(folder, found, categories, _path(report), bar.say)
     return found.results
 
 
@@ -363,12 +364,15 @@ def export(
     """
     from realnet.export.request import check_format, check_output, chosen_images
     from realnet.inspection.exported import load_exported
+    from realnet.model.saving import trained_categories
 
     folder, place = Path(run), Path(output)
-    _check_run(folder)
+    check_run(folder)
     form = check_format(format)
     check_output(place)
-    chosen = chosen_images(None if data is None else str(data), category, _path(images), tuple(_trained_on(folder)))
+    chosen = chosen_images(
+        None if data is None else str(data), category, _path(images), tuple(trained_categories(folder))
+    )
 
     from realnet.export.export_folder import export_run
     from realnet.progress import Bar
@@ -412,26 +416,19 @@ def synthesize(
         UserError: for images, fields or an output folder that cannot be used.
     """
     from realnet import choices
-    from realnet.data import GoodImages, check_dataset
+    from realnet.data import check_dataset
 
     settings = choices.configuration("lite", choices.assignments(fields), _path(config), synthesis, _path(source), seed)
     categories = _one(data, category, good)
     check_dataset(categories, need_test=False)
 
     from realnet.progress import Bar
-    from realnet.synthesis import settle_foreground, write_pairs
-    from realnet.training.prepare import make_synthesizer, with_levels
-    from realnet.view import view_of
+    from realnet.synthesis import write_pairs
+    from realnet.training.prepare import synthesizer_of
 
-    part, foreground = settle_foreground(settings.synthesis, categories)
-    samples = [sample for one in categories for sample in one.train]
-    files, names = [sample.image for sample in samples], [sample.name for sample in samples]
-    settings, levels = with_levels(settings.model_copy(update={"synthesis": part}), files)
-    looked_at = view_of(settings.model.view)
-    images = GoodImages(files, size, 2**30, settings.model.tile, levels=settings.data.pair, names=names, view=looked_at)
-    synthesizer = make_synthesizer(samples, images, settings, settings.seed)
+    synthesizer, said = synthesizer_of(categories, settings, size)
     with Bar("Writing pairs", progress, "pair") as bar:
-        for sentence in [*([foreground] if foreground else []), *levels]:
+        for sentence in said:
             bar.say(sentence)
         return write_pairs(
             synthesizer, list(synthesizer.names or []), count, Path(output), lambda done: bar.count(done, count)
@@ -456,11 +453,6 @@ def _one(data: Place, category: str | None, good: Sequence[str]) -> "list[Catego
     return categories
 
 
-def _check_run(run: Path) -> None:
-    if not (run / "config.yaml").is_file():
-        raise UserError(f"{run} is no trained run: it has no config.yaml. Give the output folder of a training.")
-
-
 def _loaded(run: Path, device: str) -> Any:
     """The inspector in ``run``; an export knows devices of its own."""
     from realnet.inspection.loading import load
@@ -468,19 +460,10 @@ def _loaded(run: Path, device: str) -> Any:
 
     if is_export(run):
         return load(run) if device == "auto" else load(run, device)
-    _check_run(run)
+    check_run(run)
     from realnet.model.devices import choose_device
 
     return load(run, choose_device(device))
-
-
-def _trained_on(run: Path) -> list[str]:
-    """The categories that a run says it was trained on."""
-    from realnet.model.saving import read_metrics
-
-    training = read_metrics(run).get("training")
-    found = training.get("categories") if isinstance(training, dict) else None
-    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _test_images(
@@ -488,12 +471,13 @@ def _test_images(
 ) -> "tuple[list[Category], list[str]]":
     """The categories to judge, checked, and why their figures are to be marked."""
     from realnet.data import check_dataset, open_dataset
-    from realnet.model.saving import load_config
+    from realnet.model.saving import load_config, trained_categories
     from realnet.seen import find_seen
 
     categories = open_dataset(Path(data), category, good)
     if category is None:
-        categories = [one for one in categories if one.name in _trained_on(run)] or categories
+        trained = trained_categories(run)
+        categories = [one for one in categories if one.name in trained] or categories
     check_dataset(categories, need_test=True, need_train=False)
     files = [sample.image for one in categories for sample in one.test]
     seen = find_seen(run, files, load_config(run).data.pair)
@@ -503,19 +487,3 @@ def _test_images(
     if not force:
         raise UserError(f"{sentence} Evaluate others, or go on with force=True: every figure is marked then.")
     return categories, [sentence]
-
-
-def _file(run: Path, found: "Evaluation", categories: "Iterable[Category]", report: Path | None, say: Say) -> None:
-    """Record the figures in the run and write the report; where the run cannot be written to, say so."""
-    from realnet.evaluation.evaluate import record
-    from realnet.report.run_report import report_evaluation
-
-    try:
-        own = record(run, found.results)
-    except UserError as error:
-        say(f"Not filed under the run: {error}")
-        own = None
-    path = report or own
-    if path is not None:
-        report_evaluation(path, run, found, list(categories))
-        say(f"Report: {path}")

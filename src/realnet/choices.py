@@ -155,3 +155,16 @@ def view_settings(
     # YAML, in which a path may hold anything.
     place = json.dumps(str(reference.resolve()))
     return [*chosen, f"model.view.align={align}", f"model.view.reference={place}"], reference
+
+
+def check_run(run: Path) -> None:
+    """Refuse what is no run, before torch is loaded to read it.
+
+    Raises:
+        UserError: for a folder that is missing or that no training was started in.
+    """
+    if not (run / "config.yaml").is_file():
+        if (run / "inspector.json").is_file():
+            raise UserError(f"{run} is an export of a run; here the run itself is needed.")
+        what = "has no config.yaml" if run.is_dir() else "does not exist"
+        raise UserError(f"{run} is no trained run: it {what}. Give the --output folder of `realnet train`.")

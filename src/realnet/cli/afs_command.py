@@ -25,7 +25,7 @@ def afs(
     check_run(run)
 
     from realnet.data import open_dataset
-    from realnet.model.saving import load_model, read_metrics
+    from realnet.model.saving import load_model, trained_categories
     from realnet.report.afs_sheet import afs_sheet
     from realnet.report.run_report import afs_view, training_defects
     from realnet.synthesis import write_figure
@@ -33,10 +33,9 @@ def afs(
     model, config = load_model(run, torch_device(device))
     if model.afs.method != "afs":
         raise UserError(f"{run} chose its channels by {model.afs.method}, not by AFS: there is nothing to show.")
-    training = read_metrics(run).get("training")
-    trained = training.get("categories") if isinstance(training, dict) else None
+    trained = trained_categories(run)
     categories = open_dataset(Path(data), category)
-    if category is None and isinstance(trained, list):
+    if category is None:
         categories = [c for c in categories if c.name in trained] or categories
     made = training_defects(run, config, categories, defect)
     if not made:

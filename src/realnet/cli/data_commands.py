@@ -130,24 +130,12 @@ def synthesize(
 
 
 def _synthesizer(categories: "list[Category]", config: "Config", size: int | None = None) -> "Synthesizer":
-    from realnet.data import GoodImages, check_dataset
-    from realnet.data.summary import describe_not_used
+    from realnet.data import check_dataset
 
     check_dataset(categories, need_test=False)
-    from realnet.synthesis import settle_foreground
-    from realnet.training.prepare import make_synthesizer, with_levels
-    from realnet.view import view_of
+    from realnet.training.prepare import synthesizer_of
 
-    part, foreground = settle_foreground(config.synthesis, categories)
-    config = config.model_copy(update={"synthesis": part})
-    samples = [sample for c in categories for sample in c.train]
-    files, names = [s.image for s in samples], [s.name for s in samples]
-    config, levels = with_levels(config, files)
-    for sentence in [*([foreground] if foreground else []), *levels]:
+    synthesizer, said = synthesizer_of(categories, config, size)
+    for sentence in said:
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    side, pair, view = size or config.model.image_size, config.data.pair, view_of(config.model.view, config.data.pair)
-    images = GoodImages(files, side, 2**30, config.model.tile, levels=pair, names=names, view=view)
-    synthesizer = make_synthesizer(samples, images, config, config.seed)
-    for line in describe_not_used(synthesizer.left_out):
-        console.print(line, soft_wrap=True, highlight=False)
     return synthesizer

@@ -20,7 +20,6 @@ from realnet.cli.options import (
 
 if TYPE_CHECKING:
     from realnet.data import Category
-    from realnet.evaluation.evaluate import Evaluation
 
 
 def evaluate(
@@ -92,6 +91,10 @@ def evaluate_and_show(
     from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
     from realnet.evaluation.result_table import to_table
     from realnet.evaluation.results import with_caveats
+    from realnet.report.run_report import file_evaluation
+
+    def complain(sentence: str) -> None:
+        errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
     with console.status("Evaluating") as status:
         evaluation = evaluate_run(
@@ -112,7 +115,7 @@ def evaluate_and_show(
     if another and not asked.force:
         raise UserError(f"{another} The figures are not filed under the run; --force files them, with a mark.")
     with console.status("Writing the report"):
-        path = _file(run, evaluation, categories, report)
+        path = file_evaluation(run, evaluation, categories, report, complain)
     if path is not None:
         console.print(f"Report: {path}", soft_wrap=True, markup=False)
     return path
@@ -121,12 +124,11 @@ def evaluate_and_show(
 def _opened(run: Path, data: str, category: str | None, good: list[str] | None) -> "list[Category]":
     """The categories to judge."""
     from realnet.data import open_dataset
-    from realnet.model.saving import read_metrics
+    from realnet.model.saving import trained_categories
 
     categories = open_dataset(Path(data), category, good or ())
-    training = read_metrics(run).get("training")
-    trained = training.get("categories") if isinstance(training, dict) else None
-    if category is None and isinstance(trained, list):
+    trained = trained_categories(run)
+    if category is None:
         # A run knows what it was trained on: by default nothing else of the data set is judged.
         categories = [c for c in categories if c.name in trained] or categories
     return categories
@@ -154,20 +156,3 @@ def _checked(run: Path, categories: "list[Category]", force: bool) -> list[str]:
     if not force:
         raise UserError(f"{sentence} Evaluate others, or go on with --force: every figure is marked then.")
     return [sentence]
-
-
-def _file(run: Path, evaluation: "Evaluation", categories: "list[Category]", report: Path | None) -> Path | None:
-    """Record the figures in the run and write the report; where the run cannot be written to, say so."""
-    from realnet.errors import UserError
-    from realnet.evaluation.evaluate import record
-    from realnet.report.run_report import report_evaluation
-
-    try:
-        own = record(run, evaluation.results)
-    except UserError as error:
-        errors.print(f"Not filed under the run: {error}", style="yellow", markup=False, soft_wrap=True)
-        own = None
-    path = report or own
-    if path is not None:
-        report_evaluation(path, run, evaluation, categories)
-    return path

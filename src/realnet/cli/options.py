@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import check_run as check_run
 from realnet.choices import configuration as configuration
 from realnet.choices import find_synthesis, view_settings
 from realnet.choices import seconds as seconds
@@ -231,19 +232,6 @@ def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> 
 
     with connected(address, Share(1 if cpus is None else cpus, gpus or 0)) as cluster:
         yield cluster
-
-
-def check_run(run: Path) -> None:
-    """Refuse what is no run, before torch is loaded to read it.
-
-    Raises:
-        UserError: for a folder that is missing or that no training was started in.
-    """
-    if not (run / "config.yaml").is_file():
-        if (run / "inspector.json").is_file():
-            raise UserError(f"{run} is an export of a run; here the run itself is needed.")
-        what = "has no config.yaml" if run.is_dir() else "does not exist"
-        raise UserError(f"{run} is no trained run: it {what}. Give the --output folder of `realnet train`.")
 
 
 def torch_device(name: str, parts: int = 1) -> str:

@@ -20,7 +20,7 @@ from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_m
 from realnet.inspection.inspector import read_thresholds
 from realnet.inspection.judging import finite, full_size
 from realnet.model.network import RealNet, measure
-from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.model.saving import METRICS_FILE, load_model, read_metrics, trained_categories
 from realnet.model.threads import Threads
 from realnet.view import View, view_of
 
@@ -145,7 +145,7 @@ def other_product(run: Path, categories: Sequence[Category], evaluation: Evaluat
     More than half of the good ones are above the threshold, and that either is no chance (Kolmogorov-Smirnov, p below
     0.0001) or goes with another name than the run was trained on.
     """
-    trained = _trained_categories(run)
+    trained = trained_categories(run)
     names = [category.name for category in categories]
     good = [float(s) for s, one in zip(evaluation.scores, evaluation.samples, strict=True) if not one.is_anomalous]
     if not good or float(np.mean([score > evaluation.threshold for score in good])) <= 0.5:
@@ -161,12 +161,6 @@ def other_product(run: Path, categories: Sequence[Category], evaluation: Evaluat
         f"These images seem to show another product than {run} was trained on: {was}"
         f"{high} of {len(good)} good images score above its threshold."
     )
-
-
-def _trained_categories(run: Path) -> list[str]:
-    training = read_metrics(run).get("training")
-    found = training.get("categories") if isinstance(training, dict) else None
-    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def record(run: Path, results: Results) -> Path:

@@ -142,6 +142,17 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
     return model.to(device).to(memory_format=torch.channels_last).eval(), config
 
 
+def trained_categories(run: Path) -> list[str]:
+    """The names of the products that a run says it was trained on; none where it says nothing.
+
+    Raises:
+        UserError: as :func:`read_metrics`.
+    """
+    training = read_metrics(run).get("training")
+    found = training.get("categories") if isinstance(training, dict) else None
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
     """The contents of a run's ``metrics.json``.
 

@@ -1,6 +1,6 @@
 """The report of one evaluation of a run: collects what :func:`write_report` draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from realnet.calibration import read_calibration
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
-from realnet.evaluation.evaluate import Evaluation
+from realnet.evaluation.evaluate import Evaluation, record
 from realnet.model.network import RealNet
 from realnet.model.saving import METRICS_FILE, read_metrics
 from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
@@ -22,6 +22,33 @@ from realnet.training.batches import to_tensor
 from realnet.training.prepare import MOST_TILES, first_defects, good_images, make_synthesizer, split_samples
 
 _SYNTHETIC = 12
+
+
+def file_evaluation(
+    run: Path,
+    evaluation: Evaluation,
+    categories: Sequence[Category],
+    report: Path | None,
+    complain: Callable[[str], None],
+) -> Path | None:
+    """Record the figures in the run and write the report; its path, None where there is none.
+
+    Args:
+        report: where to; None: in the run.
+        complain: told where the run cannot be written to.
+
+    Raises:
+        UserError: where the report cannot be written.
+    """
+    try:
+        own = record(run, evaluation.results)
+    except UserError as error:
+        complain(f"Not filed under the run: {error}")
+        own = None
+    path = report or own
+    if path is not None:
+        report_evaluation(path, run, evaluation, categories)
+    return path
 
 
 def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories: Sequence[Category]) -> None:

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from realnet.config import Config, DataConfig
-from realnet.data import GoodImages, Sample, measure_tiled, read_image, read_truth, survey
+from realnet.data import Category, GoodImages, Sample, measure_tiled, read_image, read_truth, survey
 from realnet.data.good_images import read_seen, seen_shape
 from realnet.data.levels import written
+from realnet.data.summary import describe_not_used
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
 from realnet.model.network import RealNet, measure
 from realnet.synthesis.anomaly import Anomaly
+from realnet.synthesis.foreground import settle_foreground
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import GoodFeatures, drawn_numbers, shuffled_index, to_tensor
 from realnet.training.validation import Validation
@@ -143,6 +145,31 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
     # A tile may lie anywhere in what is seen.
     allowed = None if view is None or images.tiled else view.inside_seen(images.size)
     return Synthesizer(images, config.synthesis, seed, category, images.names, allowed)
+
+
+def synthesizer_of(
+    categories: Sequence[Category], config: Config, size: int | None = None
+) -> tuple[Synthesizer, list[str]]:
+    """Defects of the good images of ``categories``, with nothing to be trained; and what is to be said of the images.
+
+    Args:
+        size: side of the images in pixels; None: the model's.
+
+    Raises:
+        UserError: as :func:`with_levels` and :func:`make_synthesizer`.
+    """
+    part, foreground = settle_foreground(config.synthesis, categories)
+    samples = [sample for category in categories for sample in category.train]
+    files, names = [sample.image for sample in samples], [sample.name for sample in samples]
+    config, levels = with_levels(config.model_copy(update={"synthesis": part}), files)
+    pair = config.data.pair
+    images = GoodImages(
+        files, size or config.model.image_size, 2**30, config.model.tile, levels=pair, names=names,
+        view=view_of(config.model.view, pair),
+    )  # fmt: skip
+    synthesizer = make_synthesizer(samples, images, config, config.seed)
+    said = [*([foreground] if foreground else []), *levels, *describe_not_used(synthesizer.left_out)]
+    return synthesizer, said
 
 
 def first_defects(synthesizer: Synthesizer, config: Config, count: int) -> list[tuple[np.ndarray, Anomaly]]:
