@@ -11,6 +11,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+@pytest.fixture(autouse=True)
+def _the_same_random_numbers() -> None:
+    """Start every test at the same random state: one that fails, fails again."""
+    import torch  # after the variables above, which it reads once
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real images for development: ``REALNET_SHARED_DATA``, or ``shared/data`` beside the checkout."""
