@@ -72,11 +72,12 @@ def _measure(run: Path) -> dict[str, float]:
     from realnet.acceleration import allow_tf32
     from realnet.model.network import measure
     from realnet.model.saving import load_model
+    from realnet.run_folder import Run
 
     device = lab_device()
     allow_tf32(device)
-    model, config = load_model(run, device)
-    size = config.model.image_size
+    opened = Run(run)
+    model, size = load_model(opened, device), opened.config.model.image_size
     rng = np.random.default_rng(0)
     seconds = []
     for _ in range(_WARM_UP + _IMAGES):

@@ -42,7 +42,7 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InspectionRequest:
     """What is made of the images.
 
     Attributes:
@@ -135,14 +135,14 @@ def inspect_files(
     def items(is_known: IsKnown, stop: threading.Event) -> Iterator[Item]:
         yield from (file_item(Path(file)) for file in files)
 
-    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size, earlier=earlier), count)
+    return inspect_items(inspector, items, output, InspectionRequest(batch_size=batch_size, earlier=earlier), count)
 
 
 def inspect_items(
     inspector: Judge,
     items: Callable[[IsKnown, threading.Event], Iterable[Item | None]],
     output: Path,
-    wanted: Wanted,
+    request: InspectionRequest,
     told: Callable[[Row], None] = lambda row: None,
     stop: threading.Event | None = None,
 ) -> Summary:
@@ -152,7 +152,7 @@ def inspect_items(
         inspector: a loaded run or export.
         items: ``Sources.items``, or another function that gives images.
         output: folder.
-        wanted: what is to be made.
+        request: what is to be made.
         told: of each new row, once it is written.
         stop: where set, what is begun is finished, and the tables are written.
 
@@ -162,42 +162,44 @@ def inspect_items(
     """
     stop = stop or threading.Event()
     settings = Settings(
-        wanted.model,
+        request.model,
         inspector.threshold,
         inspector.pixel_threshold,
         inspector.minimum_area,
-        wanted.overlays,
-        wanted.masks,
+        request.overlays,
+        request.masks,
     )
     stale = (*(table_name(form) for form in FORMATS), PAGE_FILE)
     new, notes = 0, Notes()
-    with open_journal(output, settings, wanted.earlier, stale) as journal:
-        if wanted.recorder is not None and wanted.earlier == "resume":
-            wanted.recorder.catch_up(read_rows(output))
+    with open_journal(output, settings, request.earlier, stale) as journal:
+        if request.recorder is not None and request.earlier == "resume":
+            request.recorder.catch_up(read_rows(output))
 
         def claim(item: Item) -> Claim | None:
             return journal.index.claim(item.key, item.stem, item.folder, item.version)
 
-        blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
+        blocks = in_blocks(items(journal.index.is_known, stop), claim, request.batch_size, request.limit)
         with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
             for block in ready:
-                for row in _judge(inspector, block, output, wanted, journal):
+                for row in _judge(inspector, block, output, request, journal):
                     new += 1
                     told(row)
-        summary = _write_tables(journal, output, wanted.formats, new)
+        summary = _write_tables(journal, output, request.formats, new)
         with resumable():
             write_page(output, summary, inspector.threshold)
     summary.notes = notes.sentences()
     return summary
 
 
-def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wanted, journal: Journal) -> Iterator[Row]:
+def _judge(
+    inspector: Judge, block: Sequence[Taken], output: Path, request: InspectionRequest, journal: Journal
+) -> Iterator[Row]:
     """Judge a block and write what the journal lacks of it."""
     if all(taken.claim.done for taken in block):
         return
     looked = [taken.looked for taken in block if taken.looked is not None]
     # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_many(looked, wanted.batch_size)
+    judged = inspector.inspect_many(looked, request.batch_size)
     for taken in block:
         result = None if taken.looked is None else next(judged)
         if taken.claim.done:
@@ -210,23 +212,23 @@ def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wante
                 inspector.origin.trace(None, inspector.threshold),
             )
         else:
-            row = _describe(result, taken, output, wanted)
-        if wanted.identify is not None:
-            row = replace(row, id=wanted.identify(taken.item))
+            row = _describe(result, taken, output, request)
+        if request.identify is not None:
+            row = replace(row, id=request.identify(taken.item))
         with resumable():
-            wanted.announce(taken.item, row)
+            request.announce(taken.item, row)
         journal.append(taken.item, taken.claim, row)
-        if wanted.recorder is not None:
+        if request.recorder is not None:
             with resumable():
-                wanted.recorder.add(row, None if taken.looked is None else taken.looked.image)
+                request.recorder.add(row, None if taken.looked is None else taken.looked.image)
         yield row
 
 
-def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) -> Row:
+def _describe(result: Inspection, taken: Taken, output: Path, request: InspectionRequest) -> Row:
     """The row of an image, once its pictures are written."""
     mask = result.mask
-    overlay = f"overlays/{taken.claim.name}.png" if wanted.overlays else ""
-    mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
+    overlay = f"overlays/{taken.claim.name}.png" if request.overlays else ""
+    mask_file = f"masks/{taken.claim.name}.png" if request.masks else ""
     with resumable():
         if overlay:
             write_figure(
