@@ -70,7 +70,7 @@ def _measure(run: Path) -> dict[str, float]:
     import torch
 
     from realnet.acceleration import allow_tf32
-    from realnet.model.network import measure
+    from realnet.inspection.inspector import Inspector
     from realnet.model.saving import load_model
     from realnet.run_folder import Run
 
@@ -78,12 +78,13 @@ def _measure(run: Path) -> dict[str, float]:
     allow_tf32(device)
     opened = Run(run)
     model, size = load_model(opened, device), opened.config.model.image_size
+    judge = Inspector(model, opened.config)
     rng = np.random.default_rng(0)
     seconds = []
     for _ in range(_WARM_UP + _IMAGES):
         image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
         start = time.perf_counter()
-        measure(model, [image])
+        judge.measure([image])
         seconds.append(time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
     tensors = [*model.parameters(), *model.buffers()]

@@ -103,7 +103,7 @@ def _image(text: str | None) -> str | None:
     if text is None or not Path(text).is_file():
         return text
     from realnet.data import read_image
-    from realnet.inspection.trace import image_hash
+    from realnet.data.images import image_hash
 
     return image_hash(read_image(text))
 

@@ -11,19 +11,19 @@ import numpy as np
 from realnet.atomic import atomic_path
 from realnet.calibration import drift
 from realnet.config import Config
-from realnet.data import Category, Notes, Sample, fingerprint, measure_tiled, read_image, read_truth, resize_image
+from realnet.data import Category, Notes, Sample, fingerprint, read_truth
 from realnet.data.finding import OWN_MARK
 from realnet.data.images import image_shape
 from realnet.errors import UserError, advise
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, with_caveats
-from realnet.inspection.judging import finite, full_size
-from realnet.model.network import RealNet, measure
+from realnet.inspection.inspector import Inspector
+from realnet.inspection.judging import full_size
+from realnet.model.network import RealNet
 from realnet.model.saving import load_model
 from realnet.model.threads import Threads
 from realnet.progress import Watcher
 from realnet.record import read_record, save_record
 from realnet.run_folder import Run
-from realnet.view import View, view_of
 
 _ANOTHER_P = 1e-4
 _TIFF_SOFTWARE, _LONGEST = 305, 100
@@ -78,16 +78,15 @@ def evaluate_run(
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
     model, config = load_model(run, device), run.config
-    view = view_of(config.model.view)
     threshold, pixel_threshold = run.thresholds
+    judge, notes = Inspector(model, config, threshold, pixel_threshold, threads=Threads()), Notes()
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
-    lanes, notes = Threads(), Notes()
     for start in range(0, len(samples), batch_size):
-        batch = samples[start : start + batch_size]
+        batch = [judge.look(sample.image, notes=notes) for sample in samples[start : start + batch_size]]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, view, batch, lanes, notes)
+        maps[place], scores[place] = judge.measure_small(batch)
         if watcher is not None:
             watcher.stage("Evaluating", start + len(batch), len(samples))
     masks = [read_truth(sample, (size, size)) for sample in samples]
@@ -110,35 +109,6 @@ def evaluate_run(
         results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
     results, said = with_caveats(results, caveats), tuple(notes.sentences())
     return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
-
-
-def _judge(
-    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Threads, notes: Notes
-) -> tuple[np.ndarray, list[float]]:
-    """Maps ``[N, size, size]`` and scores. With tiles or a view they come of the full map, brought to that size."""
-    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
-
-    def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
-        return finite(*measure(model, images, lanes))
-
-    if view is not None:
-        whole = (read_image(sample.image, None, levels, notes) for sample in samples)
-        looked = [view.look(image, str(sample.image)) for image, sample in zip(whole, samples, strict=True)]
-        if tile is None:
-            maps, scores = judge([resize_image(one.seen, size) for one in looked])
-            pairs = [
-                (full_size(own, *one.seen.shape[:2]), score)
-                for own, one, score in zip(maps, looked, scores, strict=True)
-            ]
-        else:
-            pairs = [measure_tiled(judge, one.seen, tile, size) for one in looked]
-        restored = [resize_image(one.restore(own), size) for one, (own, _) in zip(looked, pairs, strict=True)]
-        return np.stack(restored), [score for _, score in pairs]
-    if tile is None:
-        return judge([read_image(sample.image, size, levels, notes) for sample in samples])
-    wholes = (read_image(sample.image, None, levels, notes) for sample in samples)
-    found = [measure_tiled(judge, whole, tile, size) for whole in wholes]
-    return np.stack([resize_image(anomaly_map, size) for anomaly_map, _ in found]), [score for _, score in found]
 
 
 def other_product(

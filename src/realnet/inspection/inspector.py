@@ -29,13 +29,20 @@ class Inspector(Judge):
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
+        threads: divide the images of a batch among them.
     """
 
     def __init__(
-        self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
+        self,
+        model: RealNet,
+        config: Config,
+        threshold: float = 0.5,
+        pixel_threshold: float = 0.5,
+        minimum_area: int = 0,
+        threads: Threads | None = None,
     ) -> None:
-        super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view))
-        self.model, self.config, self._lanes = model.eval(), config, Threads()
+        super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view, config.data.pair))
+        self.model, self.config, self._threads = model.eval(), config, threads
 
     @property
     def image_size(self) -> int:
@@ -70,7 +77,7 @@ class Inspector(Judge):
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]
-        return finite(*measure(self.model, resized, self._lanes))
+        return finite(*measure(self.model, resized, self._threads))
 
 
 def load(folder: str | Path, device: str | torch.device = "auto") -> Inspector:
@@ -92,7 +99,7 @@ def load(folder: str | Path, device: str | torch.device = "auto") -> Inspector:
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
     model, size = load_model(run, choose_device(device)), run.config.model.image_size
     fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, size, size))
-    inspector = Inspector(model, run.config, *run.thresholds)
+    inspector = Inspector(model, run.config, *run.thresholds, threads=Threads())
     inspector.origin = Origin(run.digest)
     if run.calibration is not None:
         inspector.follow(run.calibration)

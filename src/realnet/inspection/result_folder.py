@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from realnet.data.notes import Notes
+from realnet.errors import UserError
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item, file_item
@@ -19,11 +20,12 @@ from realnet.inspection.journal import Earlier, Journal, Settings, open_journal,
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import Taken, in_blocks, read_ahead
-from realnet.inspection.rows import Row, judged_row, unreadable_row
+from realnet.inspection.rows import Row, judged_row, row_for
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.summary_page import PAGE_FILE, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_figure
+from realnet.view import Looked
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
@@ -197,20 +199,13 @@ def _judge(
     """Judge a block and write what the journal lacks of it."""
     if all(taken.claim.done for taken in block):
         return
-    looked = [taken.looked for taken in block if taken.looked is not None]
     # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_many(looked, request.batch_size)
-    for taken in block:
-        result = None if taken.looked is None else next(judged)
+    judged = inspector.inspect_each([taken.looked for taken in block if taken.looked is not None], request.batch_size)
+    for taken, result in zip(block, judged, strict=True):
         if taken.claim.done:
             continue
-        if result is None:
-            row = unreadable_row(
-                taken.item.image,
-                inspector.threshold,
-                taken.error,
-                inspector.origin.trace(None, inspector.threshold),
-            )
+        if isinstance(result, UserError):
+            row = row_for(inspector, taken.item.image, result)
         else:
             row = _describe(result, taken, output, request)
         if request.identify is not None:
@@ -220,7 +215,7 @@ def _judge(
         journal.append(taken.item, taken.claim, row)
         if request.recorder is not None:
             with resumable():
-                request.recorder.add(row, None if taken.looked is None else taken.looked.image)
+                request.recorder.add(row, taken.looked.image if isinstance(taken.looked, Looked) else None)
         yield row
 
 
