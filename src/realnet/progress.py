@@ -1,9 +1,10 @@
 """How work that takes its time says how far it is."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from realnet.evaluation.results import Results
+    from realnet.training.checkpoint import Progress
 
 
 class Watcher:
@@ -19,7 +20,7 @@ class Watcher:
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         """What is being done begins, or is so far (``total`` 0: nobody knows of how many)."""
 
-    def step(self, progress: Any, steps: int) -> None:
+    def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""
 
     def figures(self, results: "Results") -> None:

@@ -3,8 +3,8 @@
 from rich import progress as rich_progress
 
 from realnet.cli.console import console
-from realnet.diffusion.denoiser_training import Progress
 from realnet.progress import Watcher
+from realnet.training.checkpoint import Progress
 
 
 class SdasBar(Watcher):

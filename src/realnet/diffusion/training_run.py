@@ -14,7 +14,7 @@ from realnet.atomic import remove_torn, write_text
 from realnet.data import Category, GoodImages, fingerprint, read_image, survey
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
-from realnet.diffusion.denoiser_training import NoisePrediction, Progress, optimise
+from realnet.diffusion.denoiser_training import NoisePrediction, optimise
 from realnet.diffusion.estimate import Estimate, check_memory, estimate_training
 from realnet.diffusion.generating import Request, sample_numbers, to_images
 from realnet.diffusion.guided_layout import initialise
@@ -38,9 +38,10 @@ from realnet.model.saving import save_weights
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.synthesis import grid_image, write_figure
-from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
-from realnet.training.log import TrainingLog
+from realnet.training.log import reporting
 from realnet.training.prepare import Split, split_good
 
 SAMPLES_FOLDER = "samples"
@@ -87,7 +88,7 @@ def _train(
     made_of = config.model_dump_json() + fingerprint(samples) + start
     identity = hashlib.sha256(made_of.encode()).hexdigest()
     _check_output(output, identity, launch.resume)
-    finished = read_progress(output, Progress)
+    finished = read_progress(output)
     if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
         return finished
     if init is not None and not init.is_file():
@@ -126,21 +127,9 @@ def _train(
             own = [sample.image for sample in split.train if sample.category == name]
             save_starts(output, name, own, config.size, found.levels)
     judge = _judge(denoiser, config, output, names, images, split, watcher)
-    log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
-
-    def report(progress: Progress, steps: int) -> None:
-        if log is not None:
-            log.write([_numbers_only(row) for row in progress.log])
-            watcher.step(progress, steps)
-
-    try:
-        with interruptible() as stop:
-            progress = optimise(
-                fabric, denoiser, batches, judge, config, output, identity, launch.time_budget, 0.0, report, stop
-            )
-    finally:
-        if log is not None:
-            log.close()
+    with interruptible() as stop, reporting(output, False, watcher, fabric.is_global_zero) as report:
+        control = Control(output, launch.time_budget, 0.0, report, stop)
+        progress = optimise(fabric, denoiser, batches, judge, config, identity, control)
     if fabric.is_global_zero:
         _finish(output, denoiser, config, names, split, progress, launch, init)
     fabric.barrier()
@@ -187,7 +176,7 @@ def _check_output(output: Path, identity: str, resume: bool) -> None:
         raise UserError(f"{output} is a file; give --output a folder.")
     if (output / CONFIG_FILE).is_file():
         load_diffusion_config(output)  # what is no diffusion model's, an inspector's run say, is not written over
-    progress = read_progress(output, Progress)
+    progress = read_progress(output)
     used = [name for name in (WEIGHTS_FILE, CHECKPOINT_FILE) if (output / name).is_file()]
     if used and not resume:
         raise UserError(
@@ -249,10 +238,6 @@ def _judge(
         }
 
     return judge
-
-
-def _numbers_only(row: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if isinstance(value, int | float)}
 
 
 def _finish(

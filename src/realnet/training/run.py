@@ -3,8 +3,7 @@
 import datetime
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from realnet.seen import save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
-from realnet.training.log import TrainingLog
+from realnet.training.log import reporting
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
     MOST_TILES,
@@ -84,7 +84,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     data_fingerprint = fingerprint(samples)
     identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
     _check_output(output, config, identity, launch.resume)
-    finished = read_progress(output, Progress)
+    finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
     # Whatever can be wrong is found before anything is written.
@@ -111,8 +111,9 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
 
             task = replace(task, validation=by_test_images)
         spent = time.monotonic() - started
-        with _reporting(output, config, watcher, fabric.is_global_zero) as report:
-            progress = optimise(fabric, task, config, output, identity, launch.time_budget, spent, report, stop)
+        with reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report:
+            control = Control(output, launch.time_budget, spent, report, stop)
+            progress = optimise(fabric, task, config, identity, control)
         watcher.stage("Calibrating")
         if fabric.is_global_zero:
             judged = prepared.judge_good()
@@ -129,26 +130,6 @@ def _fabric(config: Config, launch: Launch) -> Fabric:
             f"{launch.devices} devices; choose a multiple of {2 * launch.devices}."
         )
     return make_fabric(launch)
-
-
-@contextmanager
-def _reporting(
-    output: Path, config: Config, watcher: Watcher, first: bool
-) -> Iterator[Callable[[Progress, int], None] | None]:
-    """What is called after every step: the log and the watcher; nothing in all processes but the first."""
-    if not first:
-        yield None
-        return
-    log = TrainingLog(output, config.training.select == "oracle")
-
-    def report(progress: Progress, steps: int) -> None:
-        log.write(progress.log)
-        watcher.step(progress, steps)
-
-    try:
-        yield report
-    finally:
-        log.close()
 
 
 def _check_output(output: Path, config: Config, identity: str, resume: bool) -> None:
@@ -179,7 +160,7 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
 
 def _identity(output: Path) -> str | None:
     """What the run in ``output`` was started with, as far as it came."""
-    progress = read_progress(output, Progress)
+    progress = read_progress(output)
     if progress is not None:
         return progress.identity
     path = output / PREPARED_FILE
