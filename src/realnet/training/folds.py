@@ -1,7 +1,7 @@
 """Closed-form reconstruction: subspaces fitted to good images, and every image judged by one that has not seen it."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from realnet.model.folding import fold_batch_norms
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
 from realnet.model.threads import Threads
-from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import shuffled_index, to_tensor
 from realnet.training.moved import STRENGTHS, copies, copies_each
@@ -122,42 +121,33 @@ class Solver:
         """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
         count = len(self.images)
         groups = torch.tensor(groups_of(self.images))
-        raw = self._extract(self.images, torch.float32, f"Reading {count} good images")
+        raw = self._extract(self.images, torch.float32, f"Reading {count} good images", count)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
         wanted = self._defects_wanted()
-        defects, faint = (
-            self._defects(wanted, 0, said=f"Making {wanted} synthetic defects"),
-            self._defects(
-                min(_VALIDATION_DEFECTS, 2 * count),
-                _VALIDATION_FIRST,
-                faint=True,
-                said="Making synthetic defects to validate with",
-            ),
-        )
-        of, faint_of = ([good for _, good in made] for made in (defects, faint))
-        masks = _masks(defects)
+        raw_defects, of, masks = self._defects(wanted, 0)
         parts: dict[str, list[Tensor]] = {}
-        if defects:
-            raw_defects = self._extract(
-                [defect.image for defect, _ in defects], said="Looking at the synthetic defects"
-            )
+        if wanted:
             self.model.afs.fit(self._afs_batches(raw, raw_defects, of, masks))
             parts["defects"] = self._selected(raw_defects)
-            del raw_defects
+        del raw_defects
         parts["good"] = self._selected(raw)
         del raw
-        parts["faint"] = self._selected(self._extract([defect.image for defect, _ in faint]))
+        raw_faint, faint_of, faint_masks = self._defects(
+            min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True
+        )
+        parts["faint"] = self._selected(raw_faint)
+        del raw_faint
         none = torch.zeros(0, dtype=torch.long)
         result = OutOfSample(
             groups=groups,
             good=Residuals(torch.arange(count)),
             moved=Residuals(none),
             at_limit=Residuals(none),
-            defects=Residuals(torch.tensor(of, dtype=torch.long)),
+            defects=Residuals(of),
             masks=masks,
-            faint=Residuals(torch.tensor(faint_of)),
-            faint_masks=_masks(faint),
+            faint=Residuals(faint_of),
+            faint_masks=faint_masks,
             augmentation="",
         )
         self._augment(result, parts)
@@ -170,14 +160,15 @@ class Solver:
             return settings.defects
         return min(settings.defects, afs.batches * afs.batch_size) if afs.method == "afs" else 0
 
-    def _extract(self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "") -> list[Tensor]:
-        """Raw features of ``images``; ``said``: what this stage is called, of images whose number is known.
+    def _extract(
+        self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "", total: int = 0
+    ) -> list[Tensor]:
+        """Raw features of ``images``; ``said``: what this stage is called, of ``total`` images.
 
         Half precision is enough for what is judged. What a subspace is fitted to is kept in single precision: where
         good images are alike, rounding would be all that they differ by.
         """
         found: list[list[Tensor]] = []
-        total = len(images) if said and isinstance(images, Sized) else 0
         for number, batch in enumerate(batched(images, _BATCH)):
             if said:
                 self.stage(said, number * _BATCH, total)
@@ -193,24 +184,32 @@ class Solver:
         parts = [self.model.select_from([f[i : i + 64].float() for f in raw]) for i in range(0, len(raw[0]), 64)]
         return [torch.cat([part[k].to(raw[0].dtype) for part in parts]) for k in range(len(parts[0]))]
 
-    def _defects(self, count: int, first: int, faint: bool = False, said: str = "") -> list[tuple[Anomaly, int]]:
-        """Synthetic defects and the numbers of their good images, each of which serves equally often."""
+    def _defects(self, count: int, first: int, faint: bool = False) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Raw features of synthetic defects, the numbers ``[n]`` of their good images, masks uint8 ``[n, 1, H, W]``.
+
+        Each good image serves equally often. Images are looked at as they are made, and not kept.
+        """
         goods = [shuffled_index(len(self.images), self.config.seed, position) for position in range(count)]
         make = self.synthesizer.faint if faint else self.synthesizer
-        made = []
-        for position, good in enumerate(goods):
-            if said and position % _BATCH == 0:
-                self.stage(said, position, count)
-            made.append((make(first + position, good), good))
-        return made
+        masks: list[np.ndarray] = []
+
+        def images() -> Iterator[np.ndarray]:
+            for position, good in enumerate(goods):
+                defect = make(first + position, good)
+                masks.append(defect.mask)
+                yield defect.image
+
+        said = "Making synthetic defects to validate with" if faint else f"Making {count} synthetic defects"
+        raw = self._extract(images(), said=said, total=count)
+        stacked = np.stack(masks).astype(np.uint8) if masks else np.zeros((0, 1, 1), np.uint8)
+        return raw, torch.tensor(goods, dtype=torch.long), torch.from_numpy(stacked)[:, None]
 
     def _afs_batches(
-        self, raw: Sequence[Tensor], raw_defects: Sequence[Tensor], of: Sequence[int], masks: Tensor
+        self, raw: Sequence[Tensor], raw_defects: Sequence[Tensor], goods: Tensor, masks: Tensor
     ) -> Iterable[tuple[list[Tensor], list[Tensor], Tensor]]:
         """Batches for Eq. 4 out of the defects at hand; fewer than configured where there are not as many."""
         size, backbone = self.config.model.afs.batch_size, self.model.backbone
-        goods = torch.tensor(of)
-        for start in range(0, min(len(of), self.config.model.afs.batches * size), size):
+        for start in range(0, min(len(goods), self.config.model.afs.batches * size), size):
             rows = slice(start, start + size)
             anomalous = backbone.standardised([f[rows].float() for f in raw_defects])
             normal = backbone.standardised([f[goods[rows]].float() for f in raw])
@@ -334,9 +333,3 @@ def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -
     """Scores ``[n]`` of all of ``part``; see :func:`judged_maps`."""
     rows = torch.arange(len(part))
     return torch.cat([score.cpu() for _, score in judged_maps(model, part, rows, logits)])
-
-
-def _masks(made: Sequence[tuple[Anomaly, int]]) -> Tensor:
-    if not made:
-        return torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
-    return torch.from_numpy(np.stack([defect.mask for defect, _ in made]).astype(np.uint8))[:, None]
