@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -231,56 +231,64 @@ class Solver:
             # What lies between them was never chosen by more than chance would.
             candidates = {name: STRENGTHS[name] for name in ("none", "strong")}
         best = -1.0
-        kept: tuple[Any, ...] = ()
         for name, limits in candidates.items():
             self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
-            with_copies, of = dict(parts), torch.zeros(0, dtype=torch.long)
+            moved, of = [], torch.zeros(0, dtype=torch.long)
             if limits.asked:
-                with_copies["moved"] = self._selected(
+                moved = self._selected(
                     self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
                 )
                 of = torch.arange(count).repeat_interleave(each)
-            result.moved = Residuals(of)
-            solved = self._by_folds(result, with_copies)
-            value = self._separation(result) if len(candidates) > 1 else 0.0
+            value = 0.0
+            if len(candidates) > 1:
+                result.moved = Residuals(of)
+                self._by_folds(result, parts, moved, ("good", "faint"))
+                value = self._separation(result)
             if value > best:
-                best, kept = value, (name, result.moved, solved, [list(part.logs) for part in result.parts()])
-        result.augmentation, result.moved, solved, logs = kept
-        for part, own in zip(result.parts(), logs, strict=True):
-            part.logs = own
+                best, kept = value, (name, moved, of)
+        result.augmentation, moved, of = kept
+        result.moved = Residuals(of)
+        # Everything is judged for the augmentation that is kept only: the residuals are most of the memory.
+        solved = self._by_folds(result, parts, moved, (*parts, *(["moved"] if moved else [])))
         for network, (mean, basis, level) in zip(self.model.reconstruction.networks, solved, strict=True):
             assert isinstance(network, Subspace)
             set_subspace(network, mean, basis)
             network.level.copy_(level)
-        if len(candidates) > 1:  # The last one tried need not be the one that is kept.
-            self._evidence(result)
 
-    def _by_folds(self, result: OutOfSample, parts: dict[str, list[Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Judge every part out of sample; returns mean, basis and level of the subspace of all images, a network."""
+    def _by_folds(
+        self, result: OutOfSample, parts: dict[str, list[Tensor]], moved: list[Tensor], judged: Sequence[str]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Judge some parts out of sample; returns mean, basis and level of the subspace of all images, a network.
+
+        Args:
+            parts: the features of each part of ``result`` but the copies, one a network.
+            moved: those of the copies, which join the subspaces; empty without any.
+            judged: the names of the parts whose residuals are wanted, ``good`` among them.
+        """
         settings = self.config.model.reconstruction
         folds = min(self.config.training.folds, int(result.groups.max()) + 1)
         fold = result.groups % folds
         for part in result.parts():
             part.logs = []
         solved = []
-        for k in range(len(parts["good"])):
-            shown = [parts["good"][k], *([parts["moved"][k]] if len(result.moved) else [])]
-            gram = Gram(torch.cat(shown).flatten(1).float())
+        for k, good in enumerate(parts["good"]):
+            shown = torch.cat([good, moved[k]]) if moved else good
+            gram = Gram(shown.flatten(1).float())
             of = torch.cat([result.good.of, result.moved.of])
-            named = {name: getattr(result, name) for name in parts}
-            squares = {name: torch.empty(parts[name][k].shape) for name in parts}
+            named = {name: moved[k] if name == "moved" else parts[name][k] for name in judged}
+            squares = {name: torch.empty(features.shape) for name, features in named.items()}
             for number in range(folds):
                 mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
-                for name, part in named.items():
-                    for rows in (fold[part.of] == number).nonzero()[:, 0].split(64):
-                        x = parts[name][k][rows]
+                for name, features in named.items():
+                    for rows in (fold[getattr(result, name).of] == number).nonzero()[:, 0].split(64):
+                        x = features[rows]
                         centred = x.flatten(1).float() - mean
                         left = centred - (centred @ basis.t()) @ basis
                         squares[name][rows] = left.square().view(x.shape).cpu()
             level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
-            for name, part in named.items():
+            for name in named:
                 unit = squares.pop(name).div_(level[:, None, None])
-                part.logs.append(unit.log1p_().half().to(self.device))
+                getattr(result, name).logs.append(unit.log1p_().half().to(self.device))
             mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
             solved.append((mean, basis, level.to(self.device)))
         self._evidence(result)
@@ -294,7 +302,7 @@ class Solver:
         for k, log in enumerate(result.good.logs):
             discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
         for part in result.parts():
-            part.energies = _energies(discriminator, part) if len(part) else []
+            part.energies = _energies(discriminator, part) if part.logs and len(part) else []
         size = self.config.model.image_size
         discriminator.fit_evidence(result.good.energies, (size, size))
 
