@@ -24,8 +24,9 @@ from realnet.diffusion.denoiser_training import NoisePrediction, Progress
 from realnet.diffusion.estimate import Estimate, activation_bytes, check_memory, duration, estimate_training
 from realnet.diffusion.model_folder import file_sha256, load_diffusion, load_diffusion_config, make_denoiser
 from realnet.diffusion.schedule import make_schedule
-from realnet.diffusion.training_run import Watcher, train_diffusion
+from realnet.diffusion.training_run import train_diffusion
 from realnet.errors import UserError
+from realnet.progress import Watcher
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
 from realnet.training.launch import Launch
 from tests.cli.process import Started

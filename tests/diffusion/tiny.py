@@ -15,7 +15,8 @@ from realnet.diffusion.denoiser_training import Progress
 from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.diffusion.model_folder import DiffusionModel, load_diffusion, make_denoiser
 from realnet.diffusion.noisy_batches import NoisedBatches
-from realnet.diffusion.training_run import Watcher, train_diffusion
+from realnet.diffusion.training_run import train_diffusion
+from realnet.progress import Watcher
 from realnet.training.launch import Launch
 
 # Images of twice the network's side are made, from good ones noised a little.

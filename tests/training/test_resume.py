@@ -13,8 +13,9 @@ import pytest
 
 from realnet.data import open_dataset
 from realnet.errors import UserError
+from realnet.progress import Watcher
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
-from realnet.training.run import PREPARED_FILE, Watcher, train
+from realnet.training.run import PREPARED_FILE, train
 from tests.cli.process import Started
 from tests.data.layouts import make_mvtec, picture, save
 from tests.training.test_run import digest, rows

@@ -130,7 +130,7 @@ def main() -> None:
         status = app(prog_name="realnet", standalone_mode=False)
     except UserError as error:
         _LOG.debug("Where it was noticed:", exc_info=True)
-        _complain(str(error))
+        _complain(error.command)
         status = 2
     except _CommandLineError as error:
         # `realnet` alone has shown its help, and there is no message.

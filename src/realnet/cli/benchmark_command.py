@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import seconds
 from realnet.cli.completion import complete_plan, complete_preset
 from realnet.cli.console import console, errors
-from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds, torch_device
+from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, torch_device
 
 if TYPE_CHECKING:
     from realnet.benchmark.plan import Plan

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import seconds
 from realnet.cli.completion import complete_diffusion_preset
 from realnet.cli.console import console
 from realnet.cli.options import (
@@ -16,7 +17,6 @@ from realnet.cli.options import (
     SeedOption,
     SetOption,
     ray_cluster,
-    seconds,
     torch_device,
 )
 from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration, strengths, usual_strength
@@ -86,9 +86,9 @@ def build(
     request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch_size)
     launch = Launch(place, devices, precision, time_budget=budget, resume=True)
     with ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
-        from realnet.cli.build_bar import BuildBar
+        from realnet.cli.sdas_bar import SdasBar
 
-        watcher = BuildBar()
+        watcher = SdasBar()
         with watcher.display:
             made = build_sets(
                 parts, config, request, count, output, launch, init, place, watcher,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import configuration
 from realnet.cli.completion import complete_kind
 from realnet.cli.console import console
 from realnet.cli.options import (
@@ -15,7 +16,6 @@ from realnet.cli.options import (
     SeedOption,
     SetOption,
     SourceOption,
-    configuration,
     open_one,
 )
 

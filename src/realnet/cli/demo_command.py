@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from realnet import api
 from realnet.cli.console import console
 from realnet.cli.options import DeviceOption, torch_device
+from realnet.cli.status import status_line
 
 DATA, CATEGORY = "elpv", "mono"
 # Defective cells that the picture is chosen from.
@@ -19,14 +21,14 @@ def demo(
     device: DeviceOption = "auto",
 ) -> None:
     """Train preset lite on photographs of real solar cells (ELPV), evaluate it and write a report."""
+    from realnet.choices import configuration
     from realnet.cli.bar import Bar
-    from realnet.cli.evaluate_command import Asked, evaluate_and_show
-    from realnet.cli.options import configuration
     from realnet.data import check_dataset, open_dataset
     from realnet.inspection.inspector import load
     from realnet.inspection.overlay import side_by_side, to_levels
     from realnet.synthesis import write_figure
-    from realnet.training.run import Launch, train
+    from realnet.training.launch import Launch
+    from realnet.training.run import train
 
     config = configuration("lite", None, None, None, None, 0)
     categories = open_dataset(Path(DATA), CATEGORY)
@@ -43,7 +45,8 @@ def demo(
     with bar.display:
         # A demo that was interrupted continues; one that is finished is only evaluated again.
         train(categories, config, output, Launch(place, time_budget=60.0 * minutes, resume=True), bar)
-    evaluate_and_show(output, DATA, categories, Asked(device=place))
+    with status_line("Evaluating") as watcher:
+        api.evaluate(output, DATA, category=CATEGORY, device=place, progress=watcher)
     console.print(
         "Image AUROC is the chance that a defective cell scores higher than an intact one: 0.5 is guessing, 1 is "
         "perfect. Image level only: ELPV has no masks. The defective cells are those that experts graded surely "

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
-from realnet.cli.console import console, errors, plural
+from realnet.cli.console import console, errors, plural, say, warn
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -33,8 +33,6 @@ from realnet.cli.options import (
     RayCpus,
     RayGpus,
     RayOption,
-    check_run,
-    judging_device,
     ray_cluster,
     refuse_shares,
 )
@@ -43,7 +41,6 @@ from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
-    from realnet.inspection.journal import Earlier
     from realnet.inspection.result_folder import Summary
     from realnet.inspection.rows import Row
 
@@ -123,10 +120,10 @@ def inspect(
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.judging import check_threshold
 
-    if resume and overwrite:
-        raise UserError("--resume keeps earlier results and --overwrite replaces them: choose one.")
+    earlier = what_of_earlier(resume, overwrite)
     if threshold is not None:
         check_threshold(threshold)
     if ray is not None:
@@ -145,45 +142,41 @@ def inspect(
     refuse_shares(ray_cpus, ray_gpus)
     folder = Path(output)
     set_up_logs(log_level, log_json)
-    from realnet.inspection.manifest import is_export
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
+    from realnet.run_folder import open_run_or_export
 
-    exported = is_export(run)
-    if not exported:
-        check_run(run)
-    sources = open_sources(images, folder, watch, every, _say)
+    opened = open_run_or_export(run)
+    sources = open_sources(images, folder, watch, every, warn)
     forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
     check_formats(forms)
 
-    from realnet.calibration import read_calibration
     from realnet.history.recording import Recording
-    from realnet.inspection.loading import load
-    from realnet.inspection.result_folder import Wanted, inspect_items
+    from realnet.inspection.loading import load_on
+    from realnet.inspection.result_folder import InspectionRequest, inspect_items
 
-    inspector = load(run, judging_device(device, exported))
+    inspector = load_on(run, device, say)
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
     name = run.resolve().name
     store = open_store(history, keep_images, keep_days, keep_size)
     recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-    drift = _DriftWarning(read_calibration(run))
+    drift = _DriftWarning(opened.calibration)
     stop = threading.Event()
     with (
-        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
+        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, warn) as told_of,
         counting("Inspecting", _total(sources.count(), limit)) as shown,
         _finishing(stop, sources.endless) as interrupted,
     ):
-        earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
-        wanted = Wanted(
+        request = InspectionRequest(
             inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
         )
         if told_of is not None:
             identify, announce = announcing(told_of, resume, model=name)
-            wanted = replace(wanted, identify=identify, announce=announce)
+            request = replace(request, identify=identify, announce=announce)
         told = _Told(shown, drift if sources.endless else None, name)
-        summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
+        summary = inspect_items(inspector, sources.items, folder, request, told, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted.is_set():
@@ -211,14 +204,12 @@ def _on_cluster(
     run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
     cluster_options: tuple[str, float | None, float | None],
 ) -> "Summary":  # fmt: skip
-    from realnet.inspection.manifest import is_export
     from realnet.inspection.tables import check_formats
+    from realnet.run_folder import open_run_or_export
 
-    if not is_export(run):
-        check_run(run)
+    opened = open_run_or_export(run)
     check_formats(["parquet"])
 
-    from realnet.calibration import read_calibration
     from realnet.cluster.remote_inspecting import inspect_on
     from realnet.cluster.urls import find_images, is_url
     from realnet.data.finding import LeftOut
@@ -242,9 +233,9 @@ def _on_cluster(
         listed = partial(find_images, images, left_out)
         summary = inspect_on(cluster, run, judge, listed, place, settings, resume, told)
     for line in describe_not_used(left_out):
-        _say(line)
+        warn(line)
     _conclude(summary, judge.threshold, f"{place}/parts", resume)
-    _DriftWarning(read_calibration(run)).check(summary.scores)
+    _DriftWarning(opened.calibration).check(summary.scores)
     if summary.unreadable:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     return summary
@@ -286,7 +277,7 @@ class _DriftWarning:
             return
         found = drift(self._calibration.good_scores, list(scores))
         if found.warns and not self._drifted:
-            _say(found.sentence())
+            warn(found.sentence())
         self._drifted = found.warns
 
 
@@ -317,9 +308,9 @@ def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event
 def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
     """One sentence with counts, after what of the images is to be said."""
     for note in summary.notes:
-        _say(note)
+        warn(note)
     if summary.too_small:
-        _say(
+        warn(
             f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
             "the column note says which."
         )
@@ -343,7 +334,3 @@ def _show_worst(summary: "Summary") -> None:
     for row in anomalous[:_WORST]:
         table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", row.image)
     console.print(table)
-
-
-def _say(sentence: str) -> None:
-    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

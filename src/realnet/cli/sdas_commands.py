@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from realnet.choices import seconds
 from realnet.cli.completion import complete_diffusion_preset
 from realnet.cli.console import console
 from realnet.cli.options import (
@@ -29,7 +30,6 @@ from realnet.cli.options import (
     SetOption,
     ray_cluster,
     say_summary,
-    seconds,
     torch_device,
 )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from realnet.cli.console import console
-from realnet.cli.options import Data, DeviceOption, SeedOption, check_run, torch_device
+from realnet.cli.options import Data, DeviceOption, SeedOption, torch_device
 from realnet.cli.sdas_commands import Model, Steps, bar, check_png, ready, strengths, usual_strength
 
 
@@ -48,9 +48,11 @@ def strength(
     device: DeviceOption = "auto",
 ) -> None:
     """Help to choose the strength: samples over s, and what an inspector says of them."""
+    from realnet.run_folder import open_run
+
     wanted = None if values is None else strengths(values, ",")
     check_png(output)
-    check_run(run)
+    open_run(run)
     loaded, request = ready(model, [0.0], steps, seed, "iddpm", "learned", 0.0, min(rows, 8), device)
     low, high = usual_strength(loaded.config, "iddpm")
     columns = wanted or [0.0, low / 2, low, high, 1.5 * high, 2.5 * high, 5 * high]

@@ -21,7 +21,7 @@ from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
 from realnet.inspection.loading import load
 from realnet.inspection.result_folder import Summary
-from realnet.inspection.rows import Row, judged_row, unreadable_row
+from realnet.inspection.rows import Row, row_for
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
 from realnet.view import Looked
 
@@ -187,21 +187,16 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
             if not ahead:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
-            judged = judge.inspect_many([looked for _, looked in batch if isinstance(looked, Looked)])
-            for file, looked in batch:
-                if isinstance(looked, Looked):
-                    found = next(judged)
-                    yield judged_row(file, found, found.mask)
-                else:
-                    yield unreadable_row(file, judge.threshold, looked, judge.origin.trace(None, judge.threshold))
+            for (file, _), found in zip(batch, judge.inspect_each([looked for _, looked in batch]), strict=True):
+                yield row_for(judge, file, found)
 
 
-def _look(judge: Judge, file: str) -> tuple[str, Looked | str]:
+def _look(judge: Judge, file: str) -> tuple[str, Looked | UserError]:
     """What the judge sees of a file, or why it sees nothing."""
     try:
         return file, judge.look(decode_image(read_bytes(file), file, levels=judge.levels), file)
     except UserError as error:
-        return file, str(error)
+        return file, error
 
 
 @lru_cache(maxsize=1)

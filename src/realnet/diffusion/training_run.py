@@ -35,6 +35,7 @@ from realnet.diffusion.readiness import Readiness, describer, judge_samples
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.model.saving import save_weights
+from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.synthesis import grid_image, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
@@ -46,16 +47,6 @@ SAMPLES_FOLDER = "samples"
 _CACHE_BYTES = 2**31
 # Images that the prior's components are computed from; more change them little.
 _PRIOR_IMAGES = 512
-
-
-class Watcher:
-    """What training tells whoever watches; the command line prints it."""
-
-    def say(self, text: str) -> None:
-        """A sentence for the user."""
-
-    def step(self, progress: Progress, steps: int) -> None:
-        """A step is done."""
 
 
 def train_diffusion(

@@ -14,7 +14,7 @@ from realnet.errors import UserError
 from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.inspection.engines import Engine
 from realnet.inspection.exported import to_batch
-from realnet.inspection.manifest import ExportFormat
+from realnet.manifest import ExportFormat
 from realnet.model.network import RealNet
 from realnet.training.prepare import good_images, make_synthesizer
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from realnet.calibration import read_calibration
 from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.engines import OpenedEngine, open_engine
 from realnet.inspection.judging import Judge, finite
-from realnet.inspection.manifest import Manifest, read_manifest
 from realnet.inspection.trace import Origin
+from realnet.manifest import Manifest
+from realnet.run_folder import Run
 from realnet.view import View, find_reference, view_of
 
 
@@ -76,12 +76,11 @@ def load_exported(folder: str | Path, device: str = "auto") -> ExportedInspector
     Raises:
         UserError: for a folder that is no export, a damaged one, an absent package or device.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
-    manifest = read_manifest(place)
-    view = view_of(find_reference(place, manifest.view))
-    inspector = ExportedInspector(open_engine(place, manifest, device), manifest, view)
-    if (calibration := read_calibration(place)) is not None:
-        inspector.follow(calibration)
+    run = Run(Path(folder))
+    if not run.folder.is_dir():
+        raise UserError(f"There is no export {folder}: give the --output folder of `realnet export`.")
+    view = view_of(find_reference(run.folder, run.manifest.view))
+    inspector = ExportedInspector(open_engine(run.folder, run.manifest, device), run.manifest, view)
+    if run.calibration is not None:
+        inspector.follow(run.calibration)
     return inspector

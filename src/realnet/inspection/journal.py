@@ -14,9 +14,7 @@ from realnet.atomic import remove_torn, write_text
 from realnet.errors import UserError
 from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
-from realnet.inspection.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
 _FORMAT = "realnet inspect 1"
@@ -24,6 +22,18 @@ _OWN = ("key", "name", "size", "changed_ns")
 Earlier = Literal["refuse", "resume", "overwrite"]
 """What to do with the results of an earlier inspection in the same folder."""
 _GO_ON = "What is judged is kept: continue with the same call and --resume."
+
+
+def what_of_earlier(resume: bool, overwrite: bool) -> Earlier:
+    """What to do with earlier results, as a person says it.
+
+    Raises:
+        UserError: where both are asked for.
+    """
+    if resume and overwrite:
+        said = "keeps earlier results and {}overwrite replaces them: choose one."
+        raise UserError(f"resume {said.format('')}", f"--resume {said.format('--')}")
+    return "resume" if resume else "overwrite" if overwrite else "refuse"
 
 
 @dataclass(frozen=True)
@@ -128,15 +138,6 @@ def open_journal(
     finally:
         index.close()
         lock.release()
-
-
-def model_digest(folder: Path) -> str:
-    """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
-    if is_export(folder):
-        return read_manifest(folder).digest
-    names: tuple[str, ...] = ("config.yaml", "model.safetensors")
-    names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
-    return combined_digest(describe_file(folder / name).sha256 for name in names)
 
 
 @contextlib.contextmanager

@@ -17,12 +17,11 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Taken:
-    """An image that was taken up, and what is seen of it, or why that is nothing."""
+    """An image that was taken up, and what is seen of it, or why that is nothing; None: it is not read yet."""
 
     item: Item
     claim: Claim
-    looked: Looked | None = None
-    error: str = ""
+    looked: Looked | UserError | None = None
 
 
 def in_blocks(
@@ -122,6 +121,6 @@ def read_ahead(
 def _read(taken: Taken, inspector: Judge, notes: Notes) -> Taken:
     try:
         image = taken.item.read(inspector.levels, notes)
-        return Taken(taken.item, taken.claim, inspector.look(image, taken.item.image))
     except UserError as error:
-        return Taken(taken.item, taken.claim, None, str(error))
+        return Taken(taken.item, taken.claim, error)
+    return Taken(taken.item, taken.claim, inspector.look_or_say(image, taken.item.image))

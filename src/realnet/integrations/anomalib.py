@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from realnet.config import Config, override
 from realnet.distribution import install_hint
 from realnet.errors import UserError
-from realnet.inspection.inspector import read_thresholds
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
 from realnet.presets import presets
+from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import Solver
@@ -172,11 +172,11 @@ class RealNet(AnomalibModule):
         Raises:
             UserError: for a folder that is no finished run, or is damaged.
         """
-        folder = Path(run)
-        network, config = load_model(folder)
-        score, pixel = read_thresholds(folder)
+        opened = Run(Path(run))
+        network = load_model(opened)
+        score, pixel = opened.thresholds
         module = cls(
-            *_as_arguments(config),
+            *_as_arguments(opened.config),
             pre_trained=False,
             pre_processor=pre_processor,
             post_processor=post_processor,

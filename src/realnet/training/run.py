@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,25 +14,21 @@ import torch
 from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
-from realnet.atomic import remove_torn, write_text
-from realnet.calibration import Calibration, calibrate, save_calibration, threshold_record
+from realnet.atomic import remove_torn
+from realnet.calibration import Calibration, calibrate, save_calibration
+from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.model.network import RealNet
-from realnet.model.saving import (
-    CONFIG_FILE,
-    METRICS_FILE,
-    MODEL_FILE,
-    load_config,
-    save_config,
-    save_model,
-)
+from realnet.model.saving import save_model
+from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
+from realnet.record import Record, Training, Validated, save_record
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from realnet.seen import save_seen
 from realnet.synthesis import settle_foreground, write_figure
-from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
 from realnet.training.log import TrainingLog
@@ -53,19 +48,6 @@ from realnet.view import REFERENCE_FILE
 
 ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 320
-
-
-class Watcher:
-    """What training tells whoever watches; the command line draws a progress bar of it."""
-
-    def say(self, sentence: str) -> None:
-        """Something that a person should know of the images or the training."""
-
-    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
-        """A stage of preparation begins, or is so far (``total`` 0: nobody knows)."""
-
-    def step(self, progress: Progress, steps: int) -> None:
-        """A step is done."""
 
 
 def train(
@@ -188,7 +170,7 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
             raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
     started_with = _identity(output)
     if started_with not in (None, identity):
-        changed = _differences(load_config(output).model_dump(), config.model_dump())
+        changed = _differences(Run(output).config.model_dump(), config.model_dump())
         # The run has a copy of its own.
         changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
@@ -248,30 +230,29 @@ def _finish(
         meaning += "(oracle) of the state that is best on the TEST images"
     else:
         meaning += "no test image was looked at"
-    metrics = {
-        "validation": {
-            "meaning": meaning,
-            "image_auroc": figure.image_auroc,
-            "pixel_average_precision": figure.pixel_average_precision,
-            "good_images": len(judged.scores),
-            "synthetic_defects": len(figure.defect_scores),
-        },
-        "threshold": threshold_record(calibration),
-        "training": {
-            "categories": [category.name for category in categories],
-            "good_images": len(split.train),
-            "held_out_images": len(split.held_out),
-            "augmentation": judged.augmentation,
-            "steps": progress.step,
-            "selected_by": config.training.select,
-            "planned_steps": total_steps(config.training, judged.trained_on),
-            "best_step": progress.best_step,
-            "seconds": round(progress.seconds, 1),
-            "time_budget_seconds": launch.time_budget,
-            "precision": str(launch.precision),
-            "devices": launch.devices,
-        },
-        "provenance": collect_provenance(
+    record = Record(
+        validation=Validated(
+            meaning=meaning,
+            image_auroc=figure.image_auroc,
+            pixel_average_precision=figure.pixel_average_precision,
+            good_images=len(judged.scores),
+            synthetic_defects=len(figure.defect_scores),
+        ),
+        training=Training(
+            categories=tuple(category.name for category in categories),
+            good_images=len(split.train),
+            held_out_images=len(split.held_out),
+            augmentation=judged.augmentation,
+            steps=progress.step,
+            selected_by=config.training.select,
+            planned_steps=total_steps(config.training, judged.trained_on),
+            best_step=progress.best_step,
+            seconds=round(progress.seconds, 1),
+            time_budget_seconds=launch.time_budget,
+            precision=str(launch.precision),
+            devices=launch.devices,
+        ),
+        provenance=collect_provenance(
             data_fingerprint=data_fingerprint,
             split="train",
             seed=config.seed,
@@ -280,13 +261,12 @@ def _finish(
             selection=config.training.select,
             backbone_weights=model.backbone.source,
         ),
-        "test": {},
-    }
+    )
     _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
-    write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
-    write_text(output / "README.md", model_card(config, metrics))
+    save_record(output, record)
     save_seen(output, [sample.image for sample in (*split.train, *split.held_out)], config.data.pair)
     save_calibration(output, calibration)
+    write_card(Run(output))
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)

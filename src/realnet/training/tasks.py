@@ -4,24 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from realnet.config import Config
-from realnet.data import Sample
-from realnet.data.good_images import read_seen
 from realnet.model.evidence import EvidenceDiscriminator
-from realnet.model.network import RealNet, measure
+from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import OutOfSample, Solver, Stage
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.loop import LossOfBatch, Task, total_steps
-from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
+from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, image_scores, make_validation
 from realnet.training.validation import Figure
-from realnet.view import view_of
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 _SHOWN_DEFECTS = 12
@@ -91,7 +87,7 @@ def prepare_trained(
 
     def judge_good() -> JudgedGood:
         figure = validation()
-        scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.judged, config)
+        scores = figure.good_scores if config.model.tile is None else image_scores(model, split.judged, config)
         names = validation.names if config.model.tile is None else tuple(s.name for s in split.judged)
         source = "held-out good images" if split.held_out else "good images that it was trained on"
         return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
@@ -128,7 +124,7 @@ def prepare_solved(
             scores = tuple(validation.scores(seen.at_limit).tolist())
         names = [sample.name for sample in split.train]
         by_file = _by_file(seen, scores, len(names))
-        rest = _scores(model, split.held_out, config)
+        rest = image_scores(model, split.held_out, config)
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
@@ -149,21 +145,6 @@ def _by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[flo
     for group, score in zip(seen.groups.tolist(), scores, strict=True):
         highest[group] = max(highest[group], score)
     return highest
-
-
-def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[float]:
-    """Scores of good images that were not fitted to."""
-    if config.model.tile is not None:
-        return list(tiled_scores(model, samples, config))
-    model.eval()
-    size, view, levels = config.model.image_size, view_of(config.model.view, config.data.pair), config.data.pair
-    found: list[float] = []
-    for start in range(0, len(samples), 16):
-        batch: list[np.ndarray] = [
-            read_seen(sample.image, view, size, levels) for sample in samples[start : start + 16]
-        ]
-        found += measure(model, batch)[1]
-    return found
 
 
 def _write_sheet(output: Path, synthesizer: Synthesizer, config: Config) -> None:
