@@ -1,9 +1,9 @@
 """Closed-form reconstruction: subspaces fitted to good images, and every image judged by one that has not seen it."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from realnet.model.folding import fold_batch_norms
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
 from realnet.model.threads import Threads
-from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import shuffled_index, to_tensor
 from realnet.training.moved import STRENGTHS, copies, copies_each
@@ -122,42 +121,33 @@ class Solver:
         """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
         count = len(self.images)
         groups = torch.tensor(groups_of(self.images))
-        raw = self._extract(self.images, torch.float32, f"Reading {count} good images")
+        raw = self._extract(self.images, torch.float32, f"Reading {count} good images", count)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
         wanted = self._defects_wanted()
-        defects, faint = (
-            self._defects(wanted, 0, said=f"Making {wanted} synthetic defects"),
-            self._defects(
-                min(_VALIDATION_DEFECTS, 2 * count),
-                _VALIDATION_FIRST,
-                faint=True,
-                said="Making synthetic defects to validate with",
-            ),
-        )
-        of, faint_of = ([good for _, good in made] for made in (defects, faint))
-        masks = _masks(defects)
+        raw_defects, of, masks = self._defects(wanted, 0)
         parts: dict[str, list[Tensor]] = {}
-        if defects:
-            raw_defects = self._extract(
-                [defect.image for defect, _ in defects], said="Looking at the synthetic defects"
-            )
+        if wanted:
             self.model.afs.fit(self._afs_batches(raw, raw_defects, of, masks))
             parts["defects"] = self._selected(raw_defects)
-            del raw_defects
+        del raw_defects
         parts["good"] = self._selected(raw)
         del raw
-        parts["faint"] = self._selected(self._extract([defect.image for defect, _ in faint]))
+        raw_faint, faint_of, faint_masks = self._defects(
+            min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True
+        )
+        parts["faint"] = self._selected(raw_faint)
+        del raw_faint
         none = torch.zeros(0, dtype=torch.long)
         result = OutOfSample(
             groups=groups,
             good=Residuals(torch.arange(count)),
             moved=Residuals(none),
             at_limit=Residuals(none),
-            defects=Residuals(torch.tensor(of, dtype=torch.long)),
+            defects=Residuals(of),
             masks=masks,
-            faint=Residuals(torch.tensor(faint_of)),
-            faint_masks=_masks(faint),
+            faint=Residuals(faint_of),
+            faint_masks=faint_masks,
             augmentation="",
         )
         self._augment(result, parts)
@@ -170,14 +160,15 @@ class Solver:
             return settings.defects
         return min(settings.defects, afs.batches * afs.batch_size) if afs.method == "afs" else 0
 
-    def _extract(self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "") -> list[Tensor]:
-        """Raw features of ``images``; ``said``: what this stage is called, of images whose number is known.
+    def _extract(
+        self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "", total: int = 0
+    ) -> list[Tensor]:
+        """Raw features of ``images``; ``said``: what this stage is called, of ``total`` images.
 
         Half precision is enough for what is judged. What a subspace is fitted to is kept in single precision: where
         good images are alike, rounding would be all that they differ by.
         """
         found: list[list[Tensor]] = []
-        total = len(images) if said and isinstance(images, Sized) else 0
         for number, batch in enumerate(batched(images, _BATCH)):
             if said:
                 self.stage(said, number * _BATCH, total)
@@ -193,24 +184,32 @@ class Solver:
         parts = [self.model.select_from([f[i : i + 64].float() for f in raw]) for i in range(0, len(raw[0]), 64)]
         return [torch.cat([part[k].to(raw[0].dtype) for part in parts]) for k in range(len(parts[0]))]
 
-    def _defects(self, count: int, first: int, faint: bool = False, said: str = "") -> list[tuple[Anomaly, int]]:
-        """Synthetic defects and the numbers of their good images, each of which serves equally often."""
+    def _defects(self, count: int, first: int, faint: bool = False) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Raw features of synthetic defects, the numbers ``[n]`` of their good images, masks uint8 ``[n, 1, H, W]``.
+
+        Each good image serves equally often. Images are looked at as they are made, and not kept.
+        """
         goods = [shuffled_index(len(self.images), self.config.seed, position) for position in range(count)]
         make = self.synthesizer.faint if faint else self.synthesizer
-        made = []
-        for position, good in enumerate(goods):
-            if said and position % _BATCH == 0:
-                self.stage(said, position, count)
-            made.append((make(first + position, good), good))
-        return made
+        masks: list[np.ndarray] = []
+
+        def images() -> Iterator[np.ndarray]:
+            for position, good in enumerate(goods):
+                defect = make(first + position, good)
+                masks.append(defect.mask)
+                yield defect.image
+
+        said = "Making synthetic defects to validate with" if faint else f"Making {count} synthetic defects"
+        raw = self._extract(images(), said=said, total=count)
+        stacked = np.stack(masks).astype(np.uint8) if masks else np.zeros((0, 1, 1), np.uint8)
+        return raw, torch.tensor(goods, dtype=torch.long), torch.from_numpy(stacked)[:, None]
 
     def _afs_batches(
-        self, raw: Sequence[Tensor], raw_defects: Sequence[Tensor], of: Sequence[int], masks: Tensor
+        self, raw: Sequence[Tensor], raw_defects: Sequence[Tensor], goods: Tensor, masks: Tensor
     ) -> Iterable[tuple[list[Tensor], list[Tensor], Tensor]]:
         """Batches for Eq. 4 out of the defects at hand; fewer than configured where there are not as many."""
         size, backbone = self.config.model.afs.batch_size, self.model.backbone
-        goods = torch.tensor(of)
-        for start in range(0, min(len(of), self.config.model.afs.batches * size), size):
+        for start in range(0, min(len(goods), self.config.model.afs.batches * size), size):
             rows = slice(start, start + size)
             anomalous = backbone.standardised([f[rows].float() for f in raw_defects])
             normal = backbone.standardised([f[goods[rows]].float() for f in raw])
@@ -232,56 +231,64 @@ class Solver:
             # What lies between them was never chosen by more than chance would.
             candidates = {name: STRENGTHS[name] for name in ("none", "strong")}
         best = -1.0
-        kept: tuple[Any, ...] = ()
         for name, limits in candidates.items():
             self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
-            with_copies, of = dict(parts), torch.zeros(0, dtype=torch.long)
+            moved, of = [], torch.zeros(0, dtype=torch.long)
             if limits.asked:
-                with_copies["moved"] = self._selected(
+                moved = self._selected(
                     self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
                 )
                 of = torch.arange(count).repeat_interleave(each)
-            result.moved = Residuals(of)
-            solved = self._by_folds(result, with_copies)
-            value = self._separation(result) if len(candidates) > 1 else 0.0
+            value = 0.0
+            if len(candidates) > 1:
+                result.moved = Residuals(of)
+                self._by_folds(result, parts, moved, ("good", "faint"))
+                value = self._separation(result)
             if value > best:
-                best, kept = value, (name, result.moved, solved, [list(part.logs) for part in result.parts()])
-        result.augmentation, result.moved, solved, logs = kept
-        for part, own in zip(result.parts(), logs, strict=True):
-            part.logs = own
+                best, kept = value, (name, moved, of)
+        result.augmentation, moved, of = kept
+        result.moved = Residuals(of)
+        # Everything is judged for the augmentation that is kept only: the residuals are most of the memory.
+        solved = self._by_folds(result, parts, moved, (*parts, *(["moved"] if moved else [])))
         for network, (mean, basis, level) in zip(self.model.reconstruction.networks, solved, strict=True):
             assert isinstance(network, Subspace)
             set_subspace(network, mean, basis)
             network.level.copy_(level)
-        if len(candidates) > 1:  # The last one tried need not be the one that is kept.
-            self._evidence(result)
 
-    def _by_folds(self, result: OutOfSample, parts: dict[str, list[Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Judge every part out of sample; returns mean, basis and level of the subspace of all images, a network."""
+    def _by_folds(
+        self, result: OutOfSample, parts: dict[str, list[Tensor]], moved: list[Tensor], judged: Sequence[str]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Judge some parts out of sample; returns mean, basis and level of the subspace of all images, a network.
+
+        Args:
+            parts: the features of each part of ``result`` but the copies, one a network.
+            moved: those of the copies, which join the subspaces; empty without any.
+            judged: the names of the parts whose residuals are wanted, ``good`` among them.
+        """
         settings = self.config.model.reconstruction
         folds = min(self.config.training.folds, int(result.groups.max()) + 1)
         fold = result.groups % folds
         for part in result.parts():
             part.logs = []
         solved = []
-        for k in range(len(parts["good"])):
-            shown = [parts["good"][k], *([parts["moved"][k]] if len(result.moved) else [])]
-            gram = Gram(torch.cat(shown).flatten(1).float())
+        for k, good in enumerate(parts["good"]):
+            shown = torch.cat([good, moved[k]]) if moved else good
+            gram = Gram(shown.flatten(1).float())
             of = torch.cat([result.good.of, result.moved.of])
-            named = {name: getattr(result, name) for name in parts}
-            squares = {name: torch.empty(parts[name][k].shape) for name in parts}
+            named = {name: moved[k] if name == "moved" else parts[name][k] for name in judged}
+            squares = {name: torch.empty(features.shape) for name, features in named.items()}
             for number in range(folds):
                 mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
-                for name, part in named.items():
-                    for rows in (fold[part.of] == number).nonzero()[:, 0].split(64):
-                        x = parts[name][k][rows]
+                for name, features in named.items():
+                    for rows in (fold[getattr(result, name).of] == number).nonzero()[:, 0].split(64):
+                        x = features[rows]
                         centred = x.flatten(1).float() - mean
                         left = centred - (centred @ basis.t()) @ basis
                         squares[name][rows] = left.square().view(x.shape).cpu()
             level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
-            for name, part in named.items():
+            for name in named:
                 unit = squares.pop(name).div_(level[:, None, None])
-                part.logs.append(unit.log1p_().half().to(self.device))
+                getattr(result, name).logs.append(unit.log1p_().half().to(self.device))
             mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
             solved.append((mean, basis, level.to(self.device)))
         self._evidence(result)
@@ -295,7 +302,7 @@ class Solver:
         for k, log in enumerate(result.good.logs):
             discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
         for part in result.parts():
-            part.energies = _energies(discriminator, part) if len(part) else []
+            part.energies = _energies(discriminator, part) if part.logs and len(part) else []
         size = self.config.model.image_size
         discriminator.fit_evidence(result.good.energies, (size, size))
 
@@ -334,9 +341,3 @@ def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -
     """Scores ``[n]`` of all of ``part``; see :func:`judged_maps`."""
     rows = torch.arange(len(part))
     return torch.cat([score.cpu() for _, score in judged_maps(model, part, rows, logits)])
-
-
-def _masks(made: Sequence[tuple[Anomaly, int]]) -> Tensor:
-    if not made:
-        return torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
-    return torch.from_numpy(np.stack([defect.mask for defect, _ in made]).astype(np.uint8))[:, None]
