@@ -231,13 +231,14 @@ def inspect(
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.notebook_bar import watching
+    from realnet.run_folder import open_run_or_export
 
     folder, earlier = Path(output), what_of_earlier(resume, overwrite)
     check_formats(format)
     names = [str(images)] if isinstance(images, str | Path) else [str(name) for name in images]
     done = 0
     with watching("Inspecting", progress) as watcher:
-        inspector = load_on(run, device, watcher.say)
+        inspector = load_on(open_run_or_export(run), device, watcher.say)
         if threshold is not None:
             inspector.threshold = threshold
         inspector.minimum_area = minimum_area
@@ -314,7 +315,7 @@ def calibrate(
                 raise UserError(f"One good image is no calibration; give {run} at least twenty.")
             # Before minutes are spent on judging.
             calibrating.check_enough(len(files) + (len(confirmed.good) if confirmed else 0), asked)
-            judge = load_on(run, device, watcher.say)
+            judge = load_on(opened, device, watcher.say)
             judged = calibrating.judge_good(judge, files, opened.trained_on, watcher)
             if not force:
                 calibrating.check_unseen(opened, judged)

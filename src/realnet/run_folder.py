@@ -3,7 +3,6 @@
 Nothing here imports torch; :func:`realnet.model.saving.load_model` reads the network.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from realnet.calibration import Calibration, read_calibration
 from realnet.config import Config, first_problem
 from realnet.data.levels import Levels
 from realnet.errors import UserError
+from realnet.files import read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
 from realnet.record import Record, read_record
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
@@ -125,8 +125,8 @@ class Run:
         if not path.is_file():  # imported, or an export of such a run
             return frozenset()
         try:
-            return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))["trained_on"]))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            return frozenset(map(str, read_json(path)["trained_on"]))
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged; restore it or train again.") from error
 
 

@@ -210,8 +210,8 @@ def test_all_good_images_and_the_last_state(product: Path, tmp_path: Path) -> No
     said: list[str] = []
 
     class Told(Watcher):
-        def say(self, text: str) -> None:
-            said.append(text)
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
 
     fields = ("training.validation_share=0", "training.select=last", "synthesis.foreground=known")
     run(product, tmp_path / "run", tiny(*TRAINED, *fields), watcher=Told())

@@ -1,6 +1,5 @@
 """Jobs: the pieces of work that tables are made of, each keyed by its configuration and its data."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ from realnet.config import Config
 from realnet.diffusion.config import DiffusionConfig
 from realnet.errors import UserError
 from realnet.evaluation.results import Results
+from realnet.files import text_sha256
 
 CELL_FILE, OUTCOME_FILE, FAILURE_FILE, LOG_FILE = "job.json", "outcome.json", "failure.txt", "log.txt"
 
@@ -49,7 +49,7 @@ class _Job(_Node):
     def key(self) -> str:
         """Twelve hexadecimal digits of the identity."""
         text = json.dumps(self.identity(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return text_sha256(text)[:12]
 
     @property
     def folder(self) -> str:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.choices import seconds
-from realnet.cli.completion import complete_diffusion_preset
 from realnet.cli.console import console
 from realnet.cli.options import (
     ConfigOption,
     DeviceOption,
+    DevicesOption,
+    DiffusionPresetOption,
+    InitOption,
+    PrecisionOption,
     RayCpus,
     RayGpus,
     RayOption,
@@ -33,16 +36,8 @@ def build(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the models and the images.")],
     count: Annotated[int, typer.Option(help="Images a category (the paper's SIA: 10000).", min=1)] = 10_000,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
-            autocompletion=complete_diffusion_preset,
-        ),
-    ] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
-    ] = None,
+    preset: DiffusionPresetOption = None,
+    init: InitOption = None,
     strength: Annotated[
         str | None, typer.Option(help="s, or low:high to draw it for each image (default: the preset's).")
     ] = None,
@@ -55,8 +50,8 @@ def build(
     assignments: SetOption = None,
     config_file: ConfigOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them train (DDP where more than one).", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="Of training: 32-true, bf16-mixed or 16-mixed.")] = "32-true",
+    devices: DevicesOption = 1,
+    precision: PrecisionOption = "32-true",
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,

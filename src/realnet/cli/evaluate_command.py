@@ -7,7 +7,7 @@ import typer
 
 from realnet import api
 from realnet.cli.console import say
-from realnet.cli.options import CategoryOption, Data, DeviceOption, GoodOption
+from realnet.cli.options import CategoryOption, Data, DeviceOption, GoodOption, JsonOption, ProtocolOption
 from realnet.cli.status import status_line
 
 
@@ -16,16 +16,14 @@ def evaluate(
     data: Data,
     category: CategoryOption = None,
     good: GoodOption = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
+    json_file: JsonOption = None,
     maps: Annotated[
         Path | None, typer.Option("--maps", help="Write anomaly maps here, as MVTec lays them out.")
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="The report (default: in the run, one a data set).")
     ] = None,
-    protocol: Annotated[
-        str, typer.Option(help="exact, or realnet: the authors' evaluator, to compare with published tables.")
-    ] = "exact",
+    protocol: ProtocolOption = "exact",
     at_image_size: Annotated[
         bool,
         typer.Option("--at-image-size", help="Pixel figures at each image's size, as MVTec's evaluation has them."),

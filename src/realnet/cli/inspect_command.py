@@ -155,7 +155,7 @@ def inspect(
     from realnet.inspection.loading import load_on
     from realnet.inspection.result_folder import InspectionRequest, inspect_items
 
-    inspector = load_on(run, device, say)
+    inspector = load_on(opened, device, say)
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area

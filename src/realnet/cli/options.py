@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.choices import one_inspector
-from realnet.cli.completion import complete_category, complete_device, complete_kind, complete_preset
+from realnet.cli.completion import (
+    complete_category,
+    complete_device,
+    complete_diffusion_preset,
+    complete_kind,
+    complete_preset,
+)
 from realnet.cli.console import say
 from realnet.errors import UserError
 
@@ -86,6 +92,28 @@ RayCpus = Annotated[
 ]
 RayGpus = Annotated[
     float | None, typer.Option("--ray-gpus", help="GPUs likewise, also a part of one (default: 0).", min=0)
+]
+TimeBudgetOption = Annotated[
+    str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
+]
+DevicesOption = Annotated[int, typer.Option("--devices", help="How many of them (DDP where more than one).", min=1)]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
+StrategyOption = Annotated[str, typer.Option("--strategy", help="Fabric's strategy, such as ddp.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="exact, or realnet: the authors' evaluator, to compare with published tables.")
+]
+DiffusionPresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
+        autocompletion=complete_diffusion_preset,
+    ),
+]
+InitOption = Annotated[
+    Path | None,
+    typer.Option("--init", help="A checkpoint in guided diffusion's layout to start from (preset paper)."),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
 

@@ -15,19 +15,24 @@ from rich.progress import (
 )
 
 from realnet.choices import seconds
-from realnet.cli.completion import complete_diffusion_preset
 from realnet.cli.console import console
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
     DeviceOption,
+    DevicesOption,
+    DiffusionPresetOption,
     GoodOption,
+    InitOption,
+    PrecisionOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
+    StrategyOption,
+    TimeBudgetOption,
     ray_cluster,
     say_summary,
     torch_device,
@@ -54,27 +59,17 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     category: CategoryOption = None,
     good: GoodOption = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
-            autocompletion=complete_diffusion_preset,
-        ),
-    ] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
-    ] = None,
-    time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
-    ] = None,
+    preset: DiffusionPresetOption = None,
+    init: InitOption = None,
+    time_budget: TimeBudgetOption = None,
     seed: SeedOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     assignments: SetOption = None,
     config_file: ConfigOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
+    devices: DevicesOption = 1,
+    precision: PrecisionOption = "32-true",
+    strategy: StrategyOption = "auto",
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
     from realnet.data import check_dataset, open_dataset

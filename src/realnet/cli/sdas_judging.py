@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from realnet.cli.console import console
-from realnet.cli.options import Data, DeviceOption, SeedOption, torch_device
+from realnet.cli.options import Data, DeviceOption, JsonOption, SeedOption, torch_device
 from realnet.cli.sdas_commands import Model, Steps, bar, check_png, ready, strengths, usual_strength
 
 
@@ -93,7 +93,7 @@ def quality(
     inception: Annotated[Path | None, typer.Option(help="Inception weights, for FID and KID.")] = None,
     alexnet: Annotated[Path | None, typer.Option(help="AlexNet weights, for LPIPS.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch these weights where they are missing.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
+    json_file: JsonOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:

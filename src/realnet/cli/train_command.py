@@ -13,13 +13,17 @@ from realnet.cli.options import (
     ConfigOption,
     Data,
     DeviceOption,
+    DevicesOption,
     GoodOption,
+    PrecisionOption,
     PresetOption,
     ReferenceOption,
     SeedOption,
     SetOption,
     SourceOption,
+    StrategyOption,
     SynthesisOption,
+    TimeBudgetOption,
     ViewOption,
     default_run,
     torch_device,
@@ -40,9 +44,7 @@ def train(
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
-    time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
-    ] = None,
+    time_budget: TimeBudgetOption = None,
     seed: SeedOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     assignments: SetOption = None,
@@ -71,9 +73,9 @@ def train(
     align: AlignOption = None,
     reference: ReferenceOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
+    devices: DevicesOption = 1,
+    precision: PrecisionOption = "32-true",
+    strategy: StrategyOption = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
     from realnet.data import check_dataset, summarize

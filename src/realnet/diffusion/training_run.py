@@ -1,6 +1,5 @@
 """Training a diffusion model as a folder: what is checked, estimated, trained, judged and written, in this order."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from lightning.fabric import Fabric
 
 from realnet.atomic import remove_torn, write_text
 from realnet.data import Category, GoodImages, fingerprint, read_image, survey
+from realnet.data.samples import spread
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.denoiser_training import NoisePrediction, optimise
@@ -24,7 +24,6 @@ from realnet.diffusion.model_folder import (
     STARTS_FOLDER,
     WEIGHTS_FILE,
     DiffusionModel,
-    file_sha256,
     load_diffusion_config,
     make_denoiser,
     save_config,
@@ -34,6 +33,7 @@ from realnet.diffusion.noisy_batches import NoisedBatches, to_signed
 from realnet.diffusion.readiness import Readiness, describer, judge_samples
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.files import file_sha256, text_sha256
 from realnet.model.saving import save_weights
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
@@ -86,7 +86,7 @@ def _train(
     split = split_good(samples, config.training.held_out_share, config.seed)
     start = "" if init is None else file_sha256(init) if init.is_file() else str(init)
     made_of = config.model_dump_json() + fingerprint(samples) + start
-    identity = hashlib.sha256(made_of.encode()).hexdigest()
+    identity = text_sha256(made_of)
     _check_output(output, identity, launch.resume)
     finished = read_progress(output)
     if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
@@ -155,9 +155,8 @@ def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
 
 def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> None:
     assert denoiser.prior is not None
-    chosen = np.linspace(0, len(images) - 1, min(len(images), _PRIOR_IMAGES)).round().astype(int)
     denoiser.prior.fit(
-        (to_signed([images[i]]) for i in chosen),
+        (to_signed([images[i]]) for i in spread(len(images), _PRIOR_IMAGES)),
         (to_signed([image]) for image in held_out),
     )
 
@@ -207,8 +206,7 @@ def _judge(
     watcher: Watcher,
 ) -> Callable[[int], dict[str, Any]]:
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
-    count = config.training.report_images
-    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    chosen = spread(len(images), config.training.report_images)
     goods = np.stack([read_image(split.train[i].image, config.size, images.levels) for i in chosen])
     starts = list(goods) if config.process.start < 1 else None
     unseen = np.stack([read_image(sample.image, config.size, images.levels) for sample in split.held_out[:64]])

@@ -15,6 +15,7 @@ from realnet.atomic import write_text
 from realnet.calibration import save_calibration
 from realnet.config import Config
 from realnet.data import GoodImages, fingerprint
+from realnet.data.samples import spread
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.export.formats import write_graph
@@ -26,7 +27,6 @@ from realnet.export.verify import (
     program_engine,
     refuse_disagreement,
     refuse_loss,
-    spread,
     torch_engine,
 )
 from realnet.inspection.engines import Engine, open_engine
@@ -122,7 +122,8 @@ def export_run(
 
 
 def _calibration(split: Split | None, config: Config) -> Iterator[np.ndarray]:
-    chosen = spread(split.train if split else (), _CALIBRATION_IMAGES)
+    good = split.train if split else ()
+    chosen = [good[i] for i in spread(len(good), _CALIBRATION_IMAGES)]
     for image in good_images(chosen, config, _CALIBRATION_IMAGES):
         yield to_batch([image])
 
@@ -139,9 +140,10 @@ def _verify(
 ) -> tuple[dict[str, Any], list[str]]:
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
     reference = torch_engine(model)
+    files = [request.shown[number] for number in spread(len(request.shown), _VERIFICATION_IMAGES)]
     shown = GoodImages(
-        spread(request.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES,
-        levels=manifest.levels, view=view_of(config.model.view),
+        files, manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES, levels=manifest.levels,
+        view=view_of(config.model.view),
     )  # fmt: skip
     form = manifest.format
     agreement = compare(reference, exported, shown, manifest.threshold, form, limit)

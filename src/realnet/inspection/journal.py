@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from realnet.atomic import remove_torn, write_text
 from realnet.errors import UserError
+from realnet.files import alone_with
 from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
 from realnet.inspection.rows import Row, line_of, row_of
@@ -113,18 +112,8 @@ def open_journal(
             results that are neither to be resumed nor overwritten, where the journal is damaged, and where it is of
             other settings.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(output / LOCK_FILE)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(
-            f"Another `realnet inspect` is writing into {output}: wait for its end or choose another --output."
-        ) from error
-    except OSError as error:
-        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
-    index = Index()
-    try:
+    busy = f"Another `realnet inspect` is writing into {output}: wait for its end or choose another --output."
+    with alone_with(output / LOCK_FILE, busy), contextlib.closing(Index()) as index:
         for folder in (output, output / "overlays", output / "masks"):
             remove_torn(folder)
         if earlier == "refuse":
@@ -135,9 +124,6 @@ def open_journal(
             _start(output, settings, stale)
         with contextlib.closing(Journal(output / JOURNAL_FILE, index)) as journal:
             yield journal
-    finally:
-        index.close()
-        lock.release()
 
 
 @contextlib.contextmanager

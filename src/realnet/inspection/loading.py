@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Union
 
 from realnet.inspection.exported import ExportedInspector, load_exported
 from realnet.manifest import is_export
-from realnet.run_folder import open_run_or_export
+from realnet.run_folder import Run
 
 if TYPE_CHECKING:
     from realnet.inspection.inspector import Inspector
@@ -44,10 +44,10 @@ def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str
     return use_device(name, say)
 
 
-def load_on(folder: str | Path, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
+def load_on(run: Run, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
     """As :func:`load`, once a line has said which device judges.
 
     Raises:
         UserError: likewise.
     """
-    return load(folder, judging_device(device, open_run_or_export(folder).is_export, say))
+    return load(run.folder, judging_device(device, run.is_export, say))

@@ -12,6 +12,7 @@ from realnet.config import Config, DataConfig
 from realnet.data import Category, GoodImages, Sample, read_image, read_truth, survey
 from realnet.data.good_images import seen_shape
 from realnet.data.levels import written
+from realnet.data.samples import spread
 from realnet.data.summary import describe_not_used
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
@@ -213,8 +214,7 @@ def _afs_batches(
 
 def make_validation(model: RealNet, good: Sequence[Sample], config: Config, device: torch.device) -> Validation:
     """The validation set of ``good``, the images of :attr:`Split.judged` (at most 48 of them, spread evenly)."""
-    count = min(48, len(good))
-    chosen = [good[i] for i in np.linspace(0, len(good) - 1, count).round().astype(int)]
+    chosen = [good[i] for i in spread(len(good), 48)]
     images = good_images(chosen, config, _MOST_VALIDATION_TILES)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED)
     return Validation.synthetic(model, images, synthesizer, device)

@@ -1,7 +1,6 @@
 """A training run as a folder: what is checked, prepared, trained, calibrated and written, in this order."""
 
 import datetime
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
+from realnet.files import text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.progress import Watcher
@@ -42,7 +42,7 @@ from realnet.training.prepare import (
     split_samples,
     with_levels,
 )
-from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
+from realnet.training.tasks import PREPARED_FILE, JudgedGood, Preparation, prepare
 from realnet.training.validation import Figure
 from realnet.view import REFERENCE_FILE
 
@@ -82,7 +82,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         watcher.say(sentence)
     split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
-    identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
+    identity = text_sha256(config.model_dump_json() + data_fingerprint)
     _check_output(output, config, identity, launch.resume)
     finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
@@ -98,8 +98,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
     with interruptible() as stop:
-        prepare = prepare_solved if solved else prepare_trained
-        prepared = prepare(model, synthesizer, split, config, output, identity, fabric, watcher.stage)
+        prepared = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
         task = prepared.task
         if config.training.select == "oracle":
             test = [sample for category in categories for sample in category.test]

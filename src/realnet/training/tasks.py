@@ -53,37 +53,72 @@ class Prepared:
     judge_good: Callable[[], JudgedGood]
 
 
-def prepare_trained(
-    model: RealNet,
-    synthesizer: Synthesizer,
-    split: Split,
-    config: Config,
-    output: Path,
-    identity: str,
-    fabric: Fabric,
-    stage: Stage,
-) -> Prepared:
+@dataclass(frozen=True)
+class Preparation:
+    """What a task is prepared of.
+
+    Attributes:
+        model: on its device, nothing fitted yet.
+        synthesizer: defects of the good images that are trained on.
+        split: which these are, and which are held out.
+        output: the run's folder.
+        identity: what the run is made of, kept beside what is fitted.
+        stage: told what is being done.
+    """
+
+    model: RealNet
+    synthesizer: Synthesizer
+    split: Split
+    config: Config
+    output: Path
+    identity: str
+    fabric: Fabric
+    stage: Stage
+
+
+def prepare(given: Preparation) -> Prepared:
+    """Fit what is frozen, and make ready what is trained."""
+    return _prepare_solved(given) if given.model.reconstruction.solved else _prepare_trained(given)
+
+
+def detector_batches(
+    model: RealNet, synthesizer: Synthesizer, raw: GoodFeatures, config: Config, rank: int, world_size: int
+) -> tuple[LossOfBatch, Batches]:
+    """What trained networks are trained with, once the selection is fitted; ``raw`` are features of the good images."""
+    settings = config.training
+    batches = Batches(
+        model, synthesizer, raw.then(model.select_from), config.seed, settings.batch_size, settings.fresh,
+        settings.window, settings.workers, rank, world_size,
+    )  # fmt: skip
+    return LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight)), batches
+
+
+def head_batches(
+    model: RealNet, seen: OutOfSample, config: Config, steps: int, rank: int, world_size: int
+) -> tuple[LossOfHeads, HeadBatches, FoldedValidation]:
+    """What the heads beside solved subspaces are trained with, and what settles their part."""
+    discriminator = model.discriminator
+    heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
+    batches = HeadBatches(seen, heads, config.seed, config.training.batch_size, rank, world_size)
+    return LossOfHeads(model, config.seed), batches, FoldedValidation(model, seen, learned=steps > 0)
+
+
+def _prepare_trained(given: Preparation) -> Prepared:
     """Statistics, selection, caches. What was selected is saved, so that a resumed run need not select again."""
-    settings, images = config.training, synthesizer.images
-    stage(f"Reading {len(images)} good images")
-    raw = GoodFeatures(images, model.backbone.extract, fabric.device, settings.cache_gigabytes)
-    prepared = output / PREPARED_FILE
+    model, config, split, fabric = given.model, given.config, given.split, given.fabric
+    images = given.synthesizer.images
+    given.stage(f"Reading {len(images)} good images")
+    raw = GoodFeatures(images, model.backbone.extract, fabric.device, config.training.cache_gigabytes)
+    prepared = given.output / PREPARED_FILE
     if prepared.is_file():
         model.load_state_dict(load_file(prepared), strict=False)
     else:
-        stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
-        fit_selection(model, raw, synthesizer, config)
-        if fabric.is_global_zero:
-            _save_fitted(prepared, model, identity)
-            _write_sheet(output, synthesizer, config)
-    good = raw.then(model.select_from)
-    stage("Preparing validation")
+        given.stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
+        fit_selection(model, raw, given.synthesizer, config)
+        _save_preparation(given)
+    loss, batches = detector_batches(model, given.synthesizer, raw, config, fabric.global_rank, fabric.world_size)
+    given.stage("Preparing validation")
     validation = make_validation(model, split.judged, config, fabric.device)
-    batches = Batches(
-        model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
-        settings.workers, fabric.global_rank, fabric.world_size,
-    )  # fmt: skip
-    loss = LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight))
 
     def judge_good() -> JudgedGood:
         figure = validation()
@@ -92,30 +127,17 @@ def prepare_trained(
         source = "held-out good images" if split.held_out else "good images that it was trained on"
         return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
 
-    return Prepared(Task(model, loss, batches, validation, total_steps(settings, len(images))), judge_good)
+    return Prepared(Task(model, loss, batches, validation, total_steps(config.training, len(images))), judge_good)
 
 
-def prepare_solved(
-    model: RealNet,
-    synthesizer: Synthesizer,
-    split: Split,
-    config: Config,
-    output: Path,
-    identity: str,
-    fabric: Fabric,
-    stage: Stage,
-) -> Prepared:
+def _prepare_solved(given: Preparation) -> Prepared:
     """Subspaces, evidence and the residuals that heads are trained on. All of it is the same again when resumed."""
-    settings, images = config.training, synthesizer.images
-    seen = Solver(model, synthesizer, config, fabric.device, stage).solve()
-    if fabric.is_global_zero:
-        _save_fitted(output / PREPARED_FILE, model, identity)
-        _write_sheet(output, synthesizer, config)
-    steps = total_steps(settings, len(images))
-    discriminator = model.discriminator
-    heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
-    validation = FoldedValidation(model, seen, learned=steps > 0)
-    batches = HeadBatches(seen, heads, config.seed, settings.batch_size, fabric.global_rank, fabric.world_size)
+    model, config, split, fabric = given.model, given.config, given.split, given.fabric
+    images = given.synthesizer.images
+    seen = Solver(model, given.synthesizer, config, fabric.device, given.stage).solve()
+    _save_preparation(given)
+    steps = total_steps(config.training, len(images))
+    loss, batches, validation = head_batches(model, seen, config, steps, fabric.global_rank, fabric.world_size)
 
     def judge_good() -> JudgedGood:
         figure = validation()
@@ -123,12 +145,10 @@ def prepare_solved(
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
         names = [sample.name for sample in split.train]
-        by_file = _by_file(seen, scores, len(names))
-        rest = image_scores(model, split.held_out, config)
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
-            (*by_file, *rest),
+            (*_by_file(seen, scores, len(names)), *image_scores(model, split.held_out, config)),
             validation.pixel_threshold(),
             figure,
             f"good images, {moved}each judged by what has not seen it",
@@ -136,7 +156,7 @@ def prepare_solved(
             len(images),
         )
 
-    return Prepared(Task(model, LossOfHeads(model, config.seed), batches, validation, steps), judge_good)
+    return Prepared(Task(model, loss, batches, validation, steps), judge_good)
 
 
 def _by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[float]:
@@ -147,15 +167,16 @@ def _by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[flo
     return highest
 
 
-def _write_sheet(output: Path, synthesizer: Synthesizer, config: Config) -> None:
-    shown = first_defects(synthesizer, config, _SHOWN_DEFECTS)
-    write_figure(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
-
-
-def _save_fitted(path: Path, model: RealNet, identity: str) -> None:
+def _save_preparation(given: Preparation) -> None:
+    """What was fitted, and a sheet of the first defects; by the first process."""
+    if not given.fabric.is_global_zero:
+        return
     fitted = {
         name: tensor.detach().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in given.model.state_dict().items()
         if name.startswith(FITTED)
     }
-    write_tensors(path, fitted, {"identity": identity})
+    write_tensors(given.output / PREPARED_FILE, fitted, {"identity": given.identity})
+    shown = first_defects(given.synthesizer, given.config, _SHOWN_DEFECTS)
+    sheet = contact_sheet([defect for _, defect in shown], [good for good, _ in shown])
+    write_figure(given.output / SHEET_FILE, sheet)
