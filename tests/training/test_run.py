@@ -90,7 +90,7 @@ def test_the_numbers_of_a_run_say_where_they_come_from(trained: Path, product: P
     card = (trained / "README.md").read_text()
     assert "widget" in card
     assert "has seen no real defect" in card
-    assert f"{kept['threshold']['score']:.4f}" in card
+    assert f"{calibration.score:.4f}" in card
 
 
 def test_of_few_held_out_images_the_threshold_is_the_highest_score(product: Path, tmp_path: Path) -> None:
