@@ -23,8 +23,8 @@ from benchmarks.reliability.processes import Started
 from realnet import load
 from realnet.data import read_image
 from realnet.errors import UserError
-from realnet.inspection.result_folder import inspect_files
 from realnet.inspection.rows import Row
+from tests.inspection.judged import inspect_files
 from tests.serving.conftest import serving
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 

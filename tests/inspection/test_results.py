@@ -20,10 +20,11 @@ from realnet.inspection import result_folder as results
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.items import Item, file_item
 from realnet.inspection.journal import read_rows
-from realnet.inspection.result_folder import InspectionRequest, inspect_files, inspect_items
+from realnet.inspection.result_folder import InspectionRequest, inspect_items
 from realnet.inspection.rows import Row, row_of
 from realnet.inspection.sources import IsKnown
 from tests.data.layouts import picture, save
+from tests.inspection.judged import inspect_files
 from tests.traces import untraced
 
 UNREADABLE = (1, 2, 5)

@@ -16,10 +16,10 @@ from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
-from realnet.inspection.result_folder import inspect_files
 from realnet.progress import Watcher
 from realnet.run_folder import Run
 from realnet.seen import find_seen
+from tests.inspection.judged import inspect_files
 from tests.training.tiny import run, tiny
 
 

@@ -14,12 +14,12 @@ from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.journal import read_rows
-from realnet.inspection.result_folder import inspect_files
 from realnet.run_folder import Run
 from realnet.serving import open_models
 from realnet.training.prepare import good_images, make_synthesizer
 from realnet.view import view_of
 from tests.data.layouts import picture, save
+from tests.inspection.judged import inspect_files
 from tests.serving.conftest import as_png, serving
 from tests.training.tiny import run, tiny
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet.cli.console import say
 from realnet.cli.options import CategoryOption, Data, DeviceOption, torch_device
 
 
@@ -45,4 +45,4 @@ def afs(
     view = afs_view(model, good, anomaly)
     assert view is not None
     write_figure(output, afs_sheet(view))
-    console.print(f"{len(view.layers)} layers, defect {defect} ({anomaly.kind}): {output}", soft_wrap=True)
+    say(f"{len(view.layers)} layers, defect {defect} ({anomaly.kind}): {output}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.choices import seconds
-from realnet.cli.console import console
+from realnet.cli.console import say
 from realnet.cli.options import (
     ConfigOption,
     DeviceOption,
@@ -73,10 +73,9 @@ def build(
     parts = plan_parts(data, config)
     categories = sum(len(part.categories) for part in parts)
     place = torch_device(device, devices)
-    console.print(
+    say(
         f"{categories} categories of {len(dict.fromkeys(part.dataset for part in parts))} data sets, {len(parts)} "
-        f"models of preset {config.preset}: {categories * count:,} images in {output}.",
-        soft_wrap=True,
+        f"models of preset {config.preset}: {categories * count:,} images in {output}."
     )
     request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch_size)
     launch = Launch(place, devices, precision, time_budget=budget, resume=True)
@@ -89,8 +88,8 @@ def build(
                 parts, config, request, count, output, launch, init, place, watcher,
                 None if cluster is None else _maker_of(cluster),
             )  # fmt: skip
-    console.print(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.", soft_wrap=True)
-    console.print(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}", soft_wrap=True)
+    say(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.")
+    say(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}")
 
 
 def _maker_of(cluster: "Cluster") -> "MakerOf":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 
 
 def import_official(
@@ -43,4 +43,4 @@ def import_official(
         f"`realnet inspect {output} GOOD_IMAGES --output DIR`, then give --threshold a value above their scores.",
         "The released code keeps the state that is best on the test images, so figures on them are marked oracle.",
     ]
-    console.print("\n".join(sentences), soft_wrap=True, markup=False, highlight=False)
+    say("\n".join(sentences))

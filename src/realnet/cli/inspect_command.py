@@ -318,10 +318,9 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     _show_worst(summary)
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""
-    console.print(
+    say(
         f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
-        f"{threshold:.4f}){unreadable}. Results: {output}",
-        soft_wrap=True,
+        f"{threshold:.4f}){unreadable}. Results: {output}"
     )
 
 

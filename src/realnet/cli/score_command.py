@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 from realnet.cli.options import CategoryOption, JsonOption, ProtocolOption
 
 
@@ -59,4 +59,4 @@ def score(
     console.print(to_table(results))
     left = [c.name for c in categories if c not in chosen]
     if left:
-        console.print(f"Not judged, as there are no maps of them: {', '.join(left)}.", soft_wrap=True, markup=False)
+        say(f"Not judged, as there are no maps of them: {', '.join(left)}.")

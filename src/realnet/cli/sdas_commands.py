@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from realnet.choices import seconds
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -93,15 +93,13 @@ def train(
     if not progress.log:
         return  # the first process of several keeps the log, and talks
     last = progress.log[-1]
-    console.print(
+    say(
         f"Trained {progress.step} steps in {progress.seconds:.0f} s; readiness {last['readiness']:.2f} "
-        f"({last['verdict']}). Samples of good images: {output / 'samples'}",
-        soft_wrap=True,
+        f"({last['verdict']}). Samples of good images: {output / 'samples'}"
     )
-    console.print(
+    say(
         f"Next: realnet sdas grid {output} --output grid.png, "
-        f"then realnet sdas sample {output} --count 1000 --output SIA",
-        soft_wrap=True,
+        f"then realnet sdas sample {output} --count 1000 --output SIA"
     )
 
 
@@ -143,13 +141,11 @@ def sample(
                 shown.update(task, completed=there)
 
             manifest = sample_set(loaded, name, request, count, output, told, maker)
-            console.print(
+            say(
                 f"{count} images of {name}, s from {request.low:g} to {request.high:g}; {manifest} names the origin of "
-                "each.",
-                soft_wrap=True,
-                highlight=False,
+                "each."
             )
-    console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
+    say(f"Next: realnet train DATA --synthesis sia --source {output}")
 
 
 def _maker(cluster: "Cluster", model: "DiffusionModel", request: "Request") -> "Maker":
@@ -199,7 +195,7 @@ def grid(
         drawn = [goods, *local_columns(drawn[-made:], goods, seed or 0)]
         titles = ["good image", *titles[-made:]]
     write_figure(output, grid_image(drawn, titles))
-    console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
+    say(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}")
 
 
 def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.ndarray]":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 from realnet.cli.options import Data, DeviceOption, JsonOption, SeedOption, torch_device
 from realnet.cli.sdas_commands import Model, Steps, bar, check_png, ready, strengths, usual_strength
 
@@ -80,7 +80,7 @@ def strength(
     for response in responses:
         table.add_row(f"{response.strength:g}", f"{response.mean_score:.4f}", f"{response.share_above:.0%}")
     console.print(table)
-    console.print(f"{advice(responses)} The sheet: {output}", soft_wrap=True)
+    say(f"{advice(responses)} The sheet: {output}")
 
 
 def quality(
@@ -111,7 +111,7 @@ def quality(
     left_out: list[LeftOut] = []
     files = {folder: list_images([folder], left_out) for folder in images}
     for line in describe_not_used(left_out):
-        console.print(line, soft_wrap=True, highlight=False)
+        say(line)
 
     from realnet.diffusion.quality import Quality, measure_quality, quality_table
 

@@ -83,7 +83,7 @@ def serve(
     with console.status("Loading"):
         models = open_models(runs, device, minimum_area)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
-    console.print(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).", soft_wrap=True, highlight=False)
+    say(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).")
     if api_key is None and not _local(host):
         warn(f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.")
     if open_page:

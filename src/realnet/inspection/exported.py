@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.engines import OpenedEngine, open_engine
@@ -26,29 +25,12 @@ class ExportedInspector(Judge):
     """
 
     def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
-        super().__init__(manifest.threshold, manifest.pixel_threshold, view=view)
+        super().__init__(
+            manifest.image_size, manifest.threshold, manifest.pixel_threshold, 0, manifest.tile, manifest.levels,
+            manifest.discriminator, view,
+        )  # fmt: skip
         self.origin = Origin(manifest.digest)
         self.engine, self.manifest = engine, manifest
-
-    @property
-    def image_size(self) -> int:
-        """As :attr:`Judge.image_size`."""
-        return self.manifest.image_size
-
-    @property
-    def tile(self) -> int | None:
-        """As :attr:`Judge.tile`."""
-        return self.manifest.tile
-
-    @property
-    def levels(self) -> tuple[float, float] | None:
-        """As :attr:`Judge.levels`."""
-        return self.manifest.levels
-
-    @property
-    def discriminator(self) -> DiscriminatorKind:
-        """As :attr:`Judge.discriminator`."""
-        return self.manifest.discriminator
 
     def after_fork(self) -> None:
         """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from realnet.config import Config, DiscriminatorKind
+from realnet.config import Config
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
@@ -41,28 +41,12 @@ class Inspector(Judge):
         minimum_area: int = 0,
         threads: Threads | None = None,
     ) -> None:
-        super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view, config.data.pair))
+        net, levels = config.model, config.data.pair
+        super().__init__(
+            net.image_size, threshold, pixel_threshold, minimum_area, net.tile, levels, net.discriminator.kind,
+            view_of(net.view, levels),
+        )  # fmt: skip
         self.model, self.config, self._threads = model.eval(), config, threads
-
-    @property
-    def image_size(self) -> int:
-        """As :attr:`Judge.image_size`."""
-        return self.config.model.image_size
-
-    @property
-    def tile(self) -> int | None:
-        """As :attr:`Judge.tile`."""
-        return self.config.model.tile
-
-    @property
-    def levels(self) -> tuple[float, float] | None:
-        """As :attr:`Judge.levels`."""
-        return self.config.data.pair
-
-    @property
-    def discriminator(self) -> DiscriminatorKind:
-        """As :attr:`Judge.discriminator`."""
-        return self.config.model.discriminator.kind
 
     def after_fork(self) -> None:
         """As :meth:`Judge.after_fork`: torch goes on with one thread, as the others stayed in the first process."""

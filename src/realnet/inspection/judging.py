@@ -41,6 +41,10 @@ class Judge(ABC):
     """Thresholds, and images in any form judged by them: prepared, measured, concluded, in this one way everywhere.
 
     Args:
+        image_size: side S of the square that the network sees, in pixels.
+        tile: side in pixels of the tiles that images are cut into; None: they are judged whole.
+        levels: the stored values that are black and white in images of more than 8 bits; None: each type's own.
+        discriminator: the kind, which bounds the threshold of the anomaly map.
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
@@ -50,8 +54,17 @@ class Judge(ABC):
     """
 
     def __init__(
-        self, threshold: float, pixel_threshold: float, minimum_area: int = 0, view: View | None = None
+        self,
+        image_size: int,
+        threshold: float,
+        pixel_threshold: float,
+        minimum_area: int = 0,
+        tile: int | None = None,
+        levels: Levels | None = None,
+        discriminator: DiscriminatorKind = "paper",
+        view: View | None = None,
     ) -> None:
+        self.image_size, self.tile, self.levels, self.discriminator = image_size, tile, levels, discriminator
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
         self.origin = Origin()
         self.view = view
@@ -76,26 +89,6 @@ class Judge(ABC):
             UserError: where it cannot be used there.
         """
         cv2.setNumThreads(0)
-
-    @property
-    @abstractmethod
-    def image_size(self) -> int:
-        """Side S of the square that the network sees, in pixels."""
-
-    @property
-    @abstractmethod
-    def tile(self) -> int | None:
-        """Side in pixels of the tiles that images are cut into; None: they are judged whole."""
-
-    @property
-    @abstractmethod
-    def levels(self) -> Levels | None:
-        """The stored values that are black and white in images of more than 8 bits; None: each type's own."""
-
-    @property
-    def discriminator(self) -> DiscriminatorKind:
-        """The kind of discriminator, which bounds the threshold of the anomaly map."""
-        return "paper"
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:

@@ -15,7 +15,7 @@ from realnet.data.notes import Notes
 from realnet.errors import UserError
 from realnet.inspection.index import Claim
 from realnet.inspection.inspection import Inspection
-from realnet.inspection.items import Item, file_item
+from realnet.inspection.items import Item
 from realnet.inspection.journal import Earlier, Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side, to_levels
@@ -104,40 +104,6 @@ class Summary:
     def worst(self) -> list[Row]:
         """The rows of the highest scores, the highest first; :data:`SHOWN` at most."""
         return [row for _, _, row in sorted(self._highest, reverse=True)]
-
-
-def inspect_files(
-    inspector: Judge,
-    files: Iterable[str | Path],
-    output: Path,
-    progress: Callable[[int], None] = lambda done: None,
-    batch_size: int = 8,
-    earlier: Earlier = "refuse",
-) -> Summary:
-    """Judge ``files`` and write overlays and tables into ``output``; an unreadable file never stops the rest.
-
-    Args:
-        inspector: a loaded run or export.
-        files: images, any mode and size; also a generator of any length.
-        output: folder; ``overlays/NAME.png``, ``results.jsonl``, ``results.csv`` and ``results.json`` appear in it.
-        progress: told how many files are done.
-        batch_size: images judged at a time.
-        earlier: what to do with results in ``output``: refuse, resume or overwrite.
-
-    Raises:
-        UserError: where ``output`` cannot be written, or holds results and ``earlier`` is ``refuse``.
-    """
-    done = 0
-
-    def count(row: Row) -> None:
-        nonlocal done
-        done += 1
-        progress(done)
-
-    def items(is_known: IsKnown, stop: threading.Event) -> Iterator[Item]:
-        yield from (file_item(Path(file)) for file in files)
-
-    return inspect_items(inspector, items, output, InspectionRequest(batch_size=batch_size, earlier=earlier), count)
 
 
 def inspect_items(
