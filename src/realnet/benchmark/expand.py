@@ -11,7 +11,7 @@ from realnet.benchmark.jobs import (
     InspectorJob,
     Job,
     PeerJob,
-    Place,
+    ProductLocation,
     QualityJob,
     SamplesJob,
     place_of,
@@ -275,8 +275,8 @@ class _Maker:
         made_of = () if textures is None else (self._folder_fingerprint(textures),)
         return PeerJob(**common, made_of=made_of, peer=peer, textures=textures)
 
-    def _place(self, product: Product) -> Place:
-        return Place(root=product.root, category=product.own_name, name=product.name)
+    def _place(self, product: Product) -> ProductLocation:
+        return ProductLocation(root=product.root, category=product.own_name, name=product.name)
 
     def _fingerprint(self, products: Sequence[Product]) -> str:
         key = tuple((product.root, product.name) for product in products)

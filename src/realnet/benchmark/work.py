@@ -22,7 +22,7 @@ from realnet.benchmark.jobs import (
     Job,
     Outcome,
     PeerJob,
-    Place,
+    ProductLocation,
     QualityJob,
     SamplesJob,
     read_job,
@@ -96,7 +96,7 @@ def work(folder: Path, job: Job) -> Outcome:
     return _quality(folder, job, categories[0])
 
 
-def _category(place: Place) -> Category:
+def _category(place: ProductLocation) -> Category:
     """The product of ``place``, its samples under the table's name for it."""
     (category,) = open_dataset(place.root, place.category)
     return renamed(category, place.name)

@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,12 +36,14 @@ from realnet.cli.options import (
     refuse_shares,
 )
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
+from realnet.cli.status import status_line
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
     from realnet.inspection.result_folder import Summary
     from realnet.inspection.rows import Row
+    from realnet.run_folder import Run
 
 _DRIFT_EVERY = 100
 _log = logging.getLogger("realnet.inspect")
@@ -122,8 +123,9 @@ def inspect(
     """
     from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.judging import check_threshold
+    from realnet.run_folder import open_run_or_export
 
-    earlier = what_of_earlier(resume, overwrite)
+    earlier, opened = what_of_earlier(resume, overwrite), open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
     if ray is not None:
@@ -133,7 +135,7 @@ def inspect(
              "--device": device != "auto", "--history": history is not None, "--sink": bool(sink),
              "--heartbeat": heartbeat is not None}
         )  # fmt: skip
-        summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        summary = _on_cluster(opened, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
         return
     for place in (output, *images):
@@ -144,9 +146,7 @@ def inspect(
     set_up_logs(log_level, log_json)
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
-    from realnet.run_folder import open_run_or_export
 
-    opened = open_run_or_export(run)
     sources = open_sources(images, folder, watch, every, warn)
     forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
     check_formats(forms)
@@ -175,12 +175,12 @@ def inspect(
         if told_of is not None:
             identify, announce = announcing(told_of, resume, model=name)
             request = replace(request, identify=identify, announce=announce)
-        told = _Told(shown, drift if sources.endless else None, name)
-        summary = inspect_items(inspector, sources.items, folder, request, told, stop)
+        rows = _RowPrinter(shown, drift if sources.endless else None, name)
+        summary = inspect_items(inspector, sources.items, folder, request, rows, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
-    if summary.unreadable and not interrupted.is_set():
-        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    if not interrupted.is_set():
+        _refuse_unreadable(summary)
     _fail(summary, fail_on_anomaly)
 
 
@@ -201,47 +201,32 @@ def _refuse_on_cluster(given: dict[str, bool]) -> None:
 
 
 def _on_cluster(
-    run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
+    opened: "Run", images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
     cluster_options: tuple[str, float | None, float | None],
 ) -> "Summary":  # fmt: skip
     from realnet.inspection.tables import check_formats
-    from realnet.run_folder import open_run_or_export
 
-    opened = open_run_or_export(run)
     check_formats(["parquet"])
 
-    from realnet.cluster.remote_inspecting import inspect_on
-    from realnet.cluster.urls import find_images, is_url
-    from realnet.data.finding import LeftOut
-    from realnet.data.summary import describe_not_used
-    from realnet.inspection.journal import Settings
-    from realnet.inspection.loading import load
+    from realnet.cluster.remote_inspecting import inspect_run_on
+    from realnet.cluster.urls import is_url
 
-    judge = load(run, "cpu")
-    if threshold is not None:
-        judge.threshold = threshold
-    judge.minimum_area = minimum_area
-    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
     place = output if is_url(output) else str(Path(output).resolve())
-    with ray_cluster(*cluster_options) as cluster, console.status("Inspecting") as status:
+    with ray_cluster(*cluster_options) as cluster, status_line("Inspecting") as watcher:
         assert cluster is not None
-
-        def told(done: int, total: int) -> None:
-            status.update(f"Inspecting: {done} of {total} images")
-
-        left_out: list[LeftOut] = []
-        listed = partial(find_images, images, left_out)
-        summary = inspect_on(cluster, run, judge, listed, place, settings, resume, told)
-    for line in describe_not_used(left_out):
-        warn(line)
-    _conclude(summary, judge.threshold, f"{place}/parts", resume)
+        summary, limit = inspect_run_on(cluster, opened, images, place, threshold, minimum_area, resume, watcher)
+    _conclude(summary, limit, f"{place}/parts", resume)
     _DriftWarning(opened.calibration).check(summary.scores)
-    if summary.unreadable:
-        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    _refuse_unreadable(summary)
     return summary
 
 
-class _Told:
+def _refuse_unreadable(summary: "Summary") -> None:
+    if summary.unreadable:
+        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+
+
+class _RowPrinter:
     """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
     def __init__(self, shown: Progress, drift: "_DriftWarning | None", model: str) -> None:

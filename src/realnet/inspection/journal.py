@@ -11,7 +11,7 @@ from typing import Any, Literal
 from realnet.atomic import remove_torn, write_text
 from realnet.errors import UserError
 from realnet.files import alone_with
-from realnet.inspection.index import Claim, Index
+from realnet.inspection.index import Index, Registration
 from realnet.inspection.items import Item
 from realnet.inspection.rows import Row, line_of, row_of
 
@@ -69,14 +69,16 @@ class Journal:
         """Close its file; nothing is left to be written."""
         self._stream.close()
 
-    def append(self, item: Item, claim: Claim, row: Row) -> None:
+    def append(self, item: Item, registration: Registration, row: Row) -> None:
         """Write one line, whole or not at all.
 
         Raises:
             UserError: where the disk is full.
         """
         size, changed = item.version
-        line = line_of({**row.as_dict(), "key": item.key, "name": claim.name, "size": size, "changed_ns": changed})
+        line = line_of(
+            {**row.as_dict(), "key": item.key, "name": registration.name, "size": size, "changed_ns": changed}
+        )
         try:
             self._stream.seek(self._end)
             if self._stream.write(line) != len(line):

@@ -13,13 +13,13 @@ import numpy as np
 
 from realnet.data.notes import Notes
 from realnet.errors import UserError
-from realnet.inspection.index import Claim
+from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item
 from realnet.inspection.journal import Earlier, Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side, to_levels
-from realnet.inspection.reading import Taken, in_blocks, read_ahead
+from realnet.inspection.reading import QueuedImage, in_blocks, read_ahead
 from realnet.inspection.rows import Row, judged_row, row_for
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.summary_page import PAGE_FILE, write_page
@@ -143,10 +143,10 @@ def inspect_items(
         if request.recorder is not None and request.earlier == "resume":
             request.recorder.catch_up(read_rows(output))
 
-        def claim(item: Item) -> Claim | None:
-            return journal.index.claim(item.key, item.stem, item.folder, item.version)
+        def register(item: Item) -> Registration | None:
+            return journal.index.register(item.key, item.stem, item.folder, item.version)
 
-        blocks = in_blocks(items(journal.index.is_known, stop), claim, request.batch_size, request.limit)
+        blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)
         with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
             for block in ready:
                 for row in _judge(inspector, block, output, request, journal):
@@ -160,36 +160,38 @@ def inspect_items(
 
 
 def _judge(
-    inspector: Judge, block: Sequence[Taken], output: Path, request: InspectionRequest, journal: Journal
+    inspector: Judge, block: Sequence[QueuedImage], output: Path, request: InspectionRequest, journal: Journal
 ) -> Iterator[Row]:
     """Judge a block and write what the journal lacks of it."""
-    if all(taken.claim.done for taken in block):
+    if all(queued.registration.done for queued in block):
         return
     # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_each([taken.looked for taken in block if taken.looked is not None], request.batch_size)
-    for taken, result in zip(block, judged, strict=True):
-        if taken.claim.done:
+    judged = inspector.inspect_each(
+        [queued.looked for queued in block if queued.looked is not None], request.batch_size
+    )
+    for queued, result in zip(block, judged, strict=True):
+        if queued.registration.done:
             continue
         if isinstance(result, UserError):
-            row = row_for(inspector, taken.item.image, result)
+            row = row_for(inspector, queued.item.image, result)
         else:
-            row = _describe(result, taken, output, request)
+            row = _describe(result, queued, output, request)
         if request.identify is not None:
-            row = replace(row, id=request.identify(taken.item))
+            row = replace(row, id=request.identify(queued.item))
         with resumable():
-            request.announce(taken.item, row)
-        journal.append(taken.item, taken.claim, row)
+            request.announce(queued.item, row)
+        journal.append(queued.item, queued.registration, row)
         if request.recorder is not None:
             with resumable():
-                request.recorder.add(row, taken.looked.image if isinstance(taken.looked, Looked) else None)
+                request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
         yield row
 
 
-def _describe(result: Inspection, taken: Taken, output: Path, request: InspectionRequest) -> Row:
+def _describe(result: Inspection, queued: QueuedImage, output: Path, request: InspectionRequest) -> Row:
     """The row of an image, once its pictures are written."""
     mask = result.mask
-    overlay = f"overlays/{taken.claim.name}.png" if request.overlays else ""
-    mask_file = f"masks/{taken.claim.name}.png" if request.masks else ""
+    overlay = f"overlays/{queued.registration.name}.png" if request.overlays else ""
+    mask_file = f"masks/{queued.registration.name}.png" if request.masks else ""
     with resumable():
         if overlay:
             write_figure(
@@ -200,7 +202,7 @@ def _describe(result: Inspection, taken: Taken, output: Path, request: Inspectio
             )
         if mask_file:
             write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
-    return judged_row(taken.item.image, result, mask, overlay, mask_file)
+    return judged_row(queued.item.image, result, mask, overlay, mask_file)
 
 
 def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:
