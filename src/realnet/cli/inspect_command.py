@@ -125,7 +125,8 @@ def inspect(
     from realnet.inspection.judging import check_threshold
     from realnet.run_folder import open_run_or_export
 
-    earlier, opened = what_of_earlier(resume, overwrite), open_run_or_export(run)
+    earlier = what_of_earlier(resume, overwrite)
+    opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
     if ray is not None:
