@@ -40,6 +40,7 @@ def limits(
     from realnet.inspection.loading import load_on
     from realnet.limits import EACH, measure_limits
     from realnet.limits.limits_chart import write_chart
+    from realnet.run_folder import open_run_or_export
 
     chosen = _sizes(sizes)
     if each < EACH:
@@ -48,7 +49,7 @@ def limits(
         if path is not None and path.exists():
             raise UserError(f"{path} exists already: name another file, or remove it.")
     files = [sample.image for sample in open_good(images, good or ()).train]
-    judge = load_on(run, device, say)
+    judge = load_on(open_run_or_export(run), device, say)
     with status_line("Drawing defects") as watcher:
         found = measure_limits(judge, files, sizes=chosen, each=each, seed=seed, watcher=watcher)
     if json_file is not None:
