@@ -1,7 +1,7 @@
 """How well the outline of a run agrees with known regions: ``python -m benchmarks.mask_overlap RUN PAIRS``.
 
-PAIRS is what ``realnet synthesize`` wrote, or any data set with masks. Of each defective image the region above the
-run's pixel threshold is compared with the mask: intersection over union. A generated image (SIA) has no mask; its
+PAIRS is what ``realnet synthesize`` wrote. Of each image the region above the run's pixel threshold is compared
+with the mask: intersection over union. A generated image (SIA) has no mask; its
 region comes from ``realnet inspect RUN SIA --masks``, and this says how far such regions can be trusted.
 """
 
@@ -11,21 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from realnet import load
-from realnet.data import open_dataset
-from realnet.data.masks import read_truth
+from realnet.data import read_mask
 
 
-def overlaps(run: Path, pairs: Path, category: str | None) -> list[float]:
-    """Intersection over union of each image whose mask is not empty."""
+def overlaps(run: Path, pairs: Path) -> list[float]:
+    """Intersection over union of each image and its mask in ``ground_truth/``."""
     judge = load(run)
+    masks = sorted(pairs.glob("ground_truth/*/*_mask.png"))
+    images = [pairs / "test" / mask.parent.name / mask.name.replace("_mask", "") for mask in masks]
     found = []
-    for one in open_dataset(pairs, category):
-        samples = [sample for sample in one.test if sample.is_anomalous]
-        for sample, verdict in zip(samples, judge.inspect_many([sample.image for sample in samples]), strict=True):
-            mask = read_truth(sample)
-            if mask is not None and mask.any():
-                region, truth = verdict.mask.astype(bool), np.asarray(mask) > 0
-                found.append(float((region & truth).sum() / (region | truth).sum()))
+    for mask, verdict in zip(masks, judge.inspect_many(images), strict=True):
+        region, truth = verdict.mask.astype(bool), read_mask(mask) > 0
+        found.append(float((region & truth).sum() / (region | truth).sum()))
     return found
 
 
@@ -33,9 +30,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("pairs", type=Path)
-    parser.add_argument("--category")
     options = parser.parse_args()
-    found = overlaps(options.run, options.pairs, options.category)
+    found = overlaps(options.run, options.pairs)
     low, middle, high = np.percentile(found, (25, 50, 75))
     print(f"{len(found)} images: IoU {np.mean(found):.3f} on average; quartiles {low:.3f}, {middle:.3f}, {high:.3f}")
 
