@@ -26,6 +26,7 @@ from realnet.cli.history_commands import feedback, history
 from realnet.cli.import_command import import_official
 from realnet.cli.info_commands import info, presets
 from realnet.cli.inspect_command import inspect as inspect_images
+from realnet.cli.limits_command import limits
 from realnet.cli.score_command import score
 from realnet.cli.sdas_commands import grid, sample
 from realnet.cli.sdas_commands import train as train_diffusion
@@ -103,7 +104,7 @@ def _root(
 
 _COMMANDS: dict[str, tuple[Any, ...]] = {
     "Inspect": (demo, presets, train, info, inspect_images, calibrate),
-    "Measure": (evaluate, score, benchmark, afs),
+    "Measure": (evaluate, limits, score, benchmark, afs),
     "Synthesise": (preview, synthesize),
     "Deploy": (export, serve, history, feedback, doctor, import_official),
 }

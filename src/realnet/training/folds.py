@@ -14,6 +14,7 @@ from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.folding import fold_batch_norms
+from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
 from realnet.model.threads import Threads
@@ -46,12 +47,14 @@ class Residuals:
     """Residuals of some images, each by subspaces fitted without its good image.
 
     ``logs`` is log(1 + E) in units of good images, half precision, ``[n, m_k, h_k, w_k]`` a reconstruction; ``of`` the
-    number of the good image each was made of, ``energies`` the discriminator's log energies of them.
+    number of the good image each was made of, ``energies`` the discriminator's log energies of them, ``general`` the
+    logits ``[n, 1, h, w]`` of its general head (None: it has none).
     """
 
     of: Tensor
     logs: list[Tensor] = field(default_factory=list)
     energies: list[Tensor] = field(default_factory=list)
+    general: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.of)
@@ -133,6 +136,7 @@ class Solver:
         del raw_defects
         parts["good"] = self._selected(raw)
         del raw
+        _load_general(self.model)
         raw_faint, faint_of, faint_masks = self._defects(
             min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True
         )
@@ -230,7 +234,7 @@ class Solver:
         elif asked == "auto":
             # What lies between them was never chosen by more than chance would.
             candidates = {name: STRENGTHS[name] for name in ("none", "strong")}
-        best = -1.0
+        best, solved = -1.0, []
         for name, limits in candidates.items():
             self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
             moved, of = [], torch.zeros(0, dtype=torch.long)
@@ -242,14 +246,16 @@ class Solver:
             value = 0.0
             if len(candidates) > 1:
                 result.moved = Residuals(of)
-                self._by_folds(result, parts, moved, ("good", "faint"))
+                solved = self._by_folds(result, parts, moved, ("good", "faint"))
                 value = self._separation(result)
             if value > best:
                 best, kept = value, (name, moved, of)
-        result.augmentation, moved, of = kept
-        result.moved = Residuals(of)
         # Everything is judged for the augmentation that is kept only: the residuals are most of the memory.
-        solved = self._by_folds(result, parts, moved, (*parts, *(["moved"] if moved else [])))
+        result.augmentation, moved, of = kept
+        judged = [*parts, *(["moved"] if moved and "defects" in parts else [])]
+        if not solved or result.augmentation != name or len(judged) > 2:
+            result.moved = Residuals(of)
+            solved = self._by_folds(result, parts, moved, judged)
         for network, (mean, basis, level) in zip(self.model.reconstruction.networks, solved, strict=True):
             assert isinstance(network, Subspace)
             set_subspace(network, mean, basis)
@@ -295,16 +301,24 @@ class Solver:
         return solved
 
     def _evidence(self, result: OutOfSample) -> None:
-        """Fit the evidence to the good images, and compute that of all."""
+        """Fit the evidence to the good images, and compute that of all that is to have a verdict."""
         discriminator = self.model.discriminator
         if not isinstance(discriminator, EvidenceDiscriminator):
             return
         for k, log in enumerate(result.good.logs):
             discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
-        for part in result.parts():
-            part.energies = _energies(discriminator, part) if part.logs and len(part) else []
         size = self.config.model.image_size
+        for part in (
+            result.good,
+            result.faint,
+            result.at_limit,
+        ):  # the others have no verdict
+            judged = bool(part.logs) and len(part) > 0
+            part.energies = _energies(discriminator, part) if judged else []
+            part.general = _general(discriminator, part) if judged else None
         discriminator.fit_evidence(result.good.energies, (size, size))
+        if result.good.general is not None:
+            discriminator.fit_general(result.good.general, (size, size))
 
     def _separation(self, result: OutOfSample) -> float:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
@@ -316,6 +330,21 @@ class Solver:
 def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Tensor]:
     found = [discriminator.log_energies(part.residuals(slice(i, i + 64))) for i in range(0, len(part), 64)]
     return [torch.cat([energies[k] for energies in found]) for k in range(len(found[0]))]
+
+
+def _load_general(model: RealNet) -> None:
+    """Give the general head its weights, of the channels that AFS has selected."""
+    discriminator = model.discriminator
+    if isinstance(discriminator, EvidenceDiscriminator) and discriminator.general is not None:
+        indices = [getattr(model.afs, f"index_{k}", None) for k in range(len(model.afs.dimensions))]
+        discriminator.general.load_state_dict(general_weights(indices))
+
+
+def _general(discriminator: EvidenceDiscriminator, part: Residuals) -> Tensor | None:
+    if discriminator.general is None:
+        return None
+    head = discriminator.general.eval()
+    return torch.cat([head([log[i : i + 32].float() for log in part.logs]) for i in range(0, len(part), 32)])
 
 
 @torch.no_grad()
@@ -334,7 +363,8 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
             continue
         energies = [energy[batch] for energy in part.energies]
         own = torch.zeros_like(energies[0][:, :1]) if logits is None else logits[start : start + 32]
-        yield conclusion(discriminator.conclude(energies, own, (side, side)), model.config.image_score)
+        general = None if part.general is None else part.general[batch]
+        yield conclusion(discriminator.conclude(energies, own, general, (side, side)), model.config.image_score)
 
 
 def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -> Tensor:
