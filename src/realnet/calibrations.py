@@ -17,13 +17,19 @@ from realnet.calibration import (
 )
 from realnet.errors import UserError
 from realnet.inspection.manifest import is_export, save_thresholds
+from realnet.taught import taught_folder, taught_versions
 
 _LOCK = ".calibration.lock"
 _RECORD, _CARD_LINE = "metrics.json", "| threshold | "
 
 
-def install(run: Path, calibration: Calibration) -> Calibration:
+def install(run: Path, calibration: Calibration, taught: int | None = None) -> Calibration:
     """Make ``calibration`` the one in force of a run or export, as its next version; record and card follow.
+
+    Args:
+        run: its folder.
+        calibration: of any version.
+        taught: the version of what the run was taught that its scores are of; None: the one in force stays.
 
     Returns:
         It with its version, and the version before.
@@ -37,9 +43,13 @@ def install(run: Path, calibration: Calibration) -> Calibration:
         if before is not None:
             save_calibration(run, before)  # of a run whose versions folder was lost
         made = calibration.model_copy(
-            update={"version": max(numbers, default=0) + 1, "before": before.version if before else None}
+            update={
+                "version": max(numbers, default=0) + 1,
+                "before": before.version if before else None,
+                "taught": taught or (before.taught if before else None),
+            }
         )
-        _put(run, made)
+        _put(run, made, before)
     return made
 
 
@@ -60,7 +70,9 @@ def undo(run: Path) -> tuple[Calibration, Calibration]:
         if not path.is_file():
             raise UserError(f"{path}, which was in force before, is missing: restore it. Nothing is undone.")
         earlier = read_version(path)
-        _put(run, earlier)
+        if earlier.taught is not None and taught_folder(run, earlier.taught) not in taught_versions(run):
+            raise UserError(f"{taught_folder(run, earlier.taught)}, which {path} rests on, is missing: restore it.")
+        _put(run, earlier, now)
     return now, earlier
 
 
@@ -73,12 +85,12 @@ def list_versions(run: Path) -> list[Calibration]:
     return [read_version(path) for path in sorted((run / CALIBRATIONS_FOLDER).glob("[0-9]*.json"))]
 
 
-def _put(run: Path, calibration: Calibration) -> None:
+def _put(run: Path, calibration: Calibration, before: Calibration | None) -> None:
     save_calibration(run, calibration)
-    _follow(run, calibration)
+    _follow(run, calibration, before)
 
 
-def _follow(run: Path, calibration: Calibration) -> None:
+def _follow(run: Path, calibration: Calibration, before: Calibration | None) -> None:
     """Name the calibration in an export's manifest, or in ``metrics.json`` and the model card; their rest stays."""
     if is_export(run):
         save_thresholds(run, calibration.score, calibration.pixel)
@@ -90,6 +102,12 @@ def _follow(run: Path, calibration: Calibration) -> None:
 
     metrics = read_metrics(run)
     metrics["threshold"] = threshold_record(calibration)
+    was, now = before.taught if before else None, calibration.taught
+    if was != now:
+        # Figures on test images are those of the model that they were measured with.
+        aside = metrics.setdefault("test_of_other_versions", {})
+        aside[str(was or 0)] = metrics.pop("test", {})
+        metrics["test"] = aside.pop(str(now or 0), {})
     write_text(run / _RECORD, json.dumps(metrics, indent=2))
     card = run / "README.md"
     if not card.is_file() or "training" not in metrics:

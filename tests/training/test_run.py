@@ -35,6 +35,7 @@ FILES = {
     "checkpoint.safetensors",
     "config.yaml",
     "images.json",
+    "good_features.safetensors",
     "log.csv",
     "metrics.json",
     "calibration.json",

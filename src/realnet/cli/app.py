@@ -31,6 +31,7 @@ from realnet.cli.sdas_commands import grid, sample
 from realnet.cli.sdas_commands import train as train_diffusion
 from realnet.cli.sdas_judging import classifier, quality, strength
 from realnet.cli.serve_command import serve
+from realnet.cli.teach_command import teach
 from realnet.cli.train_command import train
 from realnet.errors import UserError
 
@@ -102,7 +103,7 @@ def _root(
 
 
 _COMMANDS: dict[str, tuple[Any, ...]] = {
-    "Inspect": (demo, presets, train, info, inspect_images, calibrate),
+    "Inspect": (demo, presets, train, info, inspect_images, calibrate, teach),
     "Measure": (evaluate, score, benchmark, afs),
     "Synthesise": (preview, synthesize),
     "Deploy": (export, serve, history, feedback, doctor, import_official),

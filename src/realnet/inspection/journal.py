@@ -16,6 +16,7 @@ from realnet.inspection.index import Claim, Index
 from realnet.inspection.items import Item
 from realnet.inspection.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.inspection.rows import Row, line_of, row_of
+from realnet.taught import SUBSPACES_FILE, taught_in_force, taught_versions
 from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
@@ -134,9 +135,19 @@ def model_digest(folder: Path) -> str:
     """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
     if is_export(folder):
         return read_manifest(folder).digest
-    names: tuple[str, ...] = ("config.yaml", "model.safetensors")
-    names += (REFERENCE_FILE,) if (folder / REFERENCE_FILE).is_file() else ()
-    return combined_digest(describe_file(folder / name).sha256 for name in names)
+    return _digest_with(folder, taught_in_force(folder))
+
+
+def model_digests(run: Path) -> list[str]:
+    """:func:`model_digest` of a run in every version: as it was trained, and with all that it was ever taught."""
+    return [_digest_with(run, None), *(_digest_with(run, taught) for taught in taught_versions(run))]
+
+
+def _digest_with(run: Path, taught: Path | None) -> str:
+    files = [run / name for name in ("config.yaml", "model.safetensors")]
+    files += [run / REFERENCE_FILE] if (run / REFERENCE_FILE).is_file() else []
+    files += [] if taught is None else [taught / SUBSPACES_FILE]
+    return combined_digest(describe_file(file).sha256 for file in files)
 
 
 @contextlib.contextmanager

@@ -16,10 +16,13 @@ from realnet.atomic import atomic_path, write_text
 from realnet.config import Config, first_problem
 from realnet.errors import UserError
 from realnet.model.network import RealNet
+from realnet.taught import SUBSPACES_FILE, taught_in_force
 from realnet.view import find_reference, keep_reference
 
 _BASIS = ".basis"
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.yaml", "metrics.json"
+# What a run is taught changes these, and nothing else.
+TAUGHT_PARTS = ("reconstruction.", "discriminator.")
 
 
 def save_config(folder: Path, config: Config) -> None:
@@ -38,15 +41,19 @@ def save_model(folder: Path, model: RealNet) -> None:
     save_weights(folder / MODEL_FILE, model)
 
 
-def save_weights(path: Path, module: nn.Module) -> None:
+def save_weights(path: Path, module: nn.Module, parts: tuple[str, ...] = ("",)) -> None:
     """Write every tensor of ``module`` to ``path``, whole or not at all.
 
     The bases of subspaces, by far the largest, are written in half precision, to which they are rounded anyway.
 
+    Args:
+        parts: what the names of those begin with that are written; default: all.
+
     Raises:
         UserError: where the folder cannot be written or the disk is full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    state = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     write_tensors(path, {name: t.half() if name.endswith(_BASIS) else t for name, t in tensors.items()})
 
 
@@ -63,8 +70,11 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             raise OSError(str(error)) from error
 
 
-def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
+def read_weights(path: Path, module: nn.Module, parts: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
     """The tensors of ``path``, which are those of ``module`` by name, shape and type, and finite. Nothing is unpickled.
+
+    Args:
+        parts: what the names of those begin with that the file has; default: all.
 
     Raises:
         UserError: for a damaged or foreign file, or numbers that are not finite.
@@ -73,7 +83,7 @@ def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
-    expected = module.state_dict()
+    expected = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)}
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [n for n in expected if n in tensors and not _fits(n, tensors[n], expected[n])]
     if wrong:
@@ -114,7 +124,7 @@ def load_config(folder: Path) -> Config:
 
 
 def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNet, Config]:
-    """Load a saved run's model, in eval mode, and its configuration. Nothing is unpickled.
+    """Load a saved run's model, with what it was taught, in eval mode, and its configuration. Nothing is unpickled.
 
     Raises:
         UserError: for a folder that is no run, a damaged or foreign weight file, weights not finite, or a network
@@ -138,6 +148,8 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
             channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
+    if (taught := taught_in_force(folder)) is not None:
+        tensors |= read_weights(taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
     model.load_state_dict(tensors)
     return model.to(device).to(memory_format=torch.channels_last).eval(), config
 

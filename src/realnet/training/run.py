@@ -31,7 +31,7 @@ from realnet.model.saving import (
     save_model,
 )
 from realnet.provenance import collect_provenance
-from realnet.seen import save_seen
+from realnet.seen import picture_digests, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
@@ -285,7 +285,8 @@ def _finish(
     _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
     write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
     write_text(output / "README.md", model_card(config, metrics))
-    save_seen(output, [sample.image for sample in (*split.train, *split.held_out)], config.data.pair)
+    files = [sample.image for sample in (*split.train, *split.held_out)]
+    save_seen(output, picture_digests(files, config.data.pair))
     save_calibration(output, calibration)
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.

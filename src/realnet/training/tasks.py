@@ -16,8 +16,9 @@ from realnet.model.network import RealNet, measure
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
-from realnet.training.folds import OutOfSample, Solver, Stage
+from realnet.training.folds import Solver, Stage, scores_by_file
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
+from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
 from realnet.training.validation import Figure
@@ -111,9 +112,14 @@ def prepare_solved(
 ) -> Prepared:
     """Subspaces, evidence and the residuals that heads are trained on. All of it is the same again when resumed."""
     settings, images = config.training, synthesizer.images
-    seen = Solver(model, synthesizer, config, fabric.device, stage).solve()
+    solver = Solver(model, synthesizer, config, fabric.device, stage)
+    seen = solver.solve()
     if fabric.is_global_zero:
         _save_fitted(output / PREPARED_FILE, model, identity)
+        if settings.keep_features:
+            each = len(seen.moved) // len(images)
+            names = [sample.name for sample in split.train]
+            save_features(output / FEATURES_FILE, kept_of(names, seen, each, solver.features))
         _write_sheet(output, synthesizer, config)
     steps = total_steps(settings, len(images))
     discriminator = model.discriminator
@@ -127,7 +133,7 @@ def prepare_solved(
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
         names = [sample.name for sample in split.train]
-        by_file = _by_file(seen, scores, len(names))
+        by_file = scores_by_file(seen, scores, len(names))
         rest = _scores(model, split.held_out, config)
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
@@ -141,14 +147,6 @@ def prepare_solved(
         )
 
     return Prepared(Task(model, LossOfHeads(model, config.seed), batches, validation, steps), judge_good)
-
-
-def _by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[float]:
-    """The score of each file: the highest of its tiles'."""
-    highest = [0.0] * files
-    for group, score in zip(seen.groups.tolist(), scores, strict=True):
-        highest[group] = max(highest[group], score)
-    return highest
 
 
 def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[float]:
