@@ -28,6 +28,7 @@ def train(
     *,
     category: str | None = None,
     good: Sequence[str] = (),
+    add: Place | Sequence[Place] = (),
     preset: str = "lite",
     synthesis: str | None = None,
     source: Place | None = None,
@@ -55,6 +56,7 @@ def train(
         output: folder of the run.
         category: one category of the data set, or ``all`` together.
         good: folders of good images in ``data``, where their names do not say so.
+        add: further good images, which are not in ``data``.
         preset: a name in :data:`realnet.presets`.
         synthesis: how defects are made: ``mix``, ``nsa``, ``cutpaste``, ``dtd`` or ``sia``.
         source: folder of textures (dtd, mix) or of generated images (sia).
@@ -84,11 +86,13 @@ def train(
     """
     from realnet import choices
     from realnet.calibration import rate, read_calibration
-    from realnet.data import check_dataset, summarize
+    from realnet.data import check_dataset, summarize, with_further
 
     budget = choices.seconds(time_budget if isinstance(time_budget, str | None) else f"{time_budget:f}s")
     chosen = choices.assignments(fields)
     categories = _one(data, category, good)
+    if further := _places(add):
+        categories = with_further(categories, further)
     if select is not None:
         chosen.append(f"training.select={select}")
     if false_alarms is not None:
@@ -313,8 +317,7 @@ def calibrate(
     from realnet.seen import read_trained
 
     folder = Path(run)
-    places = [Path(images)] if isinstance(images, str | Path) else [Path(place) for place in images]
-    files = [sample.image for sample in open_good(places, good).train]
+    files = [sample.image for sample in open_good(_places(images), good).train]
     if len(files) < 2:
         raise UserError(f"One good image is no calibration; give {folder} at least twenty.")
     before = read_calibration(folder)
@@ -334,6 +337,50 @@ def calibrate(
         for line in made.sentences():
             bar.say(line)
     return made
+
+
+def teach(
+    run: Place,
+    images: Place | Sequence[Place],
+    *,
+    good: Sequence[str] = (),
+    device: str = "auto",
+    progress: bool = True,
+) -> "Inspector":
+    """Add good images to a finished run of a closed-form preset, in seconds, as ``realnet teach`` does.
+
+    The version before is kept, and ``realnet calibrate RUN --undo`` puts it back.
+
+    Args:
+        run: folder of the run.
+        images: good images: files, folders, or a data set.
+        good: as for :func:`train`.
+        device: as for :func:`train`.
+        progress: show a bar.
+
+    Returns:
+        The inspector as it is now.
+
+    Raises:
+        UserError: for a run that cannot take further images, or images that cannot be used.
+    """
+    from realnet.data import open_good
+
+    folder = Path(run)
+    check_run(folder)
+    chosen = open_good(_places(images), good).train
+
+    from realnet.inspection.inspector import load
+    from realnet.model.devices import choose_device
+    from realnet.progress import Bar
+    from realnet.training.teaching import learn, save_lesson
+
+    place = choose_device(device)
+    with Bar("Learning", progress) as bar:
+        files, names = [sample.image for sample in chosen], [sample.name for sample in chosen]
+        for line in save_lesson(folder, learn(folder, files, names, place, bar.stage)).sentences():
+            bar.say(line)
+    return load(folder, place)
 
 
 def export(
@@ -437,6 +484,10 @@ def synthesize(
 
 def _path(place: Place | None) -> Path | None:
     return None if place is None else Path(place)
+
+
+def _places(given: Place | Sequence[Place]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(place) for place in given]
 
 
 def _one(data: Place, category: str | None, good: Sequence[str]) -> "list[Category]":

@@ -41,6 +41,10 @@ def train(
     ] = None,
     category: CategoryOption = None,
     good: GoodOption = None,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option("--add", help="Further good images that are not in DATA: a file or folder; repeatable."),
+    ] = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
@@ -81,11 +85,13 @@ def train(
 ) -> None:
     """Train an inspector on the good images of DATA."""
     from realnet.calibration import rate, read_calibration
-    from realnet.data import check_dataset
+    from realnet.data import check_dataset, with_further
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
     categories = choose_one(data, category, good)
+    if add:
+        categories = with_further(categories, add)
     if output is None:
         output = default_run(Path(data), categories, resume, devices)
     chosen = [] if select is None else [f"training.select={select}"]
