@@ -33,6 +33,7 @@ from realnet.cli.sdas_judging import classifier, quality, strength
 from realnet.cli.serve_command import serve
 from realnet.cli.teach_command import teach
 from realnet.cli.train_command import train
+from realnet.cli.watch_command import watch
 from realnet.errors import UserError
 
 _HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
@@ -106,7 +107,7 @@ _COMMANDS: dict[str, tuple[Any, ...]] = {
     "Inspect": (demo, presets, train, info, inspect_images, calibrate, teach),
     "Measure": (evaluate, score, benchmark, afs),
     "Synthesise": (preview, synthesize),
-    "Deploy": (export, serve, history, feedback, doctor, import_official),
+    "Deploy": (export, serve, watch, history, feedback, doctor, import_official),
 }
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:

@@ -168,19 +168,19 @@ def inspect(
     name = run.resolve().name
     store = open_store(history, keep_images, keep_days, keep_size)
     recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-    drift = _DriftWarning(read_calibration(run))
+    drift = DriftWarning(read_calibration(run))
     stop = threading.Event()
     with (
         signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
         counting("Inspecting", _total(sources.count(), limit)) as shown,
-        _finishing(stop, sources.endless) as interrupted,
+        finishing(stop, sources.endless) as interrupted,
     ):
         earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
         wanted = Wanted(
             inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
         )
         if told_of is not None:
-            identify, announce = announcing(told_of, resume, model=name)
+            identify, announce = announcing(told_of, told_of.outbox.series(again=resume), model=name)
             wanted = replace(wanted, identify=identify, announce=announce)
         told = _Told(shown, drift if sources.endless else None, name)
         summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
@@ -244,7 +244,7 @@ def _on_cluster(
     for line in describe_not_used(left_out):
         _say(line)
     _conclude(summary, judge.threshold, f"{place}/parts", resume)
-    _DriftWarning(read_calibration(run)).check(summary.scores)
+    DriftWarning(read_calibration(run)).check(summary.scores)
     if summary.unreadable:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     return summary
@@ -253,7 +253,7 @@ def _on_cluster(
 class _Told:
     """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, shown: Progress, drift: "_DriftWarning | None", model: str) -> None:
+    def __init__(self, shown: Progress, drift: "DriftWarning | None", model: str) -> None:
         self._shown, self._drift, self._model = shown, drift, model
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
@@ -272,7 +272,7 @@ class _Told:
             self._drift.check(self._scores)
 
 
-class _DriftWarning:
+class DriftWarning:
     """Says when scores begin to differ from those of the good images that the threshold rests on."""
 
     def __init__(self, calibration: "Calibration | None") -> None:
@@ -291,7 +291,7 @@ class _DriftWarning:
 
 
 @contextlib.contextmanager
-def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
+def finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
     """Where images have no end, the first Ctrl-C sets ``stop``, a second one interrupts; yields whether there was one.
 
     Elsewhere Ctrl-C interrupts as ever.

@@ -29,7 +29,7 @@ _PAGE = {
     "/": "index.html",
     **{
         f"/{name}": name
-        for name in ("page.css", "page.js", "report.js", "history.js", "parts.js", "docs.css", "docs.js")
+        for name in ("page.css", "page.js", "report.js", "history.js", "parts.js", "region.js", "docs.css", "docs.js")
     },
     "/docs": "docs.html",
 }

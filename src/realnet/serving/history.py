@@ -64,10 +64,11 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
         image: str | None = None,
         before: int | None = None,
         limit: Limit = 50,
+        source: str | None = None,
     ) -> HistoryAnswer:
         """Results of the store, the latest first; `before`: the number of the last one of the page before."""
         query = h.Query(
-            _moment(since), _moment(until), verdict, label, model, above, below, image, before, limit
+            _moment(since), _moment(until), verdict, label, model, above, below, image, before, limit, source
         )  # fmt: skip
         return HistoryAnswer(total=count(store(), query), results=h.search(store(), query))
 

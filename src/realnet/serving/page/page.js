@@ -1,6 +1,7 @@
 // The page: images are sent once, judged by the calibrated threshold, and the verdicts follow the sliders here.
 import { loadHistory, startHistory } from "/history.js";
 import { $, Away, ask, complain, draw as drawn, enlarge, give, labelButtons, labelOf, make, outlines, post, refreshLarge, sentence, show, startLarge } from "/parts.js";
+import { drawRegion } from "/region.js";
 import { download, escaped, reportCsv, reportHtml } from "/report.js";
 
 const AT_ONCE = 4;
@@ -400,7 +401,17 @@ function details(item) {
   });
   const recorded = names.some((name) => item.answers[name]?.recorded);
   const buttons = recorded ? [labelButtons(item.labels[names[0]], (label) => say(item, label))] : [];
-  return [make("h2", { textContent: item.file.name }), ...buttons, ...parts];
+  return [make("h2", { textContent: item.file.name }), ...buttons, ...parts, ...regionButton(item, names[0])];
+}
+
+/** A button that leads to drawing where to look, on an image whose size is known. */
+function regionButton(item, name) {
+  const answer = item.answers[name];
+  const model = models.find((m) => m.name === name);
+  if (!answer || answer.error || !model) return [];
+  const button = make("button", { type: "button", className: "draw-region", textContent: "Draw where to look" });
+  button.addEventListener("click", () => drawRegion(item.url, answer.width, answer.height, model));
+  return [button];
 }
 
 /** Which model and calibration an answer comes from. */
