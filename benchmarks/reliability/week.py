@@ -116,7 +116,8 @@ class Week:
 
     def entries(self) -> list[Entry]:
         """All results."""
-        return search(Store(self.store, make=False), Query(limit=10**6))
+        with contextlib.closing(Store(self.store, make=False)) as store:
+            return search(store, Query(limit=10**6))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ export function drawRegion(source, width, height, model) {
   const drawing = draw("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", class: "drawing" });
   const surface = make("div", { className: "frame", tabIndex: 0, role: "application", ariaLabel: "Image to draw on" },
     make("img", { src: source, alt: "" }), drawing);
+  surface.style.maxWidth = `calc(58vh * ${width / height})`; // all of it is seen at once
   const said = make("p", { className: "soft", role: "status" });
   const undo = make("button", { type: "button", textContent: "Undo" });
   const close = make("button", { type: "button", textContent: "Close polygon" });
@@ -24,7 +25,7 @@ export function drawRegion(source, width, height, model) {
     const known = (model.view ?? []).map((polygon) => draw("polygon", { class: "known", points: text(polygon.map(([x, y]) => [x * width, y * height])) }));
     const corners = open.map(([x, y], at) => draw("circle", { cx: x, cy: y, r: (at ? 0.006 : 0.012) * Math.max(width, height) }));
     drawing.replaceChildren(...known,
-      ...closed.map((polygon) => draw("polygon", { class: "closed", points: text(polygon) })),
+      draw("path", { d: closed.map((polygon) => `M${text(polygon)}Z`).join(""), "fill-rule": "evenodd" }),
       draw("polyline", { points: text(open) }), ...corners);
     undo.disabled = !closed.length && !open.length;
     close.disabled = open.length < 3;
