@@ -105,10 +105,10 @@ def _full(
 
 
 def fill(ballast: Path, left: int) -> None:
-    """Leave so many bytes of the disk."""
+    """Leave so many bytes of the disk, or fewer where others write meanwhile."""
     found = os.statvfs(ballast.parent)
     rest = found.f_bavail * found.f_frsize - left
-    with ballast.open("wb") as stream:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as stream:
         while rest > 0:
             rest -= stream.write(bytes(min(rest, 1 << 20)))
 

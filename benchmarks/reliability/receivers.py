@@ -96,7 +96,12 @@ class Broker:
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="week", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *rest: client.subscribe(TOPIC, qos=1)
-        self._client.on_message = lambda client, data, message: self.taken.append(json.loads(message.payload))
+        self._client.on_message = lambda client, data, message: self._take(message)
+
+    def _take(self, message: Any) -> None:
+        """A broker that delivers again, of its own, says so in the protocol."""
+        taken = json.loads(message.payload)
+        self.taken.append({**taken, "repeated": taken["repeated"] or message.dup})
 
     def start(self) -> None:
         """Begin, or begin again; the subscriber comes back by itself."""

@@ -2,17 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console, plural
+from realnet.cli.console import console
 from realnet.cli.options import DeviceOption, GoodOption, check_run, torch_device
 from realnet.errors import UserError
-
-if TYPE_CHECKING:
-    from realnet.history import Labelled
-    from realnet.training.teaching import Lesson
 
 
 def teach(
@@ -46,37 +42,29 @@ def teach(
     check_run(run)
 
     from realnet.calibration import read_calibration
-    from realnet.training.teaching import check_teachable, compare_defects, learn, save_lesson
+    from realnet.history import Store
+    from realnet.training.correcting import apply_correction, check_some, prepare_correction, read_labelled
+    from realnet.training.teaching import check_teachable
 
     check_teachable(run)
     before = read_calibration(run)
+    chosen = _files(images, good or []) if images else []
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
-        labelled = None if feedback is None else _labelled(run, feedback, Path(folder))
-        chosen = _files(images, good or []) if images else []
-        if labelled is not None:
-            chosen += labelled.good
-        if not chosen:
-            raise UserError(f"Nobody has confirmed an image of {run} as good yet: {feedback} holds none of them.")
+        defects: tuple[tuple[Path, str], ...] = ()
+        if feedback is not None:
+            store = Store(feedback, make=False)
+            labelled = read_labelled(run, store, Path(folder))
+            if labelled.lost:
+                _say(labelled.sentence())
+            chosen, defects = [*chosen, *labelled.good], labelled.defects
+            check_some(run, chosen, store)
         place = torch_device(device)
         with console.status("Reading") as status:
-            lesson = learn(
-                run, [file for file, _ in chosen], [name for _, name in chosen], place,
-                lambda text, done=0, total=0: status.update(text),
-            )  # fmt: skip
-            defects = [] if labelled is None else list(labelled.defects)
-            status.update(f"Judging {plural(len(defects), 'confirmed defect')}")
-            compared = compare_defects(run, lesson, [file for file, _ in defects], place)
-    _say(*_learned(lesson, 0.0 if before is None else before.score))
-    made = lesson.calibration if dry_run else None
-    missed = compared.newly_missed([name for _, name in defects])
-    if defects:
-        _say(compared.sentence())
-    if missed and not (force or dry_run):
-        raise UserError(
-            f"{', '.join(missed[:5])} would be missed, which people called defective and the run finds: nothing is "
-            "changed. Look at the good images that were given, or go on with --force."
-        )
-    made = made or save_lesson(run, lesson)
+            correction = prepare_correction(
+                run, chosen, defects, place, lambda text, done=0, total=0: status.update(text)
+            )
+    _say(*correction.sentences())
+    made = correction.lesson.calibration if dry_run else apply_correction(run, correction, force)
     _say(*made.sentences())
     if before is not None:
         _say(f"The threshold was {before.score:.4f}.")
@@ -99,41 +87,6 @@ def _files(images: list[Path], good: list[str]) -> list[tuple[Path, str]]:
     chosen = open_good(images, good)
     _say(*describe_not_used(chosen.left_out))
     return [(sample.image, sample.name) for sample in chosen.train]
-
-
-def _labelled(run: Path, feedback: Path, folder: Path) -> "Labelled":
-    from realnet.data import read_image
-    from realnet.history import Store, labelled_images
-    from realnet.inspection.journal import model_digests
-    from realnet.inspection.trace import image_hash
-    from realnet.model.saving import load_config
-
-    levels = load_config(run).data.pair
-    store = Store(feedback, make=False)
-    found = labelled_images(store, model_digests(run), folder, lambda file: image_hash(read_image(file, levels=levels)))
-    if found.lost:
-        _say(
-            f"{plural(len(found.lost), 'image')} that people gave a verdict on cannot be had any more "
-            f"({found.lost[0]}): a store that was kept with --keep-images originals has them."
-        )
-    return found
-
-
-def _learned(lesson: "Lesson", threshold: float) -> list[str]:
-    """What the new images are to the inspector, before and after."""
-    count = len(lesson.names)
-    rejected = [sum(score > limit for score in scores) for scores, limit in (
-        (lesson.before, threshold), (lesson.after, lesson.calibration.score)
-    )]  # fmt: skip
-    said = [
-        f"{plural(count, 'good image')} joined {len(lesson.calibration.good_scores) - count}: {rejected[0]} of them "
-        f"were rejected, and {rejected[1]} are, each judged by what has not seen it."
-    ]
-    if lesson.left_out:
-        said.insert(
-            0, f"{plural(lesson.left_out, 'image')} left out: the run has been trained on the same, or they came twice."
-        )
-    return said
 
 
 def _say(*sentences: str) -> None:

@@ -29,6 +29,14 @@ class Labelled:
     defects: tuple[tuple[Path, str], ...]
     lost: tuple[str, ...]
 
+    def sentence(self) -> str:
+        """What of them is lost, and how that is prevented."""
+        images = "1 image" if len(self.lost) == 1 else f"{len(self.lost)} images"
+        return (
+            f"{images} that people gave a verdict on cannot be had any more ({self.lost[0]}): a store that was kept "
+            "with --keep-images originals has them."
+        )
+
 
 def labelled_images(base: Base, digests: Sequence[str], folder: Path, hash_of: Callable[[Path], str]) -> Labelled:
     """What people said of images that an inspector judged, with the images.

@@ -50,7 +50,12 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
     async def about() -> About:
         """What this server can do beyond judging."""
         kept = "nothing" if service.store is None else service.store.keep
-        return About(history=service.store is not None, keeps=kept, saves_thresholds=bool(service.settings.api_key))
+        return About(
+            history=service.store is not None,
+            keeps=kept,
+            saves_thresholds=bool(service.settings.api_key),
+            teaches=service.teaches is not None,
+        )
 
     @app.get("/v1/history", response_model=HistoryAnswer, responses=_REFUSALS)
     def search(

@@ -4,9 +4,11 @@ import asyncio
 import datetime
 import logging
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from starlette.requests import Request
 
@@ -25,12 +27,13 @@ from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
 from realnet.serving.models import ServedModel
 from realnet.serving.prometheus import Metrics
-from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, ThresholdRequest
+from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
 from realnet.serving.settings import Settings
 from realnet.serving.uploads import read_order
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
+Teach = Callable[[Path, Store], list[str]]
 _log = logging.getLogger("realnet.serving")
 
 
@@ -43,6 +46,8 @@ class Service:
         store: where results go; None: nowhere.
         retention: what may leave the store.
         signals: told of every verdict; None: nobody is.
+        teach: lets the run in a folder learn what people confirmed in the store, and says what came of it; None: no
+            run of this server is taught.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class Service:
         store: Store | None,
         retention: Retention,
         signals: Signals | None = None,
+        teach: Teach | None = None,
     ) -> None:
+        self.teaches, self._teaching = teach, threading.Lock()
         self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
         self.started, self.working = time.monotonic(), 0
         self.batchers = {name: Batcher(settings.batch_size, self.metrics.batches.observe) for name in models}
@@ -118,6 +125,26 @@ class Service:
         note = f"The threshold was moved by hand by {order.who.strip()}{why}."
         install(model.folder, with_threshold(model.calibration, order.threshold, note, now))
         return self.describe(model)
+
+    def teach(self, name: str) -> TeachAnswer:
+        """Let a run learn what people confirmed in the results store; it is taken up once it is loaded.
+
+        Raises:
+            Refusal: where the server does not teach, is at it, or the run cannot learn this.
+        """
+        if self.teaches is None or self.store is None:
+            raise Refusal(403, "This server teaches nothing: start it with --teach and --history.")
+        model = self.model(name)
+        if not self._teaching.acquire(blocking=False):
+            raise Refusal(409, "A run is being taught already; wait for its end.")
+        try:
+            said = self.teaches(model.folder, self.store)
+        except UserError as error:
+            raise Refusal(409, str(error)) from error
+        finally:
+            self._teaching.release()
+        model.refresh()
+        return TeachAnswer(sentences=said)
 
     async def inspect(self, request: Request) -> InspectAnswer:
         """Read, judge, record and answer one request.

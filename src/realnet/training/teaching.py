@@ -44,6 +44,7 @@ class Lesson:
         before: their scores by the inspector as it was; ``after``: by what has not seen them.
         left_out: how many images the run had seen already, or that came twice.
         taught: features of all that the run was taught, these images last; ``digests``: of their pixels.
+        threshold: that was in force before.
     """
 
     model: RealNet
@@ -54,6 +55,22 @@ class Lesson:
     left_out: int
     taught: KeptFeatures
     digests: tuple[str, ...]
+    threshold: float
+
+    def sentences(self) -> list[str]:
+        """What the new images are to the inspector, before and after."""
+        count = len(self.names)
+        were = sum(score > self.threshold for score in self.before)
+        are = sum(score > self.calibration.score for score in self.after)
+        images = "1 image is" if self.left_out == 1 else f"{self.left_out} images are"
+        left = (
+            [f"{images} left out: the run has been trained on the same, or they came twice."] if self.left_out else []
+        )
+        return [
+            *left,
+            f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}: {were} "
+            f"of them were rejected, and {are} are, each judged by what has not seen it.",
+        ]
 
 
 def check_teachable(run: Path) -> None:
@@ -106,11 +123,12 @@ def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = 
     added = _features(model, config, list(new.values()), there, torch.device(device))
     before = _scores(model, added)
     stage(f"Solving for the subspaces of {len(there.groups) + len(added.groups)} good images")
-    calibration, scores = _solve(model, config, there.with_others(added), read_calibration(run))
+    earlier_one = read_calibration(run)
+    calibration, scores = _solve(model, config, there.with_others(added), earlier_one)
     return Lesson(
         model, calibration, added.names, before, scores[-len(added.names) :], len(files) - len(new),
         added if earlier is None else earlier.with_others(added),
-        (*(read_digests(folder) if folder is not None else ()), *new),
+        (*(read_digests(folder) if folder is not None else ()), *new), earlier_one.score if earlier_one else 1.0,
     )  # fmt: skip
 
 

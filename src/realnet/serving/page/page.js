@@ -7,7 +7,7 @@ import { download, escaped, reportCsv, reportHtml } from "/report.js";
 const AT_ONCE = 4;
 const POLL = 10_000;
 let models = [];
-let about = { history: false, saves_thresholds: false };
+let about = { history: false, saves_thresholds: false, teaches: false };
 const items = []; // {file, url, answers: {model: answer or {error}}, labels: {model: what a person said}}
 const thresholds = {}; // by model
 let sending = 0;
@@ -324,6 +324,33 @@ function saveThreshold(name) {
   show(form);
 }
 
+/** Let the inspector learn what people confirmed as good, and show what came of it. */
+function teach() {
+  const name = $("model").value;
+  const button = make("button", { textContent: "Teach" });
+  const form = make("form", { className: "asking" },
+    make("h2", { textContent: `Teach ${name}` }),
+    make("p", { textContent: "All images that people confirmed as good join what it takes for normal, and the threshold follows. Confirmed defects stand guard: where one that is found would be missed, nothing changes. The version before is kept: `realnet calibrate --undo` brings it back." }),
+    button);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    button.textContent = "Learning…";
+    try {
+      const { sentences } = await post(`/v1/models/${name}/teach`, {});
+      button.remove();
+      form.append(make("ul", { className: "learned" }, ...sentences.map((textContent) => make("li", { textContent }))),
+        make("p", { className: "soft", textContent: "The new version judges from the moment it is loaded; the page says when." }));
+      await look();
+    } catch (error) {
+      button.disabled = false;
+      button.textContent = "Teach";
+      form.append(make("p", { className: "notice bad", textContent: error.message }));
+    }
+  });
+  show(form);
+}
+
 function picture(item, answer, name, heat) {
   const box = make("div", { className: "picture" });
   const frame = make("div", { className: "frame" });
@@ -443,6 +470,7 @@ function describe() {
   $("calibration").append(...facts.filter(Boolean).map((text) => make("li", { textContent: text })));
   $("synthetic").disabled = !model.synthetic_defects;
   $("evaluation").disabled = !model.report;
+  $("teach").hidden = !about.teaches;
   $("drift").textContent = model.drift ?? "";
   $("drift").hidden = !model.drift;
 }
@@ -497,6 +525,7 @@ $("synthetic").addEventListener("click", async () => {
   const url = await attachment("synthetic-defects");
   if (url) show(Object.assign(document.createElement("img"), { className: "sheet", src: url, alt: "Synthetic defects" }));
 });
+$("teach").addEventListener("click", teach);
 $("evaluation").addEventListener("click", async () => {
   const url = await attachment("report");
   if (url) downloadUrl(url, `${$("model").value}-report.html`);
