@@ -8,8 +8,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"results.md": ROOT / "benchmarks" / "RESULTS.md", "changelog.md": ROOT / "CHANGELOG.md"}
-# The README's place is taken by the index.
-SHOWN = {"../README.md": "index.md", "../benchmarks/RESULTS.md": "results.md", "../CHANGELOG.md": "changelog.md"}
+SHOWN = {"../benchmarks/RESULTS.md": "results.md", "../CHANGELOG.md": "changelog.md"}
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -26,6 +25,6 @@ def on_page_markdown(markdown: str, page: Any, **others: Any) -> str:
         text, target, anchor = link[1], link[2], link[3] or ""
         if target not in SHOWN:
             return text
-        return f"[{text}]({SHOWN[target]}{'' if target == '../README.md' else anchor})"
+        return f"[{text}]({SHOWN[target]}{anchor})"
 
     return re.sub(r"\[([^\]]+)\]\((\.\./[^)#]+)(#[^)]*)?\)", changed, markdown)

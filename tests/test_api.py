@@ -26,7 +26,7 @@ FUNCTIONS = ("train", "evaluate", "inspect", "calibrate", "teach", "export", "sy
 RENAMED = {"assignments": "fields", "config_file": "config", "json_file": "json", "form": "format", "formats": "format"}
 ONLY_COMMANDS = {"watch", "sink", "signals", "heartbeat", "fail_on_anomaly", "ray", "ray_cpus", "ray_gpus"}
 ONLY_COMMANDS |= {"quiet", "verbose", "log_level", "log_json", "history", "keep_days", "keep_images", "keep_size"}
-ONLY_COMMANDS |= {"feedback", "dry_run", "versions", "undo", "force"}
+ONLY_COMMANDS |= {"feedback", "dry_run", "versions", "undo"}
 
 
 def tiny_fields() -> dict[str, Any]:

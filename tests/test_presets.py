@@ -79,6 +79,7 @@ PAPER: dict[str, tuple[Any, str]] = {
     "model.discriminator.width": (48, UNUSED),
     "model.discriminator.channel_dropout": (0.1, UNUSED),
     "model.discriminator.learned": (0.5, UNUSED),
+    "model.discriminator.general": (0.0, UNUSED),
     "synthesis.source": ("sia", "Sec. 4.1"),
     "synthesis.directory": (None, "the user's: --source"),
     "synthesis.generated": (None, UNUSED),

@@ -6,6 +6,8 @@ import pkgutil
 import re
 import shlex
 import subprocess
+import textwrap
+import tomllib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -34,24 +36,31 @@ FOREIGN = [
 
 
 def fenced(page: Path, *languages: str) -> list[str]:
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [text for language, text in blocks if language in languages]
+    """The code blocks of a page, those within lists included, without their indentation."""
+    blocks = re.findall(r"^( *)```(\w*)\n(.*?)^\1```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(text) for _, language, text in blocks if language in languages]
+
+
+def shell_lines(page: Path) -> list[str]:
+    """Every command line of a page, continuations resolved."""
+    blocks = fenced(page, "sh", "bash", "")
+    return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 def command_lines() -> Iterator[tuple[str, list[str]]]:
-    """(page, words) of every whole command line, comments and continuations resolved."""
+    """(page, words) of every call of ``realnet``, comments resolved; what is piped into it is left out."""
     for page in PAGES:
-        for block in fenced(page, "sh", "bash", ""):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.strip().startswith("realnet "):
-                    yield page.name, shlex.split(line, comments=True)
+        for line in shell_lines(page):
+            call = line.rpartition(" | ")[2]
+            if call.startswith("realnet "):
+                yield page.name, shlex.split(call, comments=True)
 
 
 def mentions() -> Iterator[tuple[str, list[str]]]:
     """(page, words) of every `realnet ...` in running text, and of every `sdas ...`, which is short for one."""
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        for code in re.findall(r"`((?:realnet|sdas) [^`]+)`", text):
+        for code in re.findall(r"`((?:realnet|sdas) [^-`][^`]*)`", text):
             yield page.name, code.removeprefix("realnet ").split()
 
 
@@ -120,8 +129,39 @@ def test_options_named_alone_belong_to_some_command(commands: dict[str, Any]) ->
 
 
 def test_every_command_is_documented(commands: dict[str, Any]) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [name for name in commands if f"`realnet {name}`" not in text] == []
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in commands if f"| `realnet {name}` |" not in text] == []
+
+
+def test_programs_beside_our_own_are_known() -> None:
+    """No line of a shell block escapes: it is a call of ``realnet``, or begins with one of these."""
+    others = ("python ", "make ", "find ", "curl ", "docker ", "ray ", "source ", ".venv\\", ".ci/run")
+    logs = re.compile(r"\d{4}-\d\d-\d\dT")  # log lines, data sets drawn as trees
+    unknown = {
+        line
+        for page in PAGES
+        for block in fenced(page, "sh", "bash")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.strip() and not line.startswith(("realnet ", *others)) and not logs.match(line)
+    }
+    assert unknown == set()
+
+
+def test_extras_named_in_commands_exist() -> None:
+    """Those of every ``pip install``, with the distribution's own name or a clone's dot."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.compile(r'"(realnet-inspect|\.)\[([\w,]+)\]"')
+    lines = [line for page in PAGES for line in shell_lines(page) if "pip install" in line]
+    extras = {extra for line in lines for _, group in named.findall(line) for extra in group.split(",")}
+    assert {"lite0", "serve", "demo"} <= extras <= set(project["optional-dependencies"])
+    installation = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    assert [extra for extra in project["optional-dependencies"] if f"`{extra}`" not in installation] == []
+
+
+def test_targets_of_make_exist() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    called = {line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("make ")}
+    assert {"demo", "test"} <= called <= targets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -169,8 +209,8 @@ def test_every_field_is_documented_with_its_default(page: str, config: BaseModel
 
 
 def test_presets_are_documented_as_they_are() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = re.findall(r"^\| `([\w-]+)` \| (\w+) \| ([\d, ]+) \| .+ \|$", readme, re.MULTILINE)
+    page = (ROOT / "docs" / "research.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([\w-]+)` \| (\w+) \| ([\d, ]+) \| .+ \|$", page, re.MULTILINE)
     actual = {
         name: (preset.model.backbone.name, ", ".join(map(str, preset.model.afs.dimensions)))
         for name, preset in presets.items()

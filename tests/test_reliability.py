@@ -27,8 +27,8 @@ from realnet import load
 from realnet.data import decode_image, read_image
 from realnet.errors import UserError
 from realnet.history import open_history
-from realnet.inspection.result_folder import inspect_files
 from realnet.inspection.rows import Row
+from tests.inspection.judged import inspect_files
 from tests.serving.conftest import serving
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 

@@ -156,7 +156,7 @@ def _indices(value: int) -> Spoil:
 
 def _fifo(name: str) -> Spoil:
     def spoil(folder: Path, canary: Path) -> None:
-        for unread in (name, CALIBRATION):  # beside this, thresholds are not read from metrics.json
+        for unread in (name, CALIBRATION):  # beside this, metrics.json is not read
             (folder / unread).unlink(missing_ok=True)
         os.mkfifo(folder / name)
 
@@ -164,7 +164,7 @@ def _fifo(name: str) -> Spoil:
 
 
 def _metrics(change: dict[str, Any]) -> Spoil:
-    """``metrics.json`` with other values; the thresholds are read from it, as there is no calibration beside."""
+    """``metrics.json`` with other values; it is read, as there is no calibration beside."""
 
     def spoil(folder: Path, canary: Path) -> None:
         (folder / CALIBRATION).unlink(missing_ok=True)
@@ -173,7 +173,7 @@ def _metrics(change: dict[str, Any]) -> Spoil:
     return spoil
 
 
-def _thresholds(text: str) -> Spoil:
+def _uncalibrated(text: str) -> Spoil:
     def spoil(folder: Path, canary: Path) -> None:
         (folder / CALIBRATION).unlink(missing_ok=True)
         (folder / METRICS).write_text(text)
@@ -229,14 +229,10 @@ RUNS: dict[str, Spoil] = {
     "weights of NaN as complex numbers": _complex_nan,
     "indices of -1": _indices(-1),
     "indices of 2**40": _indices(2**40),
-    "metrics.json with an endless threshold": _metrics({"threshold": {"score": float("inf"), "pixel": 0.5}}),
-    "metrics.json with a threshold of NaN": _metrics({"threshold": {"score": float("nan"), "pixel": 0.5}}),
-    "metrics.json with a threshold of -7": _metrics({"threshold": {"score": -7, "pixel": 0.5}}),
-    "metrics.json with a threshold of a list": _metrics({"threshold": {"score": [1], "pixel": 0.5}}),
-    "metrics.json with a list as threshold": _metrics({"threshold": [0.5, 0.5]}),
-    "metrics.json that is a list": _thresholds("[1]"),
-    "metrics.json that is deep": _thresholds(DEEP),
-    "metrics.json with a number of 10,000 digits": _thresholds(f'{{"threshold": {{"score": {DIGITS}, "pixel": 1}}}}'),
+    "metrics.json that is a list": _uncalibrated("[1]"),
+    "metrics.json that is deep": _uncalibrated(DEEP),
+    "metrics.json with a number of 10,000 digits": _uncalibrated(f'{{"imported": {{"file": "", "epoch": {DIGITS}}}}}'),
+    "no calibration.json": _uncalibrated("{}"),
     "metrics.json that is a FIFO": _fifo(METRICS),
     "calibration.json that is deep": _put(CALIBRATION, DEEP),
     "calibration.json of another type": _put(CALIBRATION, "[]"),

@@ -29,7 +29,7 @@ from PIL import Image
 from realnet.calibrations import list_versions
 from realnet.data import read_image
 from realnet.history import Entry, Query, Store, search
-from realnet.inspection.journal import model_digests
+from realnet.run_folder import Run
 
 CAMERAS = ("left", "right")
 # Share of the images in each shift; a new lot comes with the second. Teaching follows the second and the third.
@@ -406,7 +406,7 @@ def rows_line(week: Week, parts: list[Part]) -> list[Line]:
     line.failures += [f"{part.name}: {count[part.name]} results" for part in parts if count[part.name] != 1]
     line.failures += [f"{name}: never sent" for name in sorted(set(count) - {part.name for part in parts})]
     ways = {part.name: "serve" if part.way == "http" else part.way for part in parts}
-    digests = model_digests(week.run)
+    digests = Run(week.run).digests
     known = {v.version: (digests[v.taught or 0], v.score) for v in list_versions(week.run)}
     for entry in entries:
         if entry.source != ways.get(name(entry)):

@@ -19,8 +19,9 @@ from realnet import RealNet, presets
 from realnet.config import Config
 from realnet.export.formats import write_graph
 from realnet.inspection.engines import open_engine
-from realnet.inspection.manifest import Manifest, describe_file
+from realnet.manifest import Manifest, describe_file
 from realnet.model.saving import load_model
+from realnet.run_folder import Run
 
 TARGET = 2.0
 
@@ -28,7 +29,7 @@ TARGET = 2.0
 def network(preset: str, run: Path | None) -> tuple[RealNet, Config]:
     """The model of a run, or of a preset with random weights and statistics that keep its features apart."""
     if run is not None:
-        return load_model(run)
+        return load_model(Run(run)), Run(run).config
     config = presets[preset]
     torch.manual_seed(0)
     return RealNet(config, pretrained=False).eval(), config

@@ -30,13 +30,14 @@ from realnet.evaluation import image_auroc, per_region_overlap, pixel_auroc
 from realnet.inspection.engines import quiet_openvino
 from realnet.inspection.exported import to_batch
 from realnet.model.saving import load_model
+from realnet.run_folder import Run
 
 NAMES = ("patchcore", "padim", "efficient_ad")
 
 
 def ours(run: Path, folder: Path) -> tuple[Measure, int]:
     """The run as its OpenVINO export, and the side of its images."""
-    model, config = load_model(run)
+    model, config = load_model(Run(run)), Run(run).config
     engine = exported(model, config, "openvino", np.zeros((1, 3, 64, 64), np.float32), folder)
 
     def measure(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:

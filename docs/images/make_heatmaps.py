@@ -1,11 +1,11 @@
-"""Draws heatmaps.png of the README: an inspector of brickwork, trained here, on images it has not seen.
-
-The photograph is scikit-image's `brick` (CC0): its left part is cut into good images for training, its right part into
-images for the picture, four of which get a defect drawn by hand-set rules that no synthesis of RealNet uses.
+"""Draws heatmaps.png and page.png of the README: an inspector of cups, trained here, on images that it has not seen.
 
     python docs/images/make_heatmaps.py WORK_FOLDER
+
+The images are those of `cups.py`. `page.png` needs the extra `serve`, Playwright and Chromium.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,52 +13,76 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage.data
+from cups import DEFECTS, taken
 
 from realnet import load
-from realnet.inspection.overlay import side_by_side
+from realnet.inspection.overlay import outline, overlay, to_levels
 from realnet.synthesis import write_image
 
-SIDE = 160
+HERE = Path(__file__).parent
+GOOD, TRIED, SIZE, PORT = 80, 5, (240, 200), 8765
 
 
-def crops(photograph: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    height, width = photograph.shape
-    places = [(rng.integers(height - SIDE + 1), rng.integers(width - SIDE + 1)) for _ in range(count)]
-    return [np.repeat(photograph[y : y + SIDE, x : x + SIDE, None], 3, axis=2) for y, x in places]
+def make_images(folder: Path) -> None:
+    """80 good cups for training; for the pictures each defect once, and five further good cups."""
+    photograph = skimage.data.coffee()
+    for number in range(GOOD):
+        write_image(folder / "good" / f"{number:03d}.png", taken(photograph, np.random.default_rng(number)))
+    for number, (name, draw) in enumerate(DEFECTS.items(), start=1000):
+        write_image(folder / "new" / f"{name}.png", taken(draw(photograph), np.random.default_rng(number)))
+    for number in range(TRIED):
+        write_image(folder / "new" / f"good{number}.png", taken(photograph, np.random.default_rng(2000 + number)))
 
 
-def defects(images: list[np.ndarray]) -> list[np.ndarray]:
-    """A scratch, a hole, a stain, a smudged patch, and one image left good."""
-    scratched, holed, stained, smudged, good = (image.copy() for image in images)
-    cv2.polylines(
-        scratched, [np.array([[20, 130], [60, 90], [85, 95], [140, 40]])], False, (225, 225, 225), 2, cv2.LINE_AA
+def draw_heatmaps(folder: Path) -> None:
+    """A column an image: as it is, its heat map, what is outlined."""
+    inspector = load(folder / "run", device="cpu")
+    columns = []
+    for name in (*DEFECTS, "good0"):
+        result = inspector.inspect(folder / "new" / f"{name}.png")
+        levels = to_levels(result.anomaly_map, result.pixel_threshold)
+        seen = [result.image, overlay(result.image, levels), outline(result.image, result.mask)]
+        small = [cv2.resize(one, SIZE, interpolation=cv2.INTER_AREA) for one in seen]
+        framed = [cv2.copyMakeBorder(one, 0, 8, 0, 8, cv2.BORDER_CONSTANT, value=(255,) * 3) for one in small]
+        columns.append(np.vstack(framed))
+        print(f"{name}: {result!r}")
+    write_image(HERE / "heatmaps.png", np.hstack(columns))
+
+
+def draw_page(folder: Path) -> None:
+    """What the page of `realnet serve` shows of the same images."""
+    from playwright.sync_api import Error, expect, sync_playwright
+
+    served = subprocess.Popen(
+        [sys.executable, "-m", "realnet", "serve", f"cups={folder / 'run'}", "--port", str(PORT), "--device", "cpu"]
     )
-    cv2.circle(holed, (100, 60), 9, (25, 25, 25), -1, cv2.LINE_AA)
-    veil = np.zeros(stained.shape[:2], np.float32)
-    cv2.ellipse(veil, (60, 100), (34, 18), 30, 0, 360, 1, -1)
-    veil = cv2.GaussianBlur(veil, (0, 0), 4)[..., None]
-    stained = (stained * (1 - 0.45 * veil)).astype(np.uint8)
-    smudged[40:84, 50:110] = cv2.GaussianBlur(smudged[40:84, 50:110], (0, 0), 5)
-    return [scratched, holed, stained, smudged, good]
+    try:
+        with sync_playwright() as running:
+            browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1200, "height": 780})
+            for _ in range(120):
+                try:
+                    page.goto(f"http://127.0.0.1:{PORT}")
+                    break
+                except Error:
+                    page.wait_for_timeout(500)
+            page.set_input_files("#files", sorted((folder / "new").iterdir()))
+            expect(page.locator("#cards .badge")).to_have_count(TRIED + len(DEFECTS), timeout=120_000)
+            expect(page.locator("#progress")).to_be_hidden()
+            page.screenshot(path=HERE / "page.png")
+            browser.close()
+    finally:
+        served.terminate()
+        served.wait()
 
 
 def main() -> None:
-    work = Path(sys.argv[1])
-    photograph = skimage.data.brick()
-    for number, image in enumerate(crops(photograph[:, :300], 120, seed=0)):
-        write_image(work / "good" / f"{number:03d}.png", image)
-    run = work / "run"
-    train = ["train", str(work / "good"), "--preset", "lite", "--time-budget", "5m", "--output", str(run), "--resume"]
+    folder = Path(sys.argv[1])
+    make_images(folder)
+    train = ["train", str(folder / "good"), "--output", str(folder / "run"), "--resume"]
     subprocess.run([sys.executable, "-m", "realnet", *train], check=True)
-    inspector = load(run)
-    shown = []
-    for image in defects(crops(photograph[:, 300:], 5, seed=1)):
-        result = inspector.inspect(cv2.resize(image, (256, 256), interpolation=cv2.INTER_CUBIC))
-        shown.append(side_by_side(result.image, result.anomaly_map, result.mask))
-        print(f"score {result.score:.3f}, threshold {result.threshold:.3f}, anomalous {result.is_anomalous}")
-    rows = [cv2.copyMakeBorder(row, 0, 8, 0, 8, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for row in shown]
-    write_image(Path(__file__).with_name("heatmaps.png"), np.vstack(rows))
+    draw_heatmaps(folder)
+    draw_page(folder)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """What NVIDIA GPUs do faster without a change of the method: products in TF32, one kernel for the optimiser's step."""
 
 import os
+from collections.abc import Callable
 
 import torch
 from lightning.fabric import Fabric
+
+from realnet.model.devices import choose_device, describe_device
 
 TF32_SENTENCE = (
     "Single-precision convolutions and matrix products run in TF32 on this GPU (10 bits of mantissa, several times as "
@@ -22,6 +25,25 @@ def allow_tf32(device: str | torch.device) -> bool:
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
     return allowed
+
+
+def use_device(name: str, say: Callable[[str], None], parts: int = 1) -> str:
+    """The device that ``name`` means, once torch has agreed to it, TF32 is allowed and a line has said which it is.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        say: told what is used.
+        parts: how many devices of that kind are used (training).
+
+    Raises:
+        UserError: for a device that does not exist or is not there.
+    """
+    device = choose_device(name)
+    several = f", {parts} of them" if parts > 1 else ""
+    say(f"Device: {describe_device(device)}{several}.")
+    if allow_tf32(device):
+        say(TF32_SENTENCE)
+    return device
 
 
 def fuses(fabric: Fabric) -> bool | None:

@@ -1,52 +1,52 @@
 """RealNet in Python: what the commands do, by the same names and with the same defaults.
 
 Every function raises :class:`realnet.errors.UserError` where the command would end with a sentence. ``progress``
-shows bars, and the sentences that the command prints. Nothing heavy is imported before a function is called.
+shows bars, and the sentences that the command prints; False shows nothing, a :class:`realnet.progress.Watcher` of one's
+own is told instead. Nothing heavy is imported before a function is called.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realnet.choices import check_run
-from realnet.errors import UserError
+from realnet.progress import Watcher
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
-    from realnet.data import Category
     from realnet.evaluation.results import Results
+    from realnet.history import Confirmed
     from realnet.inspection.exported import ExportedInspector
     from realnet.inspection.inspector import Inspector
+    from realnet.run_folder import Run
 
-Place = str | Path
-Say = Callable[[str], None]
+FilePath = str | Path
 
 
 def train(
-    data: Place,
-    output: Place,
+    data: FilePath,
+    output: FilePath,
     *,
     category: str | None = None,
     good: Sequence[str] = (),
-    add: Place | Sequence[Place] = (),
+    add: FilePath | Sequence[FilePath] = (),
     preset: str = "lite",
     synthesis: str | None = None,
-    source: Place | None = None,
+    source: FilePath | None = None,
     time_budget: str | float | None = None,
     seed: int | None = None,
     resume: bool = False,
-    config: Place | None = None,
+    config: FilePath | None = None,
     select: str | None = None,
     false_alarms: str | float | None = None,
     tolerate: str | None = None,
-    view: Place | None = None,
+    view: FilePath | None = None,
     align: str | None = None,
-    reference: Place | None = None,
+    reference: FilePath | None = None,
     device: str = "auto",
     devices: int = 1,
     precision: str = "32-true",
     strategy: str = "auto",
-    progress: bool = True,
+    progress: bool | Watcher = True,
     **fields: Any,
 ) -> "Inspector":
     """Train an inspector on good images, as ``realnet train`` does, and load it.
@@ -85,60 +85,53 @@ def train(
         KeyboardInterrupt: when interrupted, after a checkpoint was saved; ``resume=True`` continues.
     """
     from realnet import choices
-    from realnet.calibration import rate, read_calibration
     from realnet.data import check_dataset, summarize, with_further
+    from realnet.data.checks import describe_empty_masks
 
     budget = choices.seconds(time_budget if isinstance(time_budget, str | None) else f"{time_budget:f}s")
-    chosen = choices.assignments(fields)
-    categories = _one(data, category, good)
+    categories = choices.one_inspector(data, category, good)
     if further := _places(add):
         categories = with_further(categories, further)
-    if select is not None:
-        chosen.append(f"training.select={select}")
-    if false_alarms is not None:
-        chosen.append(f"training.false_alarms={rate(str(false_alarms))}")
-    chosen += choices.tolerance(tolerate)
-    looked, aligned_to = choices.view_settings(_path(view), align, _path(reference), categories)
-    chosen += looked
-    kind, origin = choices.find_synthesis(Path(data), categories, synthesis, _path(source), chosen, _path(config))
-    settings = choices.configuration(preset, chosen, _path(config), kind, origin, seed)
-    check_dataset(categories, need_test=settings.training.select == "oracle", test_files=True)
 
+    from realnet.acceleration import use_device
     from realnet.inspection.inspector import load
-    from realnet.model.devices import choose_device
-    from realnet.progress import Bar
+    from realnet.notebook_bar import watching
+    from realnet.run_folder import Run
     from realnet.training.launch import Launch
     from realnet.training.run import train as train_run
 
-    place = choose_device(device)
-    with Bar("Preparing", progress, "step") as bar:
-        for line in summarize(categories):
-            bar.say(line)
-        if kind != synthesis:
-            bar.say(f"Generated images of this product in {origin}: defects are made of them (synthesis='sia').")
-        if aligned_to is not None:
-            bar.say(f"Images are aligned to {aligned_to}.")
-        train_run(categories, settings, Path(output), Launch(place, devices, precision, strategy, budget, resume), bar)
-        made = read_calibration(Path(output))
+    with watching("Preparing", progress, "step") as watcher:
+        settings = choices.training_configuration(
+            data, categories, preset, choices.assignments(fields), _path(config), watcher.say, synthesis=synthesis,
+            source=_path(source), seed=seed, select=select, false_alarms=false_alarms, tolerate=tolerate,
+            view=_path(view), align=align, reference=_path(reference),
+        )  # fmt: skip
+        check_dataset(categories, need_test=settings.training.select == "oracle", test_files=True)
+        place = use_device(device, watcher.say, devices)
+        for line in (*summarize(categories), *describe_empty_masks(categories)):
+            watcher.say(line)
+        launch = Launch(place, devices, precision, strategy, budget, resume)
+        train_run(categories, settings, Path(output), launch, watcher)
+        made = Run(Path(output)).calibration
         for line in made.sentences() if made is not None else ():
-            bar.say(line)
+            watcher.say(line)
     return load(output, place)
 
 
 def evaluate(
-    run: Place,
-    data: Place,
+    run: FilePath,
+    data: FilePath,
     *,
     category: str | None = None,
     good: Sequence[str] = (),
-    json: Place | None = None,
-    maps: Place | None = None,
-    report: Place | None = None,
+    json: FilePath | None = None,
+    maps: FilePath | None = None,
+    report: FilePath | None = None,
     protocol: str = "exact",
     at_image_size: bool = False,
     force: bool = False,
     device: str = "auto",
-    progress: bool = True,
+    progress: bool | Watcher = True,
 ) -> "Results":
     """Measure a run on the test images of ``data``, as ``realnet evaluate`` does: figures, metrics.json, report.html.
 
@@ -159,45 +152,43 @@ def evaluate(
     Raises:
         UserError: for images that cannot be used, that the run has seen, or that show another product.
     """
-    from dataclasses import replace
-
-    if protocol not in ("exact", "realnet"):
-        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
-    folder = Path(run)
-    check_run(folder)
-    categories, caveats = _test_images(folder, data, category, good, force)
-
     from realnet.atomic import write_text
+    from realnet.run_folder import open_run
+    from realnet.seen import choose_tests
+
+    opened = open_run(run)
+
+    from realnet.acceleration import use_device
     from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
-    from realnet.evaluation.results import with_caveats
-    from realnet.model.devices import choose_device
-    from realnet.progress import Bar
+    from realnet.evaluation.results import check_protocol
+    from realnet.notebook_bar import watching
     from realnet.report.run_report import file_evaluation
 
-    with Bar("Evaluating", progress) as bar:
+    checked = check_protocol(protocol)
+    with watching("Evaluating", progress) as watcher:
+        place = use_device(device, watcher.say)
+        categories, caveats = choose_tests(opened, data, category, good, force, watcher)
         found = evaluate_run(
-            folder, str(data), categories, "realnet" if protocol == "realnet" else "exact", choose_device(device),
-            bar.count, at_image_size=at_image_size, caveats=caveats,
-        )  # fmt: skip
-        for note in found.notes:
-            bar.say(note)
-        another = other_product(folder, categories, found)
-        if another and force:
-            found = replace(found, results=with_caveats(found.results, [another]))
+            opened, str(data), categories, checked, place, watcher, at_image_size=at_image_size, caveats=caveats
+        )
+        found, refusal = other_product(opened, categories, found, force)
         if json is not None:
             write_text(Path(json), found.results.to_json())
         if maps is not None:
             write_maps(Path(maps), found.samples, found.maps)
-        if another and not force:
-            raise UserError(f"{another} The figures are not filed under the run; force=True files them, with a mark.")
-        file_evaluation(folder, found, categories, _path(report), bar.say)
+        for note in found.notes:
+            watcher.say(note)
+        watcher.figures(found.results)
+        if refusal is not None:
+            raise refusal
+        file_evaluation(opened, found, categories, _path(report), watcher)
     return found.results
 
 
 def inspect(
-    run: Place,
-    images: Place | Sequence[Place],
-    output: Place,
+    run: FilePath,
+    images: FilePath | Sequence[FilePath],
+    output: FilePath,
     *,
     threshold: float | None = None,
     minimum_area: int = 0,
@@ -209,7 +200,7 @@ def inspect(
     format: Sequence[str] = ("csv", "json"),
     overlays: bool = True,
     masks: bool = False,
-    progress: bool = True,
+    progress: bool | Watcher = True,
 ) -> list[dict[str, Any]]:
     """Judge images, as ``realnet inspect`` does, with overlays and tables in ``output``.
 
@@ -238,53 +229,51 @@ def inspect(
     Raises:
         UserError: for a run, images or an output that cannot be used. An unreadable image is a row, and no error.
     """
+    from realnet.inspection.journal import read_rows, what_of_earlier
+    from realnet.inspection.loading import load_on
+    from realnet.inspection.result_folder import InspectionRequest, inspect_items
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
+    from realnet.notebook_bar import watching
+    from realnet.run_folder import open_run_or_export
 
-    folder, place = Path(output), Path(run)
+    folder, earlier = Path(output), what_of_earlier(resume, overwrite)
     check_formats(format)
-    if resume and overwrite:
-        raise UserError("resume keeps earlier results and overwrite replaces them: choose one.")
-    inspector = _loaded(place, device)
-
-    from realnet.inspection.journal import Earlier, read_rows
-    from realnet.inspection.result_folder import Wanted, inspect_items
-    from realnet.progress import Bar
-
-    if threshold is not None:
-        inspector.threshold = threshold
-    inspector.minimum_area = minimum_area
     names = [str(images)] if isinstance(images, str | Path) else [str(name) for name in images]
     done = 0
-
-    with Bar("Inspecting", progress) as bar:
+    with watching("Inspecting", progress) as watcher:
+        inspector = load_on(open_run_or_export(run), device, watcher.say)
+        if threshold is not None:
+            inspector.threshold = threshold
+        inspector.minimum_area = minimum_area
 
         def told(row: Any) -> None:
             nonlocal done
             done += 1
-            bar.count(done)
+            watcher.stage("Inspecting", done)
             if row.error:
-                bar.say(row.error)
+                watcher.warn(row.error)
 
-        sources = open_sources(names, folder, False, every, bar.say)
-        earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
-        wanted = Wanted(inspector.origin.model_digest, overlays, masks, tuple(format), earlier, limit)
-        summary = inspect_items(inspector, sources.items, folder, wanted, told)
+        sources = open_sources(names, folder, False, every, watcher.warn)
+        request = InspectionRequest(inspector.origin.model_digest, overlays, masks, tuple(format), earlier, limit)
+        summary = inspect_items(inspector, sources.items, folder, request, told)
         for note in summary.notes:
-            bar.say(note)
+            watcher.warn(note)
     last = {row.image: row for row in read_rows(folder)}
     return [row.as_dict() for row in last.values()]
 
 
 def calibrate(
-    run: Place,
-    images: Place | Sequence[Place],
+    run: FilePath,
+    images: FilePath | Sequence[FilePath] = (),
     *,
     good: Sequence[str] = (),
     false_alarms: str | float | None = None,
+    feedback: FilePath | None = None,
+    dry_run: bool = False,
     force: bool = False,
     device: str = "auto",
-    progress: bool = True,
+    progress: bool | Watcher = True,
 ) -> "Calibration":
     """Set the thresholds of a run or an export by good images of the line, as ``realnet calibrate`` does.
 
@@ -293,6 +282,8 @@ def calibrate(
         images: good images that the run was not trained on: files, folders, or a data set.
         good: as for :func:`train`.
         false_alarms: share of good images that may be rejected: 0.001 or ``"0.1%"``; None: the run's.
+        feedback: a results store: the images that people confirmed as good count as well.
+        dry_run: say what would come out, and change nothing.
         force: go on with images the run was trained on; the calibration says so.
         device: as for :func:`train`.
         progress: show a bar.
@@ -303,96 +294,136 @@ def calibrate(
     Raises:
         UserError: for a run or images that cannot be used, or that were trained on.
     """
-    from realnet.calibration import rate, read_calibration
+    from realnet.calibration import rate
     from realnet.calibrations import install
     from realnet.data import open_good
-    from realnet.inspection.calibrating import (
-        calibrate_by,
-        check_enough,
-        check_product,
-        check_unseen,
-        judge_good,
-        usual_rate,
-    )
-    from realnet.seen import read_trained
+    from realnet.data.summary import describe_not_used
+    from realnet.errors import UserError
+    from realnet.inspection import calibrating
+    from realnet.inspection.loading import load_on
+    from realnet.notebook_bar import watching
+    from realnet.run_folder import open_run_or_export
 
-    folder = Path(run)
-    files = [sample.image for sample in open_good(_places(images), good).train]
-    if len(files) < 2:
-        raise UserError(f"One good image is no calibration; give {folder} at least twenty.")
-    before = read_calibration(folder)
-    asked = usual_rate(folder, before) if false_alarms is None else rate(str(false_alarms))
-    check_enough(len(files), asked)
-    inspector = _loaded(folder, device)
-
-    from realnet.progress import Bar
-
-    with Bar("Calibrating", progress) as bar:
-        judged = judge_good(inspector, files, read_trained(folder), lambda done: bar.count(done, len(files)))
-        if not force:
-            check_unseen(folder, judged)
-            if before is not None:
-                check_product(judged.scores, before)
-        made = install(folder, calibrate_by(judged, asked, before))
+    opened = open_run_or_export(run)
+    before = opened.calibration
+    asked = calibrating.usual_rate(opened) if false_alarms is None else rate(str(false_alarms))
+    places = _places(images)
+    with watching("Calibrating", progress) as watcher:
+        confirmed = None if feedback is None else _confirmed(opened, Path(feedback), watcher)
+        if places:
+            chosen = open_good(places, good)
+            files = [sample.image for sample in chosen.train]
+            for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
+                watcher.say(line)
+            if len(files) < 2:
+                raise UserError(f"One good image is no calibration; give {run} at least twenty.")
+            # Before minutes are spent on judging.
+            calibrating.check_enough(len(files) + (len(confirmed.good) if confirmed else 0), asked)
+            judge = load_on(opened, device, watcher.say)
+            judged = calibrating.judge_good(judge, files, opened.trained_on, watcher)
+            if not force:
+                calibrating.check_unseen(opened, judged)
+                calibrating.check_product(judged.scores, before)
+        elif before is not None:
+            judged = calibrating.judged_before(before)
+        else:
+            raise UserError(f"{run} has no calibration that feedback could be added to: give good images as well.")
+        if confirmed is not None:
+            judged = judged.with_confirmed(confirmed.good, confirmed.defects)
+        calibrating.check_enough(len(judged.scores), asked)
+        made = calibrating.calibrate_by(judged, asked, before)
+        if not dry_run:
+            made = install(opened.folder, made)
         for line in made.sentences():
-            bar.say(line)
+            watcher.say(line)
+        if confirmed is not None:
+            watcher.say(confirmed.sentence(made.score))
     return made
 
 
 def teach(
-    run: Place,
-    images: Place | Sequence[Place],
+    run: FilePath,
+    images: FilePath | Sequence[FilePath] = (),
     *,
     good: Sequence[str] = (),
+    feedback: FilePath | None = None,
+    force: bool = False,
+    dry_run: bool = False,
     device: str = "auto",
-    progress: bool = True,
-) -> "Inspector":
+    progress: bool | Watcher = True,
+) -> "Calibration":
     """Add good images to a finished run of a closed-form preset, in seconds, as ``realnet teach`` does.
 
     The version before is kept, and ``realnet calibrate RUN --undo`` puts it back.
 
     Args:
         run: folder of the run.
-        images: good images: files, folders, or a data set.
+        images: further good images: files, folders, or a data set.
         good: as for :func:`train`.
+        feedback: a results store: the images that people confirmed as good join, and confirmed defects stand guard.
+        force: go on although a confirmed defect that is found would be missed.
+        dry_run: say what would come out, and change nothing.
         device: as for :func:`train`.
         progress: show a bar.
 
     Returns:
-        The inspector as it is now.
+        The calibration of the run with these images; its ``sentences()`` say what it promises.
 
     Raises:
-        UserError: for a run that cannot take further images, or images that cannot be used.
+        UserError: for a run that cannot take further images, images that cannot be used, and for defects that would be
+            missed.
     """
+    import tempfile
+
+    from realnet.acceleration import use_device
     from realnet.data import open_good
+    from realnet.data.summary import describe_not_used
+    from realnet.errors import UserError
+    from realnet.history import Store
+    from realnet.notebook_bar import watching
+    from realnet.run_folder import open_run
+    from realnet.training.correcting import apply_correction, check_some, prepare_correction, read_labelled
+    from realnet.training.teaching import check_teachable
 
-    folder = Path(run)
-    check_run(folder)
-    chosen = open_good(_places(images), good).train
-
-    from realnet.inspection.inspector import load
-    from realnet.model.devices import choose_device
-    from realnet.progress import Bar
-    from realnet.training.teaching import learn, save_lesson
-
-    place = choose_device(device)
-    with Bar("Learning", progress) as bar:
-        files, names = [sample.image for sample in chosen], [sample.name for sample in chosen]
-        for line in save_lesson(folder, learn(folder, files, names, place, bar.stage)).sentences():
-            bar.say(line)
-    return load(folder, place)
+    places, folder = _places(images), open_run(run).folder
+    if not places and feedback is None:
+        raise UserError("Give good images, or a results store with people's feedback.")
+    check_teachable(folder)
+    with watching("Learning", progress) as watcher, tempfile.TemporaryDirectory(prefix="realnet-") as kept:
+        chosen: list[tuple[Path, str]] = []
+        defects: tuple[tuple[Path, str], ...] = ()
+        if places:
+            category = open_good(places, good)
+            for line in describe_not_used(category.left_out):
+                watcher.say(line)
+            chosen = [(sample.image, sample.name) for sample in category.train]
+        if feedback is not None:
+            store = Store(Path(feedback), make=False)
+            labelled = read_labelled(folder, store, Path(kept))
+            if labelled.lost:
+                watcher.say(labelled.sentence())
+            chosen, defects = [*chosen, *labelled.good], labelled.defects
+            check_some(folder, chosen, store)
+        place = use_device(device, watcher.say)
+        correction = prepare_correction(folder, chosen, defects, place, watcher.stage)
+        for line in correction.sentences():
+            watcher.say(line)
+        made = correction.lesson.calibration if dry_run else apply_correction(folder, correction, force)
+        for line in made.sentences():
+            watcher.say(line)
+    return made
 
 
 def export(
-    run: Place,
-    output: Place,
+    run: FilePath,
+    output: FilePath,
     *,
     format: str = "onnx",
-    images: Place | None = None,
-    data: Place | None = None,
+    images: FilePath | None = None,
+    data: FilePath | None = None,
     category: str | None = None,
     tolerance: float | None = None,
-    progress: bool = True,
+    progress: bool | Watcher = True,
 ) -> "ExportedInspector":
     """Export a run for another program, verified on real images, as ``realnet export`` does, and load it.
 
@@ -409,41 +440,34 @@ def export(
     Raises:
         UserError: for an absent package, a place in use, images that cannot be used, and where the export differs.
     """
-    from realnet.export.request import check_format, check_output, chosen_images
+    from realnet.export.request import request_export
     from realnet.inspection.exported import load_exported
-    from realnet.model.saving import trained_categories
+    from realnet.run_folder import open_run
 
-    folder, place = Path(run), Path(output)
-    check_run(folder)
-    form = check_format(format)
-    check_output(place)
-    chosen = chosen_images(
-        None if data is None else str(data), category, _path(images), tuple(trained_categories(folder))
-    )
+    opened = open_run(run)
+    request = request_export(opened, Path(output), format, _path(images), data, category)
 
     from realnet.export.export_folder import export_run
-    from realnet.progress import Bar
+    from realnet.notebook_bar import watching
 
-    with Bar("Exporting", progress) as bar:
-        _, sentences = export_run(folder, place, form, chosen, tolerance, bar.stage)
-        for line in sentences:
-            bar.say(line)
-    return load_exported(place)
+    with watching("Exporting", progress) as watcher:
+        export_run(opened, Path(output), request, tolerance, watcher)
+    return load_exported(output)
 
 
 def synthesize(
-    data: Place,
+    data: FilePath,
     count: int,
-    output: Place,
+    output: FilePath,
     *,
     synthesis: str = "mix",
     category: str | None = None,
     good: Sequence[str] = (),
-    source: Place | None = None,
+    source: FilePath | None = None,
     seed: int | None = None,
     size: int = 256,
-    config: Place | None = None,
-    progress: bool = True,
+    config: FilePath | None = None,
+    progress: bool | Watcher = True,
     **fields: Any,
 ) -> Path:
     """Write image and mask pairs of synthetic defects, as ``realnet synthesize`` does.
@@ -466,75 +490,40 @@ def synthesize(
     from realnet.data import check_dataset
 
     settings = choices.configuration("lite", choices.assignments(fields), _path(config), synthesis, _path(source), seed)
-    categories = _one(data, category, good)
+    categories = choices.one_inspector(data, category, good)
     check_dataset(categories, need_test=False)
 
-    from realnet.progress import Bar
+    from realnet.notebook_bar import watching
     from realnet.synthesis import write_pairs
     from realnet.training.prepare import synthesizer_of
 
     synthesizer, said = synthesizer_of(categories, settings, size)
-    with Bar("Writing pairs", progress, "pair") as bar:
+    with watching("Writing pairs", progress, "pair") as watcher:
         for sentence in said:
-            bar.say(sentence)
+            watcher.say(sentence)
+        names = list(synthesizer.names or [])
         return write_pairs(
-            synthesizer, list(synthesizer.names or []), count, Path(output), lambda done: bar.count(done, count)
+            synthesizer, names, count, Path(output), lambda done: watcher.stage("Writing pairs", done, count)
         )
 
 
-def _path(place: Place | None) -> Path | None:
+def _path(place: FilePath | None) -> Path | None:
     return None if place is None else Path(place)
 
 
-def _places(given: Place | Sequence[Place]) -> list[Path]:
+def _places(given: FilePath | Sequence[FilePath]) -> list[Path]:
     return [Path(given)] if isinstance(given, str | Path) else [Path(place) for place in given]
 
 
-def _one(data: Place, category: str | None, good: Sequence[str]) -> "list[Category]":
-    """The categories of a data set: one, or all where that was said."""
-    from realnet.data import open_dataset
+def _confirmed(run: "Run", feedback: Path, watcher: Watcher) -> "Confirmed":
+    """What people confirmed of the images that this very model judged, but for those it was trained on."""
+    from realnet.errors import UserError
+    from realnet.history import Confirmed, Store, read_confirmed
 
-    categories = open_dataset(Path(data), category, good)
-    if category is None and len(categories) > 1:
-        names = ", ".join(one.name for one in categories)
-        raise UserError(
-            f"{data} has several categories: name one of {names} as category=..., or category='all' for one inspector "
-            "of them all."
-        )
-    return categories
-
-
-def _loaded(run: Path, device: str) -> Any:
-    """The inspector in ``run``; an export knows devices of its own."""
-    from realnet.inspection.loading import load
-    from realnet.inspection.manifest import is_export
-
-    if is_export(run):
-        return load(run) if device == "auto" else load(run, device)
-    check_run(run)
-    from realnet.model.devices import choose_device
-
-    return load(run, choose_device(device))
-
-
-def _test_images(
-    run: Path, data: Place, category: str | None, good: Sequence[str], force: bool
-) -> "tuple[list[Category], list[str]]":
-    """The categories to judge, checked, and why their figures are to be marked."""
-    from realnet.data import check_dataset, open_dataset
-    from realnet.model.saving import load_config, trained_categories
-    from realnet.seen import find_seen
-
-    categories = open_dataset(Path(data), category, good)
-    if category is None:
-        trained = trained_categories(run)
-        categories = [one for one in categories if one.name in trained] or categories
-    check_dataset(categories, need_test=True, need_train=False)
-    files = [sample.image for one in categories for sample in one.test]
-    seen = find_seen(run, files, load_config(run).data.pair)
-    if not seen:
-        return categories, []
-    sentence = seen.sentence(run, len(files))
-    if not force:
-        raise UserError(f"{sentence} Evaluate others, or go on with force=True: every figure is marked then.")
-    return categories, [sentence]
+    found = read_confirmed(Store(feedback, make=False), run.digest)
+    new = tuple(image for image in found.good if image[1] not in run.trained_on)
+    if len(new) < len(found.good):
+        watcher.say(f"{len(found.good) - len(new)} confirmed good images are left out: the run was trained on them.")
+    if not new and not found.defects:
+        raise UserError(f"Nobody has confirmed an image yet that this model judged: {feedback} holds none of them.")
+    return Confirmed(new, found.defects)

@@ -243,21 +243,6 @@ def with_threshold(calibration: Calibration, threshold: float, note: str, date: 
     )
 
 
-def threshold_record(calibration: Calibration) -> dict[str, Any]:
-    """The thresholds as ``metrics.json`` and the model card name them."""
-    rule = (
-        f"order statistic of the scores of {len(calibration.good_scores)} {calibration.source} for "
-        f"{calibration.asked:g} false alarms"
-    )
-    return {
-        "score": calibration.score,
-        "pixel": calibration.pixel,
-        "rule": calibration.note.rstrip(".") or rule,
-        "expected_false_alarms_at_most": calibration.promised,
-        "calibration": calibration.version,
-    }
-
-
 def _rounded_up(score: float) -> float:
     rounded = math.ceil(score / _STEP - 1e-9) * _STEP
     # Near 1 the step would leave no room for defects.

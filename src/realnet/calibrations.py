@@ -1,30 +1,29 @@
 """The versions of a calibration: one takes another's place, all are kept, and an earlier one can be had back."""
 
-import json
 from pathlib import Path
 
 from filelock import FileLock
 
-from realnet.atomic import write_text
 from realnet.calibration import (
     CALIBRATIONS_FOLDER,
     Calibration,
     read_calibration,
     read_version,
     save_calibration,
-    threshold_record,
     version_file,
 )
+from realnet.card import write_card
 from realnet.errors import UserError
-from realnet.inspection.manifest import is_export, save_thresholds
+from realnet.manifest import is_export, save_thresholds
+from realnet.record import METRICS_FILE, read_record, save_record
+from realnet.run_folder import Run
 from realnet.taught import taught_folder, taught_versions
 
 _LOCK = ".calibration.lock"
-_RECORD, _CARD_LINE = "metrics.json", "| threshold | "
 
 
 def install(run: Path, calibration: Calibration, taught: int | None = None) -> Calibration:
-    """Make ``calibration`` the one in force of a run or export, as its next version; record and card follow.
+    """Make ``calibration`` the one in force of a run or export, as its next version; the model card follows.
 
     Args:
         run: its folder.
@@ -87,32 +86,18 @@ def list_versions(run: Path) -> list[Calibration]:
 
 def _put(run: Path, calibration: Calibration, before: Calibration | None) -> None:
     save_calibration(run, calibration)
-    _follow(run, calibration, before)
-
-
-def _follow(run: Path, calibration: Calibration, before: Calibration | None) -> None:
-    """Name the calibration in an export's manifest, or in ``metrics.json`` and the model card; their rest stays."""
     if is_export(run):
         save_thresholds(run, calibration.score, calibration.pixel)
-    if not (run / _RECORD).is_file():
-        return
-    # Only runs have one, and where there are runs, there is torch, which this imports.
-    from realnet.model.saving import load_config, read_metrics
-    from realnet.training.card import model_card
+    elif (run / METRICS_FILE).is_file():
+        was, now = before.taught if before else None, calibration.taught
+        if was != now:
+            _set_figures_aside(run, str(was or 0), str(now or 0))
+        write_card(Run(run))
 
-    metrics = read_metrics(run)
-    metrics["threshold"] = threshold_record(calibration)
-    was, now = before.taught if before else None, calibration.taught
-    if was != now:
-        # Figures on test images are those of the model that they were measured with.
-        aside = metrics.setdefault("test_of_other_versions", {})
-        aside[str(was or 0)] = metrics.pop("test", {})
-        metrics["test"] = aside.pop(str(now or 0), {})
-    write_text(run / _RECORD, json.dumps(metrics, indent=2))
-    card = run / "README.md"
-    if not card.is_file() or "training" not in metrics:
-        return
-    (line,) = (line for line in model_card(load_config(run), metrics).splitlines() if line.startswith(_CARD_LINE))
-    text = card.read_text(encoding="utf-8")
-    lines = [line if old.startswith(_CARD_LINE) else old for old in text.splitlines()]
-    write_text(card, "\n".join(lines) + "\n")
+
+def _set_figures_aside(run: Path, was: str, now: str) -> None:
+    """Figures on test images are those of the version that they were measured with."""
+    record = read_record(run)
+    aside = {**record.test_of_other_versions, was: record.test}
+    test = aside.pop(now, {})
+    save_record(run, record.model_copy(update={"test": test, "test_of_other_versions": aside}))

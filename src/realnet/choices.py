@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realnet.calibration import rate
 from realnet.config import Config, override
-from realnet.errors import UserError
+from realnet.errors import UserError, advise
 
 if TYPE_CHECKING:
     from realnet.data import Category
@@ -63,6 +64,67 @@ def assignments(fields: Mapping[str, Any], prefix: str = "") -> list[str]:
             # JSON is YAML, in which a text may hold anything.
             found.append(f"{prefix}{name}={json.dumps(value, default=str)}")
     return found
+
+
+def one_inspector(data: str | Path, category: str | None, good: Sequence[str]) -> "list[Category]":
+    """The categories of ``data`` that one inspector is trained on; of several one has to be named, or ``all``.
+
+    Raises:
+        UserError: where none was, and as :func:`realnet.data.open_dataset`.
+    """
+    from realnet.data import open_dataset
+
+    categories = open_dataset(Path(data), category, good)
+    if category is None and len(categories) > 1:
+        raise advise(
+            f"{data} has several categories: name one of {', '.join(one.name for one in categories)}",
+            "as category=..., or category='all' for one inspector of them all.",
+            "with --category, or --category all for one inspector of them all.",
+        )
+    return categories
+
+
+def training_configuration(
+    data: str | Path,
+    categories: "Sequence[Category]",
+    preset: str | None,
+    assignments: list[str],
+    file: Path | None,
+    say: Callable[[str], None],
+    *,
+    synthesis: str | None = None,
+    source: Path | None = None,
+    seed: int | None = None,
+    select: str | None = None,
+    false_alarms: str | float | None = None,
+    tolerate: str | None = None,
+    view: Path | None = None,
+    align: str | None = None,
+    reference: Path | None = None,
+) -> Config:
+    """The configuration of a training: as :func:`configuration`, with what has a name of its own.
+
+    Args:
+        data: the data set that ``categories`` are of.
+        say: told what was found: generated images to train with, the image to align to.
+
+    Raises:
+        UserError: for whatever is unknown or does not fit.
+    """
+    chosen = list(assignments)
+    if select is not None:
+        chosen.append(f"training.select={select}")
+    if false_alarms is not None:
+        chosen.append(f"training.false_alarms={rate(str(false_alarms))}")
+    chosen += tolerance(tolerate)
+    looked, aligned_to = view_settings(view, align, reference, categories)
+    chosen += looked
+    if aligned_to is not None:
+        say(f"Images are aligned to {aligned_to}.")
+    kind, origin = find_synthesis(Path(data), categories, synthesis, source, assignments, file)
+    if kind != synthesis:
+        say(f"Generated images of this product in {origin}: defects are made of them (synthesis sia).")
+    return configuration(preset, chosen, file, kind, origin, seed)
 
 
 def find_synthesis(
@@ -155,16 +217,3 @@ def view_settings(
     # YAML, in which a path may hold anything.
     place = json.dumps(str(reference.resolve()))
     return [*chosen, f"model.view.align={align}", f"model.view.reference={place}"], reference
-
-
-def check_run(run: Path) -> None:
-    """Refuse what is no run, before torch is loaded to read it.
-
-    Raises:
-        UserError: for a folder that is missing or that no training was started in.
-    """
-    if not (run / "config.yaml").is_file():
-        if (run / "inspector.json").is_file():
-            raise UserError(f"{run} is an export of a run; here the run itself is needed.")
-        what = "has no config.yaml" if run.is_dir() else "does not exist"
-        raise UserError(f"{run} is no trained run: it {what}. Give the --output folder of `realnet train`.")

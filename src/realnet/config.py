@@ -92,14 +92,19 @@ class RrsConfig(_Node):
         return "off" if value is False else value
 
 
+GENERAL_TAPS = ("tf_efficientnet_lite0", (2, 3, 4))
+"""The backbone and taps whose standardised residuals, one network a tap, the general head knows."""
+
+
 class DiscriminatorConfig(_Node):
     """What turns residuals into an anomaly map.
 
     ``paper`` is the paper's network, of ``residual_layers`` and ``widths``. ``evidence`` adds up, layer by layer, the
     standardised log energies of the residuals, weighted by ``layer_weights`` (None: all 1), and what ``heads`` small
     networks of ``width`` channels say, each trained without its share of the good images. Their part counts
-    ``learned`` times as much as the evidence. ``channel_dropout`` is the share of residual channels that a step hides
-    from them.
+    ``learned`` times as much as the evidence, and in the score what was learned on other products ``general`` times,
+    where the residuals are those of ``GENERAL_TAPS``. ``channel_dropout`` is the share of residual channels that a step
+    hides from the heads.
     """
 
     kind: DiscriminatorKind = "paper"
@@ -110,6 +115,7 @@ class DiscriminatorConfig(_Node):
     width: Width = 48
     channel_dropout: float = Field(0.1, ge=0, lt=1)
     learned: float = Field(0.5, ge=0)
+    general: float = Field(0.0, ge=0)
 
 
 class ViewConfig(_Node):
@@ -175,6 +181,17 @@ class ModelConfig(_Node):
                 "has not seen, which only model.reconstruction.network=subspace has; choose kind=paper"
             )
         return self
+
+    @property
+    def general(self) -> float:
+        """How much what was learned on other products counts: 0 where these residuals are none that it knows."""
+        known = (
+            (self.backbone.name, self.backbone.taps) == GENERAL_TAPS
+            and self.backbone.standardise
+            and self.afs.method != "rlpr"
+            and self.reconstruction.architecture == "A"
+        )
+        return self.discriminator.general if known else 0.0
 
 
 class MixtureConfig(_Node):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from realnet import __version__
 from realnet.distribution import NAME, install_hint
 from realnet.errors import UserError
 from realnet.provenance import hardware
+
+if TYPE_CHECKING:
+    from realnet.inspection.judging import Judge
 
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 _LEAST_GIGABYTES, _FEW_GIGABYTES = 0.2, 5.0
@@ -155,7 +158,8 @@ def _disk() -> Iterator[Finding]:
 
 
 def _inference(run: Path | None, device: str) -> Iterator[Finding]:
-    measure, size, what = _measuring(run, device)
+    judge, what = _measuring(run, device)
+    size, measure = judge.image_size, judge.measure
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
     measure([image])
@@ -174,15 +178,16 @@ def _inference(run: Path | None, device: str) -> Iterator[Finding]:
         )
 
 
-def _measuring(run: Path | None, device: str) -> tuple[Callable[[list[np.ndarray]], object], int, str]:
+def _measuring(run: Path | None, device: str) -> "tuple[Judge, str]":
     if run is not None:
         from realnet.inspection.loading import load
 
         judge = load(run, device)
-        return judge.measure, judge.image_size, f"{run}, threshold {judge.threshold:.4f}"
-    from realnet.model.network import RealNet, measure
+        return judge, f"{run}, threshold {judge.threshold:.4f}"
+    from realnet.inspection.inspector import Inspector
+    from realnet.model.network import RealNet
     from realnet.presets import presets
 
     config = presets["lite"]
-    model = RealNet(config, pretrained=False).to(device).eval()
-    return lambda images: measure(model, images), config.model.image_size, "preset lite, random weights"
+    judge = Inspector(RealNet(config, pretrained=False).to(device), config)
+    return judge, "preset lite, random weights"

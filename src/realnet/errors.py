@@ -5,4 +5,17 @@ class UserError(Exception):
     """A mistake of the user's: the message says what is wrong, where, and what to do.
 
     The command line prints the message without a traceback and exits with status 2.
+
+    Args:
+        message: of one or more sentences.
+        command: the message where the command line is to advise an option, and ``message`` an argument of Python.
     """
+
+    def __init__(self, message: str, command: str | None = None) -> None:
+        super().__init__(message)
+        self.command = message if command is None else command
+
+
+def advise(problem: str, python: str, command: str) -> UserError:
+    """A mistake whose remedy is written otherwise in Python than on the command line."""
+    return UserError(f"{problem} {python}", f"{problem} {command}")

@@ -50,7 +50,7 @@ def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
             backbone=BackboneConfig(name="tf_efficientnet_lite0", taps=(2, 3, 4), standardise=True),
             afs=afs,
             reconstruction=ReconstructionConfig(network="subspace"),
-            discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.7, 1.0, 0.5)),
+            discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.7, 1.0, 0.5), general=0.5),
         ),
         synthesis=SynthesisConfig(faint=0.5),
         training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=steps),
@@ -69,7 +69,7 @@ presets: Mapping[str, Config] = MappingProxyType(
         ),
         "multiclass": _multiclass(),
         "lite": _closed_form("lite", AfsConfig(dimensions=(40, 112, 320), batches=8), 300),
-        # Nothing is learned and no channel left out, so no defect is needed but to choose the augmentation.
+        # Nothing is learned of the product and no channel left out: defects only serve to choose the augmentation.
         "instant": _closed_form("instant", AfsConfig(method="none", dimensions=(40, 112, 320)), 0),
     }
 )

@@ -1,48 +1,27 @@
-"""Progress in a notebook or a terminal, for those who call RealNet from Python."""
+"""How work that takes its time says how far it is."""
 
-import warnings
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING
 
-with warnings.catch_warnings():
-    # Without ipywidgets a notebook gets a bar of text, which needs no advice.
-    warnings.simplefilter("ignore")
-    from tqdm.auto import tqdm
-
-from realnet.training.checkpoint import Progress
-from realnet.training.run import Watcher
+if TYPE_CHECKING:
+    from realnet.evaluation.results import Results
+    from realnet.training.checkpoint import Progress
 
 
-class Bar(Watcher):
-    """A bar that is told of images or of training, and says sentences; nothing is shown where ``shown`` is False."""
-
-    def __init__(self, text: str, shown: bool, unit: str = "image") -> None:
-        self._shown = shown
-        self._bar: Any = tqdm(desc=text, unit=unit, disable=not shown)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
+class Watcher:
+    """Whoever is told how work goes: a bar of the terminal or of a notebook, a log; this one hears nothing."""
 
     def say(self, sentence: str) -> None:
-        """A line beside the bar."""
-        if self._shown:
-            self._bar.write(sentence)
+        """Something that a person should know of the images or the work."""
+
+    def warn(self, sentence: str) -> None:
+        """Something that a person should look at."""
+        self.say(sentence)
 
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
-        """What is being done now, and how far it is where that is known."""
-        self._bar.set_description(f"{text} ({done} of {total})" if total else text)
+        """What is being done begins, or is so far (``total`` 0: nobody knows of how many)."""
 
-    def count(self, done: int, total: int | None = None) -> None:
-        """So many are done, of so many."""
-        self._bar.total = total or self._bar.total
-        self._bar.update(done - self._bar.n)
-
-    def step(self, progress: Progress, steps: int) -> None:
+    def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""
-        self._bar.set_description("Training", refresh=False)
-        self.count(progress.step, steps)
+
+    def figures(self, results: "Results") -> None:
+        """An evaluation has come out."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realnet.atomic import write_text
-from realnet.calibration import read_calibration
-from realnet.data import read_image
+from realnet.data import Category, check_dataset, open_dataset, read_image, summarize
+from realnet.data.checks import describe_empty_masks
+from realnet.data.images import image_hash
 from realnet.data.levels import Levels
-from realnet.errors import UserError
-from realnet.inspection.trace import image_hash
-from realnet.taught import taught_in_force
+from realnet.errors import advise
+from realnet.progress import Watcher
+from realnet.run_folder import SEEN_FILE, Run
 
-SEEN_FILE = "images.json"
 _SHOWN = 5
 
 
@@ -60,50 +60,66 @@ class Seen:
         return f"{run} has seen these images before, so that they judge nothing: {'; '.join(parts)}."
 
 
-def find_seen(run: Path, files: Sequence[Path], levels: Levels | None) -> Seen:
-    """Those of ``files`` whose pixels the run (or export) in the folder ``run`` has seen.
-
-    Args:
-        levels: the run's.
+def find_seen(run: Run, files: Sequence[Path]) -> Seen:
+    """Those of ``files`` whose pixels the run (or export) has seen.
 
     Raises:
         UserError: where a file cannot be read, or ``images.json`` is damaged.
     """
-    trained = read_trained(run)
-    calibration = read_calibration(run)
-    thresholded = frozenset(calibration.good_digests) if calibration is not None else frozenset()
+    trained = run.trained_on
+    thresholded = frozenset(run.calibration.good_digests) if run.calibration is not None else frozenset()
     if not trained and not thresholded:
         return Seen((), ())
-    digests = picture_digests(files, levels)
+    digests = picture_digests(files, run.levels)
     return Seen(
         tuple(file for file, digest in zip(files, digests, strict=True) if digest in trained),
         tuple(file for file, digest in zip(files, digests, strict=True) if digest in thresholded - trained),
     )
 
 
-def read_trained(run: Path) -> frozenset[str]:
-    """Digests of the images that a run was trained on or taught; none where it does not say.
+def choose_tests(
+    run: Run, data: str | Path, category: str | None, good: Sequence[str], force: bool, watcher: Watcher
+) -> tuple[list[Category], list[str]]:
+    """The categories to measure ``run`` on, checked: those that are named, or what it was trained on where there.
+
+    Args:
+        data: a data set with test images.
+        category: one of it; None: what the run was trained on.
+        good: folders of good images in ``data``, where their names do not say so.
+        force: go on with images that the run has seen.
+        watcher: told what was made of the folders.
+
+    Returns:
+        The categories, and why their figures are to be marked.
 
     Raises:
-        UserError: where ``images.json`` is damaged.
+        UserError: where something is wrong with the images, or the run has seen some and that is not forced.
     """
-    taught = taught_in_force(run)
-    return read_digests(run) | (read_digests(taught) if taught is not None else frozenset())
+    categories = choose_trained(run, data, category, good)
+    for line in summarize(categories, evaluating=True):
+        watcher.say(line)
+    check_dataset(categories, need_test=True, need_train=False)
+    for line in describe_empty_masks(categories):
+        watcher.say(line)
+    files = [sample.image for one in categories for sample in one.test]
+    seen = find_seen(run, files)
+    if not seen:
+        return categories, []
+    sentence = seen.sentence(run.folder, len(files))
+    if not force:
+        marked = "every figure is marked then."
+        raise advise(
+            f"{sentence} Evaluate others, or go on with", f"force=True: {marked}", f"--force: {marked}",
+        )  # fmt: skip
+    return categories, [sentence]
 
 
-def read_digests(folder: Path) -> frozenset[str]:
-    """What ``images.json`` in ``folder`` names; nothing where there is none.
-
-    Raises:
-        UserError: where it is damaged.
-    """
-    path = folder / SEEN_FILE
-    if not path.is_file():  # imported, or an export of such a run
-        return frozenset()
-    try:
-        return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))["trained_on"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged; restore it or train again.") from error
+def choose_trained(run: Run, data: str | Path, category: str | None, good: Sequence[str] = ()) -> list[Category]:
+    """The categories of ``data``: one that is named, or those that ``run`` was trained on; all where it has none."""
+    categories = open_dataset(Path(data), category, good)
+    if category is not None:
+        return categories
+    return [one for one in categories if one.name in run.products] or categories
 
 
 def _some(files: Sequence[Path]) -> str:

@@ -2,35 +2,12 @@
 
 from pathlib import Path
 
-from realnet.calibration import read_calibration
-from realnet.errors import UserError
-
 TAUGHT_FOLDER, SUBSPACES_FILE = "taught", "subspaces.safetensors"
 
 
 def taught_folder(run: Path, version: int) -> Path:
     """Where a version of what a run was taught is kept."""
     return run / TAUGHT_FOLDER / f"{version:04d}"
-
-
-def taught_in_force(run: Path) -> Path | None:
-    """The folder of what the run was taught, by the calibration in force; None: it is as it was trained.
-
-    The calibration says so because it appears whole or not at all: thresholds and subspaces always belong together.
-
-    Raises:
-        UserError: where the calibration is damaged, or the folder is lost.
-    """
-    calibration = read_calibration(run)
-    if calibration is None or calibration.taught is None:
-        return None
-    folder = taught_folder(run, calibration.taught)
-    if not (folder / SUBSPACES_FILE).is_file():
-        raise UserError(
-            f"{folder / SUBSPACES_FILE}, which calibration {calibration.version} rests on, is missing: restore it, or "
-            f"go back with `realnet calibrate {run} --undo`."
-        )
-    return folder
 
 
 def taught_versions(run: Path) -> list[Path]:

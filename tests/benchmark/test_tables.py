@@ -13,7 +13,7 @@ from rich.console import Console
 from realnet.benchmark.benchmark_tables import MEAN, BenchmarkTable, Value, make_table
 from realnet.benchmark.columns import COLUMNS
 from realnet.benchmark.expand import Entry
-from realnet.benchmark.jobs import InspectorJob, Outcome, Place
+from realnet.benchmark.jobs import InspectorJob, Outcome, ProductLocation
 from realnet.benchmark.outputs import grids, to_csv, to_html, to_markdown, to_terminal, write_outputs
 from realnet.benchmark.plan import Plan, parse_plan, read_plan
 from realnet.benchmark.runner import Finished
@@ -40,7 +40,7 @@ def outcome(figures: dict[str, float], oracle: bool = False, **measured: float) 
 
 def finished(plan: Plan, row: int, product: str, seed: int, result: Outcome | None, failure: str = "") -> Finished:
     names = ("cap", "nut") if product == "all" else (product,)
-    places = tuple(Place(root="set", category=name, name=name) for name in names)
+    places = tuple(ProductLocation(root="set", category=name, name=name) for name in names)
     job = InspectorJob(name="x", places=places, data="-", config=presets["lite"])
     return Finished(Entry(plan.rows[row], product, seed, job), result, failure)
 

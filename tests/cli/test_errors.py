@@ -169,14 +169,15 @@ def test_damaged_runs(realnet: Call, product: Path, trained: Path, tmp_path: Pat
     assert_refused(realnet("inspect", run, image, "--output", tmp_path / "out"), "is damaged or no safetensors file")
     assert not marker.exists()
     (run / "model.safetensors").write_bytes(weights)
+    calibration = (run / "calibration.json").read_text()
     (run / "calibration.json").write_text("{}")
     for call in (("evaluate", run, product), ("inspect", run, image, "--output", tmp_path / "out")):
         assert_refused(realnet(*call), "calibration.json is damaged")
     (run / "calibration.json").unlink()
-    (run / "metrics.json").write_text("{}")
     for call in (("evaluate", run, product), ("inspect", run, image, "--output", tmp_path / "out")):
-        assert_refused(realnet(*call), "metrics.json names no threshold")
-    (run / "metrics.json").write_text('{"threshold": {"score": 0.5, "pixel": 0.5}}')
+        assert_refused(realnet(*call), "has no calibration.json")
+    (run / "calibration.json").write_text(calibration)
+    (run / "metrics.json").write_text("{}")
     finished = realnet("evaluate", run, product)
     assert finished.status == 2 and "metrics.json does not say how the run was trained" in finished.err
     (run / "config.yaml").write_text("model: [1, 2")

@@ -88,14 +88,13 @@ def test_feedback_moves_the_threshold_and_defects_measure_it(realnet: Call, judg
     assert f"from {len(made['good_scores'])} " in same.out, "confirmed images count once"
     listed = realnet("calibrate", run, "--list")
     assert "and 4 that people confirmed" in listed.out
-    record, card = json.loads((run / "metrics.json").read_text()), (run / "README.md").read_text()
-    assert record["threshold"]["score"] == made["score"] and record["threshold"]["calibration"] == 2
+    card = (run / "README.md").read_text()
     assert f"| threshold | {made['score']:.4f} (calibration 2)" in card
 
     undone = realnet("calibrate", run, "--undo")
     assert "Calibration 1 is in force again" in undone.out
     assert json.loads((run / "calibration.json").read_text()) == before
-    assert json.loads((run / "metrics.json").read_text())["threshold"]["calibration"] == 1
+    assert "(calibration 1)" in (run / "README.md").read_text()
     for arguments, words in (
         ((store, good[0], "--good", "--defective"), "either"),
         ((store, "abc", "--good"), "no id"),

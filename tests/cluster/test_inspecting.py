@@ -12,8 +12,9 @@ from realnet.cluster import remote_inspecting as inspecting
 from realnet.cluster.connection import Cluster
 from realnet.cluster.urls import find_images
 from realnet.errors import UserError
-from realnet.inspection.journal import Settings, model_digest
+from realnet.inspection.journal import Settings
 from realnet.inspection.result_folder import Summary
+from realnet.run_folder import Run
 from realnet.synthesis import write_image
 from tests.cluster.conftest import Nodes
 
@@ -32,7 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spread(cluster: Cluster, run: Path, photos: Path, output: Path, resume: bool = False, told=None) -> Summary:  # type: ignore[no-untyped-def]
     judge = load(run)
-    settings = Settings(model_digest(run), judge.threshold, judge.pixel_threshold, 0, False, False)
+    settings = Settings(Run(run).digest, judge.threshold, judge.pixel_threshold, 0, False, False)
     return inspecting.inspect_on(
         cluster,
         run,

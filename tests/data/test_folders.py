@@ -290,6 +290,11 @@ def test_what_cannot_be_told_is_refused_and_good_decides(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"whether .*day2 holds good images"):
         open_dataset(beside)
     assert len(open_dataset(beside, good=["good", "day2"])[0].train) == 10
+    for name in ("new", "incoming", "to inspect", "Unlabelled", "unknown", "unsorted_2", "inbox/today"):
+        files = [("good/NNN.png", 5), ("scratch/NNN.png", 2), (f"{name}/NNN.png", 3)]
+        unjudged = Layout(files, 0).make(tmp_path / f"with {name.partition('/')[0]}")
+        with pytest.raises(UserError, match=f"whether .*{name.partition('/')[0]}.* holds good images"):
+            open_dataset(unjudged)
     inside = Layout([("good/NNN.png", 5), ("good/scratch/NNN.png", 5)], 0).make(tmp_path / "inside")
     with pytest.raises(UserError, match="scratch lies among good images, but its name says defective"):
         open_dataset(inside)

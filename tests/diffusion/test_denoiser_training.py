@@ -12,10 +12,11 @@ from torch import Tensor
 
 from realnet.diffusion.config import DenoiserTrainingConfig, DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
-from realnet.diffusion.denoiser_training import Progress, learning_rate, optimise, start_share
+from realnet.diffusion.denoiser_training import learning_rate, optimise, start_share
 from realnet.diffusion.model_folder import make_denoiser
 from realnet.diffusion.noisy_batches import NoisedBatches
-from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.engine import Control
 from tests.diffusion.tiny import batches, cpu, plain
 
 State = dict[str, Tensor]
@@ -48,10 +49,8 @@ def train(
         source or batches(config),
         judge,
         config,
-        folder,
         "this",
-        report=report,
-        stop=lambda: stop_at is not None and reached + 1 >= stop_at,
+        Control(folder, report=report, stop=lambda: stop_at is not None and reached + 1 >= stop_at),
     )
     return denoiser, progress
 
@@ -139,9 +138,8 @@ def test_the_judge_sees_the_averaged_weights(tmp_path: Path) -> None:
         batches(config),
         judge,
         config,
-        tmp_path,
         "this",
-        report=lambda progress, steps: trained.append(state(denoiser)),
+        Control(tmp_path, report=lambda progress, steps: trained.append(state(denoiser))),
     )
     assert [row["seen"] for row in progress.log] == [2, 4, 6]
     assert_same(seen[-1], state(denoiser))
@@ -206,7 +204,7 @@ def test_stopped_and_continued_is_the_same(tmp_path: Path, accumulate: int) -> N
     for stop in (3, 5):
         with pytest.raises(KeyboardInterrupt):
             train(config, tmp_path / "parts", stop_at=stop)
-        kept = read_progress(tmp_path / "parts", Progress)
+        kept = read_progress(tmp_path / "parts")
         assert kept is not None
         assert (kept.step, kept.finished, kept.identity) == (stop, False, "this")
     seen: list[int] = []
@@ -230,7 +228,7 @@ def test_what_is_finished_is_not_trained_further(tmp_path: Path) -> None:
 def test_a_time_budget_ends_it_and_its_schedule(tmp_path: Path) -> None:
     config = plain("training.steps=100000", "training.report_every=100000")
     denoiser = make_denoiser(config)
-    progress = optimise(cpu(), denoiser, batches(config), lambda step: {}, config, tmp_path, "this", time_budget=1.0)
+    progress = optimise(cpu(), denoiser, batches(config), lambda step: {}, config, "this", Control(tmp_path, 1.0))
     assert progress.finished
     assert 0 < progress.step < 10_000
     assert 1 <= progress.seconds < 10

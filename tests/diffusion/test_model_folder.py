@@ -132,7 +132,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "infinite estimate": (fill("prior.mean", float("inf")), "not finite in prior.mean. Train again"),
     "no facts": (lambda f: (f / "model.json").unlink(), "model.json is missing or damaged; restore it or train again."),
     "facts": (lambda f: (f / "model.json").write_text("{"), "model.json is missing or damaged"),
-    "a list of facts": (lambda f: (f / "model.json").write_text("[]"), "model.json holds no table"),
+    "a list of facts": (lambda f: (f / "model.json").write_text("[]"), "model.json is missing or damaged"),
     "no names": (lambda f: write_categories(f, []), NO_NAMES),
     "a name": (lambda f: write_categories(f, "widget"), NO_NAMES),
     "a number": (lambda f: write_categories(f, [3]), NO_NAMES),

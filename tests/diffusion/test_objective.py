@@ -14,7 +14,6 @@ from realnet.diffusion.objective import (
     gaussian_divergence,
     hybrid_loss,
     simple_loss,
-    variational_bound,
     variational_term,
 )
 from realnet.diffusion.process import diffuse
@@ -116,31 +115,6 @@ def test_the_perfect_prediction_costs_nothing() -> None:
     assert variational_term(FEW, x_0, x_t, index, noise, none).abs().max() < 1e-6
     assert (variational_term(FEW, x_0, x_t, index, noise + 0.1, none) > 1e-4).all()
     assert (variational_term(FEW, x_0, x_t, index, noise, none + 0.5)[:2] > 1e-3).all()  # at last beta~ is beta
-
-
-def test_the_whole_bound_is_the_sum_of_eq_s3() -> None:
-    x_0, v = grey(0, 2), draw(9, 2).sigmoid()
-    terms, expected = [], [0.0, 0.0]
-    for i in range(len(FEW)):
-        index = torch.full((2,), i)
-        noise = draw(i, 2)
-        x_t = diffuse(FEW, x_0, index, noise)
-        terms.append(variational_term(FEW, x_0, x_t, index, 0.9 * noise, v))
-        expected = [expected[b] + brute_term(FEW, x_0[b], x_t[b], i, 0.9 * noise[b], v[b]) for b in range(2)]
-    bar = float(FEW.alphas_bar[-1])
-    for b in range(2):
-        last = Normal(math.sqrt(bar) * x_0[b].double(), math.sqrt(1 - bar))
-        expected[b] += float(kl_divergence(last, Normal(torch.zeros(3, 4, 4).double(), 1.0)).mean())
-    assert variational_bound(torch.stack(terms), FEW, x_0).tolist() == pytest.approx(expected, rel=1e-3)
-
-
-def test_the_prior_s_term_counts_where_a_process_stops_early() -> None:
-    early = respaced(WHOLE, 6, 300)
-    x_0 = grey(0)
-    bar = float(early.alphas_bar[-1])
-    expected = 0.5 * (bar * x_0.square().mean((1, 2, 3)) - bar - math.log(1 - bar))
-    torch.testing.assert_close(variational_bound(torch.zeros(6, 3), early, x_0), expected)
-    assert expected.min() > 0.01
 
 
 def hybrid(weight: float, predicted: Tensor, v: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from realnet.diffusion.generating import Request
 from realnet.diffusion.model_folder import read_categories
-from realnet.diffusion.sia_set import Builder, Part, build, plan_parts
+from realnet.diffusion.sia_set import build, plan_parts
 from realnet.errors import UserError
+from realnet.progress import Watcher
 from realnet.training.launch import Launch
 from tests.data.layouts import make_mvtec
 from tests.diffusion.tiny import plain, tiny
@@ -26,18 +28,19 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Diary(Builder):
+class Diary(Watcher):
     """Remembers what is begun, and stops in the middle where it is told to."""
 
     def __init__(self, stop_at: str = "") -> None:
         self.begun: list[str] = []
         self.stop_at = stop_at
 
-    def begins(self, part: Part, number: int, total: int) -> None:
-        self.begun.append(f"{number}/{total} {part.name}")
+    def say(self, sentence: str) -> None:
+        if match := re.match(r"Model (\d+ of \d+: \w+)", sentence):
+            self.begun.append(match[1])
 
-    def samples(self, category: str, there: int, count: int) -> None:
-        if category == self.stop_at and there:
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        if text == self.stop_at and done:
             raise KeyboardInterrupt
 
 
@@ -73,7 +76,7 @@ def test_all_categories_are_made_and_a_stop_loses_nothing(shelf: Path, tmp_path:
     build(parts, config, REQUEST, 3, tmp_path / "stopped", CPU, watcher=diary)
     assert digests(tmp_path / "stopped") == made
     assert weights.stat().st_mtime_ns == stamp, "what is trained is not trained again"
-    assert diary.begun == ["1/2 one", "2/2 two"]
+    assert diary.begun == ["1 of 2: one", "2 of 2: two"]
     mark = json.loads((tmp_path / "whole" / "two" / "cap" / "sia.json").read_text())
     assert (mark["low"], mark["high"], mark["preset"]) == (0.1, 0.2, "lite")
 

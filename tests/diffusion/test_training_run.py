@@ -20,13 +20,14 @@ from torch import Tensor
 from realnet.data import open_dataset
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import parameter_count
-from realnet.diffusion.denoiser_training import NoisePrediction, Progress
+from realnet.diffusion.denoiser_training import NoisePrediction
 from realnet.diffusion.estimate import Estimate, activation_bytes, check_memory, duration, estimate_training
 from realnet.diffusion.model_folder import file_sha256, load_diffusion, load_diffusion_config, make_denoiser
 from realnet.diffusion.schedule import make_schedule
-from realnet.diffusion.training_run import Watcher, train_diffusion
+from realnet.diffusion.training_run import train_diffusion
 from realnet.errors import UserError
-from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
+from realnet.progress import Watcher
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.launch import Launch
 from tests.cli.process import Started
 from tests.data.layouts import make_good, make_mvtec, picture, save
@@ -160,7 +161,7 @@ def test_after_kill_9_the_same_weights_come_out(product: Path, tmp_path: Path) -
     wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or not started.process.is_alive())
     os.kill(started.pid, signal.SIGKILL)
     assert started.wait().status == -signal.SIGKILL
-    stood = read_progress(output, Progress)
+    stood = read_progress(output)
     assert stood is not None
     assert 0 < stood.step < 40
     assert not (output / "denoiser.safetensors").exists()
@@ -188,7 +189,7 @@ def test_ctrl_c_saves_and_resume_continues(product: Path, diffusion: Path, tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         run(product, tmp_path / "run", tiny(), watcher=PressCtrlC())
-    stood = read_progress(tmp_path / "run", Progress)
+    stood = read_progress(tmp_path / "run")
     assert stood is not None
     assert (stood.step, stood.finished) == (2, False)
     run(product, tmp_path / "run", tiny(), resume=True)

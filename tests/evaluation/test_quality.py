@@ -22,7 +22,6 @@ from torchmetrics.image.kid import poly_kernel
 from realnet.data import list_images
 from realnet.diffusion.quality import (
     Network,
-    Quality,
     cluster_diversity,
     frechet_distance,
     kernel_distance,
@@ -348,10 +347,8 @@ def test_json_and_table(tmp_path: Path) -> None:
     real, synthetic = write(tmp_path / "real", pictures(2)), write(tmp_path / "synthetic", pictures(6, seed=1))
     several = measure_quality(synthetic, real, size=32, sample=2)
     single = measure_quality(synthetic, real, real, size=64)
-    assert Quality.from_json(several.to_json()) == several
+    assert json.loads(several.to_json()) == several.to_dict()
     assert json.loads(json.dumps(several.to_dict())) == several.to_dict()
-    with pytest.raises(UserError, match="measure the images again"):
-        Quality.from_json("{}")
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(quality_table([("sdas [s=0.2]", several), ("dtd", single)]))
     text = console.export_text()

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from realnet.export.export_folder import export_run
-from realnet.export.request import check_format, chosen_images
+from realnet.export.request import request_export
+from realnet.run_folder import Run
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 NEEDED = {
@@ -30,10 +31,10 @@ def exported(
             pytest.importorskip(package)
         if form not in made:
             made[form] = tmp_path_factory.mktemp("exports") / form
-            images = chosen_images(str(product), None, None, ("widget",))
+            run = Run(trained)
             # Six steps of training find no defect for certain: 8 bits are not held to that here.
             tolerance = 1.0 if form == "openvino-int8" else None
-            export_run(trained, made[form], check_format(form), images, tolerance)
+            export_run(run, made[form], request_export(run, made[form], form, data=product), tolerance)
         return made[form]
 
     return export

@@ -11,18 +11,20 @@ import pytest
 import torch
 
 from realnet import load
+from realnet.calibration import read_calibration
 from realnet.calibrations import install, undo
 from realnet.config import ViewConfig
 from realnet.data import GoodImages
 from realnet.errors import UserError
 from realnet.export import export_folder
 from realnet.export.export_folder import export_run
-from realnet.export.request import chosen_images
+from realnet.export.request import request_export
 from realnet.export.verify import Agreement, HeldOut, compare, refuse_disagreement, refuse_loss, torch_engine
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.exported import to_batch
 from realnet.inspection.inspector import Inspector
-from realnet.inspection.manifest import read_manifest
+from realnet.manifest import read_manifest
+from realnet.run_folder import Run
 from tests.data.layouts import picture, save
 
 Export = Callable[[str], Path]
@@ -81,9 +83,11 @@ def test_eight_bits_are_judged_by_held_out_defects(exported: Export, trained: Pa
 def test_the_folder_tells_what_it_is(exported: Export, trained: Path) -> None:
     said = json.loads((exported("torch") / "inspector.json").read_text())
     kept = json.loads((trained / "metrics.json").read_text())
+    calibration = read_calibration(trained)
+    assert calibration is not None
     assert said["format"] == "torch"
     assert (said["image_size"], said["image_score"]) == (64, "top")
-    assert (said["threshold"], said["pixel_threshold"]) == (kept["threshold"]["score"], kept["threshold"]["pixel"])
+    assert (said["threshold"], said["pixel_threshold"]) == (calibration.score, calibration.pixel)
     assert said["categories"] == ["widget"]
     assert said["verification"]["images"]["images"] == 13, "six good training images and seven of the test"
     assert said["verification"]["images"]["map_difference"] < 1e-4
@@ -132,9 +136,9 @@ def test_a_disagreeing_export_is_refused_and_leaves_nothing(
         return files
 
     monkeypatch.setattr(export_folder, "write_graph", unfaithful)
-    images = chosen_images(None, None, product / "widget" / "train", ("widget",))
+    request = request_export(Run(trained), tmp_path / "export", "torch", product / "widget" / "train")
     with pytest.raises(UserError, match=r"torch export is refused: 6 of 6 images differ from PyTorch by more than"):
-        export_run(trained, tmp_path / "export", "torch", images)
+        export_run(Run(trained), tmp_path / "export", request)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from realnet import load
 from realnet.export.export_folder import export_run
-from realnet.export.request import chosen_images
+from realnet.export.request import request_export
 from realnet.inspection.exported import load_exported
+from realnet.run_folder import Run
 from tests.training.test_levels import as_grey, as_twelve_bits
 from tests.training.tiny import run, tiny
 
@@ -16,8 +17,8 @@ def test_an_export_keeps_the_levels(product: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     twelve = as_twelve_bits(as_grey(product, tmp_path / "set"), tmp_path / "twelve" / "set")
     run(twelve, tmp_path / "run", tiny("training.steps=0"))
-    images = chosen_images(str(twelve), None, None, ("widget",))
-    manifest, _ = export_run(tmp_path / "run", tmp_path / "export", "openvino", images)
+    made, output = Run(tmp_path / "run"), tmp_path / "export"
+    manifest = export_run(made, output, request_export(made, output, "openvino", data=twelve))
     assert manifest.levels == (0, 4095)
     exported, inspector = load_exported(tmp_path / "export"), load(tmp_path / "run")
     for file in sorted((twelve / "widget" / "test").rglob("*.tif"))[:3]:

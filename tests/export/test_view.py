@@ -6,7 +6,8 @@ import pytest
 from realnet import load
 from realnet.errors import UserError
 from realnet.export.export_folder import export_run
-from realnet.export.request import check_format, chosen_images
+from realnet.export.request import request_export
+from realnet.run_folder import Run
 from tests.data.layouts import picture
 from tests.view.conftest import looking  # noqa: F401 - fixture
 
@@ -14,7 +15,7 @@ from tests.view.conftest import looking  # noqa: F401 - fixture
 def test_an_export_looks_where_the_run_looks(looking: Path, product: Path, tmp_path: Path) -> None:  # noqa: F811
     pytest.importorskip("openvino")
     output = tmp_path / "export"
-    export_run(looking, output, check_format("openvino"), chosen_images(str(product), None, None, ("widget",)))
+    export_run(Run(looking), output, request_export(Run(looking), output, "openvino", data=product))
     image = picture(np.random.default_rng(5), defect=True)[0]
     expected, found = load(looking).inspect(image), load(output).inspect(image)
     assert found.score == pytest.approx(expected.score, abs=1e-3)

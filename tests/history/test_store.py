@@ -9,10 +9,10 @@ import pytest
 
 from realnet import load
 from realnet.data import decode_image
+from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Query, Retention, Store, find, open_history, remove_old, search
 from realnet.history.pictures import for_browsers
-from realnet.inspection.trace import image_hash
 from tests.data.layouts import picture
 from tests.history.conftest import Add, made
 from tests.history.writing import write

@@ -7,6 +7,7 @@ import pytest
 from realnet.calibration import calibrate
 from realnet.errors import UserError
 from realnet.inspection.calibrating import Judged, calibrate_by, check_unseen, judged_before
+from realnet.run_folder import Run
 
 GIVEN = Judged((0.3, 0.1, 0.2), ("c", "a", "b"), ("cc", "aa", "bb"), 0.4, "good images")
 
@@ -31,8 +32,8 @@ def test_what_is_not_known_by_its_pixels_stays() -> None:
 
 
 def test_trained_images_are_refused_by_name() -> None:
-    check_unseen(Path("run"), GIVEN)
+    check_unseen(Run(Path("run")), GIVEN)
     known = Judged(GIVEN.scores, GIVEN.names, GIVEN.digests, 0.4, "good images", 1, (Path("b.png"),))
-    with pytest.raises(UserError, match=r"1 of the 3 images were trained on: b.png\. .*--force"):
-        check_unseen(Path("run"), known)
+    with pytest.raises(UserError, match=r"1 of the 3 images were trained on: b.png\. .*force=True"):
+        check_unseen(Run(Path("run")), known)
     assert calibrate_by(known, 0.4).promised == 1.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realnet.inspection.index import Claim, Index
+from realnet.inspection.index import Index, Registration
 
 part = st.sampled_from(["a", "A", "b", "a-a", "b-a", "a-2", "c d", "ä", "\udcff"])
 places = st.lists(st.tuples(st.lists(part, max_size=3), part, st.sampled_from([".png", ".jpg"])), unique_by=str)
@@ -14,8 +14,8 @@ places = st.lists(st.tuples(st.lists(part, max_size=3), part, st.sampled_from(["
 
 def names(files: list[Path], index: Index | None = None) -> list[str]:
     index = index or Index()
-    claims = [index.claim(str(file), file.stem, file.parent, (1, 1)) for file in files]
-    return [claim.name for claim in claims if claim is not None]
+    registered = [index.register(str(file), file.stem, file.parent, (1, 1)) for file in files]
+    return [claim.name for claim in registered if claim is not None]
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,10 +53,10 @@ def test_names_of_an_earlier_inspection_are_kept() -> None:
 def test_an_image_is_taken_up_once_a_version() -> None:
     index = Index()
     assert not index.is_known("a.png", (5, 5))
-    assert index.claim("a.png", "a", Path(), (5, 5)) == Claim("a", False)
+    assert index.register("a.png", "a", Path(), (5, 5)) == Registration("a", False)
     assert index.is_known("a.png", (5, 5)) and not index.is_known("a.png", (5, 6))
-    assert index.claim("a.png", "a", Path(), (5, 5)) is None
-    assert index.claim("a.png", "a", Path(), (5, 6)) == Claim("a", False)
+    assert index.register("a.png", "a", Path(), (5, 5)) is None
+    assert index.register("a.png", "a", Path(), (5, 6)) == Registration("a", False)
 
 
 def test_rows_stand_in_the_order_of_the_sources_after_earlier_ones() -> None:
@@ -64,8 +64,8 @@ def test_rows_stand_in_the_order_of_the_sources_after_earlier_ones() -> None:
     for line, image in enumerate("abcd"):
         index.load(image, image, (1, 1), line)
     index.load("b", "b", (2, 2), 4)
-    assert index.claim("c", "c", Path(), (1, 1)) == Claim("c", True)
-    assert index.claim("b", "b", Path(), (1, 1)) == Claim("b", False), "its last version is another"
-    assert index.claim("e", "e", Path(), (1, 1)) == Claim("e", False)
+    assert index.register("c", "c", Path(), (1, 1)) == Registration("c", True)
+    assert index.register("b", "b", Path(), (1, 1)) == Registration("b", False), "its last version is another"
+    assert index.register("e", "e", Path(), (1, 1)) == Registration("e", False)
     index.wrote("b", 5)
     assert list(index.lines()) == [0, 3, 2, 5], "what was taken up without a row has none"

@@ -147,7 +147,7 @@ def test_images_are_read_a_batch_at_a_time(inspector: Inspector, defective: np.n
 
 
 def test_the_verdict_is_score_against_threshold(inspector: Inspector, trained: Path, defective: np.ndarray) -> None:
-    kept = json.loads((trained / "metrics.json").read_text())["threshold"]
+    kept = json.loads((trained / "calibration.json").read_text())
     assert (inspector.threshold, inspector.pixel_threshold) == (kept["score"], kept["pixel"])
     score = inspector.inspect(defective).score
     for threshold, anomalous in ((score - 1e-6, True), (score + 1e-6, False), (1.0, False)):
@@ -179,7 +179,7 @@ def test_what_is_no_image_is_refused(inspector: Inspector, tmp_path: Path) -> No
 
 
 def copy(run: Path, folder: Path) -> Path:
-    for name in ("config.yaml", "model.safetensors", "metrics.json"):
+    for name in ("config.yaml", "model.safetensors", "metrics.json", "calibration.json"):
         (folder / name).write_bytes((run / name).read_bytes())
     return folder
 
@@ -214,20 +214,18 @@ def test_no_damage_goes_unnoticed_and_nothing_is_unpickled(trained: Path, tmp_pa
     with pytest.raises(UserError, match=r"has no model.safetensors: its training has not finished"):
         load(run)
     (run / "model.safetensors").write_bytes(weights)
-    for text in ("{}", '{"threshold": {"score": 0.5}}', '{"threshold": {"score": "high", "pixel": 0}}'):
-        (run / "metrics.json").write_text(text)
-        with pytest.raises(UserError, match=r"metrics.json names no threshold"):
+    calibration = json.loads((run / "calibration.json").read_text())
+    for changes in ({"score": "high"}, {"score": 1.5}, {"pixel": -1}, {"score": None}):
+        (run / "calibration.json").write_text(json.dumps({**calibration, **changes}))
+        with pytest.raises(UserError, match=r"calibration.json is damaged"):
             load(run)
-    (run / "metrics.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics.json is missing or damaged"):
+    (run / "calibration.json").unlink()
+    with pytest.raises(UserError, match=r"has no calibration.json, which holds its thresholds"):
         load(run)
-    for text in ('{"threshold": {"score": 1e999, "pixel": 0.5}}', '{"threshold": {"score": NaN, "pixel": 0.5}}'):
+    for text in ("{", "[" * 100_000, "[1]", '{"training": [1]}', '{"imported": {}}'):
         (run / "metrics.json").write_text(text)
-        with pytest.raises(UserError, match=r"A threshold is a score in 0..1, not (inf|nan)"):
+        with pytest.raises(UserError, match=r"metrics.json is missing or damaged"):
             load(run)
-    (run / "metrics.json").write_text("[" * 100_000)
-    with pytest.raises(UserError, match=r"metrics.json is missing or damaged"):
-        load(run)
     if hasattr(os, "mkfifo"):
         (run / "metrics.json").unlink()
         os.mkfifo(run / "metrics.json")

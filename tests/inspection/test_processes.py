@@ -52,7 +52,7 @@ def test_a_used_inspector_goes_on_in_another_process(
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip("this system does not fork")
     inspector = load(trained)
-    inspector._lanes = Threads(4)  # type: ignore[union-attr]  # more than this machine may have
+    inspector._threads = Threads(4)  # type: ignore[union-attr]  # more than this machine may have
     here = [result.score for result in inspector.inspect_many(images)]
     assert _elsewhere(method, inspector, images) == pytest.approx(here, abs=1e-4)
     assert [result.score for result in inspector.inspect_many(images)] == here

@@ -20,10 +20,11 @@ from realnet.inspection import result_folder as results
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.items import Item, file_item
 from realnet.inspection.journal import read_rows
-from realnet.inspection.result_folder import Wanted, inspect_files, inspect_items
+from realnet.inspection.result_folder import InspectionRequest, inspect_items
 from realnet.inspection.rows import Row, row_of
 from realnet.inspection.sources import IsKnown
 from tests.data.layouts import picture, save
+from tests.inspection.judged import inspect_files
 from tests.traces import untraced
 
 UNREADABLE = (1, 2, 5)
@@ -83,7 +84,7 @@ def run(inspector: Inspector, files: list[Path], output: Path, **wanted: Any) ->
     def items(is_known: IsKnown, stop: object) -> Iterator[Item]:
         yield from map(file_item, files)
 
-    return inspect_items(inspector, items, output, Wanted(**wanted))
+    return inspect_items(inspector, items, output, InspectionRequest(**wanted))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 20])
@@ -231,7 +232,7 @@ def test_one_process_at_a_time(inspector: Inspector, files: list[Path], tmp_path
             run(inspector, files, tmp_path / "out")
         yield file_item(files[0])
 
-    assert inspect_items(inspector, items, tmp_path / "out", Wanted()).images == 1
+    assert inspect_items(inspector, items, tmp_path / "out", InspectionRequest()).images == 1
 
 
 def test_masks_and_no_overlays(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
@@ -254,7 +255,7 @@ def test_an_error_of_the_source_comes_through(inspector: Inspector, files: list[
         raise UserError("The source is gone.")
 
     with pytest.raises(UserError, match="The source is gone"):
-        inspect_items(inspector, items, tmp_path / "out", Wanted())
+        inspect_items(inspector, items, tmp_path / "out", InspectionRequest())
     assert len(list(read_rows(tmp_path / "out"))) == 1
 
 

@@ -18,8 +18,9 @@ from realnet.errors import UserError
 from realnet.integrations.official import import_official, read_checkpoint
 from realnet.integrations.official_layout import describe, official_names
 from realnet.model.network import RealNet
-from realnet.model.saving import load_model, read_metrics
+from realnet.model.saving import load_model
 from realnet.presets import presets
+from realnet.run_folder import Run
 from tests.model.official_reference import Blocks, OfficialRealNet, randomise, settings
 
 SIZE = 128
@@ -71,7 +72,7 @@ def saved(folder: Path, content: Any) -> Path:
 def assert_same_maps(run: Path, network: OfficialRealNet) -> None:
     """In double precision: what remains of a difference is none of rounding."""
     image = pictures(1, seed=2).double()
-    theirs, ours = deepcopy(network).double(), load_model(run)[0].double()
+    theirs, ours = deepcopy(network).double(), load_model(Run(run)).double()
     with torch.no_grad():
         expected, found = theirs(normalised(image)), ours(image)
     assert float(expected.std()) > 0.05, "a map that says something"
@@ -141,10 +142,10 @@ def test_settings_as_they_are_saved(small: OfficialRealNet, tmp_path: Path, monk
 
 def test_a_run_that_says_what_it_is(small: OfficialRealNet, tmp_path: Path) -> None:
     import_official(saved(tmp_path, small.state_dict()), tmp_path / "run", image_size=SIZE, image_score="pooled16")
-    metrics = read_metrics(tmp_path / "run")
-    assert metrics["threshold"] == {"score": 0.5, "pixel": 0.5, "rule": "imported; not calibrated"}
-    assert metrics["training"]["selected_by"] == metrics["provenance"]["selection"] == "oracle"
-    assert metrics["provenance"]["image_score"] == "pooled16"
+    run = Run(tmp_path / "run")
+    assert run.thresholds == (0.5, 0.5)
+    assert run.config.training.select == run.record.provenance["selection"] == "oracle"
+    assert run.record.provenance["image_score"] == "pooled16"
     card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     assert "imported; not calibrated" in card
     assert "resnet18" in card

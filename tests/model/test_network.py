@@ -100,13 +100,6 @@ def test_equations_5_and_6() -> None:
     assert [float(x) for x in weighted] == pytest.approx([0.5 * recon + 3 * seg, recon, seg], rel=1e-5)
 
 
-def test_what_follows_the_targets_is_not_compared() -> None:
-    projections = layers(2)
-    assert torch.equal(
-        reconstruction_loss(layers(0), layers(1) + projections), reconstruction_loss(layers(0), layers(1))
-    )
-
-
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (96, 96), (256, 320)])
 def test_the_map_has_the_image_s_size_and_is_a_probability(model: RealNet, size: tuple[int, int]) -> None:
     image = torch.rand(2, 3, *size)

@@ -15,9 +15,10 @@ from realnet.config import Config, override
 from realnet.errors import UserError
 from realnet.model import saving
 from realnet.model.network import RealNet
-from realnet.model.saving import CONFIG_FILE, MODEL_FILE, load_config, load_model, save_config, save_model
+from realnet.model.saving import load_model, save_model
 from realnet.model.subspace import Subspace, set_subspace
 from realnet.presets import presets
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from tests.model.brute import SOLVED, perturb, tiny
 
 
@@ -81,7 +82,7 @@ def run(saved: Path, tmp_path: Path) -> Path:
 def test_a_loaded_model_gives_identical_maps(tmp_path: Path, assignments: tuple[str, ...]) -> None:
     config = tiny(*assignments)
     model = save(tmp_path, config)
-    loaded, loaded_config = load_model(tmp_path)
+    loaded, loaded_config = load_model(Run(tmp_path)), Run(tmp_path).config
     assert loaded_config == config
     assert not loaded.training
     size = (64, 64) if model.reconstruction.solved else (64, 96)
@@ -91,7 +92,7 @@ def test_a_loaded_model_gives_identical_maps(tmp_path: Path, assignments: tuple[
         expected = model(image)
         # Not bit for bit: the loaded model may lie in memory in another order, which rounds otherwise.
         torch.testing.assert_close(loaded(image), expected, atol=1e-5, rtol=0)
-        assert torch.equal(load_model(tmp_path)[0](image), loaded(image))
+        assert torch.equal(load_model(Run(tmp_path))(image), loaded(image))
     with torch.no_grad():
         ours, theirs = (m.residuals(m.select(image))[0] for m in (model, loaded))
     # Untrained, a map may be 1 throughout; the residuals before it still differ.
@@ -112,20 +113,20 @@ def test_saving_works_in_any_memory_format(tmp_path: Path) -> None:
     model = trained(tiny()).to(memory_format=torch.channels_last)
     save_config(tmp_path, tiny())
     save_model(tmp_path, model)
-    assert same_tensors(load_model(tmp_path)[0], model)
+    assert same_tensors(load_model(Run(tmp_path)), model)
 
 
 @pytest.mark.parametrize("name", presets)
 def test_every_preset_s_configuration_survives_yaml(tmp_path: Path, name: str) -> None:
     save_config(tmp_path, presets[name])
-    assert load_config(tmp_path) == presets[name]
+    assert Run(tmp_path).config == presets[name]
 
 
 def test_a_switched_off_selection_survives_yaml(tmp_path: Path) -> None:
     config = override(presets["paper"], ["model.rrs.mode=off", "synthesis.opacity=[0.2, 0.9]"])
     save_config(tmp_path, config)
-    assert load_config(tmp_path).model.rrs.mode == "off"
-    assert load_config(tmp_path) == config
+    assert Run(tmp_path).config.model.rrs.mode == "off"
+    assert Run(tmp_path).config == config
 
 
 def read(run: Path) -> dict[str, Tensor]:
@@ -152,13 +153,13 @@ def test_truncated_weights(run: Path, keep: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
     with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
-        load_model(run)
+        load_model(Run(run))
 
 
 def test_a_pickle_in_the_place_of_the_weights(run: Path) -> None:
     torch.save(read(run), run / MODEL_FILE)
     with pytest.raises(UserError, match=r"model\.safetensors is damaged or no safetensors file"):
-        load_model(run)
+        load_model(Run(run))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_a_pickle_in_the_place_of_the_weights(run: Path) -> None:
 def test_weights_that_are_not_finite(run: Path, name: str, value: float) -> None:
     change(run, fill(name, value))
     with pytest.raises(UserError, match=f"not finite in {name}"):
-        load_model(run)
+        load_model(Run(run))
 
 
 @pytest.mark.parametrize("kind", [torch.complex64, torch.float16, torch.int64])
@@ -183,30 +184,30 @@ def test_weights_of_another_type(run: Path, kind: torch.dtype) -> None:
     tensors[name] = tensors[name].to(kind)
     save_file(tensors, run / MODEL_FILE)
     with pytest.raises(UserError, match=f"does not belong to its config.yaml: {name}"):
-        load_model(run)
+        load_model(Run(run))
 
 
 @pytest.mark.parametrize("text", ["seed: 2026-99-99", "a: " + "[" * 5000, "seed: " + "9" * 10_000])
 def test_text_that_yaml_chokes_on(run: Path, text: str) -> None:
     (run / CONFIG_FILE).write_text(text)
     with pytest.raises(UserError, match="is no valid configuration"):
-        load_config(run)
+        load_model(Run(run))
 
 
 @pytest.mark.parametrize("value", [-1, 16, 10**9])
 def test_channels_that_the_backbone_does_not_have(run: Path, value: int) -> None:
     change(run, fill("afs.index_0", value))
     with pytest.raises(UserError, match="selects channels that its backbone does not have"):
-        load_model(run)
+        load_model(Run(run))
 
 
 def test_weights_of_another_configuration(run: Path) -> None:
     save_config(run, tiny("model.afs.dimensions=[8, 12, 16, 24]"))
     with pytest.raises(UserError, match=r"does not belong to its config\.yaml"):
-        load_model(run)
+        load_model(Run(run))
     save_config(run, tiny("model.reconstruction.architecture=B"))
     with pytest.raises(UserError, match=r"does not belong to its config\.yaml"):
-        load_model(run)
+        load_model(Run(run))
 
 
 @pytest.mark.parametrize("more", [True, False])
@@ -219,17 +220,17 @@ def test_tensors_too_many_or_too_few(run: Path, more: bool) -> None:
 
     change(run, edit)
     with pytest.raises(UserError, match=r"(stranger|discriminator\.head\.2\.bias) and 0 more differ"):
-        load_model(run)
+        load_model(Run(run))
 
 
 def test_missing_files(run: Path, tmp_path: Path) -> None:
     (run / MODEL_FILE).unlink()
     with pytest.raises(UserError, match=r"has no model\.safetensors.*--resume"):
-        load_model(run)
+        load_model(Run(run))
     (run / CONFIG_FILE).unlink()
     for folder in (run, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="is no trained run"):
-            load_model(folder)
+            load_model(Run(folder))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_missing_files(run: Path, tmp_path: Path) -> None:
 def test_configurations_that_are_none(run: Path, content: bytes, what: str) -> None:
     (run / CONFIG_FILE).write_bytes(content)
     with pytest.raises(UserError, match=what) as refused:
-        load_model(run)
+        load_model(Run(run))
     assert str(run / CONFIG_FILE) in str(refused.value)
 
 
@@ -257,7 +258,7 @@ def test_a_network_that_finds_no_room(run: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(saving, "RealNet", built)
     with pytest.raises(UserError, match=r"config\.yaml cannot be built \(.*2268000 MB\.\)\. Restore"):
-        load_model(run)
+        load_model(Run(run))
 
 
 def test_a_full_disk_is_the_user_s_to_solve(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

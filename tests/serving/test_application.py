@@ -18,9 +18,10 @@ from realnet import load
 from realnet.calibration import save_calibration, with_threshold
 from realnet.calibrations import install, list_versions
 from realnet.data import image_from_array
+from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Query, open_history, search
-from realnet.inspection.trace import Trace, image_hash
+from realnet.inspection.trace import Trace
 from realnet.serving import ServedModel, Settings, open_models
 from realnet.serving.schemas import InspectAnswer
 from tests.data.layouts import picture

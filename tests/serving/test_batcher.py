@@ -15,22 +15,10 @@ class Mean(Judge):
     """Its score is the image's mean; a black image is more than it can take. Waits for ``go`` before each batch."""
 
     def __init__(self) -> None:
-        super().__init__(0.5, 0.5)
+        super().__init__(4, 0.5, 0.5)
         self.go = threading.Event()
         self.go.set()
         self.started = threading.Event()
-
-    @property
-    def image_size(self) -> int:
-        return 4
-
-    @property
-    def tile(self) -> int | None:
-        return None
-
-    @property
-    def levels(self) -> tuple[float, float] | None:
-        return None
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         self.started.set()

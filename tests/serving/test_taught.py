@@ -8,7 +8,7 @@ import numpy as np
 import requests
 
 from realnet.calibrations import undo
-from realnet.inspection.journal import model_digest
+from realnet.run_folder import Run
 from realnet.serving import open_models
 from realnet.training.teaching import learn, save_lesson
 from tests.data.layouts import picture
@@ -21,7 +21,7 @@ def test_the_new_version_is_taken_up_and_every_answer_names_its_own(trained: Pat
     files = [tmp_path / f"{number}.png" for number in range(3)]
     for file in files:
         file.write_bytes(as_png((picture(rng)[0] * 0.4).astype(np.uint8)))
-    digest, sent = model_digest(run), files[0].read_bytes()
+    digest, sent = Run(run).digest, files[0].read_bytes()
     with serving(open_models([str(run)])) as address:
 
         def judged() -> dict[str, object]:
@@ -40,7 +40,7 @@ def test_the_new_version_is_taken_up_and_every_answer_names_its_own(trained: Pat
         before = judged()
         assert before["model_digest"] == digest
         made = save_lesson(run, learn(run, files, [file.name for file in files]))
-        after = until(model_digest(run))
+        after = until(Run(run).digest)
         assert (after["calibration"], after["threshold"]) == (2, made.score) and after["score"] != before["score"]
         before = after
         undo(run)

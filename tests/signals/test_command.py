@@ -7,7 +7,7 @@ import pytest
 
 from realnet.errors import UserError
 from realnet.signals import Unreachable, open_sink
-from realnet.signals.command import Command
+from realnet.signals.command import Command, split_line
 from tests.signals.receivers import signal
 
 
@@ -45,3 +45,15 @@ def test_lines_that_are_refused(line: str) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UserError, match="no receiver of signals"):
         open_sink("kafka://host/topic", {})
+
+
+@pytest.mark.parametrize(
+    ("line", "windows", "words"),
+    [
+        ("./reject.sh --gate 2 'a b'", False, ["./reject.sh", "--gate", "2", "a b"]),
+        (r"C:\line\reject.exe --gate 2", True, [r"C:\line\reject.exe", "--gate", "2"]),
+        (r'"C:\Program Files\reject.exe" --part "a b"', True, [r"C:\Program Files\reject.exe", "--part", "a b"]),
+    ],
+)
+def test_lines_are_split_as_on_each_system(line: str, windows: bool, words: list[str]) -> None:
+    assert split_line(line, windows) == words

@@ -16,8 +16,8 @@ from benchmarks.reliability.malformed import alone, row_problems
 from realnet import load
 from realnet.data import list_images, open_dataset, read_image, summarize, survey
 from realnet.errors import UserError
-from realnet.inspection.result_folder import inspect_files
 from realnet.inspection.sources import open_sources
+from tests.inspection.judged import inspect_files
 from tests.stress.trees import make_tree
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 

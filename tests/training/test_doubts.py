@@ -1,28 +1,25 @@
 """What speaks against an inspector."""
 
-from typing import Any
-
 import pytest
 
+from realnet.record import Record, Training, Validated
 from realnet.training.doubts import find_doubts
 
 
-def metrics(images: int = 100, steps: int = 300, budget: float | None = None, auroc: float = 0.95) -> dict[str, Any]:
-    return {
-        "training": {
-            "good_images": images,
-            "held_out_images": 0,
-            "steps": steps,
-            "planned_steps": 300,
-            "time_budget_seconds": budget,
-        },
-        "validation": {"image_auroc": auroc},
-    }
+def metrics(images: int = 100, steps: int = 300, budget: float | None = None, auroc: float = 0.95) -> Record:
+    training = Training(
+        categories=("widget",), good_images=images, held_out_images=0, steps=steps, selected_by="validation",
+        planned_steps=300, best_step=steps, seconds=1.0, time_budget_seconds=budget,
+    )  # fmt: skip
+    return Record(
+        training=training,
+        validation=Validated(meaning="", image_auroc=auroc, good_images=images, synthetic_defects=2 * images),
+    )
 
 
 def test_nothing_speaks_against_a_whole_training() -> None:
     assert find_doubts(metrics()) == []
-    assert find_doubts({}) == find_doubts({"training": {}}) == []
+    assert find_doubts(Record()) == []
 
 
 @pytest.mark.parametrize(
@@ -34,6 +31,6 @@ def test_nothing_speaks_against_a_whole_training() -> None:
         (metrics(auroc=0.6), "hardly tells good images from synthetic defects (image AUROC 0.60"),
     ],
 )
-def test_each_doubt_is_a_sentence_of_its_own(made: dict[str, Any], said: str) -> None:
+def test_each_doubt_is_a_sentence_of_its_own(made: Record, said: str) -> None:
     (sentence,) = find_doubts(made)
     assert said in sentence

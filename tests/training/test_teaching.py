@@ -14,10 +14,9 @@ from realnet.atomic import write_text
 from realnet.calibration import read_calibration
 from realnet.calibrations import install, undo
 from realnet.errors import UserError
-from realnet.inspection.journal import model_digest, model_digests
 from realnet.model.network import RealNet
 from realnet.model.saving import load_model
-from realnet.seen import read_trained
+from realnet.run_folder import Run
 from realnet.training.folds import judge_by_folds, set_solved
 from realnet.training.kept_features import FEATURES_FILE, read_features
 from realnet.training.teaching import learn, save_lesson
@@ -62,7 +61,7 @@ def test_one_after_the_other_is_as_all_at_once(own: Path, further: list[Path]) -
 def test_it_is_what_fitting_to_all_features_gives(own: Path, further: list[Path]) -> None:
     lesson = learn(own, further, names(further))
     kept = read_features(own / FEATURES_FILE)
-    model, config = load_model(own)
+    model, config = load_model(Run(own)), Run(own).config
     shown = torch.from_numpy(np.stack([realnet.data.read_image(file, 64) for file in further]))
     with torch.no_grad():
         own_features = model.select(shown.permute(0, 3, 1, 2).float() / 255)
@@ -72,7 +71,7 @@ def test_it_is_what_fitting_to_all_features_gives(own: Path, further: list[Path]
     assert together.groups.tolist() == list(range(11)) and len(together.parts["moved"][0]) == 11 * 16
     result = together.out_of_sample()
     with torch.no_grad():
-        set_solved(model, judge_by_folds(model, config, result, together.parts))
+        set_solved(model, judge_by_folds(model, config, result, together.parts, ("good", "faint")))
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         torch.testing.assert_close(
@@ -86,7 +85,7 @@ def test_it_is_what_fitting_to_all_features_gives(own: Path, further: list[Path]
 def test_the_new_lot_is_good_and_the_version_before_comes_back(own: Path, further: list[Path]) -> None:
     rng = np.random.default_rng(12)
     lot = [(picture(rng)[0] * 0.45).astype(np.uint8) for _ in range(8)]
-    before, digest = load(own), model_digest(own)
+    before, digest = load(own), Run(own).digest
     scores = [found.score for found in before.inspect_many(lot)]
     write_text(own / "metrics.json", json.dumps({**json.loads((own / "metrics.json").read_text()), "test": {"a": 1}}))
     made = save_lesson(own, learn(own, further, names(further)))
@@ -95,21 +94,21 @@ def test_the_new_lot_is_good_and_the_version_before_comes_back(own: Path, furthe
     assert after.threshold == made.score and after.origin.model_digest != digest
     assert np.median([found.score for found in after.inspect_many(lot)]) < np.median(scores)
     assert json.loads((own / "metrics.json").read_text())["test"] == {}, "figures of another model"
-    assert len(read_trained(own)) == 6 + 5
+    assert len(Run(own).trained_on) == 6 + 5
     kept = install(own, made.model_copy(update={"score": 0.9}))
     assert kept.taught == 1, "a new threshold of the same model"
     undo(own)
     undo(own)
-    assert model_digest(own) == digest and read_calibration(own).taught is None  # type: ignore[union-attr]
+    assert Run(own).digest == digest and read_calibration(own).taught is None  # type: ignore[union-attr]
     assert [found.score for found in load(own).inspect_many(lot)] == scores
     assert json.loads((own / "metrics.json").read_text())["test"] == {"a": 1}
-    assert len(read_trained(own)) == 6 and len(model_digests(own)) == 2
+    assert len(Run(own).trained_on) == 6 and len(Run(own).digests) == 2
 
 
 def test_a_run_that_was_interrupted_while_it_learned_is_as_it_was(
     own: Path, further: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest, calibration = model_digest(own), read_calibration(own)
+    digest, calibration = Run(own).digest, read_calibration(own)
     lesson = learn(own, further, names(further))
 
     def killed(*_: object) -> None:
@@ -118,7 +117,7 @@ def test_a_run_that_was_interrupted_while_it_learned_is_as_it_was(
     monkeypatch.setattr("realnet.training.teaching.install", killed)
     with pytest.raises(KeyboardInterrupt):
         save_lesson(own, lesson)
-    assert (model_digest(own), read_calibration(own)) == (digest, calibration)
+    assert (Run(own).digest, read_calibration(own)) == (digest, calibration)
     monkeypatch.undo()
     assert save_lesson(own, lesson).taught == 2
     assert load(own).threshold == lesson.calibration.score
@@ -159,7 +158,7 @@ def test_every_kind_of_closed_form_learns(field: str, product: Path, further: li
 
 
 def test_heads_stay_as_they_were_trained(own: Path, further: list[Path]) -> None:
-    before: RealNet = load_model(own)[0]
+    before: RealNet = load_model(Run(own))
     after = learn(own, further, names(further)).model
     weights = [name for name, _ in before.named_parameters() if ".heads." in name]
     assert weights

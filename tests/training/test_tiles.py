@@ -16,7 +16,8 @@ from realnet.data.tiling import cut, tile_boxes
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.export.export_folder import export_run
-from realnet.export.request import chosen_images
+from realnet.export.request import request_export
+from realnet.run_folder import Run
 from realnet.serving import open_models
 from tests.data.layouts import picture
 from tests.serving.conftest import as_png, serving
@@ -57,7 +58,7 @@ def test_the_threshold_rests_on_whole_images(tiled: Path, product: Path) -> None
 
 def test_evaluation_sees_what_inspection_sees(tiled: Path, product: Path) -> None:
     categories = open_dataset(product)
-    evaluation = evaluate_run(tiled, str(product), categories)
+    evaluation = evaluate_run(Run(tiled), str(product), categories)
     inspector = load(tiled)
     for sample, score in zip(evaluation.samples, evaluation.scores, strict=True):
         assert inspector.inspect(sample.image).score == pytest.approx(float(score), abs=1e-5)
@@ -75,8 +76,8 @@ def test_served_and_inspected_are_the_same(tiled: Path, large: np.ndarray) -> No
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs onnxruntime")
 def test_an_export_cuts_the_same_tiles(tiled: Path, product: Path, large: np.ndarray, tmp_path: Path) -> None:
-    images = chosen_images(None, None, product / "widget" / "train", ("widget",))
-    manifest, _ = export_run(tiled, tmp_path / "export", "onnx", images)
+    request = request_export(Run(tiled), tmp_path / "export", "onnx", product / "widget" / "train")
+    manifest = export_run(Run(tiled), tmp_path / "export", request)
     assert manifest.tile == 40
     expected, found = load(tiled).inspect(large), load(tmp_path / "export").inspect(large)
     assert found.score == pytest.approx(expected.score, abs=1e-4)

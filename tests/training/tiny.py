@@ -5,8 +5,9 @@ from pathlib import Path
 from realnet.config import Config, override
 from realnet.data import open_dataset
 from realnet.presets import presets
+from realnet.progress import Watcher
 from realnet.training.checkpoint import Progress
-from realnet.training.run import Launch, Watcher, train
+from realnet.training.run import Launch, train
 
 # Networks that are trained, in the place of what preset lite solves.
 TRAINED = (

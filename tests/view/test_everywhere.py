@@ -14,12 +14,12 @@ from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
 from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.journal import read_rows
-from realnet.inspection.result_folder import inspect_files
-from realnet.model.saving import load_config
+from realnet.run_folder import Run
 from realnet.serving import open_models
 from realnet.training.prepare import good_images, make_synthesizer
 from realnet.view import view_of
 from tests.data.layouts import picture, save
+from tests.inspection.judged import inspect_files
 from tests.serving.conftest import as_png, serving
 from tests.training.tiny import run, tiny
 
@@ -35,7 +35,7 @@ def _outside_changed(image: np.ndarray, run_folder: Path) -> np.ndarray:
 
 def test_the_run_keeps_its_view_and_needs_nothing_else(looking: Path, product: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(looking, tmp_path / "elsewhere")
-    config = load_config(moved).model.view
+    config = Run(moved).config.model.view
     assert config.reference == moved / "reference.png" and config.align == "shift" and len(config.polygons[0]) == 5
     image = picture(np.random.default_rng(3))[0]
     assert load(moved).inspect(image).score == load(looking).inspect(image).score
@@ -89,7 +89,7 @@ def test_an_image_that_cannot_be_aligned_gets_a_row_that_says_so_and_stops_nothi
 
 
 def test_training_and_calibration_look_where_inspection_looks(looking: Path, product: Path, tmp_path: Path) -> None:
-    config = load_config(looking)
+    config = Run(looking).config
     samples = [sample for category in open_dataset(product) for sample in category.train]
     images = good_images(samples, config)
     inspector = load(looking)
@@ -104,7 +104,7 @@ def test_training_and_calibration_look_where_inspection_looks(looking: Path, pro
 
 
 def test_defects_are_made_where_somebody_looks(looking: Path, product: Path) -> None:
-    config = load_config(looking)
+    config = Run(looking).config
     samples = [sample for category in open_dataset(product) for sample in category.train]
     images = good_images(samples, config)
     view = view_of(config.model.view)
@@ -119,7 +119,7 @@ def test_defects_are_made_where_somebody_looks(looking: Path, product: Path) -> 
 
 
 def test_evaluation_judges_what_inspection_judges(looking: Path, product: Path) -> None:
-    evaluation = evaluate_run(looking, "set", open_dataset(product))
+    evaluation = evaluate_run(Run(looking), "set", open_dataset(product))
     inspector = load(looking)
     expected = [found.score for found in inspector.inspect_many([sample.image for sample in evaluation.samples])]
     np.testing.assert_allclose(evaluation.scores, expected, atol=1e-5)

@@ -1,6 +1,5 @@
 """From a plan and what there is to the jobs that have to be run."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from realnet.benchmark.jobs import (
     InspectorJob,
     Job,
     PeerJob,
-    Place,
+    ProductLocation,
     QualityJob,
     SamplesJob,
     place_of,
@@ -24,6 +23,7 @@ from realnet.config import Config, override
 from realnet.data import fingerprint
 from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.errors import UserError
+from realnet.files import file_sha256, text_sha256
 from realnet.presets import presets
 from realnet.synthesis.sia import MARK
 
@@ -275,8 +275,8 @@ class _Maker:
         made_of = () if textures is None else (self._folder_fingerprint(textures),)
         return PeerJob(**common, made_of=made_of, peer=peer, textures=textures)
 
-    def _place(self, product: Product) -> Place:
-        return Place(root=product.root, category=product.own_name, name=product.name)
+    def _place(self, product: Product) -> ProductLocation:
+        return ProductLocation(root=product.root, category=product.own_name, name=product.name)
 
     def _fingerprint(self, products: Sequence[Product]) -> str:
         key = tuple((product.root, product.name) for product in products)
@@ -287,8 +287,6 @@ class _Maker:
 
     def _file_digest(self, path: Path) -> str:
         if path not in self.fingerprints:
-            from realnet.diffusion.model_folder import file_sha256
-
             self.fingerprints[path] = file_sha256(path)[:12]
         return self.fingerprints[path]
 
@@ -310,9 +308,9 @@ def _strength_of(images: Path) -> tuple[float, float] | None:
 def _digest_of_folder(folder: Path) -> str:
     """Of what lies in ``folder``: the mark of a generated set, otherwise names and sizes of its files."""
     if (folder / MARK).is_file():
-        return hashlib.sha256((folder / MARK).read_bytes()).hexdigest()[:12]
+        return file_sha256(folder / MARK)[:12]
     lines = sorted(f"{path.relative_to(folder)} {path.stat().st_size}" for path in folder.rglob("*") if path.is_file())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    return text_sha256("\n".join(lines))[:12]
 
 
 def _yaml(value: Any) -> str:

@@ -70,19 +70,21 @@ def _measure(run: Path) -> dict[str, float]:
     import torch
 
     from realnet.acceleration import allow_tf32
-    from realnet.model.network import measure
+    from realnet.inspection.inspector import Inspector
     from realnet.model.saving import load_model
+    from realnet.run_folder import Run
 
     device = lab_device()
     allow_tf32(device)
-    model, config = load_model(run, device)
-    size = config.model.image_size
+    opened = Run(run)
+    model, size = load_model(opened, device), opened.config.model.image_size
+    judge = Inspector(model, opened.config)
     rng = np.random.default_rng(0)
     seconds = []
     for _ in range(_WARM_UP + _IMAGES):
         image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
         start = time.perf_counter()
-        measure(model, [image])
+        judge.measure([image])
         seconds.append(time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
     tensors = [*model.parameters(), *model.buffers()]

@@ -1,6 +1,5 @@
 """Jobs: the pieces of work that tables are made of, each keyed by its configuration and its data."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,15 +12,16 @@ from realnet.config import Config
 from realnet.diffusion.config import DiffusionConfig
 from realnet.errors import UserError
 from realnet.evaluation.results import Results
+from realnet.files import text_sha256
 
-CELL_FILE, OUTCOME_FILE, FAILURE_FILE, LOG_FILE = "job.json", "outcome.json", "failure.txt", "log.txt"
+JOB_FILE, OUTCOME_FILE, FAILURE_FILE, LOG_FILE = "job.json", "outcome.json", "failure.txt", "log.txt"
 
 
 class _Node(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Place(_Node):
+class ProductLocation(_Node):
     """One product: its data set (a folder or ``elpv``), its name there, and its name in the table."""
 
     root: str
@@ -37,7 +37,7 @@ class _Job(_Node):
     """
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[ProductLocation, ...]
     data: str
     made_of: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class _Job(_Node):
     def key(self) -> str:
         """Twelve hexadecimal digits of the identity."""
         text = json.dumps(self.identity(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return text_sha256(text)[:12]
 
     @property
     def folder(self) -> str:
@@ -171,7 +171,7 @@ def place_of(jobs: Path, job: Job) -> Path:
 
 def write_job(folder: Path, job: Job) -> None:
     """Save what is to be done in ``folder``."""
-    write_text(folder / CELL_FILE, job.model_dump_json(indent=2))
+    write_text(folder / JOB_FILE, job.model_dump_json(indent=2))
 
 
 def read_job(folder: Path) -> Job:
@@ -181,9 +181,9 @@ def read_job(folder: Path) -> Job:
         UserError: where it is damaged.
     """
     try:
-        return _ANY_CELL.validate_json((folder / CELL_FILE).read_text(encoding="utf-8"))
+        return _ANY_CELL.validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise UserError(f"{folder / CELL_FILE} is missing or damaged; delete {folder} and repeat the call.") from error
+        raise UserError(f"{folder / JOB_FILE} is missing or damaged; delete {folder} and repeat the call.") from error
 
 
 def read_outcome(folder: Path) -> Outcome | None:

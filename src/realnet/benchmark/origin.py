@@ -1,12 +1,12 @@
 """Where the synthetic defects of a figure come from, as facts that stand under its table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from realnet.config import SynthesisConfig
 from realnet.data.finding import list_images
+from realnet.files import read_json
 from realnet.synthesis.publications import DEPARTURES
 from realnet.synthesis.sia import MARK
 
@@ -35,10 +35,9 @@ def generated_folder(directory: Path, category: str) -> Path:
 def read_mark(folder: Path) -> Mapping[str, Any]:
     """What `sdas sample` says of the set in ``folder``; nothing for images of another origin."""
     try:
-        found = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / MARK)
+    except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _of_generated(folder: Path) -> dict[str, str]:

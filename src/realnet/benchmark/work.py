@@ -22,7 +22,7 @@ from realnet.benchmark.jobs import (
     Job,
     Outcome,
     PeerJob,
-    Place,
+    ProductLocation,
     QualityJob,
     SamplesJob,
     read_job,
@@ -32,13 +32,14 @@ from realnet.benchmark.products import renamed
 from realnet.data import Category, check_dataset, list_images, open_dataset
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run, record
-from realnet.model.saving import read_metrics
+from realnet.progress import Watcher
 from realnet.provenance import hardware
+from realnet.run_folder import Run
 from realnet.synthesis import settle_foreground, write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.prepare import good_images, make_synthesizer, with_levels
-from realnet.training.run import Watcher, train
+from realnet.training.run import train
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
 _GIGABYTE = 2**30
@@ -95,7 +96,7 @@ def work(folder: Path, job: Job) -> Outcome:
     return _quality(folder, job, categories[0])
 
 
-def _category(place: Place) -> Category:
+def _category(place: ProductLocation) -> Category:
     """The product of ``place``, its samples under the table's name for it."""
     (category,) = open_dataset(place.root, place.category)
     return renamed(category, place.name)
@@ -104,14 +105,16 @@ def _category(place: Place) -> Category:
 def _inspector(folder: Path, job: InspectorJob, categories: Sequence[Category]) -> Outcome:
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
-    train(categories, job.config, run, Launch(lab_device(), time_budget=job.time_budget, resume=True), _Lines())
+    progress = train(
+        categories, job.config, run, Launch(lab_device(), time_budget=job.time_budget, resume=True), _Lines()
+    )
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    evaluation = evaluate_run(run, name, categories, device=lab_device())
+    evaluation = evaluate_run(Run(run), name, categories, device=lab_device())
     record(run, evaluation.results)
     measured = measure_run(run)
-    measured["fit_seconds"] = float(read_metrics(run)["training"]["seconds"])
+    measured["fit_seconds"] = round(progress.seconds, 1)
     if memory is not None:
         measured["peak_memory_gigabytes"] = memory / _GIGABYTE
     origin = origin_of(job.config.synthesis, job.places[0].category)
@@ -133,9 +136,9 @@ def _peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
 def _diffusion(folder: Path, job: DiffusionJob, categories: Sequence[Category]) -> Outcome:
     from realnet.diffusion import training_run
 
-    class Words(training_run.Watcher):
-        def say(self, text: str) -> None:
-            print(text, flush=True)
+    class Words(Watcher):
+        def say(self, sentence: str) -> None:
+            print(sentence, flush=True)
 
     check_dataset(categories, need_test=False)
     launch = Launch(lab_device(), time_budget=job.time_budget, resume=True)

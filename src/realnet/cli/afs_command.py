@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
-from realnet.cli.options import CategoryOption, Data, DeviceOption, check_run, torch_device
+from realnet.cli.console import say
+from realnet.cli.options import CategoryOption, Data, DeviceOption, torch_device
 
 
 def afs(
@@ -22,22 +22,20 @@ def afs(
 
     if output.suffix.lower() != ".png":
         raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
-    check_run(run)
+    from realnet.run_folder import open_run
+    from realnet.seen import choose_trained
 
-    from realnet.data import open_dataset
-    from realnet.model.saving import load_model, trained_categories
+    opened = open_run(run)
+
+    from realnet.model.saving import load_model
     from realnet.report.afs_sheet import afs_sheet
     from realnet.report.run_report import afs_view, training_defects
     from realnet.synthesis import write_figure
 
-    model, config = load_model(run, torch_device(device))
+    model = load_model(opened, torch_device(device))
     if model.afs.method != "afs":
         raise UserError(f"{run} chose its channels by {model.afs.method}, not by AFS: there is nothing to show.")
-    trained = trained_categories(run)
-    categories = open_dataset(Path(data), category)
-    if category is None:
-        categories = [c for c in categories if c.name in trained] or categories
-    made = training_defects(run, config, categories, defect)
+    made = training_defects(opened, choose_trained(opened, data, category), defect)
     if not made:
         raise UserError(
             f"{data} does not hold the good images that {run} was trained on, or what its defects were made of is "
@@ -47,4 +45,4 @@ def afs(
     view = afs_view(model, good, anomaly)
     assert view is not None
     write_figure(output, afs_sheet(view))
-    console.print(f"{len(view.layers)} layers, defect {defect} ({anomaly.kind}): {output}", soft_wrap=True)
+    say(f"{len(view.layers)} layers, defect {defect} ({anomaly.kind}): {output}")

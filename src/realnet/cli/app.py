@@ -26,6 +26,7 @@ from realnet.cli.history_commands import feedback, history
 from realnet.cli.import_command import import_official
 from realnet.cli.info_commands import info, presets
 from realnet.cli.inspect_command import inspect as inspect_images
+from realnet.cli.limits_command import limits
 from realnet.cli.score_command import score
 from realnet.cli.sdas_commands import grid, sample
 from realnet.cli.sdas_commands import train as train_diffusion
@@ -105,7 +106,7 @@ def _root(
 
 _COMMANDS: dict[str, tuple[Any, ...]] = {
     "Inspect": (demo, presets, train, info, inspect_images, calibrate, teach),
-    "Measure": (evaluate, score, benchmark, afs),
+    "Measure": (evaluate, limits, score, benchmark, afs),
     "Synthesise": (preview, synthesize),
     "Deploy": (export, serve, watch, history, feedback, doctor, import_official),
 }
@@ -132,7 +133,7 @@ def main() -> None:
         status = app(prog_name="realnet", standalone_mode=False)
     except UserError as error:
         _LOG.debug("Where it was noticed:", exc_info=True)
-        _complain(str(error))
+        _complain(error.command)
         status = 2
     except _CommandLineError as error:
         # `realnet` alone has shown its help, and there is no message.

@@ -3,8 +3,8 @@
 from rich import progress as rich_progress
 
 from realnet.cli.console import console
+from realnet.progress import Watcher
 from realnet.training.checkpoint import Progress
-from realnet.training.run import Watcher
 
 _WHOLE = 1000
 

@@ -6,7 +6,7 @@ from rich.status import Status
 from realnet.benchmark.columns import COLUMNS
 from realnet.benchmark.jobs import Job
 from realnet.benchmark.runner import Finished, Observer
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 from realnet.evaluation.results import METRICS
 
 
@@ -32,7 +32,7 @@ class BenchmarkBar(Observer):
             what += f"failed. {finished.failure}"
         else:
             what += _figures(finished) + ("" if fresh else "  (done before)")
-        console.print(what, highlight=False, markup=False, soft_wrap=True)
+        say(what)
 
 
 def _figures(finished: Finished) -> str:

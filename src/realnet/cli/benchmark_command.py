@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import seconds
 from realnet.cli.completion import complete_plan, complete_preset
-from realnet.cli.console import console, errors
-from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, seconds, torch_device
+from realnet.cli.console import console, errors, say
+from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, torch_device
 
 if TYPE_CHECKING:
     from realnet.benchmark.plan import Plan
@@ -149,7 +150,7 @@ def benchmark(
             f"{entry.row.name}, {entry.product}, seed {entry.seed}: {finished.failure}",
             style="red", markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
-    console.print(f"Tables: {', '.join(str(path) for path in written)}", soft_wrap=True, highlight=False)
+    say(f"Tables: {', '.join(str(path) for path in written)}")
     if failed(settled) and not any(finished.outcome for finished in settled):
         raise typer.Exit(1)
 
@@ -185,7 +186,7 @@ def _list_plans() -> None:
     from realnet.benchmark.plan import plan_names, read_plan
 
     for name in plan_names():
-        console.print(f"{name}: {read_plan(name).title}", highlight=False, soft_wrap=True)
+        say(f"{name}: {read_plan(name).title}")
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -5,18 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.completion import complete_diffusion_preset
-from realnet.cli.console import console
+from realnet.choices import seconds
+from realnet.cli.console import say
 from realnet.cli.options import (
     ConfigOption,
     DeviceOption,
+    DevicesOption,
+    DiffusionPresetOption,
+    InitOption,
+    PrecisionOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
     ray_cluster,
-    seconds,
     torch_device,
 )
 from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration, strengths, usual_strength
@@ -33,16 +36,8 @@ def build(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the models and the images.")],
     count: Annotated[int, typer.Option(help="Images a category (the paper's SIA: 10000).", min=1)] = 10_000,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
-            autocompletion=complete_diffusion_preset,
-        ),
-    ] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
-    ] = None,
+    preset: DiffusionPresetOption = None,
+    init: InitOption = None,
     strength: Annotated[
         str | None, typer.Option(help="s, or low:high to draw it for each image (default: the preset's).")
     ] = None,
@@ -55,8 +50,8 @@ def build(
     assignments: SetOption = None,
     config_file: ConfigOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them train (DDP where more than one).", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="Of training: 32-true, bf16-mixed or 16-mixed.")] = "32-true",
+    devices: DevicesOption = 1,
+    precision: PrecisionOption = "32-true",
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
     ray_gpus: RayGpus = None,
@@ -78,24 +73,23 @@ def build(
     parts = plan_parts(data, config)
     categories = sum(len(part.categories) for part in parts)
     place = torch_device(device, devices)
-    console.print(
+    say(
         f"{categories} categories of {len(dict.fromkeys(part.dataset for part in parts))} data sets, {len(parts)} "
-        f"models of preset {config.preset}: {categories * count:,} images in {output}.",
-        soft_wrap=True,
+        f"models of preset {config.preset}: {categories * count:,} images in {output}."
     )
     request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch_size)
     launch = Launch(place, devices, precision, time_budget=budget, resume=True)
     with ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
-        from realnet.cli.build_bar import BuildBar
+        from realnet.cli.sdas_bar import SdasBar
 
-        watcher = BuildBar()
+        watcher = SdasBar()
         with watcher.display:
             made = build_sets(
                 parts, config, request, count, output, launch, init, place, watcher,
                 None if cluster is None else _maker_of(cluster),
             )  # fmt: skip
-    console.print(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.", soft_wrap=True)
-    console.print(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}", soft_wrap=True)
+    say(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.")
+    say(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}")
 
 
 def _maker_of(cluster: "Cluster") -> "MakerOf":

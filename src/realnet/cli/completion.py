@@ -44,7 +44,7 @@ def complete_table(incomplete: str) -> list[str]:
 
 def complete_export(incomplete: str) -> list[str]:
     """Formats of exports."""
-    from realnet.inspection.manifest import ExportFormat
+    from realnet.manifest import ExportFormat
 
     return _beginning(get_args(ExportFormat), incomplete)
 

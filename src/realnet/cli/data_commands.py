@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.choices import configuration
 from realnet.cli.completion import complete_kind
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -15,7 +16,6 @@ from realnet.cli.options import (
     SeedOption,
     SetOption,
     SourceOption,
-    configuration,
     open_one,
 )
 
@@ -67,7 +67,7 @@ def preview(
         folders = _folders(kinds, source, generated)
         configs = [configuration("lite", assignments, config_file, kind, folders[kind], seed) for kind in kinds]
         write_figure(output, _compare(open_one(data, category, good), configs, count))
-        console.print(f"{count} defects each of {', '.join(kinds)}, seed {configs[0].seed}: {output}", soft_wrap=True)
+        say(f"{count} defects each of {', '.join(kinds)}, seed {configs[0].seed}: {output}")
         return
     if generated is not None:
         raise UserError("--generated is for several kinds; of sia alone --source is the folder of generated images.")
@@ -76,7 +76,7 @@ def preview(
     defects = [synthesizer(index) for index in range(count)]
     goods = [synthesizer.images[synthesizer.good_of(index)] for index in range(count)]
     write_figure(output, contact_sheet(defects, goods))
-    console.print(f"{count} defects, {config.synthesis.source}, seed {config.seed}: {output}", soft_wrap=True)
+    say(f"{count} defects, {config.synthesis.source}, seed {config.seed}: {output}")
 
 
 def _folders(kinds: list[str], source: Path | None, generated: Path | None) -> dict[str, Path | None]:
@@ -126,7 +126,7 @@ def synthesize(
         manifest = write_pairs(
             synthesizer, names, count, output, lambda done: status.update(f"Writing pair {done} of {count}")
         )
-    console.print(f"{count} pairs of image and mask; {manifest} names the origin of each.", soft_wrap=True)
+    say(f"{count} pairs of image and mask; {manifest} names the origin of each.")
 
 
 def _synthesizer(categories: "list[Category]", config: "Config", size: int | None = None) -> "Synthesizer":
@@ -137,5 +137,5 @@ def _synthesizer(categories: "list[Category]", config: "Config", size: int | Non
 
     synthesizer, said = synthesizer_of(categories, config, size)
     for sentence in said:
-        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+        say(sentence)
     return synthesizer

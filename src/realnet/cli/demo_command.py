@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet import api
+from realnet.cli.console import say
 from realnet.cli.options import DeviceOption, torch_device
+from realnet.cli.status import status_line
 
 DATA, CATEGORY = "elpv", "mono"
 # Defective cells that the picture is chosen from.
@@ -19,44 +21,42 @@ def demo(
     device: DeviceOption = "auto",
 ) -> None:
     """Train preset lite on photographs of real solar cells (ELPV), evaluate it and write a report."""
+    from realnet.choices import configuration
     from realnet.cli.bar import Bar
-    from realnet.cli.evaluate_command import Asked, evaluate_and_show
-    from realnet.cli.options import configuration
     from realnet.data import check_dataset, open_dataset
     from realnet.inspection.inspector import load
     from realnet.inspection.overlay import side_by_side, to_levels
     from realnet.synthesis import write_figure
-    from realnet.training.run import Launch, train
+    from realnet.training.launch import Launch
+    from realnet.training.run import train
 
     config = configuration("lite", None, None, None, None, 0)
     categories = open_dataset(Path(DATA), CATEGORY)
     check_dataset(categories, need_test=True)
     place = torch_device(device)
     minutes = 1 if fast else 3
-    console.print(
+    say(
         f"Training on {len(categories[0].train)} electroluminescence photographs of intact monocrystalline solar "
         f"cells for at most {minutes} min; no defective cell is shown. Data: ELPV, Buerhop-Lutz et al. 2018, "
-        "CC BY-NC-SA 4.0.",
-        soft_wrap=True,
+        "CC BY-NC-SA 4.0."
     )
     bar = Bar(budget=60.0 * minutes)
     with bar.display:
         # A demo that was interrupted continues; one that is finished is only evaluated again.
         train(categories, config, output, Launch(place, time_budget=60.0 * minutes, resume=True), bar)
-    evaluate_and_show(output, DATA, categories, Asked(device=place))
-    console.print(
+    with status_line("Evaluating") as watcher:
+        api.evaluate(output, DATA, category=CATEGORY, device=place, progress=watcher)
+    say(
         "Image AUROC is the chance that a defective cell scores higher than an intact one: 0.5 is guessing, 1 is "
         "perfect. Image level only: ELPV has no masks. The defective cells are those that experts graded surely "
-        "defective, a hard and partly invisible mixture.",
-        soft_wrap=True,
+        "defective, a hard and partly invisible mixture."
     )
     defective = [sample.image for sample in categories[0].test if sample.is_anomalous]
     worst = max(load(output, place).inspect_many(defective[:_JUDGED]), key=lambda result: result.score)
     picture = output / "heatmap.png"
     write_figure(picture, side_by_side(worst.image, to_levels(worst.anomaly_map, worst.pixel_threshold), worst.mask))
-    console.print(f"A defective cell, its heat map and outline: {picture}", soft_wrap=True)
-    console.print(
+    say(f"A defective cell, its heat map and outline: {picture}")
+    say(
         f"Next: open {output / 'report.html'} in a browser, then train on your own good images: realnet train "
-        "photos/good --time-budget 5m",
-        soft_wrap=True, markup=False, highlight=False,
-    )  # fmt: skip
+        "photos/good --time-budget 5m"
+    )

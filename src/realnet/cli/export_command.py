@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from realnet.cli.completion import complete_export
-from realnet.cli.console import console
-from realnet.cli.options import check_run
+from realnet.cli.console import say
+from realnet.cli.status import status_line
 
 
 def export(
@@ -39,41 +39,19 @@ def export(
     ] = None,
 ) -> None:
     """Export a run for ONNX Runtime, OpenVINO or torch.export, verified against PyTorch on real images."""
-    from realnet.data.summary import describe_not_used
-    from realnet.export.request import check_format, check_output, chosen_images
+    from realnet.export.request import request_export
+    from realnet.run_folder import open_run
 
-    check_run(run)
-    checked = check_format(form)
-    check_output(output)
-    chosen = chosen_images(data, category, images, _products(run))
-
-    for line in describe_not_used(chosen.left_out):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    opened = open_run(run)
+    request = request_export(opened, output, form, images, data, category)
 
     from realnet.export.export_folder import export_run
 
-    with console.status("Loading") as status:
-        manifest, said = export_run(run, output, checked, chosen, tolerance, status.update)
+    with status_line("Loading") as watcher:
+        manifest = export_run(opened, output, request, tolerance, watcher)
     size = sum(file.length for file in manifest.files) / 1e6
-    console.print("\n".join(said), soft_wrap=True, markup=False, highlight=False)
-    console.print(
-        f"Exported {run} as {output}: {form}, {size:.1f} MB, threshold {manifest.threshold:.4f}.",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
-    )
-    if checked == "torch":
-        sentence = "Next: open it with torch.export.load in a program of your own."
+    say(f"Exported {run} as {output}: {form}, {size:.1f} MB, threshold {manifest.threshold:.4f}.")
+    if request.form == "torch":
+        say("Next: open it with torch.export.load in a program of your own.")
     else:
-        sentence = f"Next: realnet inspect {output} IMAGES --output DIR, or realnet serve {output}"
-    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-
-
-def _products(run: Path) -> tuple[str, ...]:
-    """What a run was trained on, as far as it says; its files are read in earnest later."""
-    import json
-
-    try:
-        return tuple(json.loads((run / "metrics.json").read_text(encoding="utf-8"))["training"]["categories"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
+        say(f"Next: realnet inspect {output} IMAGES --output DIR, or realnet serve {output}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 from realnet.cli.history_options import KeepDays, KeepSize, parse_size
 from realnet.errors import UserError
 
@@ -70,9 +70,9 @@ def history(
     _WRITERS[form](entries)
     if form == "table":
         if review:
-            _say(f"{len(entries)} to look at. Say what they are: realnet feedback {store} ID --good or --defective.")
+            say(f"{len(entries)} to look at. Say what they are: realnet feedback {store} ID --good or --defective.")
         else:
-            _say(_found(opened, query, entries, count(opened, query)))
+            say(_found(opened, query, entries, count(opened, query)))
 
 
 def feedback(
@@ -97,7 +97,7 @@ def feedback(
     for digest in dict.fromkeys(entry.model_digest for entry in entries):
         last = [entry for entry in entries if entry.model_digest == digest][-1]
         confirmed = read_confirmed(opened, digest)
-        _say(f"{last.model}, threshold {last.threshold:.4f}: {confirmed.sentence(last.threshold)}")
+        say(f"{last.model}, threshold {last.threshold:.4f}: {confirmed.sentence(last.threshold)}")
 
 
 def _image(text: str | None) -> str | None:
@@ -105,7 +105,7 @@ def _image(text: str | None) -> str | None:
     if text is None or not Path(text).is_file():
         return text
     from realnet.data import read_image
-    from realnet.inspection.trace import image_hash
+    from realnet.data.images import image_hash
 
     return image_hash(read_image(text))
 
@@ -156,7 +156,3 @@ def _json(entries: "list[Entry]") -> None:
 
 
 _WRITERS = {"table": _table, "csv": _csv, "json": _json}
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, soft_wrap=True, markup=False, highlight=False)

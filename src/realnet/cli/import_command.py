@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
+from realnet.cli.console import console, say
 
 
 def import_official(
@@ -27,6 +27,7 @@ def import_official(
         raise UserError(f"There is no checkpoint {file}: check the path.")
 
     from realnet.integrations import official
+    from realnet.run_folder import UNCALIBRATED
 
     with console.status("Importing"):
         imported = official.import_official(file, output, image_size, mode, image_score)
@@ -38,8 +39,8 @@ def import_official(
         f"{model.reconstruction.architecture}, channels {', '.join(map(str, model.afs.dimensions))}, "
         f"{model.rrs.retention:.1%} of the residuals by {model.rrs.mode}, {count / 1e6:.2f} M parameters.",
         *imported.assumed,
-        f"Its threshold of {official.THRESHOLD} is not calibrated: a checkpoint holds none. Judge good images with "
+        f"Its threshold of {UNCALIBRATED} is not calibrated: a checkpoint holds none. Judge good images with "
         f"`realnet inspect {output} GOOD_IMAGES --output DIR`, then give --threshold a value above their scores.",
         "The released code keeps the state that is best on the test images, so figures on them are marked oracle.",
     ]
-    console.print("\n".join(sentences), soft_wrap=True, markup=False, highlight=False)
+    say("\n".join(sentences))

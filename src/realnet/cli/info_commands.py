@@ -1,7 +1,7 @@
 """``realnet presets`` and ``realnet info``: what there is to train with, and what a run is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -10,6 +10,8 @@ from realnet.cli.console import console, plural
 
 if TYPE_CHECKING:
     from realnet.config import TrainingConfig
+    from realnet.record import Record, Training
+    from realnet.run_folder import Run
 
 
 def presets() -> None:
@@ -51,16 +53,14 @@ def info(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
 ) -> None:
     """Say what a run or export is: product, preset, threshold and what it promises, and what speaks against it."""
-    from realnet.calibration import read_calibration
-    from realnet.inspection.manifest import is_export
+    from realnet.run_folder import open_run_or_export
     from realnet.training.doubts import find_doubts
 
-    lines = _of_export(run) if is_export(run) else _of_run(run)
-    calibration = read_calibration(run)
-    if calibration is not None:
-        lines += [("threshold", sentence) for sentence in calibration.sentences()]
-    metrics = _metrics(run)
-    lines += [("doubt", sentence) for sentence in find_doubts(metrics)] if metrics.get("validation") else []
+    opened = open_run_or_export(run)
+    lines = _of_export(opened) if opened.is_export else _of_run(opened)
+    if opened.calibration is not None:
+        lines += [("threshold", sentence) for sentence in opened.calibration.sentences()]
+    lines += [("doubt", sentence) for sentence in find_doubts(_record(opened))]
     table = Table.grid(padding=(0, 2))
     before = ""
     for name, value in lines:
@@ -69,59 +69,52 @@ def info(
     console.print(table)
 
 
-def _metrics(run: Path) -> dict[str, Any]:
-    from realnet.model.saving import METRICS_FILE, read_metrics
+def _record(run: "Run") -> "Record":
+    """What it says of itself; nothing where its training has not finished, and of an export."""
+    from realnet.record import METRICS_FILE, Record
 
-    return read_metrics(run) if (run / METRICS_FILE).is_file() else {}
+    return run.record if (run.folder / METRICS_FILE).is_file() else Record()
 
 
-def _of_run(run: Path) -> list[tuple[str, str]]:
-    from realnet.cli.options import check_run
-    from realnet.model.saving import MODEL_FILE, load_config
-
-    check_run(run)
-    config, metrics = load_config(run), _metrics(run)
-    training = metrics.get("training", {})
-    lines = [("run", str(run))]
-    if not (run / MODEL_FILE).is_file():
+def _of_run(run: "Run") -> list[tuple[str, str]]:
+    config, record = run.config, _record(run)
+    lines = [("run", str(run.folder))]
+    if not run.is_finished:
         lines.append(("state", "its training has not finished; continue it with the same call and --resume"))
-    if training:
-        images = training.get("good_images", 0)
-        held_out = training.get("held_out_images", 0)
+    if record.imported is not None:
+        lines.append(("imported", f"from {record.imported.file}"))
+    if (training := record.training) is not None:
+        held_out = f", {training.held_out_images} more held out" if training.held_out_images else ""
         lines += [
-            ("product", ", ".join(training.get("categories", ()))),
-            ("trained on", plural(images, "good image") + (f", {held_out} more held out" if held_out else "")),
+            ("product", ", ".join(training.categories)),
+            ("trained on", plural(training.good_images, "good image") + held_out),
             ("training", _trained(training)),
         ]
     lines += [
         ("preset", f"{config.preset}, seed {config.seed}, defects {config.synthesis.source}"),
         ("network", f"{config.model.backbone.name}, {config.model.image_size} x {config.model.image_size} pixels"),
     ]
-    if hardware := metrics.get("provenance", {}).get("hardware"):
+    if hardware := record.provenance.get("hardware"):
         lines.append(("hardware", str(hardware)))
-    if validation := metrics.get("validation"):
-        figure = validation.get("image_auroc")
-        lines.append(("validation", f"image AUROC {figure:.3f}: {validation.get('meaning')}"))
-    lines += [("test", f"measured on {name}") for name in metrics.get("test", {})]
-    return lines
+    if (validation := record.validation) is not None:
+        lines.append(("validation", f"image AUROC {validation.image_auroc:.3f}: {validation.meaning}"))
+    return [*lines, *(("test", f"measured on {name}") for name in record.test)]
 
 
-def _trained(training: dict[str, Any]) -> str:
-    if training.get("planned_steps") == 0:
-        return f"solved in {training.get('seconds')} s, no step was trained"
+def _trained(training: "Training") -> str:
+    if training.planned_steps == 0:
+        return f"solved in {training.seconds} s, no step was trained"
     return (
-        f"{training.get('steps')} of {training.get('planned_steps')} planned steps, the state after step "
-        f"{training.get('best_step')} kept, {training.get('seconds')} s"
+        f"{training.steps} of {training.planned_steps} planned steps, the state after step {training.best_step} kept, "
+        f"{training.seconds} s"
     )
 
 
-def _of_export(folder: Path) -> list[tuple[str, str]]:
-    from realnet.inspection.manifest import read_manifest
-
-    manifest = read_manifest(folder)
+def _of_export(run: "Run") -> list[tuple[str, str]]:
+    manifest = run.manifest
     size = sum(file.length for file in manifest.files) / 1e6
     return [
-        ("export", str(folder)),
+        ("export", str(run.folder)),
         ("format", f"{manifest.format}, {size:.1f} MB, {manifest.image_size} x {manifest.image_size} pixels"),
         ("threshold", f"{manifest.threshold:.4f} of the score, {manifest.pixel_threshold:.4f} of the map"),
     ]

@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
-from realnet.cli.console import console, errors, plural
+from realnet.cli.console import console, errors, plural, say, warn
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -33,19 +32,18 @@ from realnet.cli.options import (
     RayCpus,
     RayGpus,
     RayOption,
-    check_run,
-    judging_device,
     ray_cluster,
     refuse_shares,
 )
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
+from realnet.cli.status import status_line
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
-    from realnet.inspection.journal import Earlier
     from realnet.inspection.result_folder import Summary
     from realnet.inspection.rows import Row
+    from realnet.run_folder import Run
 
 _DRIFT_EVERY = 100
 _log = logging.getLogger("realnet.inspect")
@@ -123,10 +121,12 @@ def inspect(
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.judging import check_threshold
+    from realnet.run_folder import open_run_or_export
 
-    if resume and overwrite:
-        raise UserError("--resume keeps earlier results and --overwrite replaces them: choose one.")
+    earlier = what_of_earlier(resume, overwrite)
+    opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
     if ray is not None:
@@ -136,7 +136,7 @@ def inspect(
              "--device": device != "auto", "--history": history is not None, "--sink": bool(sink),
              "--heartbeat": heartbeat is not None}
         )  # fmt: skip
-        summary = _on_cluster(run, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
+        summary = _on_cluster(opened, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
         return
     for place in (output, *images):
@@ -145,49 +145,43 @@ def inspect(
     refuse_shares(ray_cpus, ray_gpus)
     folder = Path(output)
     set_up_logs(log_level, log_json)
-    from realnet.inspection.manifest import is_export
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
 
-    exported = is_export(run)
-    if not exported:
-        check_run(run)
-    sources = open_sources(images, folder, watch, every, _say)
+    sources = open_sources(images, folder, watch, every, warn)
     forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
     check_formats(forms)
 
-    from realnet.calibration import read_calibration
     from realnet.history.recording import Recording
-    from realnet.inspection.loading import load
-    from realnet.inspection.result_folder import Wanted, inspect_items
+    from realnet.inspection.loading import load_on
+    from realnet.inspection.result_folder import InspectionRequest, inspect_items
 
-    inspector = load(run, judging_device(device, exported))
+    inspector = load_on(opened, device, say)
     if threshold is not None:
         inspector.threshold = threshold
     inspector.minimum_area = minimum_area
     name = run.resolve().name
     store = open_store(history, keep_images, keep_days, keep_size)
     recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-    drift = DriftWarning(read_calibration(run))
+    drift = _DriftWarning(opened.calibration)
     stop = threading.Event()
     with (
-        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, _say) as told_of,
+        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, warn) as told_of,
         counting("Inspecting", _total(sources.count(), limit)) as shown,
         finishing(stop, sources.endless) as interrupted,
     ):
-        earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
-        wanted = Wanted(
+        request = InspectionRequest(
             inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
         )
         if told_of is not None:
             identify, announce = announcing(told_of, told_of.outbox.series(again=resume), model=name)
-            wanted = replace(wanted, identify=identify, announce=announce)
-        told = _Told(shown, drift if sources.endless else None, name)
-        summary = inspect_items(inspector, sources.items, folder, wanted, told, stop)
+            request = replace(request, identify=identify, announce=announce)
+        rows = _RowPrinter(shown, drift if sources.endless else None, name)
+        summary = inspect_items(inspector, sources.items, folder, request, rows, stop)
     _conclude(summary, inspector.threshold, folder, resume)
     drift.check(summary.scores)
-    if summary.unreadable and not interrupted.is_set():
-        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    if not interrupted.is_set():
+        _refuse_unreadable(summary)
     _fail(summary, fail_on_anomaly)
 
 
@@ -208,52 +202,35 @@ def _refuse_on_cluster(given: dict[str, bool]) -> None:
 
 
 def _on_cluster(
-    run: Path, images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
+    opened: "Run", images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
     cluster_options: tuple[str, float | None, float | None],
 ) -> "Summary":  # fmt: skip
-    from realnet.inspection.manifest import is_export
     from realnet.inspection.tables import check_formats
 
-    if not is_export(run):
-        check_run(run)
     check_formats(["parquet"])
 
-    from realnet.calibration import read_calibration
-    from realnet.cluster.remote_inspecting import inspect_on
-    from realnet.cluster.urls import find_images, is_url
-    from realnet.data.finding import LeftOut
-    from realnet.data.summary import describe_not_used
-    from realnet.inspection.journal import Settings
-    from realnet.inspection.loading import load
+    from realnet.cluster.remote_inspecting import inspect_run_on
+    from realnet.cluster.urls import is_url
 
-    judge = load(run, "cpu")
-    if threshold is not None:
-        judge.threshold = threshold
-    judge.minimum_area = minimum_area
-    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
     place = output if is_url(output) else str(Path(output).resolve())
-    with ray_cluster(*cluster_options) as cluster, console.status("Inspecting") as status:
+    with ray_cluster(*cluster_options) as cluster, status_line("Inspecting") as watcher:
         assert cluster is not None
-
-        def told(done: int, total: int) -> None:
-            status.update(f"Inspecting: {done} of {total} images")
-
-        left_out: list[LeftOut] = []
-        listed = partial(find_images, images, left_out)
-        summary = inspect_on(cluster, run, judge, listed, place, settings, resume, told)
-    for line in describe_not_used(left_out):
-        _say(line)
-    _conclude(summary, judge.threshold, f"{place}/parts", resume)
-    DriftWarning(read_calibration(run)).check(summary.scores)
-    if summary.unreadable:
-        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+        summary, limit = inspect_run_on(cluster, opened, images, place, threshold, minimum_area, resume, watcher)
+    _conclude(summary, limit, f"{place}/parts", resume)
+    _DriftWarning(opened.calibration).check(summary.scores)
+    _refuse_unreadable(summary)
     return summary
 
 
-class _Told:
+def _refuse_unreadable(summary: "Summary") -> None:
+    if summary.unreadable:
+        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+
+
+class _RowPrinter:
     """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, shown: Progress, drift: "DriftWarning | None", model: str) -> None:
+    def __init__(self, shown: Progress, drift: "_DriftWarning | None", model: str) -> None:
         self._shown, self._drift, self._model = shown, drift, model
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
@@ -272,7 +249,7 @@ class _Told:
             self._drift.check(self._scores)
 
 
-class DriftWarning:
+class _DriftWarning:
     """Says when scores begin to differ from those of the good images that the threshold rests on."""
 
     def __init__(self, calibration: "Calibration | None") -> None:
@@ -286,7 +263,7 @@ class DriftWarning:
             return
         found = drift(self._calibration.good_scores, list(scores))
         if found.warns and not self._drifted:
-            _say(found.sentence())
+            warn(found.sentence())
         self._drifted = found.warns
 
 
@@ -317,9 +294,9 @@ def finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]
 def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
     """One sentence with counts, after what of the images is to be said."""
     for note in summary.notes:
-        _say(note)
+        warn(note)
     if summary.too_small:
-        _say(
+        warn(
             f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
             "the column note says which."
         )
@@ -327,10 +304,9 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     _show_worst(summary)
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""
-    console.print(
+    say(
         f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
-        f"{threshold:.4f}){unreadable}. Results: {output}",
-        soft_wrap=True,
+        f"{threshold:.4f}){unreadable}. Results: {output}"
     )
 
 
@@ -343,7 +319,3 @@ def _show_worst(summary: "Summary") -> None:
     for row in anomalous[:_WORST]:
         table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", row.image)
     console.print(table)
-
-
-def _say(sentence: str) -> None:
-    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

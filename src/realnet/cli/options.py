@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.choices import check_run as check_run
-from realnet.choices import configuration as configuration
-from realnet.choices import find_synthesis, view_settings
-from realnet.choices import seconds as seconds
-from realnet.choices import tolerance as tolerance
-from realnet.cli.completion import complete_category, complete_device, complete_kind, complete_preset
-from realnet.cli.console import console
+from realnet.choices import one_inspector
+from realnet.cli.completion import (
+    complete_category,
+    complete_device,
+    complete_diffusion_preset,
+    complete_kind,
+    complete_preset,
+)
+from realnet.cli.console import say
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,68 +93,35 @@ RayCpus = Annotated[
 RayGpus = Annotated[
     float | None, typer.Option("--ray-gpus", help="GPUs likewise, also a part of one (default: 0).", min=0)
 ]
+TimeBudgetOption = Annotated[
+    str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
+]
+DevicesOption = Annotated[int, typer.Option("--devices", help="How many of them (DDP where more than one).", min=1)]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
+StrategyOption = Annotated[str, typer.Option("--strategy", help="Fabric's strategy, such as ddp.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="exact, or realnet: the authors' evaluator, to compare with published tables.")
+]
+DiffusionPresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
+        autocompletion=complete_diffusion_preset,
+    ),
+]
+InitOption = Annotated[
+    Path | None,
+    typer.Option("--init", help="A checkpoint in guided diffusion's layout to start from (preset paper)."),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
 
 
-def default_synthesis(
-    data: Path,
-    categories: "Sequence[Category]",
-    synthesis: str | None,
-    source: Path | None,
-    assignments: list[str] | None,
-    file: Path | None,
-) -> tuple[str | None, Path | None]:
-    """As :func:`realnet.choices.find_synthesis`; says where generated images were found."""
-    kind, place = find_synthesis(data, categories, synthesis, source, assignments, file)
-    if kind != synthesis:
-        console.print(f"Generated images of this product in {place}: defects are made of them (--synthesis sia).")
-    return kind, place
-
-
-def where_to_look(
-    view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
-) -> list[str]:
-    """As :func:`realnet.choices.view_settings`; says what images are aligned to."""
-    chosen, reference = view_settings(view, align, reference, categories)
-    if reference is not None:
-        console.print(f"Images are aligned to {reference}.", soft_wrap=True, highlight=False)
-    return chosen
-
-
-def open_data(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
-    """The categories of a data set, once what was made of its folders has been said.
-
-    Raises:
-        UserError: as :func:`realnet.data.open_dataset`.
-    """
-    from realnet.data import open_dataset
-
-    categories = open_dataset(Path(data), category, good or ())
-    say_summary(categories)
-    return categories
-
-
 def open_one(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
-    """As :func:`open_data`; where there are several categories, one has to be named, or ``all``.
-
-    Raises:
-        UserError: where none was.
-    """
-    categories = choose_one(data, category, good)
+    """As :func:`realnet.choices.one_inspector`, once what was made of the folders has been said."""
+    categories = one_inspector(data, category, good or ())
     say_summary(categories)
-    return categories
-
-
-def choose_one(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":
-    """As :func:`open_one`, without a word of what was found."""
-    from realnet.data import open_dataset
-
-    categories = open_dataset(Path(data), category, good or ())
-    if category is None and len(categories) > 1:
-        raise UserError(
-            f"{data} has several categories: name one of {', '.join(c.name for c in categories)} with --category, "
-            "or --category all for one inspector of them all."
-        )
     return categories
 
 
@@ -185,26 +154,11 @@ def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devi
     return last
 
 
-def say_summary(categories: "Sequence[Category]", evaluating: bool = False) -> None:
+def say_summary(categories: "Sequence[Category]") -> None:
     """What was made of the folders, in a few lines."""
     from realnet.data import summarize
 
-    for line in summarize(categories, evaluating):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def say_empty_masks(categories: "Sequence[Category]") -> None:
-    """Name the defective images whose masks mark nothing."""
-    from realnet.data.checks import empty_masks
-
-    empty = empty_masks([sample for category in categories for sample in category.test])
-    if empty:
-        names = ", ".join(f"{sample.defect}/{sample.name}" for sample in empty[:5])
-        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        console.print(
-            f"Masks that mark nothing ({len(empty)}; these images count for the image figures only): {names}{more}.",
-            soft_wrap=True, markup=False, highlight=False,
-        )  # fmt: skip
+    say(*summarize(categories))
 
 
 def refuse_shares(cpus: float | None, gpus: float | None) -> None:
@@ -235,34 +189,7 @@ def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> 
 
 
 def torch_device(name: str, parts: int = 1) -> str:
-    """The device that ``--device`` means, once torch has agreed to it and a line has said which it is.
+    """As :func:`realnet.acceleration.use_device`, said in the terminal."""
+    from realnet.acceleration import use_device
 
-    Args:
-        name: as given: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        parts: how many devices of that kind are used (training).
-
-    Raises:
-        UserError: for a device that does not exist or is not there.
-    """
-    from realnet.acceleration import TF32_SENTENCE, allow_tf32
-    from realnet.model.devices import choose_device, describe_device
-
-    device = choose_device(name)
-    several = f", {parts} of them" if parts > 1 else ""
-    console.print(f"Device: {describe_device(device)}{several}.", soft_wrap=True, markup=False, highlight=False)
-    if allow_tf32(device):
-        console.print(TF32_SENTENCE, soft_wrap=True, highlight=False)
-    return device
-
-
-def judging_device(name: str, exported: bool) -> str:
-    """As :func:`torch_device`; of an export, whose program has devices of its own, ``name`` as given, and said.
-
-    Raises:
-        UserError: likewise.
-    """
-    if not exported:
-        return torch_device(name)
-    chosen = "chosen by the program that runs the export" if name == "auto" else name
-    console.print(f"Device: {chosen}.", soft_wrap=True, markup=False, highlight=False)
-    return name
+    return use_device(name, say, parts)

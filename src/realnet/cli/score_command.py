@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
-from realnet.cli.options import CategoryOption
+from realnet.cli.console import console, say
+from realnet.cli.options import CategoryOption, JsonOption, ProtocolOption
 
 
 def score(
@@ -22,17 +22,13 @@ def score(
         str | None, typer.Option("--image-score", help="max (default) or pooled16, taken from the maps.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The method's name (default: the folder's).")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
-    protocol: Annotated[
-        str, typer.Option(help="exact, or realnet: the authors' evaluator, to compare with published tables.")
-    ] = "exact",
+    json_file: JsonOption = None,
+    protocol: ProtocolOption = "exact",
 ) -> None:
     """Measure the anomaly maps of any other method on the test images of DATA, with the same figures as a run's."""
     from realnet.data import open_dataset
     from realnet.errors import UserError
 
-    if protocol not in ("exact", "realnet"):
-        raise UserError(f"There is no protocol {protocol!r}: use exact, or realnet for the authors' evaluator.")
     if scores is not None and image_score is not None:
         raise UserError("--scores are the method's own image scores, --image-score takes them from the maps: give one.")
     if protocol == "realnet" and image_score == "max":
@@ -44,6 +40,7 @@ def score(
     from realnet.atomic import write_text
     from realnet.evaluation.foreign_maps import score_maps, with_maps
     from realnet.evaluation.result_table import to_table
+    from realnet.evaluation.results import check_protocol
 
     chosen = with_maps(maps_dir, categories)
     with console.status("Reading maps") as status:
@@ -54,7 +51,7 @@ def score(
             name=name or maps_dir.resolve().name,
             image_score=image_score or "max",
             scores=scores,
-            protocol="realnet" if protocol == "realnet" else "exact",
+            protocol=check_protocol(protocol),
             progress=lambda done, total: status.update(f"Reading map {done} of {total}"),
         )
     if json_file is not None:
@@ -62,4 +59,4 @@ def score(
     console.print(to_table(results))
     left = [c.name for c in categories if c not in chosen]
     if left:
-        console.print(f"Not judged, as there are no maps of them: {', '.join(left)}.", soft_wrap=True, markup=False)
+        say(f"Not judged, as there are no maps of them: {', '.join(left)}.")

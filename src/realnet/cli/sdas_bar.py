@@ -3,8 +3,8 @@
 from rich import progress as rich_progress
 
 from realnet.cli.console import console
-from realnet.diffusion.denoiser_training import Progress
-from realnet.diffusion.training_run import Watcher
+from realnet.progress import Watcher
+from realnet.training.checkpoint import Progress
 
 
 class SdasBar(Watcher):
@@ -21,10 +21,14 @@ class SdasBar(Watcher):
         )
         self.task = self.display.add_task("", total=None, visible=False)
 
-    def say(self, text: str) -> None:
+    def say(self, sentence: str) -> None:
         """A sentence, above the bar."""
-        self.display.console.print(text, highlight=False, soft_wrap=True)
+        self.display.console.print(sentence, highlight=False, soft_wrap=True)
+
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        """The bar counts what is named."""
+        self.display.update(self.task, description=text, total=total or None, completed=done, visible=True)
 
     def step(self, progress: Progress, steps: int) -> None:
         """One step more."""
-        self.display.update(self.task, description="Training", total=steps, completed=progress.step, visible=True)
+        self.stage("Training", progress.step, steps)

@@ -14,22 +14,27 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from realnet.cli.completion import complete_diffusion_preset
-from realnet.cli.console import console
+from realnet.choices import seconds
+from realnet.cli.console import console, say
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
     Data,
     DeviceOption,
+    DevicesOption,
+    DiffusionPresetOption,
     GoodOption,
+    InitOption,
+    PrecisionOption,
     RayCpus,
     RayGpus,
     RayOption,
     SeedOption,
     SetOption,
+    StrategyOption,
+    TimeBudgetOption,
     ray_cluster,
     say_summary,
-    seconds,
     torch_device,
 )
 
@@ -54,27 +59,17 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     category: CategoryOption = None,
     good: GoodOption = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
-            autocompletion=complete_diffusion_preset,
-        ),
-    ] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
-    ] = None,
-    time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
-    ] = None,
+    preset: DiffusionPresetOption = None,
+    init: InitOption = None,
+    time_budget: TimeBudgetOption = None,
     seed: SeedOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     assignments: SetOption = None,
     config_file: ConfigOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
+    devices: DevicesOption = 1,
+    precision: PrecisionOption = "32-true",
+    strategy: StrategyOption = "auto",
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
     from realnet.data import check_dataset, open_dataset
@@ -98,15 +93,13 @@ def train(
     if not progress.log:
         return  # the first process of several keeps the log, and talks
     last = progress.log[-1]
-    console.print(
+    say(
         f"Trained {progress.step} steps in {progress.seconds:.0f} s; readiness {last['readiness']:.2f} "
-        f"({last['verdict']}). Samples of good images: {output / 'samples'}",
-        soft_wrap=True,
+        f"({last['verdict']}). Samples of good images: {output / 'samples'}"
     )
-    console.print(
+    say(
         f"Next: realnet sdas grid {output} --output grid.png, "
-        f"then realnet sdas sample {output} --count 1000 --output SIA",
-        soft_wrap=True,
+        f"then realnet sdas sample {output} --count 1000 --output SIA"
     )
 
 
@@ -148,13 +141,11 @@ def sample(
                 shown.update(task, completed=there)
 
             manifest = sample_set(loaded, name, request, count, output, told, maker)
-            console.print(
+            say(
                 f"{count} images of {name}, s from {request.low:g} to {request.high:g}; {manifest} names the origin of "
-                "each.",
-                soft_wrap=True,
-                highlight=False,
+                "each."
             )
-    console.print(f"Next: realnet train DATA --synthesis sia --source {output}", soft_wrap=True)
+    say(f"Next: realnet train DATA --synthesis sia --source {output}")
 
 
 def _maker(cluster: "Cluster", model: "DiffusionModel", request: "Request") -> "Maker":
@@ -204,7 +195,7 @@ def grid(
         drawn = [goods, *local_columns(drawn[-made:], goods, seed or 0)]
         titles = ["good image", *titles[-made:]]
     write_figure(output, grid_image(drawn, titles))
-    console.print(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}", soft_wrap=True)
+    say(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}")
 
 
 def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.ndarray]":

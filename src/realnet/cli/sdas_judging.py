@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
-from realnet.cli.options import Data, DeviceOption, SeedOption, check_run, torch_device
+from realnet.cli.console import console, say
+from realnet.cli.options import Data, DeviceOption, JsonOption, SeedOption, torch_device
 from realnet.cli.sdas_commands import Model, Steps, bar, check_png, ready, strengths, usual_strength
 
 
@@ -48,9 +48,11 @@ def strength(
     device: DeviceOption = "auto",
 ) -> None:
     """Help to choose the strength: samples over s, and what an inspector says of them."""
+    from realnet.run_folder import open_run
+
     wanted = None if values is None else strengths(values, ",")
     check_png(output)
-    check_run(run)
+    open_run(run)
     loaded, request = ready(model, [0.0], steps, seed, "iddpm", "learned", 0.0, min(rows, 8), device)
     low, high = usual_strength(loaded.config, "iddpm")
     columns = wanted or [0.0, low / 2, low, high, 1.5 * high, 2.5 * high, 5 * high]
@@ -78,7 +80,7 @@ def strength(
     for response in responses:
         table.add_row(f"{response.strength:g}", f"{response.mean_score:.4f}", f"{response.share_above:.0%}")
     console.print(table)
-    console.print(f"{advice(responses)} The sheet: {output}", soft_wrap=True)
+    say(f"{advice(responses)} The sheet: {output}")
 
 
 def quality(
@@ -91,7 +93,7 @@ def quality(
     inception: Annotated[Path | None, typer.Option(help="Inception weights, for FID and KID.")] = None,
     alexnet: Annotated[Path | None, typer.Option(help="AlexNet weights, for LPIPS.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch these weights where they are missing.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")] = None,
+    json_file: JsonOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:
@@ -109,7 +111,7 @@ def quality(
     left_out: list[LeftOut] = []
     files = {folder: list_images([folder], left_out) for folder in images}
     for line in describe_not_used(left_out):
-        console.print(line, soft_wrap=True, highlight=False)
+        say(line)
 
     from realnet.diffusion.quality import Quality, measure_quality, quality_table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console, errors
+from realnet.cli.console import console, say, warn
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -18,7 +18,7 @@ from realnet.cli.history_options import (
     open_store,
     set_up_logs,
 )
-from realnet.cli.options import DeviceOption, judging_device
+from realnet.cli.options import DeviceOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 from realnet.distribution import install_hint
 
@@ -80,7 +80,8 @@ def serve(
         raise UserError(f"Whoever reaches {host} could change what is judged by --teach: give --api-key as well.")
 
     set_up_logs(log_level, log_json)
-    from realnet.inspection.manifest import is_export
+    from realnet.inspection.loading import judging_device
+    from realnet.manifest import is_export
     from realnet.serving import Settings, open_models
     from realnet.serving.listening import listen, run
 
@@ -91,22 +92,18 @@ def serve(
     store = open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
     folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
-    judging_device(device, all(is_export(folder) for folder in folders))
+    judging_device(device, all(is_export(folder) for folder in folders), say)
     with console.status("Loading"):
         models = open_models(runs, device, minimum_area)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
-    console.print(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).", soft_wrap=True, highlight=False)
+    say(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).")
     if api_key is None and not _local(host):
-        errors.print(
-            f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.")
     if open_page:
         import webbrowser
 
         webbrowser.open(address)
-    with signals_to(sink, queue, signals, heartbeat, _say) as told_of:
+    with signals_to(sink, queue, signals, heartbeat, warn) as told_of:
         run(models, settings, socket, store, told_of, _teacher(device) if teach else None)
     console.print("Goodbye: the server has ended.")
 
@@ -117,10 +114,6 @@ def _teacher(device: str) -> "Teach":
     from realnet.training.correcting import correct_by_store
 
     return partial(correct_by_store, device=choose_device(device))
-
-
-def _say(sentence: str) -> None:
-    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _local(host: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from realnet.cli.options import seconds
+from realnet.choices import seconds
 from realnet.errors import UserError
 
 if TYPE_CHECKING:

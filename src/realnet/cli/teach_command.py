@@ -1,13 +1,14 @@
 """``realnet teach``."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from realnet.cli.console import console
-from realnet.cli.options import DeviceOption, GoodOption, check_run, torch_device
+from realnet import api
+from realnet.cli.console import say
+from realnet.cli.options import DeviceOption, GoodOption
+from realnet.cli.status import status_line
 from realnet.errors import UserError
 
 
@@ -35,60 +36,26 @@ def teach(
 
     The version before is kept: `realnet calibrate RUN --undo`. Servers that run take the new one up by themselves.
     """
+    from realnet.run_folder import open_run
+
     if not images and feedback is None:
         raise UserError("Give good images, or --feedback with a results store.")
     if good and not images:
         raise UserError("--good is about a data set: give it as well.")
-    check_run(run)
-
-    from realnet.calibration import read_calibration
-    from realnet.history import Store
-    from realnet.training.correcting import apply_correction, check_some, prepare_correction, read_labelled
-    from realnet.training.teaching import check_teachable
-
-    check_teachable(run)
-    before = read_calibration(run)
-    chosen = _files(images, good or []) if images else []
-    with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
-        defects: tuple[tuple[Path, str], ...] = ()
-        if feedback is not None:
-            store = Store(feedback, make=False)
-            labelled = read_labelled(run, store, Path(folder))
-            if labelled.lost:
-                _say(labelled.sentence())
-            chosen, defects = [*chosen, *labelled.good], labelled.defects
-            check_some(run, chosen, store)
-        place = torch_device(device)
-        with console.status("Reading") as status:
-            correction = prepare_correction(
-                run, chosen, defects, place, lambda text, done=0, total=0: status.update(text)
-            )
-    _say(*correction.sentences())
-    made = correction.lesson.calibration if dry_run else apply_correction(run, correction, force)
-    _say(*made.sentences())
+    before = open_run(run).calibration
+    with status_line("Learning") as watcher:
+        made = api.teach(
+            run, images or (), good=good or (), feedback=feedback, force=force, dry_run=dry_run, device=device,
+            progress=watcher,
+        )  # fmt: skip
     if before is not None:
-        _say(f"The threshold was {before.score:.4f}.")
+        say(f"The threshold was {before.score:.4f}.")
         if before.good_digests:
-            _say(
+            say(
                 f"It rested on {len(before.good_digests)} images given to `realnet calibrate`, which the run does not "
                 "keep and which count no more: calibrate again, or teach it those, too."
             )
     if dry_run:
-        _say("Nothing is changed (--dry-run).")
+        say("Nothing is changed (--dry-run).")
     else:
-        _say(f"This is calibration {made.version} of {run}; back with: realnet calibrate {run} --undo")
-
-
-def _files(images: list[Path], good: list[str]) -> list[tuple[Path, str]]:
-    """The good images among ``images`` and what they are called; what is taken and what is not is said."""
-    from realnet.data import open_good
-    from realnet.data.summary import describe_not_used
-
-    chosen = open_good(images, good)
-    _say(*describe_not_used(chosen.left_out))
-    return [(sample.image, sample.name) for sample in chosen.train]
-
-
-def _say(*sentences: str) -> None:
-    for sentence in sentences:
-        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+        say(f"This is calibration {made.version} of {run}; back with: realnet calibrate {run} --undo")

@@ -1,36 +1,36 @@
 """``realnet train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console, errors, plural
+from realnet.choices import one_inspector, seconds, training_configuration
+from realnet.cli.console import plural, say, warn
 from realnet.cli.options import (
     AlignOption,
     CategoryOption,
     ConfigOption,
     Data,
     DeviceOption,
+    DevicesOption,
     GoodOption,
+    PrecisionOption,
     PresetOption,
     ReferenceOption,
     SeedOption,
     SetOption,
     SourceOption,
+    StrategyOption,
     SynthesisOption,
+    TimeBudgetOption,
     ViewOption,
-    choose_one,
-    configuration,
     default_run,
-    default_synthesis,
-    say_empty_masks,
-    say_summary,
-    seconds,
-    tolerance,
     torch_device,
-    where_to_look,
 )
+
+if TYPE_CHECKING:
+    from realnet.run_folder import Run
 
 
 def train(
@@ -48,9 +48,7 @@ def train(
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
-    time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
-    ] = None,
+    time_budget: TimeBudgetOption = None,
     seed: SeedOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     assignments: SetOption = None,
@@ -79,36 +77,34 @@ def train(
     align: AlignOption = None,
     reference: ReferenceOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    strategy: Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")] = "auto",
+    devices: DevicesOption = 1,
+    precision: PrecisionOption = "32-true",
+    strategy: StrategyOption = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
-    from realnet.calibration import rate, read_calibration
-    from realnet.data import check_dataset, with_further
+    from realnet.data import check_dataset, summarize, with_further
+    from realnet.data.checks import describe_empty_masks
+    from realnet.run_folder import Run
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
-    categories = choose_one(data, category, good)
+    categories = one_inspector(data, category, good or ())
     if add:
         categories = with_further(categories, add)
     if output is None:
         output = default_run(Path(data), categories, resume, devices)
-    chosen = [] if select is None else [f"training.select={select}"]
-    if false_alarms is not None:
-        chosen.append(f"training.false_alarms={rate(false_alarms)}")
-    chosen += tolerance(tolerate)
-    place = torch_device(device, devices)
-    say_summary(categories)
-    chosen += where_to_look(view, align, reference, categories)
-    synthesis, source = default_synthesis(Path(data), categories, synthesis, source, assignments, config_file)
-    config = configuration(preset, [*(assignments or []), *chosen], config_file, synthesis, source, seed)
+    config = training_configuration(
+        data, categories, preset, assignments or [], config_file, say, synthesis=synthesis, source=source, seed=seed,
+        select=select, false_alarms=false_alarms, tolerate=tolerate, view=view, align=align, reference=reference,
+    )  # fmt: skip
     oracle = config.training.select == "oracle"
     check_dataset(categories, need_test=oracle, test_files=True)
-    say_empty_masks(categories)
+    place = torch_device(device, devices)
+    say(*summarize(categories), *describe_empty_masks(categories))
 
     from realnet.cli.bar import Bar
-    from realnet.training.run import ODD_FILE, Launch
+    from realnet.training.launch import Launch
+    from realnet.training.run import ODD_FILE
     from realnet.training.run import train as train_run
 
     launch = Launch(place, devices, precision, strategy, budget, resume)
@@ -131,26 +127,23 @@ def train(
             f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
             f"{progress.best_step}, {kept}."
         )
-    console.print(said, soft_wrap=True)
-    calibration = read_calibration(output)
-    if calibration is not None:
-        console.print("\n".join(calibration.sentences()), soft_wrap=True, highlight=False)
-        if odd := calibration.odd():
-            verb = "is" if len(odd) == 1 else "are"
-            console.print(f"{', '.join(odd)} {verb} shown in {output / ODD_FILE}.", soft_wrap=True, highlight=False)
-    say_what_next(output)
+    say(said)
+    run = Run(output)
+    if run.calibration is not None:
+        say(*run.calibration.sentences())
+        if odd := run.calibration.odd():
+            say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
+    say_what_next(run)
 
 
-def say_what_next(run: Path) -> None:
+def say_what_next(run: "Run") -> None:
     """What to do with a trained run: inspect, or train better where it is not to be relied on."""
-    from realnet.model.saving import read_metrics
     from realnet.training.doubts import find_doubts
 
-    doubts = find_doubts(read_metrics(run))
+    doubts = find_doubts(run.record)
     for sentence in doubts:
-        errors.print(f"Warning: {sentence}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        warn(f"Warning: {sentence}")
     if doubts:
-        sentence = f"The inspector is {run}; do not rely on it before that is mended."
+        say(f"The inspector is {run.folder}; do not rely on it before that is mended.")
     else:
-        sentence = f"The inspector is {run}. Next: realnet inspect {run} IMAGES --output DIR"
-    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+        say(f"The inspector is {run.folder}. Next: realnet inspect {run.folder} IMAGES --output DIR")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.cli.bars import counting
-from realnet.cli.console import console, errors, plural
+from realnet.cli.console import console, plural, say, warn
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -21,7 +21,7 @@ from realnet.cli.history_options import (
     set_up_logs,
 )
 from realnet.cli.inspect_command import QUEUE_FILE, finishing
-from realnet.cli.options import DeviceOption, check_run, judging_device
+from realnet.cli.options import DeviceOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
 
@@ -64,18 +64,17 @@ def watch(
 
     Signals, heartbeat, results store and logs name the camera.
     """
-    if resume and overwrite:
-        raise UserError("--resume keeps earlier results and --overwrite replaces them: choose one.")
     set_up_logs(log_level, log_json)
+    from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.line import inspect_line, read_line
 
     named = read_line(cameras)
-    earlier: Earlier = "resume" if resume else "overwrite" if overwrite else "refuse"
+    earlier = what_of_earlier(resume, overwrite)
     stations = _stations(named, output, device, limit, earlier, overlays)
     opened = open_store(history, keep_images, keep_days, keep_size)
     stop, done = threading.Event(), 0
     with (
-        signals_to(sink, output / QUEUE_FILE, signals, heartbeat, _say) as told_of,
+        signals_to(sink, output / QUEUE_FILE, signals, heartbeat, warn) as told_of,
         counting(f"Inspecting {plural(len(stations), 'camera')}", None) as shown,
         finishing(stop, True),
     ):
@@ -92,18 +91,17 @@ def watch(
             _log.info("verdict", extra={"facts": {**verdict_facts(row, named[name].run.name), "camera": name}})
             shown.update(shown.task_ids[0], completed=done)
             if row.error:
-                _say(f"{name}: {row.error}")
+                warn(f"{name}: {row.error}")
 
         summaries = inspect_line(_connected(stations, named, told_of, opened, resume), stop, told)
     for name, summary in summaries.items():
         for note in summary.notes:
-            _say(f"{name}: {note}")
+            warn(f"{name}: {note}")
         unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
-        console.print(
+        say(
             f"{name}: {plural(summary.images - summary.unreadable, 'image')} judged, {summary.anomalous} "
-            f"anomalous{unreadable}. Results: {output / name}",
-            soft_wrap=True, markup=False, highlight=False,
-        )  # fmt: skip
+            f"anomalous{unreadable}. Results: {output / name}"
+        )
 
 
 def _stations(
@@ -112,22 +110,20 @@ def _stations(
 ) -> "list[Station]":  # fmt: skip
     """A station a camera; a run that several name is loaded once."""
     from realnet.inspection.line import Station
-    from realnet.inspection.loading import load
-    from realnet.inspection.manifest import is_export
-    from realnet.inspection.result_folder import Wanted
+    from realnet.inspection.loading import judging_device, load
+    from realnet.inspection.result_folder import InspectionRequest
+    from realnet.run_folder import open_run_or_export
 
-    for settings in named.values():
-        if not is_export(settings.run):
-            check_run(settings.run)
+    exports = [open_run_or_export(settings.run).is_export for settings in named.values()]
     places = {name: _sources(name, settings, output / name) for name, settings in named.items()}
-    chosen = judging_device(device, all(is_export(settings.run) for settings in named.values()))
+    chosen = judging_device(device, all(exports), say)
     with console.status("Loading"):
         judges = {run: load(run, chosen) for run in {settings.run.resolve() for settings in named.values()}}
     stations = []
     for name, settings in named.items():
         judge = judges[settings.run.resolve()]
-        wanted = Wanted(judge.origin.model_digest, overlays, earlier=earlier, limit=limit)
-        stations.append(Station(name, judge, places[name], output / name, wanted))
+        request = InspectionRequest(judge.origin.model_digest, overlays, earlier=earlier, limit=limit)
+        stations.append(Station(name, judge, places[name], output / name, request))
     return stations
 
 
@@ -135,7 +131,7 @@ def _sources(name: str, settings: "CameraSettings", output: Path) -> "Sources":
     from realnet.inspection.sources import open_sources
 
     def say(sentence: str) -> None:
-        _say(f"{name}: {sentence}")
+        warn(f"{name}: {sentence}")
 
     try:
         return open_sources([settings.source], output, Path(settings.source).is_dir(), settings.every, say)
@@ -158,15 +154,11 @@ def _connected(
     series = None if signals is None else signals.outbox.series(again=resume)
     connected = []
     for station in stations:
-        wanted, model = station.wanted, named[station.name].run.resolve().name
+        request, model = station.request, named[station.name].run.resolve().name
         if opened is not None:
-            wanted = replace(wanted, recorder=Recording(opened[0], model, station.name, opened[1]))
+            request = replace(request, recorder=Recording(opened[0], model, station.name, opened[1]))
         if signals is not None:
             identify, announce = announcing(signals, f"{series}/{station.name}", model=model, camera=station.name)
-            wanted = replace(wanted, identify=identify, announce=announce)
-        connected.append(replace(station, wanted=wanted))
+            request = replace(request, identify=identify, announce=announce)
+        connected.append(replace(station, request=request))
     return connected
-
-
-def _say(sentence: str) -> None:
-    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

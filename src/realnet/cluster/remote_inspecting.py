@@ -7,22 +7,26 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from realnet.acceleration import allow_tf32
 from realnet.cluster.connection import Cluster, translated
 from realnet.cluster.packing import Packed, pack, unpack
-from realnet.cluster.urls import exists, join, names_in, read_bytes, write_whole
+from realnet.cluster.urls import exists, find_images, join, names_in, read_bytes, write_whole
 from realnet.data import decode_image
+from realnet.data.finding import LeftOut
+from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
 from realnet.inspection.loading import load
 from realnet.inspection.result_folder import Summary
-from realnet.inspection.rows import Row, judged_row, unreadable_row
+from realnet.inspection.rows import Row, row_for
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
+from realnet.progress import Watcher
+from realnet.run_folder import Run
 from realnet.view import Looked
 
 _FORMAT = "realnet inspect on a cluster 1"
@@ -41,6 +45,44 @@ class Task:
     threshold: float
     minimum_area: int
     device: str
+
+
+def inspect_run_on(
+    cluster: Cluster,
+    run: Run,
+    images: Sequence[str],
+    output: str,
+    threshold: float | None,
+    minimum_area: int,
+    resume: bool,
+    watcher: Watcher,
+) -> tuple[Summary, float]:
+    """As :func:`inspect_on`, of ``images`` as a person names them: files, folders and patterns of paths or URLs.
+
+    Args:
+        threshold: of the image score; None: the run's.
+        watcher: told how far it is, and what of the images is not used.
+
+    Returns:
+        The summary, and the threshold.
+
+    Raises:
+        UserError: likewise, and for what is no run.
+    """
+    judge = load(run.folder, "cpu")
+    if threshold is not None:
+        judge.threshold = threshold
+    judge.minimum_area = minimum_area
+    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
+    left_out: list[LeftOut] = []
+    listed = partial(find_images, images, left_out)
+    summary = inspect_on(
+        cluster, run.folder, judge, listed, output, settings, resume,
+        lambda done, total: watcher.stage("Inspecting", done, total),
+    )  # fmt: skip
+    for line in describe_not_used(left_out):
+        watcher.warn(line)
+    return summary, judge.threshold
 
 
 def inspect_on(
@@ -187,21 +229,16 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
             if not ahead:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
-            judged = judge.inspect_many([looked for _, looked in batch if isinstance(looked, Looked)])
-            for file, looked in batch:
-                if isinstance(looked, Looked):
-                    found = next(judged)
-                    yield judged_row(file, found, found.mask)
-                else:
-                    yield unreadable_row(file, judge.threshold, looked, judge.origin.trace(None, judge.threshold))
+            for (file, _), found in zip(batch, judge.inspect_each([looked for _, looked in batch]), strict=True):
+                yield row_for(judge, file, found)
 
 
-def _look(judge: Judge, file: str) -> tuple[str, Looked | str]:
+def _look(judge: Judge, file: str) -> tuple[str, Looked | UserError]:
     """What the judge sees of a file, or why it sees nothing."""
     try:
         return file, judge.look(decode_image(read_bytes(file), file, levels=judge.levels), file)
     except UserError as error:
-        return file, str(error)
+        return file, error
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from realnet.data.samples import Category, Sample
 from realnet.errors import UserError
 
 MOST_SHOWN = 20
+_MOST_NAMED = 5
 
 
 def check_dataset(
@@ -53,6 +54,17 @@ def empty_masks(samples: Sequence[Sample]) -> list[Sample]:
     with ThreadPoolExecutor() as pool:
         marked = pool.map(lambda sample: bool(np.any(read_truth(sample))), masked)
         return [sample for sample, marks in zip(masked, marked, strict=True) if not marks]
+
+
+def describe_empty_masks(categories: Sequence[Category]) -> list[str]:
+    """A line that names the defective images whose masks mark nothing; none where there are none."""
+    empty = empty_masks([sample for category in categories for sample in category.test])
+    if not empty:
+        return []
+    names = ", ".join(f"{sample.defect}/{sample.name}" for sample in empty[:_MOST_NAMED])
+    more = f" and {len(empty) - _MOST_NAMED} more" if len(empty) > _MOST_NAMED else ""
+    counted = f"{len(empty)}; these images count for the image figures only"
+    return [f"Masks that mark nothing ({counted}): {names}{more}."]
 
 
 def raise_problems(problems: Sequence[str]) -> None:

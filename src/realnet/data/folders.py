@@ -316,7 +316,7 @@ class _Tree:
         folder = self.reader.root.joinpath(*self.top, *image.place[: depth + 1])
         return UserError(
             f"It cannot be told whether {folder} holds good images or a kind of defect: it lies beside good ones. Move "
-            f"it into them, rename it, or write --good {image.place[depth]} as well."
+            f"it into them or away, rename it, or write --good {image.place[depth]} as well."
         )
 
 

@@ -1,5 +1,6 @@
 """Reading image and mask files of any kind, and pictures in memory, into the two forms that the package uses."""
 
+import hashlib
 import io
 from importlib.util import find_spec
 from pathlib import Path
@@ -301,3 +302,16 @@ def resize_image(array: np.ndarray, size: int) -> np.ndarray:
     if array.shape[:2] != (size, size):
         array = cv2.resize(array, (size, size), interpolation=cv2.INTER_LINEAR)
     return array
+
+
+def image_hash(image: np.ndarray) -> str:
+    """SHA-256 (hex) of what is seen: the same for every file, upload or array that decodes to the same pixels.
+
+    It is that of the text ``HEIGHTxWIDTH:`` followed by the RGB bytes, line by line.
+
+    Args:
+        image: uint8 ``[h, w, 3]`` RGB, upright.
+    """
+    digest = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}:".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from realnet.data.finding import LeftOut
 from realnet.errors import UserError
+from realnet.files import file_sha256, text_sha256
 
 GOOD = "good"
 
@@ -70,7 +73,7 @@ def fingerprint(samples: Iterable[Sample]) -> str:
     """
     with ThreadPoolExecutor() as pool:
         lines = sorted(pool.map(_describe, samples))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return text_sha256("\n".join(lines))
 
 
 def _describe(sample: Sample) -> str:
@@ -82,11 +85,14 @@ def _describe(sample: Sample) -> str:
 
 def _size_and_digest(file: Path) -> tuple[str, str]:
     try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return str(stream.tell()), digest
+        return str(file.stat().st_size), file_sha256(file)
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}); check it.") from error
+
+
+def spread(items: int, count: int) -> list[int]:
+    """The numbers of at most ``count`` of so many ``items``, evenly spread, the first and the last among them."""
+    return np.linspace(0, items - 1, min(count, items)).round().astype(int).tolist()
 
 
 def name_rank(name: str) -> float:

@@ -80,6 +80,7 @@ _CONTAINERS = word_set(
     input inputs sample samples all raw rgb file files png jpg jpeg bmp tif tiff full
     """
 )
+# Days, cameras, and images that nobody has judged: not what they show, good or bad.
 _GROUPS = word_set(
     """
     day days date week month year time shift cam cams camera cameras kamera batch batches lot lots charge line
@@ -89,7 +90,8 @@ _GROUPS = word_set(
     frames video clip sequence seq scene folder new old more extra additional copy machine cavity nest monday
     tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun jan feb mar apr may jun jul aug
     sep oct nov dec january february march april june july august september october november december am pm north
-    south east west links rechts oben unten vorn hinten pos neg in and of the
+    south east west links rechts oben unten vorn hinten pos neg in and of the incoming
+    arriving inbox pending unsorted unlabelled unlabeled unknown unjudged unchecked untested to inspect check review
     """
 )
 _OTHER_DATA = frozenset(["xyz", "depth", "pointcloud", "pcd"])

@@ -1,10 +1,7 @@
-"""The training loop of the diffusion model: Eq. S2 by Adam, with averaged weights, resumable at any step."""
+"""Training of the diffusion model: Eq. S2 by Adam, with averaged weights."""
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,25 +16,9 @@ from realnet.diffusion.noisy_batches import NoisedBatches
 from realnet.diffusion.objective import hybrid_loss
 from realnet.diffusion.process import diffuse
 from realnet.diffusion.schedule import Schedule, make_schedule
-from realnet.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
-from realnet.training.launch import Clock
-from realnet.training.loop import CHECKPOINT_SECONDS
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint
+from realnet.training.engine import Control, Optimisation, mean_losses, run_steps
 
-
-@dataclass
-class Progress:
-    """The part of the state that is no tensor. ``seconds`` counts all attempts together."""
-
-    step: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-    losses: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    averaged: int = 0
-    log: list[dict[str, Any]] = field(default_factory=list)
-    identity: str = ""
-
-
-Report = Callable[[Progress, int], None]
 # Judges the averaged weights at a step and returns what goes into the log.
 Judge = Callable[[int], dict[str, Any]]
 
@@ -49,13 +30,14 @@ class NoisePrediction(nn.Module):
         super().__init__()
         self.denoiser, self.schedule, self.weight = denoiser, schedule, weight
 
-    def forward(self, images: Tensor, index: Tensor, epsilon: Tensor, category: Tensor | None) -> tuple[Tensor, Tensor]:
-        """L_simple and gamma L_vlb (Eq. S2), means over the batch."""
+    def forward(self, images: Tensor, index: Tensor, epsilon: Tensor, category: Tensor | None) -> tuple[Tensor, ...]:
+        """L_hybrid, L_simple and gamma L_vlb (Eq. S2), means over the batch."""
         x_t = diffuse(self.schedule, images, index, epsilon)
         t = self.schedule.timesteps.to(index.device)[index]
         predicted, v = self.denoiser(x_t, t, category)
         simple, variational = hybrid_loss(self.schedule, images, x_t, index, epsilon, predicted, v, self.weight)
-        return simple.mean(), variational.mean()
+        simple, variational = simple.mean(), variational.mean()
+        return simple + variational, simple, variational
 
 
 def learning_rate(config: DenoiserTrainingConfig, step: int, fraction: float) -> float:
@@ -87,71 +69,39 @@ def optimise(
     batches: NoisedBatches,
     judge: Judge,
     config: DiffusionConfig,
-    folder: Path,
     identity: str,
-    time_budget: float | None = None,
-    spent: float = 0.0,
-    report: Report | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    control: Control,
 ) -> Progress:
     """Train ``denoiser`` in place; on return it holds the averaged weights.
 
-    Continues from the checkpoint in ``folder`` where there is one. Arguments as of `realnet.training.loop.optimise`;
-    ``judge`` is called with the averaged weights in place, in the first process only. The batches of a step are divided
-    evenly among the processes.
+    Continues from the checkpoint in ``control.folder`` where there is one. Arguments as of
+    `realnet.training.loop.optimise`; ``judge`` is called with the averaged weights in place, in the first process only.
+    The batches of a step are divided evenly among the processes.
     """
-    settings, steps = config.training, config.training.steps
+    settings = config.training
     module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, fused=fuses(fabric))
     progress, average = Progress(identity=identity), make_average(denoiser, settings)
-    if (folder / CHECKPOINT_FILE).is_file():
-        kept, progress = load_checkpoint(folder, module, optimizer, Progress)
+    if (control.folder / CHECKPOINT_FILE).is_file():
+        kept, progress = load_checkpoint(control.folder, module, optimizer)
         average.shadow_params = [kept[name] for name, _ in denoiser.named_parameters()]
         average.optimization_step = progress.step
     average.to(fabric.device)
-    if progress.finished:
-        average.copy_to(denoiser.parameters())
-        denoiser.eval()
-        return progress
-    wrapped, optimizer = fabric.setup(module, optimizer)
-    clock = Clock(progress.seconds + spent, time_budget)
-    denoiser.train()
-    saved = time.monotonic()
-    share = settings.accumulate // fabric.world_size
-    source = batches.starting_at(progress.step * share, fabric.device)
-    while not progress.finished:
-        # Under DDP the first process's clock and Ctrl-C count: all must take the same steps at the same rate.
-        fraction = fabric.broadcast(max(progress.step / steps, clock.fraction()))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, progress.step, fraction)
-        optimizer.zero_grad(set_to_none=True)
-        for part in range(share):
-            with fabric.no_backward_sync(wrapped, enabled=part < share - 1):
-                simple, variational = wrapped(*next(source))
-                fabric.backward((simple + variational) / share)
-            progress.losses[0] += simple.item()
-            progress.losses[1] += variational.item()
-            progress.averaged += 1
-        fabric.clip_gradients(wrapped, optimizer, max_norm=settings.clip, error_if_nonfinite=False)
-        optimizer.step()
-        average.step(denoiser.parameters())
-        progress.step += 1
-        over, stopping = fabric.broadcast((clock.over(), stop()))
-        progress.finished = progress.step >= steps or over
-        progress.seconds = clock.seconds()
-        due = progress.step % settings.report_every == 0 or progress.finished
-        if due and fabric.is_global_zero:
-            _note(progress, optimizer.param_groups[0]["lr"], _judged(judge, denoiser, average, progress.step))
-        progress.seconds = clock.seconds()
-        if fabric.is_global_zero and (due or stopping or time.monotonic() - saved > CHECKPOINT_SECONDS):
-            names = [name for name, _ in denoiser.named_parameters()]
-            save_checkpoint(folder, module, dict(zip(names, average.shadow_params, strict=True)), optimizer, progress)
-            saved = time.monotonic()
-        if report:
-            report(progress, steps)
-        if stopping:
-            raise KeyboardInterrupt
-    fabric.barrier()
+    if not progress.finished:
+
+        def note(progress: Progress, rate: float) -> None:
+            if fabric.is_global_zero:
+                _note(progress, rate, _judged(judge, denoiser, average, progress.step))
+
+        denoiser.train()
+        share = settings.accumulate // fabric.world_size
+        work = Optimisation(
+            module, optimizer, lambda step: batches.starting_at(step * share, fabric.device), settings.steps,
+            lambda step, fraction: learning_rate(settings, step, fraction), note, settings.report_every,
+            lambda: dict(zip(dict(denoiser.named_parameters()), average.shadow_params, strict=True)),
+            share, settings.clip, lambda: average.step(denoiser.parameters()),
+        )  # fmt: skip
+        run_steps(fabric, work, progress, control)
     average.copy_to(denoiser.parameters())
     denoiser.eval()
     return progress
@@ -170,15 +120,14 @@ def _judged(judge: Judge, denoiser: Denoiser, average: EMAModel, step: int) -> d
 
 
 def _note(progress: Progress, rate: float, judged: dict[str, Any]) -> None:
-    count = max(1, progress.averaged)
+    _, simple, variational = mean_losses(progress)
     progress.log.append(
         {
             "step": progress.step,
             "seconds": round(progress.seconds, 1),
             "learning_rate": rate,
-            "simple_loss": progress.losses[0] / count,
-            "variational_loss": progress.losses[1] / count,
+            "simple_loss": simple,
+            "variational_loss": variational,
             **judged,
         }
     )
-    progress.losses, progress.averaged = [0.0, 0.0], 0

@@ -81,8 +81,8 @@ def _timed(fabric: Fabric, module: NoisePrediction, batch: NoisedBatch) -> float
     _finish(fabric.device)
     started = time.monotonic()
     with fabric.autocast():
-        simple, variational = module(*batch)
-    (simple + variational).backward()
+        loss, *_ = module(*batch)
+    loss.backward()
     _finish(fabric.device)
     module.zero_grad(set_to_none=True)
     return time.monotonic() - started

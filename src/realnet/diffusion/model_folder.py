@@ -1,13 +1,10 @@
 """A diffusion model as a folder: configuration, averaged weights, what it was trained on; nothing pickled."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from pydantic import ValidationError
@@ -16,11 +13,13 @@ from torch import nn
 from realnet.atomic import write_text
 from realnet.config import first_problem
 from realnet.data import GoodImages, list_images, read_image
+from realnet.data.samples import spread
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.files import file_sha256, read_json
 from realnet.model.saving import read_weights
 from realnet.synthesis import write_image
 
@@ -91,8 +90,7 @@ def save_starts(
     folder: Path, category: str, images: Sequence[Path], size: int, levels: tuple[float, float] | None = None
 ) -> None:
     """Keep good images with the model, at the side ``size``, read by ``levels``; what is there stays."""
-    chosen = np.linspace(0, len(images) - 1, min(len(images), MOST_STARTS)).round().astype(int)
-    for number in chosen:
+    for number in spread(len(images), MOST_STARTS):
         path = folder / STARTS_FOLDER / category / f"{number:05d}.png"
         if not path.exists():
             write_image(path, read_image(images[number], size, levels))
@@ -154,12 +152,6 @@ def read_categories(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _plain(name: Any) -> bool:
     """Whether a category's name is one folder's name: it becomes a path."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
@@ -167,9 +159,6 @@ def _plain(name: Any) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_json(path)
+    except ValueError as error:
         raise UserError(f"{path} is missing or damaged; restore it or train again.") from error
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} holds no table; restore it or train again.")
-    return loaded

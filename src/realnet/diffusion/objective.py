@@ -91,15 +91,3 @@ def hybrid_loss(
     """
     term = variational_term(schedule, x_0, x_t, index, predicted.detach(), v)
     return simple_loss(epsilon, predicted.float()), weight * len(schedule) * term
-
-
-def variational_bound(terms: Tensor, schedule: Schedule, x_0: Tensor) -> Tensor:
-    """L_vlb of Eq. S3 in whole: the terms of all t, ``[T, B]``, and L_T = D_KL(q(x_T|x_0) || N(0, I)).
-
-    Returns:
-        ``[B]``, nats an element: an upper bound of -log p(x_0).
-    """
-    last = schedule.alphas_bar[-1].to(x_0)
-    zero = torch.zeros_like(x_0)
-    prior = gaussian_divergence(last.sqrt() * x_0, zero + (1 - last).log(), zero, zero).mean((1, 2, 3))
-    return terms.sum(0) + prior

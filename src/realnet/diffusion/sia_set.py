@@ -9,8 +9,9 @@ from realnet.data.opening import dataset_folders
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.generating import Maker, Request, sample_set
 from realnet.diffusion.model_folder import DiffusionModel, load_diffusion
-from realnet.diffusion.training_run import Watcher, train_diffusion
+from realnet.diffusion.training_run import train_diffusion
 from realnet.errors import UserError
+from realnet.progress import Watcher
 from realnet.training.launch import Launch
 
 MODELS_FOLDER = "models"
@@ -58,16 +59,6 @@ def plan_parts(roots: Sequence[str], config: DiffusionConfig) -> list[Part]:
     return parts
 
 
-class Builder(Watcher):
-    """What building tells whoever watches, beside what training tells."""
-
-    def begins(self, part: Part, number: int, total: int) -> None:
-        """The model of ``part`` is trained, or continued, or was trained before."""
-
-    def samples(self, category: str, there: int, count: int) -> None:
-        """So many images of ``category`` are there."""
-
-
 def build(
     parts: Sequence[Part],
     config: DiffusionConfig,
@@ -77,7 +68,7 @@ def build(
     launch: Launch,
     init: Path | None = None,
     device: str = "cpu",
-    watcher: Builder | None = None,
+    watcher: Watcher | None = None,
     maker_of: MakerOf | None = None,
 ) -> int:
     """Train the model of every part and write ``count`` images of each of its categories; the number of images.
@@ -100,9 +91,9 @@ def build(
     Raises:
         UserError: as training and sampling do.
     """
-    told, made = watcher or Builder(), 0
+    told, made = watcher or Watcher(), 0
     for number, part in enumerate(parts, start=1):
-        told.begins(part, number, len(parts))
+        told.say(f"Model {number} of {len(parts)}: {part.name}, {part.good_images} good images")
         folder = output / MODELS_FOLDER / part.name
         train_diffusion(part.categories, config, folder, launch, init, told)
         model = load_diffusion(folder, device, guided=request.guidance > 0)
@@ -110,7 +101,7 @@ def build(
         for category in part.categories:
 
             def progress(there: int, name: str = category.name) -> None:
-                told.samples(name, there, count)
+                told.stage(name, there, count)
 
             sample_set(model, category.name, request, count, output / part.dataset, progress, maker)
             made += count

@@ -1,6 +1,5 @@
 """Training a diffusion model as a folder: what is checked, estimated, trained, judged and written, in this order."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ from lightning.fabric import Fabric
 
 from realnet.atomic import remove_torn, write_text
 from realnet.data import Category, GoodImages, fingerprint, read_image, survey
+from realnet.data.samples import spread
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
-from realnet.diffusion.denoiser_training import NoisePrediction, Progress, optimise
+from realnet.diffusion.denoiser_training import NoisePrediction, optimise
 from realnet.diffusion.estimate import Estimate, check_memory, estimate_training
 from realnet.diffusion.generating import Request, sample_numbers, to_images
 from realnet.diffusion.guided_layout import initialise
@@ -24,7 +24,6 @@ from realnet.diffusion.model_folder import (
     STARTS_FOLDER,
     WEIGHTS_FILE,
     DiffusionModel,
-    file_sha256,
     load_diffusion_config,
     make_denoiser,
     save_config,
@@ -34,28 +33,21 @@ from realnet.diffusion.noisy_batches import NoisedBatches, to_signed
 from realnet.diffusion.readiness import Readiness, describer, judge_samples
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
+from realnet.files import file_sha256, text_sha256
 from realnet.model.saving import save_weights
+from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.synthesis import grid_image, write_figure
-from realnet.training.checkpoint import CHECKPOINT_FILE, read_progress
+from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
-from realnet.training.log import TrainingLog
+from realnet.training.log import reporting
 from realnet.training.prepare import Split, split_good
 
 SAMPLES_FOLDER = "samples"
 _CACHE_BYTES = 2**31
 # Images that the prior's components are computed from; more change them little.
 _PRIOR_IMAGES = 512
-
-
-class Watcher:
-    """What training tells whoever watches; the command line prints it."""
-
-    def say(self, text: str) -> None:
-        """A sentence for the user."""
-
-    def step(self, progress: Progress, steps: int) -> None:
-        """A step is done."""
 
 
 def train_diffusion(
@@ -94,9 +86,9 @@ def _train(
     split = split_good(samples, config.training.held_out_share, config.seed)
     start = "" if init is None else file_sha256(init) if init.is_file() else str(init)
     made_of = config.model_dump_json() + fingerprint(samples) + start
-    identity = hashlib.sha256(made_of.encode()).hexdigest()
+    identity = text_sha256(made_of)
     _check_output(output, identity, launch.resume)
-    finished = read_progress(output, Progress)
+    finished = read_progress(output)
     if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
         return finished
     if init is not None and not init.is_file():
@@ -135,21 +127,9 @@ def _train(
             own = [sample.image for sample in split.train if sample.category == name]
             save_starts(output, name, own, config.size, found.levels)
     judge = _judge(denoiser, config, output, names, images, split, watcher)
-    log = TrainingLog(output, oracle=False) if fabric.is_global_zero else None
-
-    def report(progress: Progress, steps: int) -> None:
-        if log is not None:
-            log.write([_numbers_only(row) for row in progress.log])
-            watcher.step(progress, steps)
-
-    try:
-        with interruptible() as stop:
-            progress = optimise(
-                fabric, denoiser, batches, judge, config, output, identity, launch.time_budget, 0.0, report, stop
-            )
-    finally:
-        if log is not None:
-            log.close()
+    with interruptible() as stop, reporting(output, False, watcher, fabric.is_global_zero) as report:
+        control = Control(output, launch.time_budget, 0.0, report, stop)
+        progress = optimise(fabric, denoiser, batches, judge, config, identity, control)
     if fabric.is_global_zero:
         _finish(output, denoiser, config, names, split, progress, launch, init)
     fabric.barrier()
@@ -175,9 +155,8 @@ def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
 
 def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> None:
     assert denoiser.prior is not None
-    chosen = np.linspace(0, len(images) - 1, min(len(images), _PRIOR_IMAGES)).round().astype(int)
     denoiser.prior.fit(
-        (to_signed([images[i]]) for i in chosen),
+        (to_signed([images[i]]) for i in spread(len(images), _PRIOR_IMAGES)),
         (to_signed([image]) for image in held_out),
     )
 
@@ -196,7 +175,7 @@ def _check_output(output: Path, identity: str, resume: bool) -> None:
         raise UserError(f"{output} is a file; give --output a folder.")
     if (output / CONFIG_FILE).is_file():
         load_diffusion_config(output)  # what is no diffusion model's, an inspector's run say, is not written over
-    progress = read_progress(output, Progress)
+    progress = read_progress(output)
     used = [name for name in (WEIGHTS_FILE, CHECKPOINT_FILE) if (output / name).is_file()]
     if used and not resume:
         raise UserError(
@@ -227,8 +206,7 @@ def _judge(
     watcher: Watcher,
 ) -> Callable[[int], dict[str, Any]]:
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
-    count = config.training.report_images
-    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    chosen = spread(len(images), config.training.report_images)
     goods = np.stack([read_image(split.train[i].image, config.size, images.levels) for i in chosen])
     starts = list(goods) if config.process.start < 1 else None
     unseen = np.stack([read_image(sample.image, config.size, images.levels) for sample in split.held_out[:64]])
@@ -258,10 +236,6 @@ def _judge(
         }
 
     return judge
-
-
-def _numbers_only(row: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if isinstance(value, int | float)}
 
 
 def _finish(

@@ -1,28 +1,29 @@
 """Evaluation of a trained run on the test images of a data set."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from realnet.atomic import atomic_path, write_text
-from realnet.calibration import drift, read_calibration
+from realnet.atomic import atomic_path
+from realnet.calibration import drift
 from realnet.config import Config
-from realnet.data import Category, Notes, Sample, fingerprint, measure_tiled, read_image, read_truth, resize_image
+from realnet.data import Category, Notes, Sample, fingerprint, read_truth
 from realnet.data.finding import OWN_MARK
 from realnet.data.images import image_shape
-from realnet.errors import UserError
+from realnet.errors import UserError, advise
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, with_caveats
-from realnet.inspection.inspector import read_thresholds
-from realnet.inspection.judging import finite, full_size
-from realnet.model.network import RealNet, measure
-from realnet.model.saving import METRICS_FILE, load_model, read_metrics, trained_categories
+from realnet.inspection.inspector import Inspector
+from realnet.inspection.judging import full_size
+from realnet.model.network import RealNet
+from realnet.model.saving import load_model
 from realnet.model.threads import Threads
-from realnet.view import View, view_of
+from realnet.progress import Watcher
+from realnet.record import read_record, save_record
+from realnet.run_folder import Run
 
 _ANOTHER_P = 1e-4
 _TIFF_SOFTWARE, _LONGEST = 305, 100
@@ -49,12 +50,12 @@ class Evaluation:
 
 
 def evaluate_run(
-    run: Path,
+    run: Run,
     data: str,
     categories: Sequence[Category],
     protocol: Protocol = "exact",
     device: str = "cpu",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    watcher: Watcher | None = None,
     batch_size: int = 16,
     *,
     at_image_size: bool = False,
@@ -63,12 +64,12 @@ def evaluate_run(
     """Judge the test images of ``categories`` with the run's model and compute every figure.
 
     Args:
-        run: folder of a trained run.
+        run: a trained run.
         data: name of the data set, for the record.
         categories: with test images.
         protocol: ``exact``, or ``realnet`` for the authors' evaluator.
         device: where the model runs.
-        progress: told how many images of how many are judged.
+        watcher: told how many images of how many are judged.
         batch_size: images at a time.
         at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
         caveats: why every figure is to be marked.
@@ -76,18 +77,18 @@ def evaluate_run(
     Raises:
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
-    model, config = load_model(run, device)
-    view = view_of(config.model.view)
-    threshold, pixel_threshold = read_thresholds(run)
+    model, config = load_model(run, device), run.config
+    threshold, pixel_threshold = run.thresholds
+    judge, notes = Inspector(model, config, threshold, pixel_threshold, threads=Threads()), Notes()
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
-    lanes, notes = Threads(), Notes()
     for start in range(0, len(samples), batch_size):
-        batch = samples[start : start + batch_size]
+        batch = [judge.look(sample.image, notes=notes) for sample in samples[start : start + batch_size]]
         place = slice(start, start + len(batch))
-        maps[place], scores[place] = _judge(model, config, view, batch, lanes, notes)
-        progress(start + len(batch), len(samples))
+        maps[place], scores[place] = judge.measure_small(batch)
+        if watcher is not None:
+            watcher.stage("Evaluating", start + len(batch), len(samples))
     masks = [read_truth(sample, (size, size)) for sample in samples]
     provenance = Provenance.collect(
         data=f"{Path(data).name} ({', '.join(category.name for category in categories)})",
@@ -110,80 +111,62 @@ def evaluate_run(
     return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
 
 
-def _judge(
-    model: RealNet, config: Config, view: View | None, samples: Sequence[Sample], lanes: Threads, notes: Notes
-) -> tuple[np.ndarray, list[float]]:
-    """Maps ``[N, size, size]`` and scores. With tiles or a view they come of the full map, brought to that size."""
-    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
-
-    def judge(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
-        return finite(*measure(model, images, lanes))
-
-    if view is not None:
-        whole = (read_image(sample.image, None, levels, notes) for sample in samples)
-        looked = [view.look(image, str(sample.image)) for image, sample in zip(whole, samples, strict=True)]
-        if tile is None:
-            maps, scores = judge([resize_image(one.seen, size) for one in looked])
-            pairs = [
-                (full_size(own, *one.seen.shape[:2]), score)
-                for own, one, score in zip(maps, looked, scores, strict=True)
-            ]
-        else:
-            pairs = [measure_tiled(judge, one.seen, tile, size) for one in looked]
-        restored = [resize_image(one.restore(own), size) for one, (own, _) in zip(looked, pairs, strict=True)]
-        return np.stack(restored), [score for _, score in pairs]
-    if tile is None:
-        return judge([read_image(sample.image, size, levels, notes) for sample in samples])
-    wholes = (read_image(sample.image, None, levels, notes) for sample in samples)
-    found = [measure_tiled(judge, whole, tile, size) for whole in wholes]
-    return np.stack([resize_image(anomaly_map, size) for anomaly_map, _ in found]), [score for _, score in found]
-
-
-def other_product(run: Path, categories: Sequence[Category], evaluation: Evaluation) -> str:
-    """Why these images seem to show another product than the run was trained on; empty where they do not.
+def other_product(
+    run: Run, categories: Sequence[Category], evaluation: Evaluation, force: bool
+) -> tuple[Evaluation, UserError | None]:
+    """``evaluation``, marked where its images seem to show another product than the run was trained on and ``force``.
 
     More than half of the good ones are above the threshold, and that either is no chance (Kolmogorov-Smirnov, p below
     0.0001) or goes with another name than the run was trained on.
+
+    Returns:
+        The evaluation, and why it is not to be filed; None where it is.
     """
-    trained = trained_categories(run)
+    sentence = _other_product(run, categories, evaluation)
+    if not sentence:
+        return evaluation, None
+    if force:
+        return replace(evaluation, results=with_caveats(evaluation.results, [sentence])), None
+    files_them = "files them, with a mark."
+    return evaluation, advise(
+        f"{sentence} The figures are not filed under the run;", f"force=True {files_them}", f"--force {files_them}"
+    )
+
+
+def _other_product(run: Run, categories: Sequence[Category], evaluation: Evaluation) -> str:
+    trained = run.products
     names = [category.name for category in categories]
     good = [float(s) for s, one in zip(evaluation.scores, evaluation.samples, strict=True) if not one.is_anomalous]
     if not good or float(np.mean([score > evaluation.threshold for score in good])) <= 0.5:
         return ""
     renamed = bool(trained) and not set(trained) & set(names)
-    calibration = read_calibration(run)
-    found = drift(calibration.good_scores, good) if calibration is not None else None
+    found = drift(run.calibration.good_scores, good) if run.calibration is not None else None
     if not renamed and not (found is not None and found.higher and found.p_value < _ANOTHER_P):
         return ""
     was = f"{', '.join(trained)}, this is {', '.join(names)}; " if renamed else ""
     high = sum(score > evaluation.threshold for score in good)
     return (
-        f"These images seem to show another product than {run} was trained on: {was}"
+        f"These images seem to show another product than {run.folder} was trained on: {was}"
         f"{high} of {len(good)} good images score above its threshold."
     )
 
 
 def record(run: Path, results: Results) -> Path:
-    """Add ``results`` to the run's ``metrics.json``, and return where their report belongs: one a data set.
+    """Add ``results`` to the record of the run in the folder ``run``; where their report belongs: one a data set.
 
     Figures of the same images are replaced; other images under the same name are kept apart by their fingerprint.
     """
-    metrics = read_metrics(run)
-    facts = results.provenance
-    figures = metrics.setdefault("test", {})
+    before, facts = read_record(run), results.provenance
     key = f"{facts.data}, protocol {facts.protocol}" + (", at image size" if facts.pixels == "image" else "")
-    before = figures.get(key)
-    name = facts.data
-    if isinstance(before, dict) and before.get("provenance", {}).get("data_fingerprint") != facts.data_fingerprint:
+    name, there = facts.data, before.test.get(key)
+    if isinstance(there, dict) and there.get("provenance", {}).get("data_fingerprint") != facts.data_fingerprint:
         name = f"{name} {facts.data_fingerprint[:8]}"
         key = f"{key}, images {facts.data_fingerprint[:8]}"
-    figures[key] = results.model_dump(mode="json")
-    reports = metrics.setdefault("reports", {})
-    if name not in reports:
-        plain = re.sub(r"[^\w.-]+", "-", name).strip("-")[:_LONGEST]
-        reports[name] = f"report-{plain}.html" if reports else "report.html"
-    write_text(run / METRICS_FILE, json.dumps(metrics, indent=2))
-    return run / str(reports[name])
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-")[:_LONGEST]
+    reports = {name: f"report-{plain}.html" if before.reports else "report.html", **before.reports}
+    test = {**before.test, key: results.model_dump(mode="json")}
+    save_record(run, before.model_copy(update={"test": test, "reports": reports}))
+    return run / reports[name]
 
 
 def write_maps(folder: Path, samples: Sequence[Sample], maps: np.ndarray) -> None:

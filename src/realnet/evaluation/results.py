@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,6 +14,19 @@ from realnet.evaluation.protocol import realnet_protocol
 from realnet.provenance import collect_provenance
 
 Protocol = Literal["exact", "realnet"]
+
+
+def check_protocol(name: str) -> Protocol:
+    """``name`` as a protocol.
+
+    Raises:
+        UserError: for another word.
+    """
+    if name not in get_args(Protocol):
+        raise UserError(f"There is no protocol {name!r}: use exact, or realnet for the authors' evaluator.")
+    return cast(Protocol, name)
+
+
 _SHOWN = 5
 
 

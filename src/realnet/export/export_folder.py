@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from realnet.atomic import write_text
-from realnet.calibration import read_calibration, save_calibration
+from realnet.calibration import save_calibration
 from realnet.config import Config
 from realnet.data import GoodImages, fingerprint
+from realnet.data.samples import spread
+from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.export.formats import write_graph
-from realnet.export.request import Images, check_format, check_output
+from realnet.export.request import Request
 from realnet.export.verify import (
     TOLERANCES,
     compare,
@@ -25,17 +27,17 @@ from realnet.export.verify import (
     program_engine,
     refuse_disagreement,
     refuse_loss,
-    spread,
     torch_engine,
 )
 from realnet.inspection.engines import Engine, open_engine
 from realnet.inspection.exported import to_batch
-from realnet.inspection.inspector import read_thresholds
-from realnet.inspection.manifest import INSPECTOR_FILE, ExportFormat, Manifest, describe_file
+from realnet.manifest import INSPECTOR_FILE, Manifest, describe_file
 from realnet.model.network import RealNet
-from realnet.model.saving import load_model, read_metrics
+from realnet.model.saving import load_model
+from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
-from realnet.seen import SEEN_FILE
+from realnet.record import Record
+from realnet.run_folder import SEEN_FILE, Run
 from realnet.training.prepare import Split, good_images, split_samples
 from realnet.view import keep_reference, view_of
 
@@ -50,39 +52,38 @@ _OTHER_IMAGES = (
 
 
 def export_run(
-    run: Path,
+    run: Run,
     output: Path,
-    form: ExportFormat,
-    images: Images,
+    request: Request,
     tolerance: float | None = None,
-    stage: Callable[[str], None] = lambda text: None,
-) -> tuple[Manifest, list[str]]:
+    watcher: Watcher | None = None,
+) -> Manifest:
     """Export the trained ``run`` to the folder ``output``, which appears whole or not at all.
 
     Args:
-        run: folder of a finished run.
+        run: a finished run.
         output: a folder that is new or empty.
-        form: the format.
-        images: real images to verify on and, for int8, to calibrate with.
+        request: the format, and real images to verify on and, for int8, to calibrate with.
         tolerance: in the place of the format's own in :data:`realnet.export.verify.TOLERANCES`.
-        stage: told what happens.
+        watcher: told what happens, and what came out of the verification.
 
     Returns:
-        What was written as ``inspector.json``, and what came out of the verification, a sentence each.
+        What was written as ``inspector.json``.
 
     Raises:
-        UserError: for an absent package, a place in use or that cannot be written, a run that is none, images that
-            cannot be read, and where the export disagrees with the run.
+        UserError: for a place that cannot be written, a damaged run, images that cannot be read, and where the export
+            disagrees with the run.
     """
-    check_format(form)
-    check_output(output)
+    watcher, form = watcher or Watcher(), request.form
+    for line in describe_not_used(request.left_out):
+        watcher.say(line)
     limit = TOLERANCES[form] if tolerance is None else tolerance
-    model, config = load_model(run)
-    thresholds, metrics = read_thresholds(run), read_metrics(run)
+    model, config, record = load_model(run), run.config, run.record
+    score, pixel = run.thresholds
     size = config.model.image_size
-    split = _split(images, config) if form == "openvino-int8" else None
+    split = split_samples(request.good, config) if form == "openvino-int8" else None
     with _whole_folder(output) as place:
-        stage(f"Converting to {form}")
+        watcher.stage(f"Converting to {form}")
         files = write_graph(place, model, size, form, _calibration(split, config))
         view = keep_reference(place, config.model.view)
         beside = [place / view.reference] if view.reference is not None else []
@@ -95,35 +96,34 @@ def export_run(
             view=view,
             image_score=config.model.image_score,
             discriminator=config.model.discriminator.kind,
-            threshold=thresholds[0],
-            pixel_threshold=thresholds[1],
-            categories=tuple(metrics.get("training", {}).get("categories", ())),
+            threshold=score,
+            pixel_threshold=pixel,
+            categories=run.products,
             verification={},
-            provenance=_provenance(config, metrics),
+            provenance=_provenance(config, record),
             licence=LICENCE,
         )
-        stage("Verifying")
+        watcher.stage("Verifying")
         exported = program_engine(files[0]) if form == "torch" else open_engine(place, manifest, "cpu")
-        record, said = _verify(model, exported, images, split, config, manifest, limit, metrics)
+        verified, said = _verify(model, exported, request, split, config, manifest, limit, record)
         # OpenVINO maps its files into memory, and Windows moves no folder of which a file is open.
         del exported
-        manifest = manifest.model_copy(update={"verification": record})
+        manifest = manifest.model_copy(update={"verification": verified})
         write_text(place / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
         # For drift: the scores of the good images that the threshold rests on.
-        if (calibration := read_calibration(run)) is not None:
-            save_calibration(place, calibration)
+        if run.calibration is not None:
+            save_calibration(place, run.calibration)
         # For a calibration: which images it must not rest on.
-        if (run / SEEN_FILE).is_file():
-            shutil.copyfile(run / SEEN_FILE, place / SEEN_FILE)
-    return manifest, said
-
-
-def _split(images: Images, config: Config) -> Split:
-    return split_samples(images.good, config)
+        if (run.folder / SEEN_FILE).is_file():
+            shutil.copyfile(run.folder / SEEN_FILE, place / SEEN_FILE)
+    for line in said:
+        watcher.say(line)
+    return manifest
 
 
 def _calibration(split: Split | None, config: Config) -> Iterator[np.ndarray]:
-    chosen = spread(split.train if split else (), _CALIBRATION_IMAGES)
+    good = split.train if split else ()
+    chosen = [good[i] for i in spread(len(good), _CALIBRATION_IMAGES)]
     for image in good_images(chosen, config, _CALIBRATION_IMAGES):
         yield to_batch([image])
 
@@ -131,18 +131,19 @@ def _calibration(split: Split | None, config: Config) -> Iterator[np.ndarray]:
 def _verify(
     model: RealNet,
     exported: Engine,
-    images: Images,
+    request: Request,
     split: Split | None,
     config: Config,
     manifest: Manifest,
     limit: float,
-    metrics: dict[str, Any],
+    run_record: Record,
 ) -> tuple[dict[str, Any], list[str]]:
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
     reference = torch_engine(model)
+    files = [request.shown[number] for number in spread(len(request.shown), _VERIFICATION_IMAGES)]
     shown = GoodImages(
-        spread(images.shown, _VERIFICATION_IMAGES), manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES,
-        levels=manifest.levels, view=view_of(config.model.view),
+        files, manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES, levels=manifest.levels,
+        view=view_of(config.model.view),
     )  # fmt: skip
     form = manifest.format
     agreement = compare(reference, exported, shown, manifest.threshold, form, limit)
@@ -154,21 +155,19 @@ def _verify(
     refuse_loss(found)
     record["held_out"] = asdict(found)
     said.append(found.sentence())
-    if fingerprint(images.good) != metrics.get("provenance", {}).get("data_fingerprint"):
+    if fingerprint(request.good) != run_record.provenance.get("data_fingerprint"):
         record["held_out"]["note"] = _OTHER_IMAGES
         said.append(_OTHER_IMAGES)
     return record, said
 
 
-def _provenance(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
+def _provenance(config: Config, record: Record) -> dict[str, Any]:
     """The run's own provenance, and that of the export."""
     packages = {}
     for package in ("onnx", "onnxruntime", "openvino", "nncf"):
         with contextlib.suppress(PackageNotFoundError):
             packages[package] = version(package)
-    return collect_provenance(
-        preset=config.preset, seed=config.seed, converters=packages, run=metrics.get("provenance", {})
-    )
+    return collect_provenance(preset=config.preset, seed=config.seed, converters=packages, run=record.provenance)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from realnet.inspection.engines import quiet_openvino
-from realnet.inspection.manifest import INPUT, OUTPUTS, ExportFormat
+from realnet.manifest import INPUT, OUTPUTS, ExportFormat
 from realnet.model.network import RealNet
 
 # A protobuf message ends at 2 GB; from here on the weights go into a file beside it.

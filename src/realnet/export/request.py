@@ -5,11 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
-from realnet.data import Sample, open_dataset, open_good
+from realnet.data import Sample, open_good
 from realnet.data.finding import LeftOut
 from realnet.distribution import install_hint
 from realnet.errors import UserError
-from realnet.inspection.manifest import ExportFormat
+from realnet.manifest import ExportFormat
+from realnet.run_folder import Run
+from realnet.seen import choose_trained
 
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 _PACKAGES: dict[ExportFormat, tuple[str, ...]] = {
@@ -22,18 +24,60 @@ _PACKAGES: dict[ExportFormat, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Images:
-    """Real images for an export.
+class Request:
+    """An export that is possible, and the real images for it. Made by :func:`request_export`.
 
     Attributes:
+        form: the format.
         shown: images to compare on, good or not.
         good: good images, which calibrate 8 bits and of which the held-out ones are told apart as in training.
         left_out: what lies beside them and is not used.
     """
 
+    form: ExportFormat
     shown: tuple[Path, ...]
     good: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+
+def request_export(
+    run: Run,
+    output: Path,
+    form: str,
+    images: Path | None = None,
+    data: str | Path | None = None,
+    category: str | None = None,
+) -> Request:
+    """What is asked for, once it is known to be possible.
+
+    Args:
+        run: the run to export.
+        output: a folder that is new or empty.
+        form: the format's name.
+        images: good images, and nothing else.
+        data: in their place a data set. Its good training images are taken, for the comparison its test images, too.
+        category: one category of it; default: those the run was trained on, where it has them.
+
+    Raises:
+        UserError: for another format or an absent package, a place in use, where neither images nor data is given or
+            both are, or there is no image.
+    """
+    checked = check_format(form)
+    check_output(output)
+    if (data is None) == (images is None):
+        raise UserError(
+            "An export is verified on real images: give good ones with --images, or the data set with --data"
+            f"{', not both' if data is not None else ''}."
+        )
+    if images is not None:
+        name = run.products[0] if len(run.products) == 1 else "product"
+        chosen = open_good([images])
+        files = tuple(sample.image for sample in chosen.train)
+        return Request(checked, files, tuple(Sample(file, name, "train") for file in files), tuple(chosen.left_out))
+    categories = choose_trained(run, str(data), category)
+    good = tuple(sample for found in categories for sample in found.train)
+    test = tuple(sample.image for found in categories for sample in found.test)
+    return Request(checked, (*(sample.image for sample in good), *test), good)
 
 
 def check_format(name: str) -> ExportFormat:
@@ -61,33 +105,3 @@ def check_output(output: Path) -> None:
         raise UserError(f"{output} is a file; give --output a folder.")
     if output.is_dir() and (inside := [path.name for path in output.iterdir()]):
         raise UserError(f"{output} is not empty (it holds {min(inside)}); give --output a new folder.")
-
-
-def chosen_images(data: str | None, category: str | None, images: Path | None, products: tuple[str, ...]) -> Images:
-    """The images that a command line names: a folder (or file) of good ones, or a data set.
-
-    Args:
-        data: a data set. Its good training images are taken, and for the comparison its test images as well.
-        category: one category of it; default: those the run was trained on, where it has them.
-        images: good images, and nothing else.
-        products: what the run was trained on.
-
-    Raises:
-        UserError: where neither is given, or both, or there is no image.
-    """
-    if (data is None) == (images is None):
-        raise UserError(
-            "An export is verified on real images: give good ones with --images, or the data set with --data"
-            f"{', not both' if data is not None else ''}."
-        )
-    name = products[0] if len(products) == 1 else "product"
-    if images is not None:
-        chosen = open_good([images])
-        files = tuple(sample.image for sample in chosen.train)
-        return Images(files, tuple(Sample(file, name, "train") for file in files), tuple(chosen.left_out))
-    categories = open_dataset(Path(str(data)), category)
-    if category is None:
-        categories = [found for found in categories if found.name in products] or categories
-    good = tuple(sample for found in categories for sample in found.train)
-    test = tuple(sample.image for found in categories for sample in found.test)
-    return Images((*(sample.image for sample in good), *test), good)

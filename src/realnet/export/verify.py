@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from realnet.config import Config
 from realnet.data import Sample
+from realnet.data.samples import spread
 from realnet.errors import UserError
 from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.inspection.engines import Engine
 from realnet.inspection.exported import to_batch
-from realnet.inspection.manifest import ExportFormat
+from realnet.manifest import ExportFormat
 from realnet.model.network import RealNet
 from realnet.training.prepare import good_images, make_synthesizer
 
@@ -174,7 +174,7 @@ def judge_held_out(
     Raises:
         UserError: where the run's source of defects is not there.
     """
-    chosen = spread(held_out, 48)
+    chosen = [held_out[i] for i in spread(len(held_out), 48)]
     images = good_images(chosen, config, 96)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _SEED)
     goods = list(images)
@@ -209,9 +209,3 @@ def refuse_loss(found: HeldOut) -> None:
             f"{found.image_auroc_before:.4f} to {found.image_auroc_after:.4f}, by more than {found.tolerance:g}. "
             "Use openvino-fp16, or allow it with --tolerance."
         )
-
-
-def spread(items: Sequence[Any], count: int) -> list[Any]:
-    """At most ``count`` of ``items``, evenly spread."""
-    numbers = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[number] for number in numbers]

@@ -1,7 +1,7 @@
 """Calibration of a trained or exported inspector on good images of the line."""
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +10,10 @@ import numpy as np
 
 from realnet.calibration import Calibration, calibrate, images_needed, pixel_threshold
 from realnet.data.good_images import short_names
-from realnet.errors import UserError
+from realnet.errors import UserError, advise
 from realnet.inspection.judging import Judge
-from realnet.inspection.manifest import is_export
+from realnet.progress import Watcher
+from realnet.run_folder import Run
 from realnet.seen import Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.
@@ -68,7 +69,7 @@ def judge_good(
     inspector: Judge,
     good: Sequence[Path],
     trained: AbstractSet[str] = frozenset(),
-    progress: Callable[[int], None] = lambda done: None,
+    watcher: Watcher | None = None,
 ) -> Judged:
     """Judge the good images in the files ``good``.
 
@@ -76,7 +77,7 @@ def judge_good(
         inspector: of the run or export.
         good: image files.
         trained: digests of the images that the run was trained on.
-        progress: told how many are done.
+        watcher: told how many are done.
 
     Raises:
         UserError: where a file cannot be read, as a calibration must not rest on other images than were given.
@@ -90,7 +91,8 @@ def judge_good(
         digests.append(result.trace.image_hash)
         flat = result.anomaly_map.ravel()
         pixels.append(flat[rng.integers(0, flat.size, min(_PIXELS, flat.size))])
-        progress(len(scores))
+        if watcher is not None:
+            watcher.stage("Judging good images", len(scores), len(good))
     known = tuple(file for file, digest in zip(good, digests, strict=True) if digest in trained)
     return Judged(
         tuple(scores),
@@ -116,15 +118,15 @@ def judged_before(before: Calibration) -> Judged:
     )
 
 
-def check_unseen(run: Path, judged: Judged) -> None:
+def check_unseen(run: Run, judged: Judged) -> None:
     """Refuse images that the run was trained on, whose scores are too low.
 
     Raises:
         UserError: which names them.
     """
     if judged.trained:
-        sentence = Seen(judged.trained, ()).sentence(run, len(judged.scores))
-        raise UserError(f"{sentence} Give others, or go on with --force.")
+        sentence = Seen(judged.trained, ()).sentence(run.folder, len(judged.scores))
+        raise advise(f"{sentence} Give others, or go on with", "force=True.", "--force.")
 
 
 def check_enough(images: int, false_alarms: float) -> None:
@@ -141,18 +143,22 @@ def check_enough(images: int, false_alarms: float) -> None:
         )
 
 
-def check_product(scores: Sequence[float], before: Calibration) -> None:
+def check_product(scores: Sequence[float], before: Calibration | None) -> None:
     """Refuse images most of which the inspector takes for defective.
 
     Raises:
         UserError: where more than half of ``scores`` are above the threshold in force.
     """
+    if before is None:
+        return
     above = sum(score > before.score for score in scores)
     if 2 * above > len(scores):
-        raise UserError(
+        raise advise(
             f"{above} of these {len(scores)} good images are above the threshold in force ({before.score:.4f}): they "
             "seem to show another product, or light and camera have changed so much that the run should be trained "
-            "again. If they are right, go on with --force."
+            "again. If they are right, go on with",
+            "force=True.",
+            "--force.",
         )
 
 
@@ -185,12 +191,8 @@ def _least(images: int) -> float:
     return float(np.ceil(1e4 / (images + 1)) / 1e4)
 
 
-def usual_rate(run: Path, before: Calibration | None) -> float:
+def usual_rate(run: Run) -> float:
     """The rate of false alarms that was asked for last, or, of a run, when it was trained."""
-    if before is not None:
-        return before.asked
-    if is_export(run):
-        return _FALSE_ALARMS
-    from realnet.model.saving import load_config  # torch, which an export needs not
-
-    return load_config(run).training.false_alarms
+    if run.calibration is not None:
+        return run.calibration.asked
+    return _FALSE_ALARMS if run.is_export else run.config.training.false_alarms

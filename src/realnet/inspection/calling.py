@@ -10,7 +10,6 @@ from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.inspection.judging import Judge
-    from realnet.view import Looked
 
 
 def judge_rows(
@@ -35,22 +34,13 @@ def judge_rows(
     rows: list[dict[str, Any]] = []
     remaining = iter(_named(images))
     while block := list(islice(remaining, batch_size)):
-        ready = [(name, _ready(inspector, image, name)) for name, image in block]
-        looked = [image for _, image in ready if not isinstance(image, UserError)]
-        judged = inspector.inspect_many(looked, batch_size, threshold)
-        for name, image in ready:
-            if isinstance(image, UserError):
-                rows.append({"image": name, "verdict": "unreadable", "error": str(image)})
+        ready = [inspector.look_or_say(image, name) for name, image in block]
+        for (name, _), found in zip(block, inspector.inspect_each(ready, batch_size, threshold), strict=True):
+            if isinstance(found, UserError):
+                rows.append({"image": name, "verdict": "unreadable", "error": str(found)})
             else:
-                rows.append({**next(judged).to_dict(name), "error": ""})
+                rows.append({**found.to_dict(name), "error": ""})
     return rows
-
-
-def _ready(inspector: "Judge", image: Any, name: str) -> "Looked | UserError":
-    try:
-        return inspector.look(image, name)
-    except UserError as error:
-        return error
 
 
 def _named(images: Any) -> Iterator[tuple[str, Any]]:

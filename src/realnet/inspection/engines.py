@@ -11,7 +11,7 @@ import numpy as np
 
 from realnet.distribution import install_hint
 from realnet.errors import UserError
-from realnet.inspection.manifest import INPUT, OUTPUTS, Manifest
+from realnet.manifest import INPUT, OUTPUTS, Manifest
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

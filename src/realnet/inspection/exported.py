@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from realnet.calibration import read_calibration
-from realnet.config import DiscriminatorKind
 from realnet.data import resize_image
 from realnet.errors import UserError
 from realnet.inspection.engines import OpenedEngine, open_engine
 from realnet.inspection.judging import Judge, finite
-from realnet.inspection.manifest import Manifest, read_manifest
 from realnet.inspection.trace import Origin
+from realnet.manifest import Manifest
+from realnet.run_folder import Run
 from realnet.view import View, find_reference, view_of
 
 
@@ -26,29 +25,12 @@ class ExportedInspector(Judge):
     """
 
     def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
-        super().__init__(manifest.threshold, manifest.pixel_threshold, view=view)
+        super().__init__(
+            manifest.image_size, manifest.threshold, manifest.pixel_threshold, 0, manifest.tile, manifest.levels,
+            manifest.discriminator, view,
+        )  # fmt: skip
         self.origin = Origin(manifest.digest)
         self.engine, self.manifest = engine, manifest
-
-    @property
-    def image_size(self) -> int:
-        """As :attr:`Judge.image_size`."""
-        return self.manifest.image_size
-
-    @property
-    def tile(self) -> int | None:
-        """As :attr:`Judge.tile`."""
-        return self.manifest.tile
-
-    @property
-    def levels(self) -> tuple[float, float] | None:
-        """As :attr:`Judge.levels`."""
-        return self.manifest.levels
-
-    @property
-    def discriminator(self) -> DiscriminatorKind:
-        """As :attr:`Judge.discriminator`."""
-        return self.manifest.discriminator
 
     def after_fork(self) -> None:
         """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
@@ -76,12 +58,11 @@ def load_exported(folder: str | Path, device: str = "auto") -> ExportedInspector
     Raises:
         UserError: for a folder that is no export, a damaged one, an absent package or device.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise UserError(f"There is no export {place}: give the --output folder of `realnet export`.")
-    manifest = read_manifest(place)
-    view = view_of(find_reference(place, manifest.view))
-    inspector = ExportedInspector(open_engine(place, manifest, device), manifest, view)
-    if (calibration := read_calibration(place)) is not None:
-        inspector.follow(calibration)
+    run = Run(Path(folder))
+    if not run.folder.is_dir():
+        raise UserError(f"There is no export {folder}: give the --output folder of `realnet export`.")
+    view = view_of(find_reference(run.folder, run.manifest.view))
+    inspector = ExportedInspector(open_engine(run.folder, run.manifest, device), run.manifest, view)
+    if run.calibration is not None:
+        inspector.follow(run.calibration)
     return inspector

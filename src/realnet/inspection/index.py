@@ -21,7 +21,7 @@ CREATE UNIQUE INDEX names ON images (taken);
 
 
 @dataclass(frozen=True)
-class Claim:
+class Registration:
     """An image that was taken up: the name of its overlay, and whether its row is there already."""
 
     name: str
@@ -51,21 +51,21 @@ class Index:
         found = self._ask("SELECT size, changed FROM images WHERE image = ?", _encoded(key)).fetchone()
         return found == version
 
-    def claim(self, key: str, stem: str, folder: Path, version: tuple[int, int]) -> Claim | None:
+    def register(self, key: str, stem: str, folder: Path, version: tuple[int, int]) -> Registration | None:
         """Take up an image, in the order of the results; None where this version was taken up since the start."""
         encoded = _encoded(key)
         found = self._ask("SELECT name, size, changed, line, place FROM images WHERE image = ?", encoded).fetchone()
         if found is None:
             name = free_name(stem, folder, self._is_taken)
             self._insert(encoded, name, version, None, self._place())
-            return Claim(name, done=False)
+            return Registration(name, done=False)
         name, size, changed, line, place = found
         same = (size, changed) == version
         if place is not None and same:
             return None
         place = self._place() if place is None else place
         self._ask("UPDATE images SET size = ?, changed = ?, place = ? WHERE image = ?", *version, place, encoded)
-        return Claim(name.decode("utf-8", "surrogateescape"), done=same and line is not None)
+        return Registration(name.decode("utf-8", "surrogateescape"), done=same and line is not None)
 
     def load(self, key: str, name: str, version: tuple[int, int], line: int) -> None:
         """Note that an earlier inspection left a row of the image at byte ``line``; a later row replaces it.

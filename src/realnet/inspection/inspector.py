@@ -6,18 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from realnet.calibration import read_calibration
-from realnet.config import Config, DiscriminatorKind
+from realnet.config import Config
 from realnet.data import resize_image
 from realnet.errors import UserError
-from realnet.inspection.journal import model_digest
-from realnet.inspection.judging import Judge, check_threshold, finite
+from realnet.inspection.judging import Judge, finite
 from realnet.inspection.trace import Origin
 from realnet.model.devices import choose_device
 from realnet.model.folding import fold_batch_norms
 from realnet.model.network import RealNet, measure
-from realnet.model.saving import METRICS_FILE, load_model, read_metrics
+from realnet.model.saving import load_model
 from realnet.model.threads import Threads
+from realnet.run_folder import Run
 from realnet.view import view_of
 
 
@@ -30,33 +29,24 @@ class Inspector(Judge):
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
+        threads: divide the images of a batch among them.
     """
 
     def __init__(
-        self, model: RealNet, config: Config, threshold: float, pixel_threshold: float, minimum_area: int = 0
+        self,
+        model: RealNet,
+        config: Config,
+        threshold: float = 0.5,
+        pixel_threshold: float = 0.5,
+        minimum_area: int = 0,
+        threads: Threads | None = None,
     ) -> None:
-        super().__init__(threshold, pixel_threshold, minimum_area, view_of(config.model.view))
-        self.model, self.config, self._lanes = model.eval(), config, Threads()
-
-    @property
-    def image_size(self) -> int:
-        """As :attr:`Judge.image_size`."""
-        return self.config.model.image_size
-
-    @property
-    def tile(self) -> int | None:
-        """As :attr:`Judge.tile`."""
-        return self.config.model.tile
-
-    @property
-    def levels(self) -> tuple[float, float] | None:
-        """As :attr:`Judge.levels`."""
-        return self.config.data.pair
-
-    @property
-    def discriminator(self) -> DiscriminatorKind:
-        """As :attr:`Judge.discriminator`."""
-        return self.config.model.discriminator.kind
+        net, levels = config.model, config.data.pair
+        super().__init__(
+            net.image_size, threshold, pixel_threshold, minimum_area, net.tile, levels, net.discriminator.kind,
+            view_of(net.view, levels),
+        )  # fmt: skip
+        self.model, self.config, self._threads = model.eval(), config, threads
 
     def after_fork(self) -> None:
         """As :meth:`Judge.after_fork`: torch goes on with one thread, as the others stayed in the first process."""
@@ -71,14 +61,14 @@ class Inspector(Judge):
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]
-        return finite(*measure(self.model, resized, self._lanes))
+        return finite(*measure(self.model, resized, self._threads))
 
 
-def load(run: str | Path, device: str | torch.device = "auto") -> Inspector:
+def load(folder: str | Path, device: str | torch.device = "auto") -> Inspector:
     """Load a trained run as an inspector.
 
     Args:
-        run: the ``--output`` folder of ``realnet train``.
+        folder: the ``--output`` folder of ``realnet train``.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
@@ -88,32 +78,13 @@ def load(run: str | Path, device: str | torch.device = "auto") -> Inspector:
         >>> from realnet import load  # doctest: +SKIP
         >>> load("runs/bottle").inspect("photo.png").is_anomalous  # doctest: +SKIP
     """
-    folder = Path(run)
-    if not folder.is_dir():
+    run = Run(Path(folder))
+    if not run.folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    model, config = load_model(folder, choose_device(device))
-    fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, config.model.image_size, config.model.image_size))
-    inspector = Inspector(model, config, *read_thresholds(folder))
-    inspector.origin = Origin(model_digest(folder))
-    if (calibration := read_calibration(folder)) is not None:
-        inspector.follow(calibration)
+    model, size = load_model(run, choose_device(device)), run.config.model.image_size
+    fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, size, size))
+    inspector = Inspector(model, run.config, *run.thresholds, threads=Threads())
+    inspector.origin = Origin(run.digest)
+    if run.calibration is not None:
+        inspector.follow(run.calibration)
     return inspector
-
-
-def read_thresholds(run: Path) -> tuple[float, float]:
-    """The thresholds of image score and anomaly map that a run was calibrated to.
-
-    Raises:
-        UserError: where neither its ``calibration.json`` nor its ``metrics.json`` has them, or they are damaged.
-    """
-    calibration = read_calibration(run)
-    if calibration is not None:
-        return calibration.score, calibration.pixel
-    try:
-        threshold = read_metrics(run)["threshold"]
-        score, pixel = float(threshold["score"]), float(threshold["pixel"])
-        check_threshold(score)
-        check_threshold(pixel)
-        return score, pixel
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{run / METRICS_FILE} names no threshold; restore it or train again.") from error

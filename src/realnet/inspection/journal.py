@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from realnet.atomic import remove_torn, write_text
 from realnet.errors import UserError
-from realnet.inspection.index import Claim, Index
+from realnet.files import alone_with
+from realnet.inspection.index import Index, Registration
 from realnet.inspection.items import Item
-from realnet.inspection.manifest import combined_digest, describe_file, is_export, read_manifest
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.taught import SUBSPACES_FILE, taught_in_force, taught_versions
-from realnet.view import REFERENCE_FILE
 
 HEADER_FILE, JOURNAL_FILE, LOCK_FILE = "inspect.json", "results.jsonl", ".inspect.lock"
 _FORMAT = "realnet inspect 1"
@@ -25,6 +21,18 @@ _OWN = ("key", "name", "size", "changed_ns")
 Earlier = Literal["refuse", "resume", "overwrite"]
 """What to do with the results of an earlier inspection in the same folder."""
 _GO_ON = "What is judged is kept: continue with the same call and --resume."
+
+
+def what_of_earlier(resume: bool, overwrite: bool) -> Earlier:
+    """What to do with earlier results, as a person says it.
+
+    Raises:
+        UserError: where both are asked for.
+    """
+    if resume and overwrite:
+        said = "keeps earlier results and {}overwrite replaces them: choose one."
+        raise UserError(f"resume {said.format('')}", f"--resume {said.format('--')}")
+    return "resume" if resume else "overwrite" if overwrite else "refuse"
 
 
 @dataclass(frozen=True)
@@ -61,14 +69,16 @@ class Journal:
         """Close its file; nothing is left to be written."""
         self._stream.close()
 
-    def append(self, item: Item, claim: Claim, row: Row) -> None:
+    def append(self, item: Item, registration: Registration, row: Row) -> None:
         """Write one line, whole or not at all.
 
         Raises:
             UserError: where the disk is full.
         """
         size, changed = item.version
-        line = line_of({**row.as_dict(), "key": item.key, "name": claim.name, "size": size, "changed_ns": changed})
+        line = line_of(
+            {**row.as_dict(), "key": item.key, "name": registration.name, "size": size, "changed_ns": changed}
+        )
         try:
             self._stream.seek(self._end)
             if self._stream.write(line) != len(line):
@@ -104,18 +114,8 @@ def open_journal(
             results that are neither to be resumed nor overwritten, where the journal is damaged, and where it is of
             other settings.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(output / LOCK_FILE)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(
-            f"Another `realnet inspect` is writing into {output}: wait for its end or choose another --output."
-        ) from error
-    except OSError as error:
-        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
-    index = Index()
-    try:
+    busy = f"Another `realnet inspect` is writing into {output}: wait for its end or choose another --output."
+    with alone_with(output / LOCK_FILE, busy), contextlib.closing(Index()) as index:
         for folder in (output, output / "overlays", output / "masks"):
             remove_torn(folder)
         if earlier == "refuse":
@@ -126,28 +126,6 @@ def open_journal(
             _start(output, settings, stale)
         with contextlib.closing(Journal(output / JOURNAL_FILE, index)) as journal:
             yield journal
-    finally:
-        index.close()
-        lock.release()
-
-
-def model_digest(folder: Path) -> str:
-    """SHA-256 (hex) of a trained run or an export: of what it computes, not of its thresholds."""
-    if is_export(folder):
-        return read_manifest(folder).digest
-    return _digest_with(folder, taught_in_force(folder))
-
-
-def model_digests(run: Path) -> list[str]:
-    """:func:`model_digest` of a run in every version: as it was trained, and with all that it was ever taught."""
-    return [_digest_with(run, None), *(_digest_with(run, taught) for taught in taught_versions(run))]
-
-
-def _digest_with(run: Path, taught: Path | None) -> str:
-    files = [run / name for name in ("config.yaml", "model.safetensors")]
-    files += [run / REFERENCE_FILE] if (run / REFERENCE_FILE).is_file() else []
-    files += [] if taught is None else [taught / SUBSPACES_FILE]
-    return combined_digest(describe_file(file).sha256 for file in files)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 """What every inspector does with images, whatever runs its network; imports no torch."""
 
+import itertools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,38 @@ import numpy as np
 
 from realnet.calibration import Calibration
 from realnet.config import DiscriminatorKind
-from realnet.data import image_from_array, measure_tiled, read_image
+from realnet.data import Notes, image_from_array, measure_tiled, read_image, resize_image
 from realnet.data.levels import Levels
+from realnet.data.tiling import cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
-from realnet.inspection.trace import Origin
+from realnet.inspection.trace import Origin, Trace
 from realnet.view import Looked, View
 
 
+@dataclass(frozen=True)
+class Standard:
+    """What one image is judged by, whatever becomes of the judge meanwhile.
+
+    Attributes:
+        threshold, pixel_threshold, minimum_area: as the judge's.
+        trace: of the result.
+    """
+
+    threshold: float
+    pixel_threshold: float
+    minimum_area: int
+    trace: Trace
+
+
 class Judge(ABC):
-    """Thresholds, and images in any form judged by them.
+    """Thresholds, and images in any form judged by them: prepared, measured, concluded, in this one way everywhere.
 
     Args:
+        image_size: side S of the square that the network sees, in pixels.
+        tile: side in pixels of the tiles that images are cut into; None: they are judged whole.
+        levels: the stored values that are black and white in images of more than 8 bits; None: each type's own.
+        discriminator: the kind, which bounds the threshold of the anomaly map.
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
@@ -32,8 +54,17 @@ class Judge(ABC):
     """
 
     def __init__(
-        self, threshold: float, pixel_threshold: float, minimum_area: int = 0, view: View | None = None
+        self,
+        image_size: int,
+        threshold: float,
+        pixel_threshold: float,
+        minimum_area: int = 0,
+        tile: int | None = None,
+        levels: Levels | None = None,
+        discriminator: DiscriminatorKind = "paper",
+        view: View | None = None,
     ) -> None:
+        self.image_size, self.tile, self.levels, self.discriminator = image_size, tile, levels, discriminator
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
         self.origin = Origin()
         self.view = view
@@ -59,26 +90,6 @@ class Judge(ABC):
         """
         cv2.setNumThreads(0)
 
-    @property
-    @abstractmethod
-    def image_size(self) -> int:
-        """Side S of the square that the network sees, in pixels."""
-
-    @property
-    @abstractmethod
-    def tile(self) -> int | None:
-        """Side in pixels of the tiles that images are cut into; None: they are judged whole."""
-
-    @property
-    @abstractmethod
-    def levels(self) -> Levels | None:
-        """The stored values that are black and white in images of more than 8 bits; None: each type's own."""
-
-    @property
-    def discriminator(self) -> DiscriminatorKind:
-        """The kind of discriminator, which bounds the threshold of the anomaly map."""
-        return "paper"
-
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """Anomaly maps float32 ``[N, S, S]`` in 0..1 and image scores of uint8 ``[h, w, 3]`` images of any size.
@@ -86,12 +97,13 @@ class Judge(ABC):
         The images are what :meth:`look` lets the network see.
         """
 
-    def look(self, image: Any, name: str | None = None) -> Looked:
+    def look(self, image: Any, name: str | None = None, notes: Notes | None = None) -> Looked:
         """An image made ready: read, aligned and cut as the inspector's view says.
 
         Args:
             image: as for :meth:`inspect`.
             name: what an error calls it; default: its path.
+            notes: counts what of a file is read differently than a person might expect.
 
         Raises:
             UserError: for a file that cannot be read, or an image that cannot be aligned.
@@ -99,10 +111,71 @@ class Judge(ABC):
         if isinstance(image, Looked):
             return image
         named = isinstance(image, str | Path)
-        pixels = read_image(image, levels=self.levels) if named else image_from_array(image, self.levels)
+        pixels = read_image(image, None, self.levels, notes) if named else image_from_array(image, self.levels)
         if self.view is None:
             return Looked(pixels, pixels)
         return self.view.look(pixels, name or (str(image) if named else "The image"))
+
+    def look_or_say(self, image: Any, name: str | None = None) -> Looked | UserError:
+        """As :meth:`look`, but what keeps an image from being looked at is given and not raised."""
+        try:
+            return self.look(image, name)
+        except UserError as error:
+            return error
+
+    def parts(self, looked: Looked) -> list[np.ndarray]:
+        """What the network is to see of an image: it, or its tiles, uint8 ``[S, S, 3]``."""
+        if self.tile is None:
+            return [resize_image(looked.seen, self.image_size)]
+        height, width = looked.seen.shape[:2]
+        return [cut(looked.seen, box, self.image_size) for box in tile_boxes(height, width, self.tile)]
+
+    def assemble(self, looked: Looked, measured: Sequence[tuple[np.ndarray, float]]) -> tuple[np.ndarray, float]:
+        """Map of what is seen, float32 ``[h', w']``, and image score, by those of each of :meth:`parts`."""
+        height, width = looked.seen.shape[:2]
+        maps, score = [own for own, _ in measured], max(score for _, score in measured)
+        if self.tile is None:
+            return full_size(maps[0], height, width), score
+        return stitch(maps, tile_boxes(height, width, self.tile), height, width), score
+
+    def measure_seen(self, images: Sequence[Looked]) -> list[tuple[np.ndarray, float]]:
+        """Map of what is seen, float32 ``[h', w']``, and score of each image; whole ones together, tiled ones alone."""
+        if self.tile is not None:
+            return [measure_tiled(self.measure, image.seen, self.tile, self.image_size) for image in images]
+        maps, scores = self.measure([image.seen for image in images])
+        return [
+            (full_size(own, *image.seen.shape[:2]), score)
+            for image, own, score in zip(images, maps, scores, strict=True)
+        ]
+
+    def measure_small(self, images: Sequence[Looked]) -> tuple[np.ndarray, list[float]]:
+        """Maps of the whole images at the network's size, float32 ``[N, S, S]``, and scores: what figures rest on."""
+        if self.tile is None and self.view is None:
+            return self.measure([image.seen for image in images])
+        pairs = self.measure_seen(images)
+        maps = [
+            resize_image(image.restore(own), self.image_size) for image, (own, _) in zip(images, pairs, strict=True)
+        ]
+        return np.stack(maps), [score for _, score in pairs]
+
+    def standard(self, looked: Looked, threshold: float | None = None) -> Standard:
+        """What an image is judged by now; ``threshold`` of the image score in the place of the judge's."""
+        limit = self.threshold if threshold is None else threshold
+        return Standard(limit, self.pixel_threshold, self.minimum_area, self.origin.trace(looked.image, limit))
+
+    def conclude(self, looked: Looked, seen: np.ndarray, score: float, standard: Standard) -> Inspection:
+        """The verdict on an image by the map of what is seen ``[h', w']`` and the score."""
+        return Inspection(
+            score,
+            standard.threshold,
+            standard.pixel_threshold,
+            looked.restore(seen).clip(0, 1),
+            looked.image,
+            standard.minimum_area,
+            looked.inside,
+            looked.alignment,
+            standard.trace,
+        )
 
     def follow(self, calibration: Calibration) -> None:
         """Take the thresholds of ``calibration``, and name it in results from now on."""
@@ -129,14 +202,18 @@ class Judge(ABC):
         if threshold is not None:
             check_threshold(threshold)
         self._settle()
-        batch: list[Looked] = []
-        for image in images:
-            batch.append(self.look(image))
-            if len(batch) == batch_size:
-                yield from self._judge(batch, threshold)
-                batch = []
-        if batch:
-            yield from self._judge(batch, threshold)
+        remaining = iter(images)
+        while batch := [self.look(image) for image in itertools.islice(remaining, batch_size)]:
+            for looked, (seen, score) in zip(batch, self.measure_seen(batch), strict=True):
+                yield self.conclude(looked, seen, score, self.standard(looked, threshold))
+
+    def inspect_each(
+        self, images: Sequence[Looked | UserError], batch_size: int = 8, threshold: float | None = None
+    ) -> Iterator[Inspection | UserError]:
+        """Judge what :meth:`look_or_say` gave, in order; an error stays what it is."""
+        judged = self.inspect_many([one for one in images if isinstance(one, Looked)], batch_size, threshold)
+        for one in images:
+            yield next(judged) if isinstance(one, Looked) else one
 
     def __call__(self, images: Any, batch_size: int = 8, threshold: float | None = None) -> list[dict[str, Any]]:
         """Judge several images, and give a row for each: ``pandas.DataFrame(inspector(images))`` is a table.
@@ -150,21 +227,6 @@ class Judge(ABC):
     def __repr__(self) -> str:
         size = f"{self.image_size}x{self.image_size} pixels"
         return f"<{type(self).__name__}: {size}, threshold {self.threshold:.4f}>"
-
-    def _judge(self, images: Sequence[Looked], threshold: float | None) -> Iterator[Inspection]:
-        limit = self.threshold if threshold is None else threshold
-        if self.tile is None:
-            maps, scores = self.measure([image.seen for image in images])
-            whole = (full_size(map_, *image.seen.shape[:2]) for map_, image in zip(maps, images, strict=True))
-            measured: Iterable[tuple[np.ndarray, float]] = zip(whole, scores, strict=True)
-        else:
-            measured = (measure_tiled(self.measure, image.seen, self.tile, self.image_size) for image in images)
-        for image, (own, score) in zip(images, measured, strict=True):
-            trace = self.origin.trace(image.image, limit)
-            yield Inspection(
-                score, limit, self.pixel_threshold, image.restore(own).clip(0, 1), image.image, self.minimum_area,
-                image.inside, image.alignment, trace,
-            )  # fmt: skip
 
 
 def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:

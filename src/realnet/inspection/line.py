@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from realnet.config import first_problem
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
-from realnet.inspection.result_folder import Summary, Wanted, inspect_items
+from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import Sources
 
@@ -71,14 +71,14 @@ class Station:
         judge: its inspector; several stations may share one.
         sources: its images.
         output: folder of its results.
-        wanted: what is made of them.
+        request: what is made of them.
     """
 
     name: str
     judge: Judge
     sources: Sources
     output: Path
-    wanted: Wanted
+    request: InspectionRequest
 
 
 def inspect_line(
@@ -109,7 +109,7 @@ def inspect_line(
                 told(station.name, row)
 
         try:
-            return inspect_items(station.judge, station.sources.items, station.output, station.wanted, tell, end)
+            return inspect_items(station.judge, station.sources.items, station.output, station.request, tell, end)
         except UserError as error:
             raise UserError(f"{station.name}: {error}") from error
 

@@ -1,10 +1,12 @@
 """``realnet.load``: a trained run or an export, whichever the folder is; torch is imported for a run only."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from realnet.inspection.exported import ExportedInspector, load_exported
-from realnet.inspection.manifest import is_export
+from realnet.manifest import is_export
+from realnet.run_folder import Run
 
 if TYPE_CHECKING:
     from realnet.inspection.inspector import Inspector
@@ -30,3 +32,22 @@ def load(folder: str | Path, device: str = "auto") -> Union["Inspector", Exporte
     from realnet.inspection.inspector import load as load_run
 
     return load_run(folder, device)
+
+
+def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str:
+    """As :func:`realnet.acceleration.use_device`; of an export, whose program has devices of its own, as given."""
+    if exported:
+        say(f"Device: {'chosen by the program that runs the export' if name == 'auto' else name}.")
+        return name
+    from realnet.acceleration import use_device
+
+    return use_device(name, say)
+
+
+def load_on(run: Run, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
+    """As :func:`load`, once a line has said which device judges.
+
+    Raises:
+        UserError: likewise.
+    """
+    return load(run.folder, judging_device(device, run.is_export, say))

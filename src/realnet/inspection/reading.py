@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from realnet.data.notes import Notes
 from realnet.errors import UserError
-from realnet.inspection.index import Claim
+from realnet.inspection.index import Registration
 from realnet.inspection.items import Item
 from realnet.inspection.judging import Judge
 from realnet.view import Looked
@@ -16,21 +16,20 @@ _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Taken:
-    """An image that was taken up, and what is seen of it, or why that is nothing."""
+class QueuedImage:
+    """An image that was taken up, and what is seen of it, or why that is nothing; None: it is not read yet."""
 
     item: Item
-    claim: Claim
-    looked: Looked | None = None
-    error: str = ""
+    registration: Registration
+    looked: Looked | UserError | None = None
 
 
 def in_blocks(
     items: Iterable[Item | None],
-    claim: Callable[[Item], Claim | None],
+    register: Callable[[Item], Registration | None],
     size: int,
     limit: int | None = None,
-) -> Iterator[list[Taken]]:
+) -> Iterator[list[QueuedImage]]:
     """Images in blocks that are judged together: of ``size``, but live ones alone; no more than ``limit`` images.
 
     Which images share a block depends on the sources alone and on nothing that was done before: a network's rounding
@@ -38,9 +37,9 @@ def in_blocks(
 
     Args:
         items: None among them means that no more is to be waited for.
-        claim: takes an image up; None for one that was taken up before.
+        register: takes an image up; None for one that was taken up before.
     """
-    block: list[Taken] = []
+    block: list[QueuedImage] = []
     count = 0
     for item in items:
         if item is None:
@@ -48,14 +47,14 @@ def in_blocks(
                 yield block
             block = []
             continue
-        claimed = claim(item)
-        if claimed is None:
+        registration = register(item)
+        if registration is None:
             continue
         count += 1
         if item.live and block:
             yield block
             block = []
-        block.append(Taken(item, claimed))
+        block.append(QueuedImage(item, registration))
         if item.live or len(block) == size:
             yield block
             block = []
@@ -66,8 +65,8 @@ def in_blocks(
 
 
 def read_ahead(
-    blocks: Iterable[list[Taken]], stop: threading.Event, inspector: Judge, notes: Notes
-) -> Generator[list[Taken], None, None]:
+    blocks: Iterable[list[QueuedImage]], stop: threading.Event, inspector: Judge, notes: Notes
+) -> Generator[list[QueuedImage], None, None]:
     """The blocks in their order, decoded by a thread of its own; one at a time is decoded ahead.
 
     Blocks that are done come as they are; of the others all images are read.
@@ -80,7 +79,7 @@ def read_ahead(
     Raises:
         Whatever ``blocks`` does.
     """
-    ready: queue.SimpleQueue[list[Taken] | BaseException | None] = queue.SimpleQueue()
+    ready: queue.SimpleQueue[list[QueuedImage] | BaseException | None] = queue.SimpleQueue()
     ahead = threading.Semaphore(1)
 
     def work() -> None:
@@ -91,8 +90,8 @@ def read_ahead(
                         return
                 if stop.is_set():
                     return
-                done = all(taken.claim.done for taken in block)
-                ready.put(block if done else [_read(taken, inspector, notes) for taken in block])
+                done = all(queued.registration.done for queued in block)
+                ready.put(block if done else [_read(queued, inspector, notes) for queued in block])
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -119,9 +118,9 @@ def read_ahead(
         thread.join(timeout=2)
 
 
-def _read(taken: Taken, inspector: Judge, notes: Notes) -> Taken:
+def _read(queued: QueuedImage, inspector: Judge, notes: Notes) -> QueuedImage:
     try:
-        image = taken.item.read(inspector.levels, notes)
-        return Taken(taken.item, taken.claim, inspector.look(image, taken.item.image))
+        image = queued.item.read(inspector.levels, notes)
     except UserError as error:
-        return Taken(taken.item, taken.claim, None, str(error))
+        return QueuedImage(queued.item, queued.registration, error)
+    return QueuedImage(queued.item, queued.registration, inspector.look_or_say(image, queued.item.image))

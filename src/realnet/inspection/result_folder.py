@@ -12,18 +12,20 @@ from typing import Protocol
 import numpy as np
 
 from realnet.data.notes import Notes
-from realnet.inspection.index import Claim
+from realnet.errors import UserError
+from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
-from realnet.inspection.items import Item, file_item
+from realnet.inspection.items import Item
 from realnet.inspection.journal import Earlier, Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side, to_levels
-from realnet.inspection.reading import Taken, in_blocks, read_ahead
-from realnet.inspection.rows import Row, judged_row, unreadable_row
+from realnet.inspection.reading import QueuedImage, in_blocks, read_ahead
+from realnet.inspection.rows import Row, judged_row, row_for
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.summary_page import PAGE_FILE, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_figure
+from realnet.view import Looked
 
 # Drift is measured on the last ones.
 SCORES_KEPT = 1000
@@ -42,7 +44,7 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InspectionRequest:
     """What is made of the images.
 
     Attributes:
@@ -104,45 +106,11 @@ class Summary:
         return [row for _, _, row in sorted(self._highest, reverse=True)]
 
 
-def inspect_files(
-    inspector: Judge,
-    files: Iterable[str | Path],
-    output: Path,
-    progress: Callable[[int], None] = lambda done: None,
-    batch_size: int = 8,
-    earlier: Earlier = "refuse",
-) -> Summary:
-    """Judge ``files`` and write overlays and tables into ``output``; an unreadable file never stops the rest.
-
-    Args:
-        inspector: a loaded run or export.
-        files: images, any mode and size; also a generator of any length.
-        output: folder; ``overlays/NAME.png``, ``results.jsonl``, ``results.csv`` and ``results.json`` appear in it.
-        progress: told how many files are done.
-        batch_size: images judged at a time.
-        earlier: what to do with results in ``output``: refuse, resume or overwrite.
-
-    Raises:
-        UserError: where ``output`` cannot be written, or holds results and ``earlier`` is ``refuse``.
-    """
-    done = 0
-
-    def count(row: Row) -> None:
-        nonlocal done
-        done += 1
-        progress(done)
-
-    def items(is_known: IsKnown, stop: threading.Event) -> Iterator[Item]:
-        yield from (file_item(Path(file)) for file in files)
-
-    return inspect_items(inspector, items, output, Wanted(batch_size=batch_size, earlier=earlier), count)
-
-
 def inspect_items(
     inspector: Judge,
     items: Callable[[IsKnown, threading.Event], Iterable[Item | None]],
     output: Path,
-    wanted: Wanted,
+    request: InspectionRequest,
     told: Callable[[Row], None] = lambda row: None,
     stop: threading.Event | None = None,
 ) -> Summary:
@@ -152,7 +120,7 @@ def inspect_items(
         inspector: a loaded run or export.
         items: ``Sources.items``, or another function that gives images.
         output: folder.
-        wanted: what is to be made.
+        request: what is to be made.
         told: of each new row, once it is written.
         stop: where set, what is begun is finished, and the tables are written.
 
@@ -162,71 +130,68 @@ def inspect_items(
     """
     stop = stop or threading.Event()
     settings = Settings(
-        wanted.model,
+        request.model,
         inspector.threshold,
         inspector.pixel_threshold,
         inspector.minimum_area,
-        wanted.overlays,
-        wanted.masks,
+        request.overlays,
+        request.masks,
     )
     stale = (*(table_name(form) for form in FORMATS), PAGE_FILE)
     new, notes = 0, Notes()
-    with open_journal(output, settings, wanted.earlier, stale) as journal:
-        if wanted.recorder is not None and wanted.earlier == "resume":
-            wanted.recorder.catch_up(read_rows(output))
+    with open_journal(output, settings, request.earlier, stale) as journal:
+        if request.recorder is not None and request.earlier == "resume":
+            request.recorder.catch_up(read_rows(output))
 
-        def claim(item: Item) -> Claim | None:
-            return journal.index.claim(item.key, item.stem, item.folder, item.version)
+        def register(item: Item) -> Registration | None:
+            return journal.index.register(item.key, item.stem, item.folder, item.version)
 
-        blocks = in_blocks(items(journal.index.is_known, stop), claim, wanted.batch_size, wanted.limit)
+        blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)
         with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
             for block in ready:
-                for row in _judge(inspector, block, output, wanted, journal):
+                for row in _judge(inspector, block, output, request, journal):
                     new += 1
                     told(row)
-        summary = _write_tables(journal, output, wanted.formats, new)
+        summary = _write_tables(journal, output, request.formats, new)
         with resumable():
             write_page(output, summary, inspector.threshold)
     summary.notes = notes.sentences()
     return summary
 
 
-def _judge(inspector: Judge, block: Sequence[Taken], output: Path, wanted: Wanted, journal: Journal) -> Iterator[Row]:
+def _judge(
+    inspector: Judge, block: Sequence[QueuedImage], output: Path, request: InspectionRequest, journal: Journal
+) -> Iterator[Row]:
     """Judge a block and write what the journal lacks of it."""
-    if all(taken.claim.done for taken in block):
+    if all(queued.registration.done for queued in block):
         return
-    looked = [taken.looked for taken in block if taken.looked is not None]
     # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_many(looked, wanted.batch_size)
-    for taken in block:
-        result = None if taken.looked is None else next(judged)
-        if taken.claim.done:
+    judged = inspector.inspect_each(
+        [queued.looked for queued in block if queued.looked is not None], request.batch_size
+    )
+    for queued, result in zip(block, judged, strict=True):
+        if queued.registration.done:
             continue
-        if result is None:
-            row = unreadable_row(
-                taken.item.image,
-                inspector.threshold,
-                taken.error,
-                inspector.origin.trace(None, inspector.threshold),
-            )
+        if isinstance(result, UserError):
+            row = row_for(inspector, queued.item.image, result)
         else:
-            row = _describe(result, taken, output, wanted)
-        if wanted.identify is not None:
-            row = replace(row, id=wanted.identify(taken.item))
+            row = _describe(result, queued, output, request)
+        if request.identify is not None:
+            row = replace(row, id=request.identify(queued.item))
         with resumable():
-            wanted.announce(taken.item, row)
-        journal.append(taken.item, taken.claim, row)
-        if wanted.recorder is not None:
+            request.announce(queued.item, row)
+        journal.append(queued.item, queued.registration, row)
+        if request.recorder is not None:
             with resumable():
-                wanted.recorder.add(row, None if taken.looked is None else taken.looked.image)
+                request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
         yield row
 
 
-def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) -> Row:
+def _describe(result: Inspection, queued: QueuedImage, output: Path, request: InspectionRequest) -> Row:
     """The row of an image, once its pictures are written."""
     mask = result.mask
-    overlay = f"overlays/{taken.claim.name}.png" if wanted.overlays else ""
-    mask_file = f"masks/{taken.claim.name}.png" if wanted.masks else ""
+    overlay = f"overlays/{queued.registration.name}.png" if request.overlays else ""
+    mask_file = f"masks/{queued.registration.name}.png" if request.masks else ""
     with resumable():
         if overlay:
             write_figure(
@@ -237,7 +202,7 @@ def _describe(result: Inspection, taken: Taken, output: Path, wanted: Wanted) ->
             )
         if mask_file:
             write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
-    return judged_row(taken.item.image, result, mask, overlay, mask_file)
+    return judged_row(queued.item.image, result, mask, overlay, mask_file)
 
 
 def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:

@@ -1,7 +1,6 @@
 """Which model, calibration and program judged which image, and when: what every result carries."""
 
 import datetime
-import hashlib
 import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from realnet import __version__
+from realnet.data.images import image_hash
 
 
 def software_version() -> str:
@@ -19,19 +19,6 @@ def software_version() -> str:
 def utc_now() -> str:
     """The time in ISO 8601, UTC, to the millisecond, such as ``2026-03-01T09:30:00.125Z``; sorts as text."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def image_hash(image: np.ndarray) -> str:
-    """SHA-256 (hex) of what is seen: the same for every file, upload or array that decodes to the same pixels.
-
-    It is that of the text ``HEIGHTxWIDTH:`` followed by the RGB bytes, line by line.
-
-    Args:
-        image: uint8 ``[h, w, 3]`` RGB, upright.
-    """
-    digest = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}:".encode())
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -71,7 +58,7 @@ class Trace:
         model_digest: SHA-256 of the model.
         calibration: version of the calibration that the threshold comes from; None where it comes from none, or was
             named by hand.
-        image_hash: see :func:`image_hash`; empty for an image that could not be read.
+        image_hash: see :func:`realnet.data.images.image_hash`; empty for an image that could not be read.
         id: of this judgement, 32 hexadecimal digits; no other one has it.
         time: when, UTC.
         software: program and version.

@@ -15,17 +15,16 @@ from torch import Tensor, nn
 from realnet.config import Config, override
 from realnet.distribution import install_hint
 from realnet.errors import UserError
-from realnet.inspection.inspector import read_thresholds
-from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
 from realnet.presets import presets
+from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
-from realnet.training.batches import Batches, GoodFeatures
+from realnet.training.batches import GoodFeatures
 from realnet.training.folds import Solver
-from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
-from realnet.training.loop import LossOfBatch, learning_rate, total_steps
+from realnet.training.loop import learning_rate, total_steps
 from realnet.training.prepare import fit_selection, with_levels
+from realnet.training.tasks import detector_batches, head_batches
 
 try:
     from anomalib import LearningType
@@ -172,11 +171,11 @@ class RealNet(AnomalibModule):
         Raises:
             UserError: for a folder that is no finished run, or is damaged.
         """
-        folder = Path(run)
-        network, config = load_model(folder)
-        score, pixel = read_thresholds(folder)
+        opened = Run(Path(run))
+        network = load_model(opened)
+        score, pixel = opened.thresholds
         module = cls(
-            *_as_arguments(config),
+            *_as_arguments(opened.config),
             pre_trained=False,
             pre_processor=pre_processor,
             post_processor=post_processor,
@@ -256,28 +255,22 @@ class RealNet(AnomalibModule):
 
     def _prepare(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
         """What networks are trained with."""
-        settings, network, images = self.config.training, self.model.network, synthesizer.images
-        raw = GoodFeatures(images, network.backbone.extract, self.device, settings.cache_gigabytes)
+        network, images = self.model.network, synthesizer.images
+        raw = GoodFeatures(images, network.backbone.extract, self.device, self.config.training.cache_gigabytes)
         if not self.model.fitted:
             logger.info("RealNet selects features on %d good images.", len(images))
             fit_selection(network, raw, synthesizer, self.config)
-        batches = Batches(
-            network, synthesizer, raw.then(network.select_from), self.config.seed, settings.batch_size, settings.fresh,
-            settings.window, settings.workers, self.global_rank, self.trainer.world_size,
-        )  # fmt: skip
-        loss = LossOfBatch(network, (settings.reconstruction_weight, settings.segmentation_weight))
+        share = self.global_rank, self.trainer.world_size
+        loss, batches = detector_batches(network, synthesizer, raw, self.config, *share)
         return _Fit(loss, batches.starting_at(done, _ENDLESS), steps)
 
     def _solve(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
         """The subspaces of the images at hand, and what the heads are trained with."""
-        settings, network = self.config.training, self.model.network
+        network = self.model.network
         seen = Solver(network, synthesizer, self.config, self.device, _log_stage).solve()
-        heads = len(network.discriminator.heads) if isinstance(network.discriminator, EvidenceDiscriminator) else 1
-        batches = HeadBatches(
-            seen, heads, self.config.seed, settings.batch_size, self.global_rank, self.trainer.world_size
-        )
-        validation = FoldedValidation(network, seen, learned=steps > 0)
-        return _Fit(LossOfHeads(network, self.config.seed), batches.starting_at(done, _ENDLESS), steps, validation)
+        share = self.global_rank, self.trainer.world_size
+        loss, batches, validation = head_batches(network, seen, self.config, steps, *share)
+        return _Fit(loss, batches.starting_at(done, _ENDLESS), steps, validation)
 
     def on_validation_start(self) -> None:
         """Settle what the model's learned part is standardised by, as it is now."""

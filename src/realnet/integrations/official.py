@@ -1,42 +1,24 @@
 """A checkpoint of the RealNet authors' released code (Zhang et al. 2024) saved as a run of ours."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from realnet.atomic import write_text
+from realnet.card import write_card
 from realnet.config import Config, SynthesisConfig, TrainingConfig
 from realnet.errors import UserError
 from realnet.integrations.official_layout import convert, describe
 from realnet.model.foreign import load_foreign
 from realnet.model.network import RealNet
-from realnet.model.saving import METRICS_FILE, save_config, save_model
+from realnet.model.saving import save_model
 from realnet.provenance import collect_provenance
+from realnet.record import Imported as ImportedRecord
+from realnet.record import Record, save_record
+from realnet.run_folder import Run, save_config
 
-PRESET, THRESHOLD, RULE = "imported", 0.5, "imported; not calibrated"
-
-_CARD = """# RealNet inspector, imported
-
-Imported by `realnet import-official` from `{file}`, a checkpoint of the RealNet authors' released code{epoch}.
-
-| | |
-|---|---|
-| backbone | {backbone} (frozen), image size {size} x {size} |
-| reconstruction | {network}, architecture {architecture}, channels {dimensions} |
-| residuals | {retention:.1%} of the channels, ranked by {mode} |
-| image score | {score} |
-| threshold | {threshold}: {rule} |
-
-Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
-
-**Limits.** A checkpoint holds no threshold: choose one above the scores of good images before trusting a verdict. The
-released code keeps the state that is best on the TEST images (oracle): figures on them flatter it. Images are resized
-here by averaging areas, there by Pillow's bilinear filter, so scores differ a little. {assumed}
-The weights are the authors' and include the backbone's ImageNet weights; the licences of both apply.
-"""
+PRESET = "imported"
 
 
 @dataclass(frozen=True)
@@ -131,50 +113,18 @@ def import_official(
 
 def _save(output: Path, imported: Imported, file: Path) -> None:
     """Write everything a run consists of, the model last."""
-    config, unknown = imported.config, "unknown"
-    metrics = {
-        "threshold": {"score": THRESHOLD, "pixel": THRESHOLD, "rule": RULE},
-        "training": {
-            "categories": [],
-            "imported_from": file.name,
-            "imported_epoch": imported.epoch,
-            "good_images": unknown,
-            "held_out_images": unknown,
-            "steps": unknown,
-            "selected_by": config.training.select,
-            "planned_steps": unknown,
-            "best_step": unknown,
-            "seconds": 0.0,
-        },
-        "provenance": collect_provenance(
+    config = imported.config
+    record = Record(
+        imported=ImportedRecord(file=file.name, epoch=imported.epoch, assumed=imported.assumed),
+        provenance=collect_provenance(
             split="train",
             seed=config.seed,
             preset=config.preset,
             image_score=config.model.image_score,
             selection=config.training.select,
         ),
-        "test": {},
-    }
-    save_config(output, config)
-    write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
-    write_text(output / "README.md", _card(imported, file))
-    save_model(output, imported.model)
-
-
-def _card(imported: Imported, file: Path) -> str:
-    model = imported.config.model
-    return _CARD.format(
-        file=file.name,
-        epoch="" if imported.epoch is None else f", epoch {imported.epoch}",
-        backbone=model.backbone.name,
-        size=model.image_size,
-        network=model.reconstruction.network,
-        architecture=model.reconstruction.architecture,
-        dimensions=", ".join(map(str, model.afs.dimensions)),
-        retention=model.rrs.retention,
-        mode=model.rrs.mode,
-        score=model.image_score,
-        threshold=THRESHOLD,
-        rule=RULE,
-        assumed=" ".join(imported.assumed),
     )
+    save_config(output, config)
+    save_record(output, record)
+    write_card(Run(output))
+    save_model(output, imported.model)

@@ -1,6 +1,5 @@
 """The frozen feature extractor phi: four taps of an ImageNet network, optionally standardised."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from realnet.config import BackboneConfig
 from realnet.distribution import install_hint
 from realnet.errors import UserError
+from realnet.files import file_sha256
 
 # The published Lite0 weights were trained with these, not with timm's rounded 0.5.
 _LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -184,7 +184,7 @@ def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> tup
     """The weights of the tensors ``names``, and where they are from, in words."""
     if config.weights is not None:
         weights = _read_weights(config.weights)
-        source = f"file {config.weights.name}, SHA-256 {_digest(config.weights)[:12]}"
+        source = f"file {config.weights.name}, SHA-256 {file_sha256(config.weights)[:12]}"
     elif config.name.startswith("tf_efficientnet_lite0") and find_spec(_LITE0_PACKAGE):
         folder = resources.files(_LITE0_PACKAGE) / "models"
         file = next(Path(str(folder)).glob("efficientnet-lite0-*.pth"))
@@ -206,11 +206,6 @@ def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> tup
             f"differ in shape, {wrong[0]} the first. Give the ImageNet weights of that very network."
         )
     return {name: weights[name] for name in names}, source
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

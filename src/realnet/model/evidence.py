@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.config import DiscriminatorConfig, RrsConfig
+from realnet.model.general import WIDTH
 from realnet.model.rrs import selected_share
 
 # Evidence is added up and smoothed on a grid of a quarter of the image's sides, by a Gaussian of one cell of it.
@@ -64,9 +65,11 @@ class EvidenceDiscriminator(nn.Module):
     .. math:: e_k = \frac{\log \bar E_k - m_k}{s_k}, \quad e = \sum_k w_k e_k
 
     once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
-    score. Both are standardised again, smoothed, and the mean logit of the heads, standardised likewise, is added with
-    its weight: z = (e + lambda l) / (1 + lambda). All means and deviations are those of good images that neither the
-    subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`).
+    score. Both are standardised again, smoothed, and the mean logit l of the heads, standardised likewise, is added
+    with its weight: z = (e + lambda l) / (1 + lambda). In the score the logit g of the general head, which knows other
+    products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma). All means and deviations are
+    those of good images that neither the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`,
+    :meth:`fit_general`).
 
     Shapes:
         input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
@@ -76,6 +79,7 @@ class EvidenceDiscriminator(nn.Module):
         channels: m_k.
         config: weights and heads.
         rrs: mode and share of the selection.
+        general: weight gamma of the general head; 0: there is none.
     """
 
     layer_mean: Tensor
@@ -84,13 +88,18 @@ class EvidenceDiscriminator(nn.Module):
     evidence_deviation: Tensor
     learned_mean: Tensor
     learned_scale: Tensor
+    general_mean: Tensor
+    general_scale: Tensor
 
-    def __init__(self, channels: Sequence[int], config: DiscriminatorConfig, rrs: RrsConfig) -> None:
+    def __init__(
+        self, channels: Sequence[int], config: DiscriminatorConfig, rrs: RrsConfig, general: float = 0.0
+    ) -> None:
         super().__init__()
         self.rrs, self.count = rrs, len(channels)
         self.weights = config.layer_weights or (1.0,) * self.count
-        self.learned = config.learned
+        self.learned, self.general_weight = config.learned, general
         self.heads = nn.ModuleList(EvidenceHead(channels, config.width) for _ in range(config.heads))
+        self.general = EvidenceHead(channels, WIDTH).requires_grad_(False) if general else None
         for k, c in enumerate(channels):
             self.register_buffer(f"typical_{k}", torch.ones(c))
         self.register_buffer("layer_mean", torch.zeros(self.count, 2))
@@ -100,22 +109,33 @@ class EvidenceDiscriminator(nn.Module):
         self.register_buffer("learned_mean", torch.zeros(()))
         # 1 / deviation; 0 until something was learned.
         self.register_buffer("learned_scale", torch.zeros(()))
+        self.register_buffer("general_mean", torch.zeros(()))
+        self.register_buffer("general_scale", torch.ones(()))
 
     def forward(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judged:
         """Judge ``residuals`` of an image of ``size`` ``(H, W)``."""
         logs = [residual.log1p() for residual in residuals]
         logits = torch.stack([head(logs) for head in self.heads]).mean(0)
-        return self.conclude(self.log_energies(residuals), logits, size)
+        general = None if self.general is None else self.general(logs)
+        return self.conclude(self.log_energies(residuals), logits, general, size)
 
-    def conclude(self, energies: Sequence[Tensor], logits: Tensor, size: tuple[int, int]) -> Judged:
-        """Add up log energies (of :meth:`log_energies`) and logits ``[B, 1, h, w]`` of heads."""
+    def conclude(
+        self, energies: Sequence[Tensor], logits: Tensor, general: Tensor | None, size: tuple[int, int]
+    ) -> Judged:
+        """Add up log energies (of :meth:`log_energies`), logits ``[B, 1, h, w]`` of heads, and of the general head."""
         grid = (int(size[0]) // _CELL, int(size[1]) // _CELL)
         evidence = smooth(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
         evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
         learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, grid))
         # Nothing learned: the evidence alone, in its own units.
         share = self.learned * (self.learned_scale > 0).to(evidence.dtype)
-        together = _enlarged((evidence + share * learned) / (1 + share), size)  # [B, 2, H, W]
+        total = evidence + share * learned
+        found, score = total[:, _MAP : _MAP + 1] / (1 + share), total[:, _SCORE : _SCORE + 1]
+        if general is not None:
+            known = smooth(_enlarged((general - self.general_mean) * self.general_scale, grid))
+            score = score + self.general_weight * known
+            share = share + self.general_weight
+        together = _enlarged(torch.cat([found, score / (1 + share)], 1), size)  # [B, 2, H, W]
         return Judged(together[:, _MAP : _MAP + 1], together[:, _SCORE : _SCORE + 1])
 
     def log_energies(self, residuals: Sequence[Tensor]) -> list[Tensor]:
@@ -152,10 +172,16 @@ class EvidenceDiscriminator(nn.Module):
     @torch.no_grad()
     def fit_learned(self, logits: Tensor, size: tuple[int, int]) -> None:
         """Set mean and scale of the learned part by logits ``[N, 1, h, w]`` of good images new to the heads."""
-        grid = (size[0] // _CELL, size[1] // _CELL)
-        mean, deviation = _moments(smooth(_enlarged(part, grid)) for part in logits.split(16))
-        self.learned_mean.copy_(mean[0])
-        self.learned_scale.copy_(1 / deviation[0])
+        mean, deviation = _smoothed_moments(logits, size)
+        self.learned_mean.copy_(mean)
+        self.learned_scale.copy_(1 / deviation)
+
+    @torch.no_grad()
+    def fit_general(self, logits: Tensor, size: tuple[int, int]) -> None:
+        """Set mean and scale of the general head's part by its logits ``[N, 1, h, w]`` of good images."""
+        mean, deviation = _smoothed_moments(logits, size)
+        self.general_mean.copy_(mean)
+        self.general_scale.copy_(1 / deviation)
 
 
 def probability(z: Tensor) -> Tensor:
@@ -182,6 +208,13 @@ def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _column(values: Tensor) -> Tensor:
     return values[:, None, None]
+
+
+def _smoothed_moments(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of logits ``[N, 1, h, w]`` as they enter the sum."""
+    grid = (size[0] // _CELL, size[1] // _CELL)
+    mean, deviation = _moments(smooth(_enlarged(part, grid)) for part in logits.split(16))
+    return mean[0], deviation[0]
 
 
 def _moments(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

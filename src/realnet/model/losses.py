@@ -13,9 +13,9 @@ def reconstruction_loss(reconstructions: Sequence[Tensor], targets: Sequence[Ten
 
     Args:
         reconstructions: ``[B, m_k, h_k, w_k]`` a layer.
-        targets: the features of the good image, same shapes; what follows them is not compared.
+        targets: the features of the good image, same shapes.
     """
-    losses = [F.mse_loss(r, t) for r, t in zip(reconstructions, targets, strict=False)]
+    losses = [F.mse_loss(r, t) for r, t in zip(reconstructions, targets, strict=True)]
     return sum(losses[1:], losses[0])
 
 

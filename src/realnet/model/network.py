@@ -85,7 +85,9 @@ class RealNet(nn.Module):
                         f"model.discriminator.layer_weights has {len(weights)} weights for {len(widths)} "
                         "reconstructions; give one each, or null."
                     )
-                self.discriminator: nn.Module = EvidenceDiscriminator(widths, model.discriminator, model.rrs)
+                self.discriminator: nn.Module = EvidenceDiscriminator(
+                    widths, model.discriminator, model.rrs, model.general
+                )
             else:
                 self.rrs = RRS(sum(widths), model.rrs)
                 self.discriminator = Discriminator(self.rrs.r, model.discriminator)
@@ -94,7 +96,7 @@ class RealNet(nn.Module):
     def frozen(self) -> tuple[str, ...]:
         """What the names of tensors begin with that no training step changes."""
         solved = ("reconstruction.",) if self.reconstruction.solved else ()
-        return ("backbone.", "afs.", *solved)
+        return ("backbone.", "afs.", "discriminator.general.", *solved)
 
     def select(self, image: Tensor) -> list[Tensor]:
         """All that is frozen of ``image``, and that training caches: the selected, aligned features, one a network."""

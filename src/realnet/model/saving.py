@@ -1,35 +1,22 @@
-"""A run as a folder: ``config.yaml``, ``model.safetensors`` and ``metrics.json``, nothing pickled."""
+"""Networks as safetensors files, nothing pickled; that of a run."""
 
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from realnet.atomic import atomic_path, write_text
-from realnet.config import Config, first_problem
+from realnet.atomic import atomic_path
 from realnet.errors import UserError
 from realnet.model.network import RealNet
-from realnet.taught import SUBSPACES_FILE, taught_in_force
-from realnet.view import find_reference, keep_reference
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run
+from realnet.taught import SUBSPACES_FILE
 
 _BASIS = ".basis"
-MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.yaml", "metrics.json"
 # What a run is taught changes these, and nothing else.
 TAUGHT_PARTS = ("reconstruction.", "discriminator.")
-
-
-def save_config(folder: Path, config: Config) -> None:
-    """Write ``config`` as YAML, to be read again by :func:`load_config`; the reference image of its view beside it."""
-    view = keep_reference(folder, config.model.view, config.data.pair)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
-    write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
 def save_model(folder: Path, model: RealNet) -> None:
@@ -101,45 +88,22 @@ def _fits(name: str, stored: Tensor, expected: Tensor) -> bool:
     return (stored.shape, stored.dtype) == (expected.shape, expected.dtype)
 
 
-def load_config(folder: Path) -> Config:
-    """Read the configuration of a run.
-
-    Raises:
-        UserError: where it is missing or not a configuration.
-    """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise UserError(
-            f"{folder} is no trained run: it has no {CONFIG_FILE}. Give the --output folder of `realnet train`."
-        )
-    try:
-        config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-        raise UserError(
-            f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
-        ) from error
-    view = find_reference(folder, config.model.view)
-    return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
-
-
-def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNet, Config]:
-    """Load a saved run's model, with what it was taught, in eval mode, and its configuration. Nothing is unpickled.
+def load_model(run: Run, device: str | torch.device = "cpu") -> RealNet:
+    """The network of ``run``, with what it was taught, in eval mode. Nothing is unpickled.
 
     Raises:
         UserError: for a folder that is no run, a damaged or foreign weight file, weights not finite, or a network
             that finds no room in memory.
     """
-    config = load_config(folder)
-    path = folder / MODEL_FILE
+    config, path = run.config, run.folder / MODEL_FILE
     if not path.is_file():
-        raise UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
+        raise UserError(f"{run.folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
     try:
         model = RealNet(config, pretrained=False)
     except (RuntimeError, MemoryError) as error:
         reason = (str(error).splitlines() or ["no memory"])[0][-200:]
         raise UserError(
-            f"The network of {folder / CONFIG_FILE} cannot be built ({reason}). "
+            f"The network of {run.folder / CONFIG_FILE} cannot be built ({reason}). "
             "Restore that file from the run that made it."
         ) from error
     tensors = read_weights(path, model)
@@ -148,37 +112,7 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> tuple[RealNe
             channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
-    if (taught := taught_in_force(folder)) is not None:
-        tensors |= read_weights(taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
+    if run.taught is not None:
+        tensors |= read_weights(run.taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
     model.load_state_dict(tensors)
-    return model.to(device).to(memory_format=torch.channels_last).eval(), config
-
-
-def trained_categories(run: Path) -> list[str]:
-    """The names of the products that a run says it was trained on; none where it says nothing.
-
-    Raises:
-        UserError: as :func:`read_metrics`.
-    """
-    training = read_metrics(run).get("training")
-    found = training.get("categories") if isinstance(training, dict) else None
-    return [str(name) for name in found] if isinstance(found, list) else []
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """The contents of a run's ``metrics.json``.
-
-    Raises:
-        UserError: where it is missing or damaged.
-    """
-    path = folder / METRICS_FILE
-    damaged = f"{path} is missing or damaged; restore it or train again."
-    if not path.is_file():  # a pipe of that name would be waited for
-        raise UserError(damaged)
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(damaged) from error
-    if not isinstance(metrics, dict):
-        raise UserError(f"{path} holds no table; restore it or train again.")
-    return metrics
+    return model.to(device).to(memory_format=torch.channels_last).eval()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from realnet.data.samples import spread
+
 
 @dataclass(frozen=True)
 class GalleryItem:
@@ -103,7 +105,7 @@ def afs_layer(
         columns: how many to show.
     """
     ranked = np.argsort(losses, kind="stable")
-    chosen = ranked[np.linspace(0, len(ranked) - 1, min(columns, len(ranked))).round().astype(int)]
+    chosen = ranked[spread(len(ranked), columns)]
     difference = np.square(np.asarray(anomalous, np.float32)[chosen] - np.asarray(good, np.float32)[chosen])
     low, high = difference.min((1, 2), keepdims=True), difference.max((1, 2), keepdims=True)
     kept = {int(index) for index in selected}

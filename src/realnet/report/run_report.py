@@ -1,22 +1,21 @@
 """The report of one evaluation of a run: collects what :func:`write_report` draws."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from realnet.calibration import read_calibration
-from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation, record
 from realnet.model.network import RealNet
-from realnet.model.saving import METRICS_FILE, read_metrics
+from realnet.progress import Watcher
+from realnet.record import METRICS_FILE
 from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
 from realnet.report.page import write_report
+from realnet.run_folder import Run
 from realnet.synthesis import Anomaly
 from realnet.training.batches import to_tensor
 from realnet.training.prepare import MOST_TILES, first_defects, good_images, make_synthesizer, split_samples
@@ -25,43 +24,45 @@ _SYNTHETIC = 12
 
 
 def file_evaluation(
-    run: Path,
+    run: Run,
     evaluation: Evaluation,
     categories: Sequence[Category],
     report: Path | None,
-    complain: Callable[[str], None],
+    watcher: Watcher,
 ) -> Path | None:
     """Record the figures in the run and write the report; its path, None where there is none.
 
     Args:
         report: where to; None: in the run.
-        complain: told where the run cannot be written to.
+        watcher: told where the report is, or that the run cannot be written to.
 
     Raises:
         UserError: where the report cannot be written.
     """
     try:
-        own = record(run, evaluation.results)
+        own = record(run.folder, evaluation.results)
     except UserError as error:
-        complain(f"Not filed under the run: {error}")
+        watcher.warn(f"Not filed under the run: {error}")
         own = None
     path = report or own
     if path is not None:
+        watcher.stage("Writing the report")
         report_evaluation(path, run, evaluation, categories)
+        watcher.say(f"Report: {path}")
     return path
 
 
-def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories: Sequence[Category]) -> None:
-    """Write ``report.html`` for ``evaluation`` of the run in the folder ``run``.
+def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: Sequence[Category]) -> None:
+    """Write ``report.html`` for ``evaluation`` of ``run``.
 
     The synthetic defects and the AFS view are made again from the good images in ``categories``; where those, or the
     folder of sources, are no longer at hand, the report does without them.
     """
     labels = [sample.is_anomalous for sample in evaluation.samples]
     shown = worst_first(evaluation.scores, labels, evaluation.threshold)
-    training = _training(run)
+    facts = _facts(run)
     # What an imported model was trained on is not known: nothing is shown for it.
-    synthetic = [] if "imported_from" in training else training_defects(run, evaluation.config, categories)
+    synthetic = [] if run.record.training is None else training_defects(run, categories)
     write_report(
         path,
         evaluation.results,
@@ -73,44 +74,35 @@ def report_evaluation(path: Path, run: Path, evaluation: Evaluation, categories:
         odd=odd_images(
             run,
             [sample for category in categories for sample in category.train],
-            evaluation.config.data.pair,
         ),
         threshold=evaluation.threshold,
-        facts=_facts(training),
+        facts=facts,
     )
 
 
-def odd_images(
-    run: Path, good: Sequence[Sample], levels: tuple[float, float] | None = None
-) -> list[tuple[str, np.ndarray]]:
+def odd_images(run: Run, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:
     """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
-    calibration = read_calibration(run)
     files = {sample.name: sample.image for sample in good}
-    names = calibration.odd() if calibration is not None else []
+    names = run.calibration.odd() if run.calibration is not None else []
     found = []
     for name in names:
         if name in files:
             with suppress(UserError):
-                found.append((name, read_image(files[name], levels=levels)))
+                found.append((name, read_image(files[name], levels=run.levels)))
     return found
 
 
-def _training(run: Path) -> Mapping[str, Any]:
-    """How the run was trained, as it says itself."""
-    training = read_metrics(run).get("training")
-    wanted = {"good_images", "held_out_images", "steps", "planned_steps", "best_step", "seconds"}
-    if not isinstance(training, dict) or ("imported_from" not in training and not wanted <= set(training)):
-        raise UserError(f"{run / METRICS_FILE} does not say how the run was trained; restore it or train again.")
-    return training
-
-
-def _facts(training: Mapping[str, Any]) -> dict[str, str]:
-    if "imported_from" in training:
-        return {"Imported from": str(training["imported_from"])}
+def _facts(run: Run) -> dict[str, str]:
+    """How the run was made, as it says itself."""
+    record = run.record
+    if record.imported is not None:
+        return {"Imported from": record.imported.file}
+    if (training := record.training) is None:
+        raise UserError(f"{run.folder / METRICS_FILE} does not say how the run was trained; restore it or train again.")
     return {
-        "Trained on": f"{training['good_images']} good images, {training['held_out_images']} more held out",
-        "Steps": f"{training['steps']} of {training['planned_steps']}, best at {training['best_step']}",
-        "Training time": f"{training['seconds']:.0f} s",
+        "Trained on": f"{training.good_images} good images, {training.held_out_images} more held out",
+        "Steps": f"{training.steps} of {training.planned_steps}, best at {training.best_step}",
+        "Training time": f"{training.seconds:.0f} s",
     }
 
 
@@ -130,16 +122,16 @@ def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
 
 
 def training_defects(
-    run: Path, config: Config, categories: Sequence[Category], count: int = _SYNTHETIC
+    run: Run, categories: Sequence[Category], count: int = _SYNTHETIC
 ) -> list[tuple[np.ndarray, Anomaly]]:
     """The first defects the run was trained on, with their good images; a defect depends on seed and number only.
 
     None of them where the good images of ``categories`` are not those of the training, or sources are gone.
     """
     samples = [sample for category in categories for sample in category.train]
-    provenance = read_metrics(run).get("provenance")
+    config = run.config
     try:
-        if not isinstance(provenance, dict) or provenance.get("data_fingerprint") != fingerprint(samples):
+        if run.record.provenance.get("data_fingerprint") != fingerprint(samples):
             return []
         train = split_samples(samples, config).train
         solved = config.model.reconstruction.network == "subspace"

@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass, replace
 import cv2
 import numpy as np
 
-from realnet.data import Notes, decode_image, resize_image
-from realnet.data.tiling import Box, cut, stitch, tile_boxes
+from realnet.data import Notes, decode_image
+from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history.pictures import Keep, Picture, make_picture
 from realnet.inspection.inspection import Inspection
-from realnet.inspection.judging import Judge, full_size
+from realnet.inspection.judging import Judge, Standard
 from realnet.inspection.overlay import overlay, to_levels
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.rows import Row, judged_row
-from realnet.inspection.trace import Trace, image_hash
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import Refusal
 from realnet.serving.models import ServedModel
@@ -28,14 +27,13 @@ _SHOWN = 1280
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles at ``boxes``; what is shown.
+    """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles; what is shown.
 
     ``looked`` is the whole image and what is seen of it, ``picture`` what a results store keeps, ``notes`` what is to
     be said of how it was read.
     """
 
     parts: list[np.ndarray]
-    boxes: list[Box] | None
     looked: Looked
     shown: np.ndarray | None
     image_hash: str
@@ -48,21 +46,6 @@ class Outlined(Region):
     """A region with its outer border, a closed polygon of ``(x, y)``."""
 
     outline: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Standard:
-    """What one image is judged by, whatever becomes of the inspector meanwhile.
-
-    Attributes:
-        threshold, pixel_threshold, minimum_area: as the inspector's.
-        trace: of the result.
-    """
-
-    threshold: float
-    pixel_threshold: float
-    minimum_area: int
-    trace: Trace
 
 
 def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, keep: Keep) -> Decoded:
@@ -87,12 +70,7 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
         scale = min(1.0, _SHOWN / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    rest = looked, shown, image_hash(image), make_picture(image, keep, data), notes
-    if judge.tile is None:
-        return Decoded([resize_image(looked.seen, judge.image_size)], None, *rest)
-    seen_height, seen_width = looked.seen.shape[:2]
-    boxes = tile_boxes(seen_height, seen_width, judge.tile)
-    return Decoded([cut(looked.seen, box, judge.image_size) for box in boxes], boxes, *rest)
+    return Decoded(judge.parts(looked), looked, shown, image_hash(image), make_picture(image, keep, data), notes)
 
 
 def answer(
@@ -104,23 +82,9 @@ def answer(
         measured: map and score of each of ``decoded.parts``.
         standard: what the image is judged by.
     """
-    score = max(own for _, own in measured)
-    looked = decoded.looked
-    if decoded.boxes is None:
-        anomaly_map = full_size(measured[0][0], *looked.seen.shape[:2])
-    else:
-        anomaly_map = stitch([part for part, _ in measured], decoded.boxes, *looked.seen.shape[:2])
-    found = Inspection(
-        score=score,
-        threshold=standard.threshold,
-        pixel_threshold=standard.pixel_threshold,
-        anomaly_map=looked.restore(anomaly_map).clip(0, 1),
-        image=looked.image,
-        minimum_area=standard.minimum_area,
-        inside=looked.inside,
-        alignment=looked.alignment,
-        trace=standard.trace,
-    )
+    looked, judge = decoded.looked, model.judge
+    seen, score = judge.assemble(looked, measured)
+    found = judge.conclude(looked, seen, score, standard)
     mask = found.mask
     row = replace(judged_row(request.name, found, mask), regions=_outlined(found.regions, mask))
     regions = row.regions

@@ -18,11 +18,11 @@ from realnet.errors import UserError
 from realnet.history import Entry, Retention, Store, read_confirmed
 from realnet.history.pictures import Picture
 from realnet.history.recording import Recording
-from realnet.inspection.judging import Judge
+from realnet.inspection.judging import Judge, Standard
 from realnet.inspection.rows import Row, unreadable_row
 from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
-from realnet.serving.answering import Decoded, Standard, answer, decode
+from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
 from realnet.serving.models import ServedModel

@@ -30,7 +30,7 @@ class Command(Sink):
 
     def __init__(self, line: str, seconds: float = _SECONDS) -> None:
         try:
-            self._arguments = shlex.split(line)
+            self._arguments = split_line(line, windows=os.name == "nt")
         except ValueError as error:
             raise UserError(f"command:{line} is not well quoted ({error}).") from error
         program = shutil.which(self._arguments[0]) if self._arguments else None
@@ -59,6 +59,18 @@ class Command(Sink):
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
             raise Unreachable(f"status {done.returncode}{': ' + said[0][:200] if said else ''}")
+
+
+def split_line(line: str, windows: bool) -> list[str]:
+    """Program and arguments of a command line; on Windows a backslash stands for itself: ``C:\\line\\reject.exe``.
+
+    Raises:
+        ValueError: where a quote is not closed.
+    """
+    if not windows:
+        return shlex.split(line)
+    words = shlex.split(line, posix=False)
+    return [word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word for word in words]
 
 
 def _as_text(value: object) -> str:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from realnet.errors import UserError
+from realnet.files import alone_with
 from realnet.signals.sink import Message
 
 # Signals that are done with are remembered so long, so that none is sent anew after a crash.
@@ -135,18 +134,6 @@ def open_outbox(path: Path) -> Iterator[Outbox]:
     Raises:
         UserError: where another process has it, or it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + ".lock"))
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(
-            f"Another process sends the signals in {path}: wait for its end or choose another file."
-        ) from error
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}. Choose a folder that can be written.") from error
-    try:
-        with contextlib.closing(Outbox(path)) as outbox:
-            yield outbox
-    finally:
-        lock.release()
+    busy = f"Another process sends the signals in {path}: wait for its end or choose another file."
+    with alone_with(path.with_name(path.name + ".lock"), busy), contextlib.closing(Outbox(path)) as outbox:
+        yield outbox

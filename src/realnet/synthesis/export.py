@@ -1,6 +1,5 @@
 """Pairs of defective image and mask, written to a folder for anybody's trainer."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from realnet.atomic import atomic_path, write_text
 from realnet.data.finding import OWN_MARK
 from realnet.errors import UserError
+from realnet.files import read_json, text_sha256
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.synthesizer import Synthesizer
 
@@ -105,7 +105,7 @@ def _settings(synthesizer: Synthesizer, names: Sequence[str], count: int) -> dic
         "synthesis": synthesizer.config.model_dump(mode="json"),
         "category": synthesizer.category,
         "good_images": len(names),
-        "good_names_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "good_names_sha256": text_sha256("\n".join(names)),
     }
 
 
@@ -122,9 +122,9 @@ def claim_folder(folder: Path, file_name: str, settings: dict[str, Any], what: s
     file = folder / file_name
     if file.is_file():
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
+            found = read_json(file)
+        except ValueError:
+            found = {}
         if found != settings:
             raise UserError(f"{folder} holds {other}: choose another --output, or repeat the settings to continue.")
         return

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,12 +13,15 @@ from realnet.errors import UserError
 from realnet.model.saving import write_tensors
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-P = TypeVar("P")
 
 
 @dataclass
 class Progress:
-    """The part of the state that is no tensor. ``seconds`` counts all attempts together."""
+    """The part of the state that is no tensor.
+
+    ``seconds`` counts all attempts together; ``losses`` are sums of ``averaged`` batches; ``best_value``, ``best_step``
+    and ``bad_validations`` are of the detector, whose states are chosen among.
+    """
 
     step: int = 0
     seconds: float = 0.0
@@ -27,7 +30,8 @@ class Progress:
     bad_validations: int = 0
     finished: bool = False
     losses: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    log: list[dict[str, float]] = field(default_factory=list)
+    averaged: int = 0
+    log: list[dict[str, Any]] = field(default_factory=list)
     identity: str = ""
 
 
@@ -36,7 +40,7 @@ def save_checkpoint(
     model: nn.Module,
     best: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
-    progress: Any,
+    progress: Progress,
 ) -> None:
     """Write model, best state so far (or whatever else is to be kept beside), optimiser state and progress."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -48,9 +52,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, kind: type[P]
-) -> tuple[dict[str, Tensor], P]:
-    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress, of ``kind``.
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], Progress]:
+    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress.
 
     Raises:
         UserError: for a damaged file.
@@ -59,7 +63,7 @@ def load_checkpoint(
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     try:
         with safe_open(path, framework="pt") as file:
-            progress = kind(**json.loads(file.metadata()["progress"]))
+            progress = Progress(**json.loads(file.metadata()["progress"]))
             for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
                 part, _, rest = name.partition(".")
                 parts[part][rest] = file.get_tensor(name)
@@ -74,13 +78,13 @@ def load_checkpoint(
     return parts["best"], progress
 
 
-def read_progress(folder: Path, kind: type[P]) -> P | None:
+def read_progress(folder: Path) -> Progress | None:
     """The progress of the run in ``folder``, or None where there is no checkpoint."""
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            return kind(**json.loads(file.metadata()["progress"]))
+            return Progress(**json.loads(file.metadata()["progress"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error

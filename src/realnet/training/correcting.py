@@ -7,11 +7,10 @@ from pathlib import Path
 
 from realnet.calibration import Calibration
 from realnet.data import read_image
+from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Labelled, Store, labelled_images
-from realnet.inspection.journal import model_digests
-from realnet.inspection.trace import image_hash
-from realnet.model.saving import load_config
+from realnet.run_folder import Run
 from realnet.training.folds import Stage, quiet
 from realnet.training.teaching import Compared, Lesson, check_teachable, compare_defects, learn, save_lesson
 
@@ -49,8 +48,9 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
     Raises:
         UserError: where the store or the run is damaged, or ``folder`` cannot be written.
     """
-    levels = load_config(run).data.pair
-    return labelled_images(store, model_digests(run), folder, lambda file: image_hash(read_image(file, levels=levels)))
+    opened = Run(run)
+    levels = opened.levels
+    return labelled_images(store, opened.digests, folder, lambda file: image_hash(read_image(file, levels=levels)))
 
 
 def prepare_correction(

@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import binary_auroc
 from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
 from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
 from realnet.synthesis.synthesizer import Synthesizer
@@ -42,12 +43,14 @@ class Residuals:
     """Residuals of some images, each by subspaces fitted without its good image.
 
     ``logs`` is log(1 + E) in units of good images, half precision, ``[n, m_k, h_k, w_k]`` a reconstruction; ``of`` the
-    number of the good image each was made of, ``energies`` the discriminator's log energies of them.
+    number of the good image each was made of, ``energies`` the discriminator's log energies of them, ``general`` the
+    logits ``[n, 1, h, w]`` of its general head (None: it has none).
     """
 
     of: Tensor
     logs: list[Tensor] = field(default_factory=list)
     energies: list[Tensor] = field(default_factory=list)
+    general: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.of)
@@ -129,6 +132,7 @@ class Solver:
         del raw_defects
         parts["good"] = self._selected(raw)
         del raw
+        _load_general(self.model)
         raw_faint, faint_of, faint_masks = self._defects(
             min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True
         )
@@ -213,7 +217,7 @@ class Solver:
         elif asked == "auto":
             # What lies between them was never chosen by more than chance would.
             candidates = {name: STRENGTHS[name] for name in ("none", "strong")}
-        best = -1.0
+        best, solved = -1.0, []
         for name, limits in candidates.items():
             self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
             moved, of = [], torch.zeros(0, dtype=torch.long)
@@ -226,15 +230,18 @@ class Solver:
             if len(candidates) > 1:
                 result.moved = Residuals(of)
                 with_copies = {**parts, **({"moved": moved} if moved else {})}
-                judge_by_folds(self.model, self.config, result, with_copies, ("good", "faint"))
+                solved = judge_by_folds(self.model, self.config, result, with_copies, ("good", "faint"))
                 value = self._separation(result)
             if value > best:
                 best, kept = value, (name, moved, of)
-        result.augmentation, moved, of = kept
-        result.moved = Residuals(of)
         # Everything is judged for the augmentation that is kept only: the residuals are most of the memory.
+        result.augmentation, moved, of = kept
         self.features = {**parts, **({"moved": moved} if moved else {})}
-        set_solved(self.model, judge_by_folds(self.model, self.config, result, self.features))
+        judged = [*parts, *(["moved"] if moved and "defects" in parts else [])]
+        if not solved or result.augmentation != name or len(judged) > 2:
+            result.moved = Residuals(of)
+            solved = judge_by_folds(self.model, self.config, result, self.features, judged)
+        set_solved(self.model, solved)
 
     def _separation(self, result: OutOfSample) -> float:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
@@ -248,7 +255,7 @@ def judge_by_folds(
     config: Config,
     result: OutOfSample,
     parts: Mapping[str, Sequence[Tensor]],
-    judged: Sequence[str] | None = None,
+    judged: Sequence[str],
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Judge some parts out of sample; returns mean, basis and level of the subspace of all good images, a network.
 
@@ -258,7 +265,7 @@ def judge_by_folds(
         result: how the images belong together; residuals and energies are set.
         parts: selected features ``[n, m_k, h_k, w_k]`` a network, named as the parts of ``result``: ``good`` and, where
             there are copies, ``moved`` join the subspaces.
-        judged: the names of the parts whose residuals are wanted, ``good`` among them; None: of all.
+        judged: the names of the parts whose residuals are wanted, ``good`` among them.
     """
     settings = config.model.reconstruction
     folds = min(config.training.folds, int(result.groups.max()) + 1)
@@ -270,18 +277,17 @@ def judge_by_folds(
     for k, good in enumerate(parts["good"]):
         gram = Gram(torch.cat([good, *([parts["moved"][k]] if "moved" in parts else [])]).flatten(1).float())
         of = torch.cat([result.good.of, result.moved.of])
-        named = {name: parts[name][k] for name in (parts if judged is None else judged)}
-        squares = {name: torch.empty(features.shape) for name, features in named.items()}
+        squares = {name: torch.empty(parts[name][k].shape) for name in judged}
         for number in range(folds):
             mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
-            for name, features in named.items():
+            for name in judged:
                 for rows in (fold[getattr(result, name).of] == number).nonzero()[:, 0].split(64):
-                    x = features[rows]
+                    x = parts[name][k][rows]
                     centred = x.flatten(1).float() - mean
                     left = centred - (centred @ basis.t()) @ basis
                     squares[name][rows] = left.square().view(x.shape).cpu()
         level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
-        for name in named:
+        for name in judged:
             unit = squares.pop(name).div_(level[:, None, None])
             getattr(result, name).logs.append(unit.log1p_().half().to(device))
         mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
@@ -299,21 +305,40 @@ def set_solved(model: RealNet, solved: Sequence[tuple[Tensor, Tensor, Tensor]]) 
 
 
 def _fit_evidence(model: RealNet, result: OutOfSample) -> None:
-    """Fit the evidence to the good images, and compute that of all."""
+    """Fit the evidence to the good images, and compute that of all that is to have a verdict."""
     discriminator = model.discriminator
     if not isinstance(discriminator, EvidenceDiscriminator):
         return
     for k, log in enumerate(result.good.logs):
         discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
-    for part in result.parts():
-        part.energies = _energies(discriminator, part) if part.logs and len(part) else []
     size = model.config.image_size
+    for part in (result.good, result.faint, result.at_limit):  # the others have no verdict
+        judged = bool(part.logs) and len(part) > 0
+        part.energies = _energies(discriminator, part) if judged else []
+        part.general = _general(discriminator, part) if judged else None
     discriminator.fit_evidence(result.good.energies, (size, size))
+    if result.good.general is not None:
+        discriminator.fit_general(result.good.general, (size, size))
 
 
 def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Tensor]:
     found = [discriminator.log_energies(part.residuals(slice(i, i + 64))) for i in range(0, len(part), 64)]
     return [torch.cat([energies[k] for energies in found]) for k in range(len(found[0]))]
+
+
+def _load_general(model: RealNet) -> None:
+    """Give the general head its weights, of the channels that AFS has selected."""
+    discriminator = model.discriminator
+    if isinstance(discriminator, EvidenceDiscriminator) and discriminator.general is not None:
+        indices = [getattr(model.afs, f"index_{k}", None) for k in range(len(model.afs.dimensions))]
+        discriminator.general.load_state_dict(general_weights(indices))
+
+
+def _general(discriminator: EvidenceDiscriminator, part: Residuals) -> Tensor | None:
+    if discriminator.general is None:
+        return None
+    head = discriminator.general.eval()
+    return torch.cat([head([log[i : i + 32].float() for log in part.logs]) for i in range(0, len(part), 32)])
 
 
 @torch.no_grad()
@@ -332,7 +357,8 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
             continue
         energies = [energy[batch] for energy in part.energies]
         own = torch.zeros_like(energies[0][:, :1]) if logits is None else logits[start : start + 32]
-        yield conclusion(discriminator.conclude(energies, own, (side, side)), model.config.image_score)
+        general = None if part.general is None else part.general[batch]
+        yield conclusion(discriminator.conclude(energies, own, general, (side, side)), model.config.image_score)
 
 
 def scores_by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[float]:

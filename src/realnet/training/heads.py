@@ -104,7 +104,7 @@ class LossOfHeads(nn.Module):
             # By the step, so that a resumed training hides the same channels.
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             parts = [
-                grid_loss(head([_dropped(log, self.dropout, generator) for log in own]), mask)
+                grid_loss(head([hide_channels(log, self.dropout, generator) for log in own]), mask)
                 for head, own, mask in zip(self.discriminator.heads, logs, masks, strict=True)
             ]
             loss = torch.stack(parts).sum()
@@ -123,7 +123,8 @@ def grid_loss(logits: Tensor, mask: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target) + dice
 
 
-def _dropped(log: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def hide_channels(log: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """``log`` ``[B, C, h, w]`` with a share of each image's channels set to 0, and the others made up for it."""
     if not share:
         return log
     kept = torch.rand(log.shape[0], log.shape[1], 1, 1, generator=generator) > share

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 
 from realnet.acceleration import allow_tf32
 from realnet.errors import UserError
+from realnet.files import alone_with
 from realnet.model.devices import choose_device
 
 _LOCK_FILE = ".train.lock"
@@ -94,25 +94,17 @@ def alone(output: Path) -> Iterator[None]:
     if os.environ.get("LOCAL_RANK", "0") != "0" or (output.exists() and not output.is_dir()):
         yield
         return
-    path = output / _LOCK_FILE
-    made = not output.exists()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"Another process trains in {output}: wait for its end, or give another --output.") from error
-    except OSError as error:
-        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder that can be written.") from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # Windows unlinks no open file
-            path.unlink()
-        lock.release()
-        # A call that was refused leaves nothing behind.
-        if made and not any(output.iterdir()):
-            output.rmdir()
+    path, made = output / _LOCK_FILE, not output.exists()
+    busy = f"Another process trains in {output}: wait for its end, or give another --output."
+    with alone_with(path, busy):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows unlinks no open file
+                path.unlink()
+            # A call that was refused leaves nothing behind.
+            if made and not any(output.iterdir()):
+                output.rmdir()
 
 
 class Clock:

@@ -11,6 +11,9 @@ from typing import Any
 
 from realnet.atomic import write_text
 from realnet.errors import UserError
+from realnet.progress import Watcher
+from realnet.training.checkpoint import Progress
+from realnet.training.engine import Report
 
 LOG_FILE, BOARD_FOLDER = "log.csv", "tensorboard"
 
@@ -27,11 +30,14 @@ class TrainingLog:
         self.folder, self.oracle, self.written = folder, oracle, 0
         self.board = _board(folder / BOARD_FOLDER)
 
-    def write(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Bring the files up to ``rows``, one a validation since the first step of the first attempt."""
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Bring the files up to the numbers in ``rows``, one a judgement since the first step of the first attempt."""
         if len(rows) == self.written:
             return
-        named = [{marked(name, self.oracle): value for name, value in row.items()} for row in rows]
+        named = [
+            {marked(name, self.oracle): value for name, value in row.items() if isinstance(value, int | float)}
+            for row in rows
+        ]
         write_text(self.folder / LOG_FILE, _csv(named))
         if self.board is not None:
             with _on_disk(self.folder / BOARD_FOLDER):
@@ -51,6 +57,22 @@ class TrainingLog:
             # Whatever is lost here is in log.csv, and comes again with the next --resume.
             with contextlib.suppress(OSError):
                 self.board.close()
+
+
+@contextlib.contextmanager
+def reporting(folder: Path, oracle: bool, watcher: Watcher, first: bool) -> Iterator[Report | None]:
+    """What is to be called after every step, for the log and the watcher; nothing in all processes but the first."""
+    if not first:
+        yield None
+        return
+    log = TrainingLog(folder, oracle)
+
+    def report(progress: Progress, steps: int) -> None:
+        log.write(progress.log)
+        watcher.step(progress, steps)
+
+    with contextlib.closing(log):
+        yield report
 
 
 @contextlib.contextmanager

@@ -1,10 +1,8 @@
-"""The training loop: Eq. 6 by Adam, steered by the held-out figure, resumable at every validation."""
+"""Training of the detector: Eq. 6 by Adam, steered by the held-out figure."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -16,13 +14,8 @@ from realnet.config import Config, TrainingConfig
 from realnet.model.losses import realnet_loss
 from realnet.model.network import RealNet
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
-from realnet.training.launch import Clock
+from realnet.training.engine import Control, Optimisation, mean_losses, run_steps
 from realnet.training.validation import Figure
-
-Report = Callable[[Progress, int], None]
-
-# Between validations that are far apart, no more than this is lost to a kill.
-CHECKPOINT_SECONDS = 120.0
 
 
 class StepSource(Protocol):
@@ -96,33 +89,19 @@ def trained_state(model: RealNet) -> dict[str, Tensor]:
     }
 
 
-def optimise(
-    fabric: Fabric,
-    task: Task,
-    config: Config,
-    folder: Path,
-    identity: str,
-    time_budget: float | None = None,
-    spent: float = 0.0,
-    report: Report | None = None,
-    stop: Callable[[], bool] = lambda: False,
-) -> Progress:
+def optimise(fabric: Fabric, task: Task, config: Config, identity: str, control: Control) -> Progress:
     """Train ``task.model`` in place; on return it holds the best state by validation, of several the last.
 
-    Continues from the checkpoint in ``folder`` where there is one.
+    Continues from the checkpoint in ``control.folder`` where there is one.
 
     Args:
         fabric: devices, precision and DDP are its business.
         task: what is trained, on what, judged how; everything frozen is ready.
         config: of the run.
-        folder: for the checkpoint.
         identity: what the run is made of (configuration and data), kept in the checkpoint.
-        time_budget: seconds after which to stop, preparation included.
-        spent: seconds that preparation took.
-        report: called after every step with the progress and the total number of steps.
-        stop: asked after every step; True saves a checkpoint and raises KeyboardInterrupt.
+        control: how it is carried on and watched.
     """
-    settings = config.training
+    settings, folder = config.training, control.folder
     model, module, steps = task.model, task.loss, task.steps
     # Without weight decay AdamW is Adam.
     optimizer = torch.optim.AdamW(
@@ -134,58 +113,33 @@ def optimise(
     )
     progress, best = Progress(identity=identity), trained_state(model)
     if (folder / CHECKPOINT_FILE).is_file():
-        state, progress = load_checkpoint(folder, module, optimizer, Progress)
+        state, progress = load_checkpoint(folder, module, optimizer)
         best = {name: tensor.to(fabric.device) for name, tensor in state.items()}
     if progress.finished:
-        if report:
-            report(progress, steps)
-        model.load_state_dict(best, strict=False)
-        model.eval()
-        return progress
-    if steps == 0:
+        if control.report:
+            control.report(progress, steps)
+    elif steps == 0:
         progress.best_value, progress.finished = task.validation().value, True
-        progress.seconds = spent
-        model.eval()
+        progress.seconds = control.spent
+        best = trained_state(model)
         if fabric.is_global_zero:
-            save_checkpoint(folder, module, trained_state(model), optimizer, progress)
-        return progress
-    wrapped, optimizer = fabric.setup(module, optimizer)
-    clock = Clock(progress.seconds + spent, time_budget)
-    model.train()
-    saved = time.monotonic()
-    for batch in task.batches.starting_at(progress.step, steps):
-        # Under DDP the first process's clock and Ctrl-C count: all must take the same steps at the same rate.
-        fraction = fabric.broadcast(max(progress.step / steps, clock.fraction()))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, fraction)
-        optimizer.zero_grad(set_to_none=True)
-        loss, reconstruction, segmentation = wrapped(*batch)
-        fabric.backward(loss)
-        optimizer.step()
-        parts = torch.stack([loss.detach(), reconstruction.detach(), segmentation.detach()]).tolist()
-        progress.losses = [kept + part for kept, part in zip(progress.losses, parts, strict=True)]
-        progress.step += 1
-        over, stopping = fabric.broadcast((clock.over(), stop()))
-        due = progress.step % settings.validation_every == 0 or progress.step >= steps or over
-        progress.seconds = clock.seconds()
-        if due:
+            save_checkpoint(folder, module, best, optimizer, progress)
+    else:
+
+        def judge(progress: Progress, rate: float) -> None:
+            nonlocal best
             _share_statistics(fabric, module)
-            figure = fabric.broadcast(task.validation())
-            _note(progress, figure, settings, optimizer.param_groups[0]["lr"])
+            _note(progress, fabric.broadcast(task.validation()), settings, rate)
             if progress.best_step == progress.step:
                 best = trained_state(model)
-            progress.finished = progress.step >= steps or over or progress.bad_validations >= settings.patience
-        progress.seconds = clock.seconds()
-        if fabric.is_global_zero and (due or stopping or time.monotonic() - saved > CHECKPOINT_SECONDS):
-            save_checkpoint(folder, module, best, optimizer, progress)
-            saved = time.monotonic()
-        if report:
-            report(progress, steps)
-        if stopping:
-            raise KeyboardInterrupt
-        if progress.finished:
-            break
-    fabric.barrier()
+            progress.finished = progress.bad_validations >= settings.patience
+
+        model.train()
+        work = Optimisation(
+            module, optimizer, lambda step: task.batches.starting_at(step, steps), steps,
+            lambda step, share: learning_rate(settings, share), judge, settings.validation_every, lambda: best,
+        )  # fmt: skip
+        run_steps(fabric, work, progress, control)
     model.load_state_dict(best, strict=False)
     model.eval()
     return progress
@@ -205,9 +159,7 @@ def _note(progress: Progress, figure: Figure, settings: TrainingConfig, rate: fl
     if better or figure.value == progress.best_value:
         progress.best_value, progress.best_step = figure.value, progress.step
     progress.bad_validations = 0 if better else progress.bad_validations + 1
-    averaged = (progress.step - 1) % settings.validation_every + 1
-    total, reconstruction, segmentation = (loss / averaged for loss in progress.losses)
-    progress.losses = [0.0, 0.0, 0.0]
+    total, reconstruction, segmentation = mean_losses(progress)
     precision = figure.pixel_average_precision
     progress.log.append(
         {

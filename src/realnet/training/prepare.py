@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,15 @@ import torch
 from torch import Tensor
 
 from realnet.config import Config, DataConfig
-from realnet.data import Category, GoodImages, Sample, measure_tiled, read_image, read_truth, survey
-from realnet.data.good_images import read_seen, seen_shape
+from realnet.data import Category, GoodImages, Sample, read_image, read_truth, survey
+from realnet.data.good_images import seen_shape
 from realnet.data.levels import written
+from realnet.data.samples import spread
 from realnet.data.summary import describe_not_used
 from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
-from realnet.model.network import RealNet, measure
+from realnet.inspection.inspector import Inspector
+from realnet.model.network import RealNet
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.foreground import settle_foreground
 from realnet.synthesis.synthesizer import Synthesizer
@@ -28,6 +29,7 @@ from realnet.view import view_of
 _AFS_FIRST, _VALIDATION_SEED = 2**40, 7_919
 # With tiles: what a CPU passes over in minutes, and what validation keeps in memory.
 MOST_TILES, _MOST_VALIDATION_TILES = 4000, 96
+_BATCH = 16
 # What preparation fits and a resumed run need not fit again.
 FITTED = ("backbone.mean_", "backbone.std_", "afs.")
 
@@ -212,22 +214,20 @@ def _afs_batches(
 
 def make_validation(model: RealNet, good: Sequence[Sample], config: Config, device: torch.device) -> Validation:
     """The validation set of ``good``, the images of :attr:`Split.judged` (at most 48 of them, spread evenly)."""
-    count = min(48, len(good))
-    chosen = [good[i] for i in np.linspace(0, len(good) - 1, count).round().astype(int)]
+    chosen = [good[i] for i in spread(len(good), 48)]
     images = good_images(chosen, config, _MOST_VALIDATION_TILES)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _VALIDATION_SEED)
     return Validation.synthetic(model, images, synthesizer, device)
 
 
-def tiled_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> tuple[float, ...]:
-    """Image scores of whole images that are judged tile by tile: what the threshold of such a model rests on."""
-    assert config.model.tile is not None
+def image_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> tuple[float, ...]:
+    """Image scores of whole images, tile by tile where the model has tiles: what its threshold rests on."""
     training = model.training
-    model.eval()
-    judge = partial(measure, model)
-    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view, config.data.pair)
-    wholes = (read_seen(sample.image, view, levels=config.data.pair) for sample in samples)
-    found = [measure_tiled(judge, whole, tile, size)[1] for whole in wholes]
+    judge = Inspector(model, config)
+    found: list[float] = []
+    for start in range(0, len(samples), _BATCH):
+        looked = [judge.look(sample.image) for sample in samples[start : start + _BATCH]]
+        found += [score for _, score in judge.measure_seen(looked)]
     model.train(training)
     return tuple(found)
 

@@ -1,11 +1,8 @@
 """A training run as a folder: what is checked, prepared, trained, calibrated and written, in this order."""
 
 import datetime
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,28 +12,26 @@ import torch
 from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
-from realnet.atomic import remove_torn, write_text
-from realnet.calibration import Calibration, calibrate, save_calibration, threshold_record
+from realnet.atomic import remove_torn
+from realnet.calibration import Calibration, calibrate, save_calibration
+from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
+from realnet.files import text_sha256
 from realnet.model.network import RealNet
-from realnet.model.saving import (
-    CONFIG_FILE,
-    METRICS_FILE,
-    MODEL_FILE,
-    load_config,
-    save_config,
-    save_model,
-)
+from realnet.model.saving import save_model
+from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
+from realnet.record import Record, Training, Validated, save_record
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from realnet.seen import picture_digests, save_seen
 from realnet.synthesis import settle_foreground, write_figure
-from realnet.training.card import model_card
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, interruptible, make_fabric
-from realnet.training.log import TrainingLog
+from realnet.training.log import reporting
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
     MOST_TILES,
@@ -47,25 +42,12 @@ from realnet.training.prepare import (
     split_samples,
     with_levels,
 )
-from realnet.training.tasks import PREPARED_FILE, JudgedGood, prepare_solved, prepare_trained
+from realnet.training.tasks import PREPARED_FILE, JudgedGood, Preparation, prepare
 from realnet.training.validation import Figure
 from realnet.view import REFERENCE_FILE
 
 ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 320
-
-
-class Watcher:
-    """What training tells whoever watches; the command line draws a progress bar of it."""
-
-    def say(self, sentence: str) -> None:
-        """Something that a person should know of the images or the training."""
-
-    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
-        """A stage of preparation begins, or is so far (``total`` 0: nobody knows)."""
-
-    def step(self, progress: Progress, steps: int) -> None:
-        """A step is done."""
 
 
 def train(
@@ -100,9 +82,9 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         watcher.say(sentence)
     split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
-    identity = hashlib.sha256((config.model_dump_json() + data_fingerprint).encode()).hexdigest()
+    identity = text_sha256(config.model_dump_json() + data_fingerprint)
     _check_output(output, config, identity, launch.resume)
-    finished = read_progress(output, Progress)
+    finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
     # Whatever can be wrong is found before anything is written.
@@ -116,8 +98,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
     with interruptible() as stop:
-        prepare = prepare_solved if solved else prepare_trained
-        prepared = prepare(model, synthesizer, split, config, output, identity, fabric, watcher.stage)
+        prepared = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
         task = prepared.task
         if config.training.select == "oracle":
             test = [sample for category in categories for sample in category.test]
@@ -129,8 +110,9 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
 
             task = replace(task, validation=by_test_images)
         spent = time.monotonic() - started
-        with _reporting(output, config, watcher, fabric.is_global_zero) as report:
-            progress = optimise(fabric, task, config, output, identity, launch.time_budget, spent, report, stop)
+        with reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report:
+            control = Control(output, launch.time_budget, spent, report, stop)
+            progress = optimise(fabric, task, config, identity, control)
         watcher.stage("Calibrating")
         if fabric.is_global_zero:
             judged = prepared.judge_good()
@@ -147,26 +129,6 @@ def _fabric(config: Config, launch: Launch) -> Fabric:
             f"{launch.devices} devices; choose a multiple of {2 * launch.devices}."
         )
     return make_fabric(launch)
-
-
-@contextmanager
-def _reporting(
-    output: Path, config: Config, watcher: Watcher, first: bool
-) -> Iterator[Callable[[Progress, int], None] | None]:
-    """What is called after every step: the log and the watcher; nothing in all processes but the first."""
-    if not first:
-        yield None
-        return
-    log = TrainingLog(output, config.training.select == "oracle")
-
-    def report(progress: Progress, steps: int) -> None:
-        log.write(progress.log)
-        watcher.step(progress, steps)
-
-    try:
-        yield report
-    finally:
-        log.close()
 
 
 def _check_output(output: Path, config: Config, identity: str, resume: bool) -> None:
@@ -188,7 +150,7 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
             raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
     started_with = _identity(output)
     if started_with not in (None, identity):
-        changed = _differences(load_config(output).model_dump(), config.model_dump())
+        changed = _differences(Run(output).config.model_dump(), config.model_dump())
         # The run has a copy of its own.
         changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
@@ -197,7 +159,7 @@ def _check_output(output: Path, config: Config, identity: str, resume: bool) -> 
 
 def _identity(output: Path) -> str | None:
     """What the run in ``output`` was started with, as far as it came."""
-    progress = read_progress(output, Progress)
+    progress = read_progress(output)
     if progress is not None:
         return progress.identity
     path = output / PREPARED_FILE
@@ -248,30 +210,29 @@ def _finish(
         meaning += "(oracle) of the state that is best on the TEST images"
     else:
         meaning += "no test image was looked at"
-    metrics = {
-        "validation": {
-            "meaning": meaning,
-            "image_auroc": figure.image_auroc,
-            "pixel_average_precision": figure.pixel_average_precision,
-            "good_images": len(judged.scores),
-            "synthetic_defects": len(figure.defect_scores),
-        },
-        "threshold": threshold_record(calibration),
-        "training": {
-            "categories": [category.name for category in categories],
-            "good_images": len(split.train),
-            "held_out_images": len(split.held_out),
-            "augmentation": judged.augmentation,
-            "steps": progress.step,
-            "selected_by": config.training.select,
-            "planned_steps": total_steps(config.training, judged.trained_on),
-            "best_step": progress.best_step,
-            "seconds": round(progress.seconds, 1),
-            "time_budget_seconds": launch.time_budget,
-            "precision": str(launch.precision),
-            "devices": launch.devices,
-        },
-        "provenance": collect_provenance(
+    record = Record(
+        validation=Validated(
+            meaning=meaning,
+            image_auroc=figure.image_auroc,
+            pixel_average_precision=figure.pixel_average_precision,
+            good_images=len(judged.scores),
+            synthetic_defects=len(figure.defect_scores),
+        ),
+        training=Training(
+            categories=tuple(category.name for category in categories),
+            good_images=len(split.train),
+            held_out_images=len(split.held_out),
+            augmentation=judged.augmentation,
+            steps=progress.step,
+            selected_by=config.training.select,
+            planned_steps=total_steps(config.training, judged.trained_on),
+            best_step=progress.best_step,
+            seconds=round(progress.seconds, 1),
+            time_budget_seconds=launch.time_budget,
+            precision=str(launch.precision),
+            devices=launch.devices,
+        ),
+        provenance=collect_provenance(
             data_fingerprint=data_fingerprint,
             split="train",
             seed=config.seed,
@@ -280,14 +241,13 @@ def _finish(
             selection=config.training.select,
             backbone_weights=model.backbone.source,
         ),
-        "test": {},
-    }
+    )
     _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
-    write_text(output / METRICS_FILE, json.dumps(metrics, indent=2))
-    write_text(output / "README.md", model_card(config, metrics))
+    save_record(output, record)
     files = [sample.image for sample in (*split.train, *split.held_out)]
     save_seen(output, picture_digests(files, config.data.pair))
     save_calibration(output, calibration)
+    write_card(Run(output))
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)

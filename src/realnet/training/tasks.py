@@ -1,28 +1,24 @@
 """The two ways to an inspector: networks that are trained, and subspaces that are solved for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from realnet.config import Config
-from realnet.data import Sample
-from realnet.data.good_images import read_seen
 from realnet.model.evidence import EvidenceDiscriminator
-from realnet.model.network import RealNet, measure
+from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
-from realnet.training.folds import Solver, Stage, scores_by_file
+from realnet.training.folds import OutOfSample, Solver, Stage, scores_by_file
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
-from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, make_validation, tiled_scores
+from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, image_scores, make_validation
 from realnet.training.validation import Figure
-from realnet.view import view_of
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 _SHOWN_DEFECTS = 12
@@ -58,74 +54,96 @@ class Prepared:
     judge_good: Callable[[], JudgedGood]
 
 
-def prepare_trained(
-    model: RealNet,
-    synthesizer: Synthesizer,
-    split: Split,
-    config: Config,
-    output: Path,
-    identity: str,
-    fabric: Fabric,
-    stage: Stage,
-) -> Prepared:
+@dataclass(frozen=True)
+class Preparation:
+    """What a task is prepared of.
+
+    Attributes:
+        model: on its device, nothing fitted yet.
+        synthesizer: defects of the good images that are trained on.
+        split: which these are, and which are held out.
+        output: the run's folder.
+        identity: what the run is made of, kept beside what is fitted.
+        stage: told what is being done.
+    """
+
+    model: RealNet
+    synthesizer: Synthesizer
+    split: Split
+    config: Config
+    output: Path
+    identity: str
+    fabric: Fabric
+    stage: Stage
+
+
+def prepare(given: Preparation) -> Prepared:
+    """Fit what is frozen, and make ready what is trained."""
+    return _prepare_solved(given) if given.model.reconstruction.solved else _prepare_trained(given)
+
+
+def detector_batches(
+    model: RealNet, synthesizer: Synthesizer, raw: GoodFeatures, config: Config, rank: int, world_size: int
+) -> tuple[LossOfBatch, Batches]:
+    """What trained networks are trained with, once the selection is fitted; ``raw`` are features of the good images."""
+    settings = config.training
+    batches = Batches(
+        model, synthesizer, raw.then(model.select_from), config.seed, settings.batch_size, settings.fresh,
+        settings.window, settings.workers, rank, world_size,
+    )  # fmt: skip
+    return LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight)), batches
+
+
+def head_batches(
+    model: RealNet, seen: OutOfSample, config: Config, steps: int, rank: int, world_size: int
+) -> tuple[LossOfHeads, HeadBatches, FoldedValidation]:
+    """What the heads beside solved subspaces are trained with, and what settles their part."""
+    discriminator = model.discriminator
+    heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
+    batches = HeadBatches(seen, heads, config.seed, config.training.batch_size, rank, world_size)
+    return LossOfHeads(model, config.seed), batches, FoldedValidation(model, seen, learned=steps > 0)
+
+
+def _prepare_trained(given: Preparation) -> Prepared:
     """Statistics, selection, caches. What was selected is saved, so that a resumed run need not select again."""
-    settings, images = config.training, synthesizer.images
-    stage(f"Reading {len(images)} good images")
-    raw = GoodFeatures(images, model.backbone.extract, fabric.device, settings.cache_gigabytes)
-    prepared = output / PREPARED_FILE
+    model, config, split, fabric = given.model, given.config, given.split, given.fabric
+    images = given.synthesizer.images
+    given.stage(f"Reading {len(images)} good images")
+    raw = GoodFeatures(images, model.backbone.extract, fabric.device, config.training.cache_gigabytes)
+    prepared = given.output / PREPARED_FILE
     if prepared.is_file():
         model.load_state_dict(load_file(prepared), strict=False)
     else:
-        stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
-        fit_selection(model, raw, synthesizer, config)
-        if fabric.is_global_zero:
-            _save_fitted(prepared, model, identity)
-            _write_sheet(output, synthesizer, config)
-    good = raw.then(model.select_from)
-    stage("Preparing validation")
+        given.stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
+        fit_selection(model, raw, given.synthesizer, config)
+        _save_preparation(given)
+    loss, batches = detector_batches(model, given.synthesizer, raw, config, fabric.global_rank, fabric.world_size)
+    given.stage("Preparing validation")
     validation = make_validation(model, split.judged, config, fabric.device)
-    batches = Batches(
-        model, synthesizer, good, config.seed, settings.batch_size, settings.fresh, settings.window,
-        settings.workers, fabric.global_rank, fabric.world_size,
-    )  # fmt: skip
-    loss = LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight))
 
     def judge_good() -> JudgedGood:
         figure = validation()
-        scores = figure.good_scores if config.model.tile is None else tiled_scores(model, split.judged, config)
+        scores = figure.good_scores if config.model.tile is None else image_scores(model, split.judged, config)
         names = validation.names if config.model.tile is None else tuple(s.name for s in split.judged)
         source = "held-out good images" if split.held_out else "good images that it was trained on"
         return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
 
-    return Prepared(Task(model, loss, batches, validation, total_steps(settings, len(images))), judge_good)
+    return Prepared(Task(model, loss, batches, validation, total_steps(config.training, len(images))), judge_good)
 
 
-def prepare_solved(
-    model: RealNet,
-    synthesizer: Synthesizer,
-    split: Split,
-    config: Config,
-    output: Path,
-    identity: str,
-    fabric: Fabric,
-    stage: Stage,
-) -> Prepared:
+def _prepare_solved(given: Preparation) -> Prepared:
     """Subspaces, evidence and the residuals that heads are trained on. All of it is the same again when resumed."""
-    settings, images = config.training, synthesizer.images
-    solver = Solver(model, synthesizer, config, fabric.device, stage)
+    model, config, split, fabric = given.model, given.config, given.split, given.fabric
+    images = given.synthesizer.images
+    solver = Solver(model, given.synthesizer, config, fabric.device, given.stage)
     seen = solver.solve()
-    if fabric.is_global_zero:
-        _save_fitted(output / PREPARED_FILE, model, identity)
-        if settings.keep_features:
-            each = len(seen.moved) // len(images)
-            names = [sample.name for sample in split.train]
-            save_features(output / FEATURES_FILE, kept_of(names, seen, each, solver.features))
-        _write_sheet(output, synthesizer, config)
-    steps = total_steps(settings, len(images))
-    discriminator = model.discriminator
-    heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
-    validation = FoldedValidation(model, seen, learned=steps > 0)
-    batches = HeadBatches(seen, heads, config.seed, settings.batch_size, fabric.global_rank, fabric.world_size)
+    _save_preparation(given)
+    if config.training.keep_features and fabric.is_global_zero:
+        kept = kept_of([sample.name for sample in split.train], seen, len(seen.moved) // len(images), solver.features)
+        save_features(given.output / FEATURES_FILE, kept)
+    del solver
+    steps = total_steps(config.training, len(images))
+    loss, batches, validation = head_batches(model, seen, config, steps, fabric.global_rank, fabric.world_size)
 
     def judge_good() -> JudgedGood:
         figure = validation()
@@ -133,12 +151,10 @@ def prepare_solved(
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
         names = [sample.name for sample in split.train]
-        by_file = scores_by_file(seen, scores, len(names))
-        rest = _scores(model, split.held_out, config)
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
-            (*by_file, *rest),
+            (*scores_by_file(seen, scores, len(names)), *image_scores(model, split.held_out, config)),
             validation.pixel_threshold(),
             figure,
             f"good images, {moved}each judged by what has not seen it",
@@ -146,33 +162,19 @@ def prepare_solved(
             len(images),
         )
 
-    return Prepared(Task(model, LossOfHeads(model, config.seed), batches, validation, steps), judge_good)
+    return Prepared(Task(model, loss, batches, validation, steps), judge_good)
 
 
-def _scores(model: RealNet, samples: Sequence[Sample], config: Config) -> list[float]:
-    """Scores of good images that were not fitted to."""
-    if config.model.tile is not None:
-        return list(tiled_scores(model, samples, config))
-    model.eval()
-    size, view, levels = config.model.image_size, view_of(config.model.view, config.data.pair), config.data.pair
-    found: list[float] = []
-    for start in range(0, len(samples), 16):
-        batch: list[np.ndarray] = [
-            read_seen(sample.image, view, size, levels) for sample in samples[start : start + 16]
-        ]
-        found += measure(model, batch)[1]
-    return found
-
-
-def _write_sheet(output: Path, synthesizer: Synthesizer, config: Config) -> None:
-    shown = first_defects(synthesizer, config, _SHOWN_DEFECTS)
-    write_figure(output / SHEET_FILE, contact_sheet([defect for _, defect in shown], [good for good, _ in shown]))
-
-
-def _save_fitted(path: Path, model: RealNet, identity: str) -> None:
+def _save_preparation(given: Preparation) -> None:
+    """What was fitted, and a sheet of the first defects; by the first process."""
+    if not given.fabric.is_global_zero:
+        return
     fitted = {
         name: tensor.detach().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in given.model.state_dict().items()
         if name.startswith(FITTED)
     }
-    write_tensors(path, fitted, {"identity": identity})
+    write_tensors(given.output / PREPARED_FILE, fitted, {"identity": given.identity})
+    shown = first_defects(given.synthesizer, given.config, _SHOWN_DEFECTS)
+    sheet = contact_sheet([defect for _, defect in shown], [good for good, _ in shown])
+    write_figure(given.output / SHEET_FILE, sheet)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from realnet.calibration import Calibration, calibrate, read_calibration
+from realnet.calibration import Calibration, calibrate
 from realnet.calibrations import install
 from realnet.config import Config
 from realnet.data import GoodImages
@@ -22,9 +22,10 @@ from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector, load
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
-from realnet.model.saving import TAUGHT_PARTS, load_config, load_model, save_weights
-from realnet.seen import picture_digests, read_digests, read_trained, save_seen
-from realnet.taught import SUBSPACES_FILE, next_version, taught_folder, taught_in_force
+from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
+from realnet.run_folder import Run, read_digests
+from realnet.seen import picture_digests, save_seen
+from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
 from realnet.training.folds import Stage, groups_of, judge_by_folds, quiet, scores_by_file, set_solved
 from realnet.training.heads import FoldedValidation
@@ -79,7 +80,7 @@ def check_teachable(run: Path) -> None:
     Raises:
         UserError: which says what to do instead.
     """
-    config = load_config(run)
+    config = Run(run).config
     if config.model.reconstruction.network != "subspace":
         raise UserError(
             f"{run} is of preset {config.preset}, whose networks are trained and cannot take further images: train "
@@ -106,8 +107,8 @@ def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = 
         UserError: for another kind of run, a damaged one, images that cannot be read, and where none is new.
     """
     check_teachable(run)
-    model, config = load_model(run, device)
-    seen = read_trained(run)
+    opened = Run(run)
+    model, config, seen = load_model(opened, device), opened.config, opened.trained_on
     new = {
         digest: (file, name)
         for digest, file, name in zip(picture_digests(files, config.data.pair), files, names, strict=True)
@@ -115,7 +116,7 @@ def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = 
     }
     if not new:
         raise UserError(f"{run} has been trained on all of these images already: there is nothing new to learn.")
-    folder = taught_in_force(run)
+    folder, threshold = opened.taught, opened.calibration.score if opened.calibration else 1.0
     trained = read_features(run / FEATURES_FILE)
     earlier = None if folder is None else read_features(folder / FEATURES_FILE)
     there = trained if earlier is None else trained.with_others(earlier)
@@ -123,12 +124,11 @@ def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = 
     added = _features(model, config, list(new.values()), there, torch.device(device))
     before = _scores(model, added)
     stage(f"Solving for the subspaces of {len(there.groups) + len(added.groups)} good images")
-    earlier_one = read_calibration(run)
-    calibration, scores = _solve(model, config, there.with_others(added), earlier_one)
+    calibration, scores = _solve(model, config, there.with_others(added), opened.calibration)
     return Lesson(
         model, calibration, added.names, before, scores[-len(added.names) :], len(files) - len(new),
         added if earlier is None else earlier.with_others(added),
-        (*(read_digests(folder) if folder is not None else ()), *new), earlier_one.score if earlier_one else 1.0,
+        (*(read_digests(folder) if folder is not None else ()), *new), threshold,
     )  # fmt: skip
 
 
@@ -216,7 +216,8 @@ def _solve(
     device = next(model.buffers()).device
     result = kept.out_of_sample()
     parts = {name: [f.to(device) for f in features] for name, features in kept.parts.items()}
-    set_solved(model, judge_by_folds(model, config, result, parts))
+    judged_parts = [name for name in parts if name != "moved"]
+    set_solved(model, judge_by_folds(model, config, result, parts, judged_parts))
     discriminator = model.discriminator
     learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.learned_scale > 0)
     validation = FoldedValidation(model, result, learned)

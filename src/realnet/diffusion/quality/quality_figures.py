@@ -2,9 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from realnet.errors import UserError
+from pydantic import BaseModel, ConfigDict
 
 
 class _Node(BaseModel):
@@ -77,21 +75,5 @@ class Quality(_Node):
         return self.model_dump(mode="json")
 
     def to_json(self) -> str:
-        """Indented JSON; ``from_json`` gives the same object back."""
+        """Indented JSON."""
         return self.model_dump_json(indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Quality":
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            UserError: for anything else.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the text"
-            raise UserError(
-                f"This is no measured quality ({place}: {first['msg']}); measure the images again."
-            ) from error

@@ -1,6 +1,5 @@
 """Weight files of the published feature networks: given, already in torch's cache, or fetched where that is asked."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from realnet.errors import UserError
+from realnet.files import file_sha256
 
 
 def find_weights(given: Path | None, url: str, what: str, download: bool) -> Path | None:
@@ -62,8 +62,7 @@ def read_weights(path: Path, what: str) -> dict[str, Tensor]:
 
 def describe_weights(path: Path, url: str, what: str) -> tuple[str, str | None]:
     """``what`` with the file's name and SHA-256, and a warning where it is not the published file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     words = f"{what} ({path.name}, sha256 {digest[:12]})"
     if digest.startswith(_digits(url)):
         return words, None

@@ -1,6 +1,5 @@
 """``inspector.json``: what an export folder holds, and the checks before any of it is used."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from realnet.atomic import write_text
 from realnet.config import DiscriminatorKind, ImageScore, ViewConfig, first_problem
 from realnet.errors import UserError
+from realnet.files import file_sha256, text_sha256
 
 INSPECTOR_FILE = "inspector.json"
 INPUT: Literal["image"] = "image"
@@ -78,7 +78,7 @@ class Manifest(BaseModel):
 
 def combined_digest(digests: Iterable[str]) -> str:
     """One digest of several parts, by theirs."""
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    return text_sha256("".join(digests))
 
 
 def is_export(folder: Path) -> bool:
@@ -88,9 +88,7 @@ def is_export(folder: Path) -> bool:
 
 def describe_file(path: Path) -> ModelFile:
     """Name, length and digest of ``path``."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return ModelFile(name=path.name, length=stream.tell(), sha256=digest)
+    return ModelFile(name=path.name, length=path.stat().st_size, sha256=file_sha256(path))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,0 +1,130 @@
+"""The model card of a run: what it is, what it was trained on, what its figures mean; made anew by a calibration."""
+
+from realnet.atomic import write_text
+from realnet.calibration import Calibration
+from realnet.config import Config
+from realnet.record import Imported, Record
+from realnet.run_folder import UNCALIBRATED, Run
+
+CARD_FILE = "README.md"
+_TRAINED = """# RealNet inspector: {products}
+
+Trained by `realnet train` with preset `{preset}`, seed {seed}, on {good} good images ({held_out} more held out).
+It gives a good/anomalous verdict and an anomaly map of images of the same product, taken in the same way.
+
+| | |
+|---|---|
+| backbone | {backbone} (frozen), image size {size} x {size} |
+| synthetic defects | {synthesis} |
+| image score | {score} |
+| steps | {steps} of {planned} planned, best at {best}, {seconds} s |
+| backbone weights | {weights} |
+| threshold | {threshold} |
+| validation image AUROC | {auroc:.3f}: {meaning} |
+| hardware | {hardware} |
+
+Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
+
+**Limits.** {seen} Calibrate again (`realnet calibrate`) when camera, light or
+product change. Figures on real test images, where some were evaluated, are in `metrics.json`.
+The weights include the backbone's ImageNet weights, whose licence applies to them.
+"""
+_IMPORTED = """# RealNet inspector, imported
+
+Imported by `realnet import-official` from `{file}`, a checkpoint of the RealNet authors' released code{epoch}.
+
+| | |
+|---|---|
+| backbone | {backbone} (frozen), image size {size} x {size} |
+| reconstruction | {network}, architecture {architecture}, channels {dimensions} |
+| residuals | {retention:.1%} of the channels, ranked by {mode} |
+| image score | {score} |
+| threshold | {threshold} |
+
+Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
+
+**Limits.** A checkpoint holds no threshold: choose one above the scores of good images before trusting a verdict. The
+released code keeps the state that is best on the TEST images (oracle): figures on them flatter it. Images are resized
+here by averaging areas, there by Pillow's bilinear filter, so scores differ a little. {assumed}
+The weights are the authors' and include the backbone's ImageNet weights; the licences of both apply.
+"""
+
+
+def write_card(run: Run) -> None:
+    """Write ``README.md`` of ``run`` by what it is now; none of a run that says neither how it was trained nor whence.
+
+    Raises:
+        UserError: where it cannot be written, or the run is damaged.
+    """
+    text = model_card(run)
+    if text:
+        write_text(run.folder / CARD_FILE, text)
+
+
+def model_card(run: Run) -> str:
+    """The card's text, Markdown; empty where the run says nothing of its origin."""
+    if run.record.imported is not None:
+        return _of_imported(run.config, run.record.imported, run.calibration)
+    return _of_trained(run.config, run.record, run.calibration)
+
+
+def _of_trained(config: Config, record: Record, calibration: Calibration | None) -> str:
+    training, validation = record.training, record.validation
+    if training is None or validation is None or calibration is None:
+        return ""
+    oracle = config.training.select == "oracle"
+    return _TRAINED.format(
+        products=", ".join(training.categories),
+        preset=config.preset,
+        seed=config.seed,
+        good=training.good_images,
+        held_out=training.held_out_images,
+        backbone=config.model.backbone.name,
+        size=config.model.image_size,
+        synthesis=config.synthesis.source,
+        score=config.model.image_score,
+        steps=training.steps,
+        planned=training.planned_steps,
+        best=training.best_step,
+        seconds=training.seconds,
+        threshold=_threshold(calibration),
+        weights=record.provenance.get("backbone_weights"),
+        auroc=validation.image_auroc,
+        meaning=validation.meaning,
+        hardware=record.provenance.get("hardware"),
+        seen="Its state was chosen by the TEST images (oracle): figures on them flatter it."
+        if oracle
+        else "It has seen no real defect.",
+    )
+
+
+def _of_imported(config: Config, imported: Imported, calibration: Calibration | None) -> str:
+    model = config.model
+    return _IMPORTED.format(
+        file=imported.file,
+        epoch="" if imported.epoch is None else f", epoch {imported.epoch}",
+        backbone=model.backbone.name,
+        size=model.image_size,
+        network=model.reconstruction.network,
+        architecture=model.reconstruction.architecture,
+        dimensions=", ".join(map(str, model.afs.dimensions)),
+        retention=model.rrs.retention,
+        mode=model.rrs.mode,
+        score=model.image_score,
+        threshold=f"{UNCALIBRATED}: imported; not calibrated" if calibration is None else _threshold(calibration),
+        assumed=" ".join(imported.assumed),
+    )
+
+
+def _threshold(calibration: Calibration) -> str:
+    rule = (
+        f"order statistic of the scores of {len(calibration.good_scores)} {calibration.source} for "
+        f"{calibration.asked:g} false alarms"
+    )
+    promise = (
+        f"a further good image exceeds it with probability at most {calibration.promised:.1%}"
+        if calibration.promised < 1
+        else "further good images may exceed it more often"
+    )
+    why = calibration.note.rstrip(".") or rule
+    return f"{calibration.score:.4f} (calibration {calibration.version}): {why}; {promise}"

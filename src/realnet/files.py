@@ -1,0 +1,61 @@
+"""What everything does with files: their digest, tables of JSON, and a folder for one process alone."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from realnet.errors import UserError
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 of a text in UTF-8, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file.
+
+    Raises:
+        ValueError: where the file is missing, damaged, or holds something else.
+    """
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(loaded, dict):
+        raise ValueError("no table")
+    return loaded
+
+
+@contextlib.contextmanager
+def alone_with(lock_file: Path, busy: str) -> Iterator[None]:
+    """Hold a lock in the folder of ``lock_file``, which is made; the system frees it where the process is killed.
+
+    Raises:
+        UserError: ``busy`` where another process holds it; where the folder cannot be written.
+    """
+    lock = FileLock(lock_file)
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(busy) from error
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {lock_file.parent}: {error.strerror}. Choose a folder that can be written."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

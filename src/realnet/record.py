@@ -1,0 +1,102 @@
+"""What a run says of itself: ``metrics.json``, typed."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from realnet.atomic import write_text
+from realnet.config import first_problem
+from realnet.errors import UserError
+
+METRICS_FILE = "metrics.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Training(_Part):
+    """What was trained on and how far.
+
+    Attributes:
+        categories: the products.
+        good_images, held_out_images: how many were trained on, and held out.
+        augmentation: which copies of good images joined the subspace; None: there is none.
+        selected_by: ``training.select``.
+        seconds: of all attempts together.
+        precision, devices: as Fabric had them.
+    """
+
+    categories: tuple[str, ...]
+    good_images: int
+    held_out_images: int
+    augmentation: str | None = None
+    steps: int
+    selected_by: str
+    planned_steps: int
+    best_step: int
+    seconds: float
+    time_budget_seconds: float | None = None
+    precision: str = ""
+    devices: int = 1
+
+
+class Imported(_Part):
+    """Where a run that was not trained here comes from; ``assumed`` are sentences on what its file left open."""
+
+    file: str
+    epoch: int | None = None
+    assumed: tuple[str, ...] = ()
+
+
+class Validated(_Part):
+    """The validation figures of the state that was kept, and in words what they were measured on."""
+
+    meaning: str
+    image_auroc: float
+    pixel_average_precision: float | None = None
+    good_images: int
+    synthetic_defects: int
+
+
+class Record(_Part):
+    """The contents of ``metrics.json``: how a run was made, and what was measured of it since.
+
+    Attributes:
+        training, validation: of a run that was trained here; None of one that was ``imported``.
+        provenance: versions, hardware, fingerprint of the data.
+        test: results by data set and protocol, as :class:`realnet.evaluation.results.Results` writes them.
+        test_of_other_versions: the same of versions that are not in force, by what they were taught; 0: as trained.
+        reports: names of the report files, by data set.
+    """
+
+    validation: Validated | None = None
+    training: Training | None = None
+    imported: Imported | None = None
+    provenance: dict[str, Any] = {}
+    test: dict[str, Any] = {}
+    test_of_other_versions: dict[str, Any] = {}
+    reports: dict[str, str] = {}
+
+
+def read_record(folder: Path) -> Record:
+    """The record of the run in ``folder``.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    path = folder / METRICS_FILE
+    if not path.is_file():  # a pipe of that name would be waited for
+        raise UserError(f"{path} is missing or damaged; restore it or train again.")
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{path} is missing or damaged ({first_problem(error)}); restore it or train again.") from error
+    except OSError as error:
+        raise UserError(f"{path} is missing or damaged ({error.strerror}); restore it or train again.") from error
+
+
+def save_record(folder: Path, record: Record) -> None:
+    """Write ``metrics.json`` of the run in ``folder``."""
+    write_text(folder / METRICS_FILE, record.model_dump_json(indent=2, exclude_none=False))

@@ -1,0 +1,197 @@
+"""The folder of a run, or of an export of one: each of its files is read when it is first asked for, and in one way.
+
+Nothing here imports torch; :func:`realnet.model.saving.load_model` reads the network.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from realnet.atomic import write_text
+from realnet.calibration import Calibration, read_calibration
+from realnet.config import Config, first_problem
+from realnet.data.levels import Levels
+from realnet.errors import UserError
+from realnet.files import read_json
+from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
+from realnet.record import Record, read_record
+from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
+from realnet.view import REFERENCE_FILE, find_reference, keep_reference
+
+CONFIG_FILE, MODEL_FILE, SEEN_FILE = "config.yaml", "model.safetensors", "images.json"
+# Both thresholds of a run that was imported and never calibrated.
+UNCALIBRATED = 0.5
+_GIVE = "Give the --output folder of `realnet train`."
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ``realnet train``, ``import-official`` or ``export`` left in ``folder``, as far as anybody asks.
+
+    Every property raises :class:`UserError` where its file is missing or damaged. What was read stays as it was read;
+    for what has changed since, make another ``Run``.
+    """
+
+    folder: Path
+
+    @cached_property
+    def is_export(self) -> bool:
+        """Whether it is named as an export: it has an ``inspector.json``."""
+        return (self.folder / INSPECTOR_FILE).is_file()
+
+    @cached_property
+    def is_finished(self) -> bool:
+        """Whether a run has its model."""
+        return (self.folder / MODEL_FILE).is_file()
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration of a run."""
+        path = self.folder / CONFIG_FILE
+        if not path.is_file():
+            raise UserError(f"{self.folder} is no trained run: it has no {CONFIG_FILE}. {_GIVE}")
+        try:
+            config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (
+            ValidationError,
+            yaml.YAMLError,
+            ValueError,
+            RecursionError,
+        ) as error:  # the last two of PyYAML
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+            raise UserError(
+                f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
+            ) from error
+        view = find_reference(self.folder, config.model.view)
+        return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What an export says of itself."""
+        return read_manifest(self.folder)
+
+    @cached_property
+    def record(self) -> Record:
+        """How a run was made, and what was measured of it."""
+        return read_record(self.folder)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What its thresholds rest on; None where it was imported and never calibrated."""
+        return read_calibration(self.folder)
+
+    @cached_property
+    def thresholds(self) -> tuple[float, float]:
+        """Of image score and anomaly map: the calibration's, otherwise those that an export or import came with."""
+        if self.calibration is not None:
+            return self.calibration.score, self.calibration.pixel
+        if self.is_export:
+            return self.manifest.threshold, self.manifest.pixel_threshold
+        if self.record.imported is not None:
+            return UNCALIBRATED, UNCALIBRATED
+        raise UserError(
+            f"{self.folder} has no calibration.json, which holds its thresholds; restore it or train again."
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what it computes, not of its thresholds; by it results name the model."""
+        if self.is_export:
+            return self.manifest.digest
+        return self._digest_with(self.taught)
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """Likewise of a run in every version: as it was trained, and with all that it was ever taught."""
+        return (self._digest_with(None), *(self._digest_with(taught) for taught in taught_versions(self.folder)))
+
+    @cached_property
+    def taught(self) -> Path | None:
+        """The folder of what it was taught, by the calibration in force; None: it is as it was trained.
+
+        The calibration says so because it appears whole or not at all: thresholds and subspaces belong together.
+        """
+        if self.calibration is None or self.calibration.taught is None or self.is_export:
+            return None
+        folder = taught_folder(self.folder, self.calibration.taught)
+        if not (folder / SUBSPACES_FILE).is_file():
+            raise UserError(
+                f"{folder / SUBSPACES_FILE}, which calibration {self.calibration.version} rests on, is missing: "
+                f"restore it, or go back with `realnet calibrate {self.folder} --undo`."
+            )
+        return folder
+
+    @cached_property
+    def levels(self) -> Levels | None:
+        """The stored values that are black and white in images of more than 8 bits; None: each type's own."""
+        return self.manifest.levels if self.is_export else self.config.data.pair
+
+    @cached_property
+    def products(self) -> tuple[str, ...]:
+        """The categories that it was trained on; none where it does not say."""
+        if self.is_export:
+            return self.manifest.categories
+        if not self.is_finished or self.record.training is None:
+            return ()
+        return self.record.training.categories
+
+    @cached_property
+    def trained_on(self) -> frozenset[str]:
+        """Digests of the images that it was trained on or taught; none where it does not say."""
+        return read_digests(self.folder) | (read_digests(self.taught) if self.taught is not None else frozenset())
+
+    def _digest_with(self, taught: Path | None) -> str:
+        files = [self.folder / name for name in (CONFIG_FILE, MODEL_FILE)]
+        files += [self.folder / REFERENCE_FILE] if (self.folder / REFERENCE_FILE).is_file() else []
+        files += [] if taught is None else [taught / SUBSPACES_FILE]
+        return combined_digest(describe_file(file).sha256 for file in files)
+
+
+def read_digests(folder: Path) -> frozenset[str]:
+    """What ``images.json`` in ``folder`` names; nothing where there is none: imported, or an export of such a run.
+
+    Raises:
+        UserError: where it is damaged.
+    """
+    path = folder / SEEN_FILE
+    if not path.is_file():
+        return frozenset()
+    try:
+        return frozenset(map(str, read_json(path)["trained_on"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged; restore it or train again.") from error
+
+
+def open_run(folder: str | Path) -> Run:
+    """The run in ``folder``, which a training was started in.
+
+    Raises:
+        UserError: for a folder that is missing, no run, or an export.
+    """
+    run = Run(Path(folder))
+    if not (run.folder / CONFIG_FILE).is_file():
+        if run.is_export:
+            raise UserError(f"{folder} is an export of a run; here the run itself is needed.")
+        what = f"has no {CONFIG_FILE}" if run.folder.is_dir() else "does not exist"
+        raise UserError(f"{folder} is no trained run: it {what}. {_GIVE}")
+    return run
+
+
+def open_run_or_export(folder: str | Path) -> Run:
+    """Likewise, but an export will do.
+
+    Raises:
+        UserError: for a folder that is missing or neither.
+    """
+    run = Run(Path(folder))
+    return run if run.is_export else open_run(folder)
+
+
+def save_config(folder: Path, config: Config) -> None:
+    """Write ``config`` as YAML, to be read again as :attr:`Run.config`; the reference image of its view beside it."""
+    view = keep_reference(folder, config.model.view, config.data.pair)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
+    write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

@@ -1,0 +1,109 @@
+"""Shares found by a judge whose limits are known: it counts changed pixels."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from realnet.errors import UserError
+from realnet.inspection.judging import Judge
+from realnet.limits import Found, measure_limits
+from realnet.limits.limits_chart import write_chart
+
+
+class Counting(Judge):
+    """Finds what has more than ``least`` pixels that differ from grey by more than 20 levels."""
+
+    image_size = 64
+    tile = None
+    levels = None
+
+    def __init__(self, least: int) -> None:
+        super().__init__(0.5, 0.5)
+        self.least = least
+
+    def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+        changed = [(np.abs(image.astype(int) - 128).max(2) > 20).sum() for image in images]
+        return np.zeros((len(images), 64, 64), np.float32), [0.9 if count > self.least else 0.1 for count in changed]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = []
+    for number in range(4):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), np.full((200, 240, 3), 128, np.uint8))
+        paths.append(path)
+    return paths
+
+
+def test_faint_and_small_ones_are_missed_and_others_found(files: list[Path]) -> None:
+    limits = measure_limits(Counting(40), files, ("hole",), (2, 20), (10, 60))
+    found = {(cell.size, cell.depth): cell.found for cell in limits.cells}
+    assert found[2, 10] == found[2, 60] == found[20, 10] == 0
+    assert found[20, 60] == 29
+    assert (limits.images, limits.left_out, limits.side, limits.threshold) == (4, 0, 200, 0.5)
+    assert limits.smallest("hole", 60) == 20
+    assert limits.smallest("hole", 10) is None
+    assert limits.sentences() == ["hole: from 20 px at 60 grey levels."]
+
+
+def test_sizes_follow_the_images_where_none_are_given(files: list[Path]) -> None:
+    limits = measure_limits(Counting(40), files, ("missing",), each=2)
+    assert [cell.size for cell in limits.cells] == [1, 2, 4, 8, 16, 32]
+    assert {cell.depth for cell in limits.cells} == {None}
+    assert limits.sentences() == ["missing: none of those tried."]
+
+
+def test_images_above_the_threshold_are_left_out_with_a_count(files: list[Path]) -> None:
+    cv2.imwrite(str(files[0]), np.zeros((200, 240, 3), np.uint8))
+    limits = measure_limits(Counting(40), files, ("hole",), (4,), (60,), each=3)
+    assert (limits.images, limits.left_out) == (3, 1)
+    for path in files:
+        cv2.imwrite(str(path), np.zeros((200, 240, 3), np.uint8))
+    with pytest.raises(UserError, match="calibrate it first"):
+        measure_limits(Counting(40), files, ("hole",), (4,), (60,), each=3)
+
+
+@pytest.mark.parametrize(
+    ("found", "of", "reliable"), [(29, 29, True), (28, 28, False), (28, 29, False), (46, 46, True)]
+)
+def test_reliable_is_ninety_percent_with_a_confidence_of_ninety_five(found: int, of: int, reliable: bool) -> None:
+    cell = Found("hole", 4, 8, found, of)
+    assert cell.reliable is reliable
+    if found == of:
+        assert cell.at_least == pytest.approx(0.05 ** (1 / of)), "the rule of all found"
+    assert Found("hole", 4, 8, 0, of).at_least == 0
+
+
+def test_a_larger_one_that_is_missed_counts_against_smaller_ones(files: list[Path]) -> None:
+    limits = measure_limits(Counting(40), files, ("hole",), (8, 20), (60,))
+    mixed = type(limits)((Found("hole", 8, 60, 29, 29), Found("hole", 20, 60, 5, 29)), 4, 0, 200, 0.5, ())
+    assert mixed.smallest("hole", 60) is None
+
+
+def test_where_it_is_blind(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.full((200, 200, 3), 128, np.uint8))
+
+    class HalfBlind(Counting):
+        def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+            return super().measure([image[:, : image.shape[1] // 2] for image in images])
+
+    limits = measure_limits(HalfBlind(3), [path], ("hole",), (6, 8), (60, 80), each=200)
+    left = [share for row in limits.blind for share in row[:2]]
+    right = [share for row in limits.blind for share in row[4:]]
+    assert min(share for share in left if share is not None) > 0.9
+    assert max(share for share in right if share is not None) == 0
+
+
+def test_the_chart_and_the_figures_can_be_read_again(files: list[Path], tmp_path: Path) -> None:
+    limits = measure_limits(Counting(40), files, sizes=(4, 20), depths=(10, 60), each=3)
+    write_chart(tmp_path / "chart.png", limits, "a title")
+    assert cv2.imread(str(tmp_path / "chart.png")).shape[1] > 1000
+    kept = json.loads(limits.to_json())
+    assert len(kept["cells"]) == 4 * 4 + 2
+    assert kept["cells"][0].keys() == {"kind", "size", "depth", "found", "of", "share", "at_least"}
