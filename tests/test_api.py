@@ -21,7 +21,7 @@ from tests.data.layouts import make_good
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 from tests.training.tiny import FIELDS
 
-FUNCTIONS = ("train", "evaluate", "inspect", "calibrate", "export", "synthesize")
+FUNCTIONS = ("train", "evaluate", "inspect", "calibrate", "teach", "export", "synthesize")
 # Options of the commands that have another name in Python, or none: what runs without an end, or prints.
 RENAMED = {"assignments": "fields", "config_file": "config", "json_file": "json", "form": "format", "formats": "format"}
 ONLY_COMMANDS = {"watch", "sink", "signals", "heartbeat", "fail_on_anomaly", "ray", "ray_cpus", "ray_gpus"}

@@ -19,10 +19,14 @@ from benchmarks.reliability.load import Load, memory_trend, together
 from benchmarks.reliability.malformed import alone, answer_problem, row_problems
 from benchmarks.reliability.outcome import Line, Outcome, write
 from benchmarks.reliability.processes import Started
+from benchmarks.reliability.receivers import Receiver
+from benchmarks.reliability.week import Week, make_parts, rows_line, signal_lines
+from benchmarks.reliability.week import measure as measure_week
 
 from realnet import load
-from realnet.data import read_image
+from realnet.data import decode_image, read_image
 from realnet.errors import UserError
+from realnet.history import open_history
 from realnet.inspection.rows import Row
 from tests.inspection.judged import inspect_files
 from tests.serving.conftest import serving
@@ -157,3 +161,40 @@ def test_figures_of_a_load() -> None:
     trend = memory_trend([(10.0 * step, 100 + step) for step in range(60)])
     assert trend["mb_per_hour"] == pytest.approx(360)
     assert (trend["first_minute_mb"], trend["last_minute_mb"]) == (103, 156)
+
+
+@pytest.mark.slow
+def test_a_short_week(product: Path, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Two cameras and HTTP; the receiver and the server die, the disk is full, the run is taught twice."""
+    options = argparse.Namespace(run=trained, data=product / "widget" / "test", count=40, corrections=4, seed=0)
+    outcome = measure_week(options)
+    rows, *others = outcome.lines
+    assert rows.failures == [] and rows.count == 40
+    assert [line.failures for line in others if line.what.startswith("signals")] == [[] for _ in others[:-1]]
+    assert outcome.details["taught after shift 2"]["said"]
+
+
+def test_what_goes_wrong_in_a_week_is_found(product: Path, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The measurement itself: a missing result, one of another threshold, and signals that are lost or not marked."""
+    parts = make_parts(product / "widget" / "test", 10, 0)
+    assert {part.kind for part in parts} >= {"good", "lot"} and len({part.content for part in parts}) == 10
+    assert make_parts(product / "widget" / "test", 10, 0) == parts
+    receiver = Receiver(tmp_path)
+    week = Week(trained, tmp_path, {"webhook": receiver}, tmp_path)
+    inspector, store = load(trained), open_history(tmp_path / "line.sqlite")
+    ids = []
+    for part in parts[:-1]:
+        found = inspector.inspect(decode_image(part.content, part.name), threshold=0.1 if part is parts[0] else None)
+        ids.append(store.record(found, part.name, "part", "serve" if part.way == "http" else part.way))
+    store.close()
+    (line,) = rows_line(week, parts)
+    assert [problem.partition(":")[0] for problem in line.failures] == [parts[-1].name, parts[0].name]
+    taken = [(id, False) for id in ids[1:]] + [(ids[2], True), (ids[3], False), ("f" * 32, False)]
+    receiver.log.write_text(
+        "".join(json.dumps({"id": id, "kind": "result", "repeated": again}) + "\n" for id, again in taken)
+    )
+    (line,) = signal_lines(week)
+    assert line.failures == [
+        f"{ids[0]}: never arrived", f"{'f' * 32}: of no result", f"{ids[3]}: again, and not marked",
+    ]  # fmt: skip
+    assert line.remarks == "2 came more than once"

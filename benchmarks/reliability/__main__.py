@@ -1,8 +1,9 @@
 """How reliable RealNet is, measured: one JSON file a part in ``--output``, and ``summary.md``.
 
-    python -m benchmarks.reliability malformed|load|kills|hostile|disk --run RUN --data FOLDER --output DIR
+    python -m benchmarks.reliability malformed|load|kills|hostile|disk|week --run RUN --data FOLDER --output DIR
 
-RUN is a trained run, FOLDER one of images (good ones and others, in any order and depth). Every part has small counts
+RUN is a trained run, FOLDER one of images (good ones and others, in any order and depth; of
+the week, a folder `good` and others of defects). Every part has small counts
 for trying; the exit status is 1 where anything failed.
 """
 

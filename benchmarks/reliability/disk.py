@@ -83,7 +83,7 @@ def _full(
     line, fitted = Line(f"`realnet {name}` on a full disk, then with room", 0), 0
     for share in SHARES[: options.count]:
         out, ballast = disk / "out", disk / "ballast"
-        _fill(ballast, int(share * length))
+        fill(ballast, int(share * length))
         finished = call(task.arguments(out), place / "log", options.seconds)
         line.count += 1
         told = f"with room for {share:.0%}"
@@ -104,11 +104,11 @@ def _full(
     return line
 
 
-def _fill(ballast: Path, left: int) -> None:
-    """Leave so many bytes of the disk."""
+def fill(ballast: Path, left: int) -> None:
+    """Leave so many bytes of the disk, or fewer where others write meanwhile."""
     found = os.statvfs(ballast.parent)
     rest = found.f_bavail * found.f_frsize - left
-    with ballast.open("wb") as stream:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as stream:
         while rest > 0:
             rest -= stream.write(bytes(min(rest, 1 << 20)))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from realnet import __version__
 
-PARTS = ("malformed", "load", "kills", "hostile", "disk")
+PARTS = ("malformed", "load", "kills", "hostile", "disk", "week")
 
 
 @dataclass

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 # A module of its own would otherwise stand in for the function `export` once it is imported, and for `presets`.
 import realnet.export  # noqa: F401
-from realnet.api import calibrate, evaluate, export, inspect, synthesize, train
+from realnet.api import calibrate, evaluate, export, inspect, synthesize, teach, train
 from realnet.presets import presets
 
 if TYPE_CHECKING:
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from realnet.model.network import RealNet
 
 __all__ = [
-    "RealNet", "__version__", "calibrate", "evaluate", "export", "inspect", "load", "presets", "synthesize", "train",
+    "RealNet", "__version__", "calibrate", "evaluate", "export", "inspect", "load", "presets", "synthesize", "teach",
+    "train",
 ]  # fmt: skip
 __version__ = "0.1.0"
 

@@ -28,6 +28,7 @@ def train(
     *,
     category: str | None = None,
     good: Sequence[str] = (),
+    add: FilePath | Sequence[FilePath] = (),
     preset: str = "lite",
     synthesis: str | None = None,
     source: FilePath | None = None,
@@ -55,6 +56,7 @@ def train(
         output: folder of the run.
         category: one category of the data set, or ``all`` together.
         good: folders of good images in ``data``, where their names do not say so.
+        add: further good images, which are not in ``data``.
         preset: a name in :data:`realnet.presets`.
         synthesis: how defects are made: ``mix``, ``nsa``, ``cutpaste``, ``dtd`` or ``sia``.
         source: folder of textures (dtd, mix) or of generated images (sia).
@@ -83,11 +85,13 @@ def train(
         KeyboardInterrupt: when interrupted, after a checkpoint was saved; ``resume=True`` continues.
     """
     from realnet import choices
-    from realnet.data import check_dataset, summarize
+    from realnet.data import check_dataset, summarize, with_further
     from realnet.data.checks import describe_empty_masks
 
     budget = choices.seconds(time_budget if isinstance(time_budget, str | None) else f"{time_budget:f}s")
     categories = choices.one_inspector(data, category, good)
+    if further := _places(add):
+        categories = with_further(categories, further)
 
     from realnet.acceleration import use_device
     from realnet.inspection.inspector import load
@@ -303,7 +307,7 @@ def calibrate(
     opened = open_run_or_export(run)
     before = opened.calibration
     asked = calibrating.usual_rate(opened) if false_alarms is None else rate(str(false_alarms))
-    places = [Path(images)] if isinstance(images, str | Path) else [Path(place) for place in images]
+    places = _places(images)
     with watching("Calibrating", progress) as watcher:
         confirmed = None if feedback is None else _confirmed(opened, Path(feedback), watcher)
         if places:
@@ -334,6 +338,79 @@ def calibrate(
             watcher.say(line)
         if confirmed is not None:
             watcher.say(confirmed.sentence(made.score))
+    return made
+
+
+def teach(
+    run: FilePath,
+    images: FilePath | Sequence[FilePath] = (),
+    *,
+    good: Sequence[str] = (),
+    feedback: FilePath | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    device: str = "auto",
+    progress: bool | Watcher = True,
+) -> "Calibration":
+    """Add good images to a finished run of a closed-form preset, in seconds, as ``realnet teach`` does.
+
+    The version before is kept, and ``realnet calibrate RUN --undo`` puts it back.
+
+    Args:
+        run: folder of the run.
+        images: further good images: files, folders, or a data set.
+        good: as for :func:`train`.
+        feedback: a results store: the images that people confirmed as good join, and confirmed defects stand guard.
+        force: go on although a confirmed defect that is found would be missed.
+        dry_run: say what would come out, and change nothing.
+        device: as for :func:`train`.
+        progress: show a bar.
+
+    Returns:
+        The calibration of the run with these images; its ``sentences()`` say what it promises.
+
+    Raises:
+        UserError: for a run that cannot take further images, images that cannot be used, and for defects that would be
+            missed.
+    """
+    import tempfile
+
+    from realnet.acceleration import use_device
+    from realnet.data import open_good
+    from realnet.data.summary import describe_not_used
+    from realnet.errors import UserError
+    from realnet.history import Store
+    from realnet.notebook_bar import watching
+    from realnet.run_folder import open_run
+    from realnet.training.correcting import apply_correction, check_some, prepare_correction, read_labelled
+    from realnet.training.teaching import check_teachable
+
+    places, folder = _places(images), open_run(run).folder
+    if not places and feedback is None:
+        raise UserError("Give good images, or a results store with people's feedback.")
+    check_teachable(folder)
+    with watching("Learning", progress) as watcher, tempfile.TemporaryDirectory(prefix="realnet-") as kept:
+        chosen: list[tuple[Path, str]] = []
+        defects: tuple[tuple[Path, str], ...] = ()
+        if places:
+            category = open_good(places, good)
+            for line in describe_not_used(category.left_out):
+                watcher.say(line)
+            chosen = [(sample.image, sample.name) for sample in category.train]
+        if feedback is not None:
+            store = Store(Path(feedback), make=False)
+            labelled = read_labelled(folder, store, Path(kept))
+            if labelled.lost:
+                watcher.say(labelled.sentence())
+            chosen, defects = [*chosen, *labelled.good], labelled.defects
+            check_some(folder, chosen, store)
+        place = use_device(device, watcher.say)
+        correction = prepare_correction(folder, chosen, defects, place, watcher.stage)
+        for line in correction.sentences():
+            watcher.say(line)
+        made = correction.lesson.calibration if dry_run else apply_correction(folder, correction, force)
+        for line in made.sentences():
+            watcher.say(line)
     return made
 
 
@@ -432,6 +509,10 @@ def synthesize(
 
 def _path(place: FilePath | None) -> Path | None:
     return None if place is None else Path(place)
+
+
+def _places(given: FilePath | Sequence[FilePath]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(place) for place in given]
 
 
 def _confirmed(run: "Run", feedback: Path, watcher: Watcher) -> "Confirmed":

@@ -93,6 +93,7 @@ class Calibration(BaseModel):
         date: when, ISO 8601.
         version: 1 for that of the training, then counted up.
         before: the version that this one took the place of.
+        taught: the version of what the run was taught that these scores are of; None: as it was trained.
         note: of a threshold that was moved by hand: who did it, and why.
         defect_scores: of held-out synthetic defects, sorted.
     """
@@ -114,6 +115,7 @@ class Calibration(BaseModel):
     date: str
     version: int = Field(default=1, ge=1)
     before: int | None = Field(default=None, ge=1)
+    taught: int | None = Field(default=None, ge=1)
     note: str = ""
     defect_scores: tuple[float, ...] = ()
 

@@ -15,14 +15,20 @@ from realnet.calibration import (
 from realnet.card import write_card
 from realnet.errors import UserError
 from realnet.manifest import is_export, save_thresholds
-from realnet.record import METRICS_FILE
+from realnet.record import METRICS_FILE, read_record, save_record
 from realnet.run_folder import Run
+from realnet.taught import taught_folder, taught_versions
 
 _LOCK = ".calibration.lock"
 
 
-def install(run: Path, calibration: Calibration) -> Calibration:
+def install(run: Path, calibration: Calibration, taught: int | None = None) -> Calibration:
     """Make ``calibration`` the one in force of a run or export, as its next version; the model card follows.
+
+    Args:
+        run: its folder.
+        calibration: of any version.
+        taught: the version of what the run was taught that its scores are of; None: the one in force stays.
 
     Returns:
         It with its version, and the version before.
@@ -36,9 +42,13 @@ def install(run: Path, calibration: Calibration) -> Calibration:
         if before is not None:
             save_calibration(run, before)  # of a run whose versions folder was lost
         made = calibration.model_copy(
-            update={"version": max(numbers, default=0) + 1, "before": before.version if before else None}
+            update={
+                "version": max(numbers, default=0) + 1,
+                "before": before.version if before else None,
+                "taught": taught or (before.taught if before else None),
+            }
         )
-        _put(run, made)
+        _put(run, made, before)
     return made
 
 
@@ -59,7 +69,9 @@ def undo(run: Path) -> tuple[Calibration, Calibration]:
         if not path.is_file():
             raise UserError(f"{path}, which was in force before, is missing: restore it. Nothing is undone.")
         earlier = read_version(path)
-        _put(run, earlier)
+        if earlier.taught is not None and taught_folder(run, earlier.taught) not in taught_versions(run):
+            raise UserError(f"{taught_folder(run, earlier.taught)}, which {path} rests on, is missing: restore it.")
+        _put(run, earlier, now)
     return now, earlier
 
 
@@ -72,9 +84,20 @@ def list_versions(run: Path) -> list[Calibration]:
     return [read_version(path) for path in sorted((run / CALIBRATIONS_FOLDER).glob("[0-9]*.json"))]
 
 
-def _put(run: Path, calibration: Calibration) -> None:
+def _put(run: Path, calibration: Calibration, before: Calibration | None) -> None:
     save_calibration(run, calibration)
     if is_export(run):
         save_thresholds(run, calibration.score, calibration.pixel)
     elif (run / METRICS_FILE).is_file():
+        was, now = before.taught if before else None, calibration.taught
+        if was != now:
+            _set_figures_aside(run, str(was or 0), str(now or 0))
         write_card(Run(run))
+
+
+def _set_figures_aside(run: Path, was: str, now: str) -> None:
+    """Figures on test images are those of the version that they were measured with."""
+    record = read_record(run)
+    aside = {**record.test_of_other_versions, was: record.test}
+    test = aside.pop(now, {})
+    save_record(run, record.model_copy(update={"test": test, "test_of_other_versions": aside}))

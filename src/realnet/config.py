@@ -266,7 +266,7 @@ class TrainingConfig(_Node):
     ``defects`` synthetic defects are made once. ``augmentation`` says how far copies of the good images that join the
     subspace are moved, turned and made lighter or darker (``auto``: not at all or ``strong``, whichever tells good
     images from faint defects better); ``tolerance``, where given, is what they cover instead. ``steps=0`` learns
-    nothing.
+    nothing. ``keep_features`` keeps what further good images need to join the finished run (0.2 MB an image or copy).
     """
 
     batch_size: int = Field(16, ge=2, multiple_of=2)
@@ -290,6 +290,7 @@ class TrainingConfig(_Node):
     defects: int = Field(480, ge=8, le=100_000)
     augmentation: Literal["auto", "none", "weak", "strong"] = "auto"
     tolerance: ToleranceConfig = ToleranceConfig()
+    keep_features: bool = True
 
     @model_validator(mode="after")
     def _window_holds_half_a_batch(self) -> "TrainingConfig":

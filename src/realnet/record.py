@@ -67,6 +67,7 @@ class Record(_Part):
         training, validation: of a run that was trained here; None of one that was ``imported``.
         provenance: versions, hardware, fingerprint of the data.
         test: results by data set and protocol, as :class:`realnet.evaluation.results.Results` writes them.
+        test_of_other_versions: the same of versions that are not in force, by what they were taught; 0: as trained.
         reports: names of the report files, by data set.
     """
 
@@ -75,6 +76,7 @@ class Record(_Part):
     imported: Imported | None = None
     provenance: dict[str, Any] = {}
     test: dict[str, Any] = {}
+    test_of_other_versions: dict[str, Any] = {}
     reports: dict[str, str] = {}
 
 

@@ -18,6 +18,7 @@ from realnet.errors import UserError
 from realnet.files import read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
 from realnet.record import Record, read_record
+from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
 
 CONFIG_FILE, MODEL_FILE, SEEN_FILE = "config.yaml", "model.safetensors", "images.json"
@@ -100,9 +101,28 @@ class Run:
         """SHA-256 (hex) of what it computes, not of its thresholds; by it results name the model."""
         if self.is_export:
             return self.manifest.digest
-        names: tuple[str, ...] = (CONFIG_FILE, MODEL_FILE)
-        names += (REFERENCE_FILE,) if (self.folder / REFERENCE_FILE).is_file() else ()
-        return combined_digest(describe_file(self.folder / name).sha256 for name in names)
+        return self._digest_with(self.taught)
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """Likewise of a run in every version: as it was trained, and with all that it was ever taught."""
+        return (self._digest_with(None), *(self._digest_with(taught) for taught in taught_versions(self.folder)))
+
+    @cached_property
+    def taught(self) -> Path | None:
+        """The folder of what it was taught, by the calibration in force; None: it is as it was trained.
+
+        The calibration says so because it appears whole or not at all: thresholds and subspaces belong together.
+        """
+        if self.calibration is None or self.calibration.taught is None or self.is_export:
+            return None
+        folder = taught_folder(self.folder, self.calibration.taught)
+        if not (folder / SUBSPACES_FILE).is_file():
+            raise UserError(
+                f"{folder / SUBSPACES_FILE}, which calibration {self.calibration.version} rests on, is missing: "
+                f"restore it, or go back with `realnet calibrate {self.folder} --undo`."
+            )
+        return folder
 
     @cached_property
     def levels(self) -> Levels | None:
@@ -120,14 +140,29 @@ class Run:
 
     @cached_property
     def trained_on(self) -> frozenset[str]:
-        """Digests of the images that it was trained on; none where it does not say."""
-        path = self.folder / SEEN_FILE
-        if not path.is_file():  # imported, or an export of such a run
-            return frozenset()
-        try:
-            return frozenset(map(str, read_json(path)["trained_on"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged; restore it or train again.") from error
+        """Digests of the images that it was trained on or taught; none where it does not say."""
+        return read_digests(self.folder) | (read_digests(self.taught) if self.taught is not None else frozenset())
+
+    def _digest_with(self, taught: Path | None) -> str:
+        files = [self.folder / name for name in (CONFIG_FILE, MODEL_FILE)]
+        files += [self.folder / REFERENCE_FILE] if (self.folder / REFERENCE_FILE).is_file() else []
+        files += [] if taught is None else [taught / SUBSPACES_FILE]
+        return combined_digest(describe_file(file).sha256 for file in files)
+
+
+def read_digests(folder: Path) -> frozenset[str]:
+    """What ``images.json`` in ``folder`` names; nothing where there is none: imported, or an export of such a run.
+
+    Raises:
+        UserError: where it is damaged.
+    """
+    path = folder / SEEN_FILE
+    if not path.is_file():
+        return frozenset()
+    try:
+        return frozenset(map(str, read_json(path)["trained_on"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged; restore it or train again.") from error
 
 
 def open_run(folder: str | Path) -> Run:

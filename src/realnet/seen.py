@@ -1,7 +1,7 @@
 """Which images a run has seen, known by what they show: those it was trained on and those it was calibrated on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +31,13 @@ def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
         return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))
 
 
-def save_seen(run: Path, files: Sequence[Path], levels: Levels | None) -> None:
-    """Write ``images.json``: what the run was trained on.
-
-    Args:
-        levels: the run's.
+def save_seen(folder: Path, digests: Iterable[str]) -> None:
+    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught.
 
     Raises:
-        UserError: where a file cannot be read, or the folder not written.
+        UserError: where the folder cannot be written.
     """
-    write_text(run / SEEN_FILE, json.dumps({"trained_on": picture_digests(files, levels)}, indent=1))
+    write_text(folder / SEEN_FILE, json.dumps({"trained_on": list(digests)}, indent=1))
 
 
 @dataclass(frozen=True)

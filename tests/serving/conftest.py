@@ -14,17 +14,21 @@ from PIL import Image
 from realnet.history import Store
 from realnet.serving import ServedModel, Settings, make_app, open_models
 from realnet.serving.listening import listen
+from realnet.serving.service import Teach
 from tests.data.layouts import picture
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 
 @contextmanager
 def serving(
-    models: Mapping[str, ServedModel], settings: Settings | None = None, store: Store | None = None
+    models: Mapping[str, ServedModel],
+    settings: Settings | None = None,
+    store: Store | None = None,
+    teach: Teach | None = None,
 ) -> Iterator[str]:
     """A server in a thread; its address."""
     opened = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(models, settings, store), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(make_app(models, settings, store, teach=teach), log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     try:

@@ -38,17 +38,17 @@ def occupied(batcher: Batcher, judge: Mean) -> list["Future[Measured]"]:
     taken = []
     for _ in range(2):
         judge.started.clear()
-        taken.append(batcher.submit(grey(1)))
+        taken.append(batcher.submit(grey(1), judge))
         assert judge.started.wait(10)
     return taken
 
 
 def test_a_lone_image_does_not_wait_for_company_and_many_share_batches() -> None:
     judge, sizes = Mean(), []
-    batcher = Batcher(judge, 4, sizes.append)
-    assert batcher.submit(grey(51)).result(10)[1] == pytest.approx(0.2)
+    batcher = Batcher(4, sizes.append)
+    assert batcher.submit(grey(51), judge).result(10)[1] == pytest.approx(0.2)
     waiting = occupied(batcher, judge)
-    waiting += [batcher.submit(grey(value)) for value in range(20, 30)]
+    waiting += [batcher.submit(grey(value), judge) for value in range(20, 30)]
     judge.go.set()
     scores = [future.result(10)[1] for future in waiting]
     batcher.close()
@@ -59,9 +59,9 @@ def test_a_lone_image_does_not_wait_for_company_and_many_share_batches() -> None
 
 def test_what_one_image_does_does_not_reach_its_neighbours() -> None:
     judge = Mean()
-    batcher = Batcher(judge, 8)
+    batcher = Batcher(8)
     judge.go.clear()
-    futures = [batcher.submit(grey(value)) for value in (255, 128, 0, 64)]
+    futures = [batcher.submit(grey(value), judge) for value in (255, 128, 0, 64)]
     judge.go.set()
     with pytest.raises(ValueError, match="black"):
         futures[2].result(10)
@@ -71,9 +71,9 @@ def test_what_one_image_does_does_not_reach_its_neighbours() -> None:
 
 def test_who_has_gone_is_not_measured_and_closing_finishes_the_rest() -> None:
     judge, sizes = Mean(), []
-    batcher = Batcher(judge, 8, sizes.append)
+    batcher = Batcher(8, sizes.append)
     first, second = occupied(batcher, judge)
-    gone, stays = batcher.submit(grey(2)), batcher.submit(grey(3))
+    gone, stays = batcher.submit(grey(2), judge), batcher.submit(grey(3), judge)
     assert gone.cancel()
     judge.go.set()
     batcher.close()

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from realnet.calibration import read_calibration
 from realnet.history import Store, open_history, search
 from realnet.history.searching import Query
 from realnet.serving import Settings, open_models
+from realnet.training.correcting import correct_by_store
+from realnet.view.polygons import read_polygons
 from tests.serving.conftest import serving
 from tests.serving.test_page import browser, expect, give, page, photos  # noqa: F401 - fixtures
 
@@ -176,3 +179,77 @@ def test_nothing_scrolls_sideways(page, line: str, photos: list[Path], width: in
     expect(page.locator("#history-cards .item")).to_have_count(5)
     page.locator("#cards .item").first.click()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("wide", [1280, 390])
+def test_where_to_look_is_drawn_and_saved(page, line: str, photos: list[Path], tmp_path: Path, wide: int) -> None:  # noqa: F811
+    page.set_viewport_size({"width": wide, "height": 844})
+    enter(page, line)
+    give(page, photos[:1])
+    page.locator("#cards .item").first.click()
+    page.get_by_role("button", name="Draw where to look").click()
+    surface = page.locator("dialog .frame")
+    save = page.get_by_role("button", name="Save view.json")
+    expect(save).to_be_disabled()
+    expect(page.locator("dialog")).to_contain_text("realnet train GOOD_IMAGES --view view.json")
+    box = surface.evaluate("async (f) => { await f.firstChild.decode(); const b = f.getBoundingClientRect(); "
+                           "return { width: b.width, height: b.height }; }")  # fmt: skip
+
+    def click(x: float, y: float) -> None:
+        surface.click(position={"x": x * box["width"], "y": y * box["height"]})
+
+    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.5), (0.5, 0.95)):
+        click(x, y)
+    page.keyboard.press("Backspace")
+    click(0.1, 0.9)
+    click(0.1, 0.1)  # the first corner closes it
+    expect(page.locator("dialog")).to_contain_text("1 polygon. A polygon within another is a hole.")
+    for x, y in ((0.3, 0.3), (0.6, 0.3), (0.4, 0.5)):
+        click(x, y)
+    expect(save).to_be_disabled()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog")).to_contain_text("2 polygons. A polygon within another is a hole.")
+    with page.expect_download() as caught:
+        save.click()
+    caught.value.save_as(tmp_path / "view.json")
+    first, hole = read_polygons(tmp_path / "view.json")
+    assert [tuple(round(value, 1) for value in corner) for corner in first] == [
+        (0.1, 0.1), (0.9, 0.1), (0.9, 0.5), (0.1, 0.9),
+    ]  # fmt: skip
+    assert len(hole) == 3
+    assert page.evaluate("document.documentElement.scrollWidth") <= wide
+
+
+@pytest.mark.parametrize("wide", [1280, 390])
+def test_what_was_confirmed_is_taught(page, own: Path, photos: list[Path], tmp_path: Path, wide: int) -> None:  # noqa: F811
+    page.set_viewport_size({"width": wide, "height": 844})
+    opened = open_history(tmp_path / "originals.sqlite", "originals")
+    with serving(open_models([f"part={own}"]), None, opened, correct_by_store) as address:
+        page.goto(address)
+        page.fill("#who", "Ann")
+        give(page, photos[:3])
+        page.get_by_role("button", name="Teach it the images").click()
+        page.get_by_role("button", name="Teach", exact=True).click()
+        expect(page.locator("dialog .bad")).to_contain_text("Nobody has confirmed an image")
+        page.get_by_role("button", name="Close").click()
+        for item in page.locator("#cards .item").all()[:2]:
+            item.focus()
+            page.keyboard.press("g")
+            expect(item.locator(".label.good")).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="Teach it the images").click()
+        page.get_by_role("button", name="Teach", exact=True).click()
+        expect(page.locator("dialog .learned")).to_contain_text("2 good images joined 6")
+        expect(page.locator("#news")).to_contain_text("calibration 2 is in force")
+        assert page.evaluate("document.documentElement.scrollWidth") <= wide
+    opened.close()
+    made = read_calibration(own)
+    assert made is not None and (made.version, made.taught) == (2, 1)
+
+
+def test_a_server_without_the_option_teaches_nothing(page, line: str) -> None:  # noqa: F811
+    enter(page, line)
+    expect(page.locator("#calibration li").first).to_be_visible()
+    expect(page.locator("#teach")).to_be_hidden()
+    answer = page.request.post(f"{line}/v1/models/first/teach", headers={"X-API-Key": KEY})
+    assert answer.status == 403 and "--teach" in answer.json()["error"]
+    assert page.request.post(f"{line}/v1/models/first/teach").status == 401

@@ -37,6 +37,7 @@ FILES = {
     "checkpoint.safetensors",
     "config.yaml",
     "images.json",
+    "good_features.safetensors",
     "log.csv",
     "metrics.json",
     "calibration.json",

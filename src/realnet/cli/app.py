@@ -32,7 +32,9 @@ from realnet.cli.sdas_commands import grid, sample
 from realnet.cli.sdas_commands import train as train_diffusion
 from realnet.cli.sdas_judging import classifier, quality, strength
 from realnet.cli.serve_command import serve
+from realnet.cli.teach_command import teach
 from realnet.cli.train_command import train
+from realnet.cli.watch_command import watch
 from realnet.errors import UserError
 
 _HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
@@ -103,10 +105,10 @@ def _root(
 
 
 _COMMANDS: dict[str, tuple[Any, ...]] = {
-    "Inspect": (demo, presets, train, info, inspect_images, calibrate),
+    "Inspect": (demo, presets, train, info, inspect_images, calibrate, teach),
     "Measure": (evaluate, limits, score, benchmark, afs),
     "Synthesise": (preview, synthesize),
-    "Deploy": (export, serve, history, feedback, doctor, import_official),
+    "Deploy": (export, serve, watch, history, feedback, doctor, import_official),
 }
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:

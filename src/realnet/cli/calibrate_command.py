@@ -103,3 +103,5 @@ def _undo(run: Path, dry_run: bool) -> None:
         f"Calibration {now.version} is in force again, threshold {now.score:.4f}; calibration {was.version} "
         f"({was.score:.4f}) is kept in {run}/calibrations."
     )
+    if was.taught != now.taught:
+        say("What the run was taught in between counts no more; it is kept in taught/.")

@@ -34,6 +34,7 @@ def history(
     image: Annotated[
         str | None, typer.Option(help="A part of the image's name, its hash, or an image file: results of this image.")
     ] = None,
+    source: Annotated[str | None, typer.Option(help="Where it came from: a camera's name, inspect, serve, ...")] = None,
     review: Annotated[
         bool, typer.Option("--review", help="What to look at next: the closest verdicts, then the most suspicious.")
     ] = False,
@@ -63,6 +64,7 @@ def history(
     query = h.Query(
         since=None if since is None else moment(since), until=None if until is None else moment(until),
         verdict=verdict, label=label, model=model, above=above, below=below, image=_image(image), limit=limit,
+        source=source,
     )  # fmt: skip
     entries = h.review(opened, model, limit) if review else h.search(opened, query)
     _WRITERS[form](entries)

@@ -168,13 +168,13 @@ def inspect(
     with (
         signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, warn) as told_of,
         counting("Inspecting", _total(sources.count(), limit)) as shown,
-        _finishing(stop, sources.endless) as interrupted,
+        finishing(stop, sources.endless) as interrupted,
     ):
         request = InspectionRequest(
             inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
         )
         if told_of is not None:
-            identify, announce = announcing(told_of, resume, model=name)
+            identify, announce = announcing(told_of, told_of.outbox.series(again=resume), model=name)
             request = replace(request, identify=identify, announce=announce)
         rows = _RowPrinter(shown, drift if sources.endless else None, name)
         summary = inspect_items(inspector, sources.items, folder, request, rows, stop)
@@ -268,7 +268,7 @@ class _DriftWarning:
 
 
 @contextlib.contextmanager
-def _finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
+def finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
     """Where images have no end, the first Ctrl-C sets ``stop``, a second one interrupts; yields whether there was one.
 
     Elsewhere Ctrl-C interrupts as ever.

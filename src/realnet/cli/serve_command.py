@@ -1,8 +1,9 @@
 """``realnet serve``."""
 
 import ipaddress
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,9 @@ from realnet.cli.history_options import (
 from realnet.cli.options import DeviceOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 from realnet.distribution import install_hint
+
+if TYPE_CHECKING:
+    from realnet.serving.service import Teach
 
 
 def serve(
@@ -52,6 +56,10 @@ def serve(
     keep_images: KeepOption = None,
     keep_days: KeepDays = None,
     keep_size: KeepSize = None,
+    teach: Annotated[
+        bool,
+        typer.Option("--teach", help="Let the page teach runs the images that people confirmed as good in --history."),
+    ] = False,
     log_level: LogLevel = "info",
     log_json: LogJson = False,
 ) -> None:
@@ -65,6 +73,11 @@ def serve(
         raise UserError(f"Serving needs {' and '.join(missing)}: {install_hint('serve')}.")
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
+
+    if teach and history is None:
+        raise UserError("--teach learns what people say of results: name a results store with --history.")
+    if teach and api_key is None and not _local(host):
+        raise UserError(f"Whoever reaches {host} could change what is judged by --teach: give --api-key as well.")
 
     set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
@@ -91,8 +104,16 @@ def serve(
 
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, warn) as told_of:
-        run(models, settings, socket, store, told_of)
+        run(models, settings, socket, store, told_of, _teacher(device) if teach else None)
     console.print("Goodbye: the server has ended.")
+
+
+def _teacher(device: str) -> "Teach":
+    """What lets a run learn, on the device that it is served on."""
+    from realnet.model.devices import choose_device
+    from realnet.training.correcting import correct_by_store
+
+    return partial(correct_by_store, device=choose_device(device))
 
 
 def _local(host: str) -> bool:

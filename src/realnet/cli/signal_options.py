@@ -62,17 +62,15 @@ def signals_to(
 
 
 def announcing(
-    signals: "Signals", resume: bool, **more: str
+    signals: "Signals", series: str, **more: str
 ) -> "tuple[Callable[[Item], str], Callable[[Item, Row], None]]":
     """What names the rows of an inspection, and what tells ``signals`` of them.
 
     Args:
-        resume: whether it goes on with an earlier one: what that one has told is not told again.
+        series: tells its signals from another's; what was told in the same series is not told again.
         more: said of every row.
     """
     from realnet.signals.messages import identity_of, message_of
-
-    series = signals.outbox.series(again=resume)
 
     def identify(item: "Item") -> str:
         return identity_of(series, item.image, item.version)

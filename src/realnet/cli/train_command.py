@@ -41,6 +41,10 @@ def train(
     ] = None,
     category: CategoryOption = None,
     good: GoodOption = None,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option("--add", help="Further good images that are not in DATA: a file or folder; repeatable."),
+    ] = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
@@ -78,13 +82,15 @@ def train(
     strategy: StrategyOption = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
-    from realnet.data import check_dataset, summarize
+    from realnet.data import check_dataset, summarize, with_further
     from realnet.data.checks import describe_empty_masks
     from realnet.run_folder import Run
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
     categories = one_inspector(data, category, good or ())
+    if add:
+        categories = with_further(categories, add)
     if output is None:
         output = default_run(Path(data), categories, resume, devices)
     config = training_configuration(

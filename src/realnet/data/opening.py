@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from realnet.data import elpv, visa
@@ -63,6 +64,25 @@ def open_good(places: Sequence[Path], good: Sequence[str] = ()) -> Category:
     if not samples:
         raise UserError(f"{places[0]} holds no good images; choose a folder with good images of the product.")
     return Category("good images", "folders", tuple(samples.values()), (), (), tuple(left_out))
+
+
+def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list[Category]:
+    """One product, and good images that do not lie in its data set as well; files that it has are not taken twice.
+
+    Raises:
+        UserError: for several products; as `open_good`.
+    """
+    if len(categories) != 1:
+        raise UserError("Further good images belong to one product, and these are several: choose one of them.")
+    (category,) = categories
+    more = open_good(places)
+    known = {sample.image.resolve() for sample in (*category.train, *category.test, *category.spare)}
+    added = [
+        replace(sample, category=category.name, split="train", place=str(sample.image))
+        for sample in more.train
+        if sample.image.resolve() not in known
+    ]
+    return [replace(category, train=(*category.train, *added), left_out=(*category.left_out, *more.left_out))]
 
 
 def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:

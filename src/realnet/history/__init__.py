@@ -4,6 +4,7 @@ Searched and reviewed from the command line, the page, and Python.
 """
 
 from realnet.history.feedback import Confirmed, read_confirmed
+from realnet.history.originals import Labelled, labelled_images
 from realnet.history.retention import Retention, remove_old
 from realnet.history.searching import Entry, Query, find, review, search, trend
 from realnet.history.store import KEEP, Store, open_history
@@ -12,10 +13,12 @@ __all__ = [
     "KEEP",
     "Confirmed",
     "Entry",
+    "Labelled",
     "Query",
     "Retention",
     "Store",
     "find",
+    "labelled_images",
     "open_history",
     "read_confirmed",
     "remove_old",

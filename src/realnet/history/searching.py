@@ -30,6 +30,7 @@ class Query:
         image: a part of the image's name, or its hash.
         before: number of a result; only what was written earlier.
         limit: rows.
+        source: where images came from, such as a camera's name.
     """
 
     since: str | None = None
@@ -42,6 +43,7 @@ class Query:
     image: str | None = None
     before: int | None = None
     limit: int = 50
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
         ("r.score > ?", query.above),
         ("r.score < ?", query.below),
         ("r.number < ?", query.before),
+        ("r.source = ?", query.source),
     ]
     if model is not None and re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},64}}", model):
         conditions.append((f"? IN (r.model, substr(r.model_digest, 1, {len(model)}))", model))

@@ -12,8 +12,11 @@ from realnet.atomic import atomic_path
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run
+from realnet.taught import SUBSPACES_FILE
 
 _BASIS = ".basis"
+# What a run is taught changes these, and nothing else.
+TAUGHT_PARTS = ("reconstruction.", "discriminator.")
 
 
 def save_model(folder: Path, model: RealNet) -> None:
@@ -25,15 +28,19 @@ def save_model(folder: Path, model: RealNet) -> None:
     save_weights(folder / MODEL_FILE, model)
 
 
-def save_weights(path: Path, module: nn.Module) -> None:
+def save_weights(path: Path, module: nn.Module, parts: tuple[str, ...] = ("",)) -> None:
     """Write every tensor of ``module`` to ``path``, whole or not at all.
 
     The bases of subspaces, by far the largest, are written in half precision, to which they are rounded anyway.
 
+    Args:
+        parts: what the names of those begin with that are written; default: all.
+
     Raises:
         UserError: where the folder cannot be written or the disk is full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    state = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     write_tensors(path, {name: t.half() if name.endswith(_BASIS) else t for name, t in tensors.items()})
 
 
@@ -50,8 +57,11 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             raise OSError(str(error)) from error
 
 
-def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
+def read_weights(path: Path, module: nn.Module, parts: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
     """The tensors of ``path``, which are those of ``module`` by name, shape and type, and finite. Nothing is unpickled.
+
+    Args:
+        parts: what the names of those begin with that the file has; default: all.
 
     Raises:
         UserError: for a damaged or foreign file, or numbers that are not finite.
@@ -60,7 +70,7 @@ def read_weights(path: Path, module: nn.Module) -> dict[str, Tensor]:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
-    expected = module.state_dict()
+    expected = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)}
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [n for n in expected if n in tensors and not _fits(n, tensors[n], expected[n])]
     if wrong:
@@ -79,7 +89,7 @@ def _fits(name: str, stored: Tensor, expected: Tensor) -> bool:
 
 
 def load_model(run: Run, device: str | torch.device = "cpu") -> RealNet:
-    """The network of ``run``, in eval mode. Nothing is unpickled.
+    """The network of ``run``, with what it was taught, in eval mode. Nothing is unpickled.
 
     Raises:
         UserError: for a folder that is no run, a damaged or foreign weight file, weights not finite, or a network
@@ -102,5 +112,7 @@ def load_model(run: Run, device: str | torch.device = "cpu") -> RealNet:
             channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
+    if run.taught is not None:
+        tensors |= read_weights(run.taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
     model.load_state_dict(tensors)
     return model.to(device).to(memory_format=torch.channels_last).eval()

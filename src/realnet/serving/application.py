@@ -18,8 +18,16 @@ from realnet.history import Retention, Store
 from realnet.serving.history import add_history
 from realnet.serving.limits import Gate, Refusal
 from realnet.serving.models import ServedModel
-from realnet.serving.schemas import Health, InspectAnswer, InspectRequest, ModelAnswer, Problem, ThresholdRequest
-from realnet.serving.service import Service, log_request
+from realnet.serving.schemas import (
+    Health,
+    InspectAnswer,
+    InspectRequest,
+    ModelAnswer,
+    Problem,
+    TeachAnswer,
+    ThresholdRequest,
+)
+from realnet.serving.service import Service, Teach, log_request
 from realnet.serving.settings import Settings
 from realnet.serving.uploads import read_json
 from realnet.signals.delivery import Signals
@@ -29,7 +37,7 @@ _PAGE = {
     "/": "index.html",
     **{
         f"/{name}": name
-        for name in ("page.css", "page.js", "report.js", "history.js", "parts.js", "docs.css", "docs.js")
+        for name in ("page.css", "page.js", "report.js", "history.js", "parts.js", "region.js", "docs.css", "docs.js")
     },
     "/docs": "docs.html",
 }
@@ -85,6 +93,7 @@ def make_app(
     store: Store | None = None,
     retention: Retention | None = None,
     signals: Signals | None = None,
+    teach: Teach | None = None,
 ) -> FastAPI:
     """The application: ``/v1/inspect``, ``/v1/models``, ``/v1/history``, ``/health``, ``/metrics``, ``/openapi.json``,
     and its pages.
@@ -95,6 +104,7 @@ def make_app(
         store: where results go; None: nowhere.
         retention: what may leave the store; default: nothing.
         signals: told of every verdict; its owner closes it.
+        teach: as for :class:`~realnet.serving.service.Service`.
 
     Example:
         >>> from realnet.serving import make_app, open_models  # doctest: +SKIP
@@ -102,7 +112,7 @@ def make_app(
     """
     if not models:
         raise ValueError("a server needs at least one model")
-    service = Service(models, settings or Settings(), store, retention or Retention(), signals)
+    service = Service(models, settings or Settings(), store, retention or Retention(), signals, teach)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -198,6 +208,14 @@ def _add_models(app: FastAPI, service: Service) -> None:
         began = time.monotonic()
         order = await read_json(request, service.settings, ThresholdRequest)
         answer = service.save_threshold(name, order)
+        log_request(request, 200, began)
+        return answer
+
+    @app.post("/v1/models/{name}/teach", response_model=TeachAnswer, responses={**_REFUSALS, 409: {"model": Problem}})
+    def teach(name: str, request: Request) -> Any:
+        """Let the run learn the images that people confirmed as good in the results store; takes seconds."""
+        began = time.monotonic()
+        answer = service.teach(name)
         log_request(request, 200, began)
         return answer
 

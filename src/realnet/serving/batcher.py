@@ -11,7 +11,7 @@ from realnet.inspection.judging import Judge
 
 # An anomaly map [S, S] and an image score.
 Measured = tuple[np.ndarray, float]
-_Waiting = tuple[np.ndarray, "Future[Measured]"]
+_Waiting = tuple[np.ndarray, Judge, "Future[Measured]"]
 _THREADS = 2
 
 
@@ -23,22 +23,25 @@ class Batcher:
     has its batch at hand when the first one's ends, and takes what comes while that is small: no core waits.
 
     Args:
-        judge: does the measuring, called by both threads.
         batch_size: images measured at a time, at most.
         observe: told the size of each batch.
     """
 
-    def __init__(self, judge: Judge, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
-        self._judge, self._batch_size, self._observe = judge, batch_size, observe
+    def __init__(self, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
+        self._batch_size, self._observe = batch_size, observe
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name="batcher", daemon=True) for _ in range(_THREADS)]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, image: np.ndarray) -> "Future[Measured]":
-        """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there."""
+    def submit(self, image: np.ndarray, judge: Judge) -> "Future[Measured]":
+        """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there.
+
+        Args:
+            judge: does the measuring, in either thread; another one than before where the run was taught meanwhile.
+        """
         future: Future[Measured] = Future()
-        self._waiting.put((image, future))
+        self._waiting.put((image, judge, future))
         return future
 
     def close(self) -> None:
@@ -61,7 +64,9 @@ class Batcher:
                     break
                 batch.append(following)
             # Who has gone in the meantime is not measured.
-            self._measure([item for item in batch if item[1].set_running_or_notify_cancel()])
+            there = [item for item in batch if item[2].set_running_or_notify_cancel()]
+            for judge in dict.fromkeys(item[1] for item in there):
+                self._measure([item for item in there if item[1] is judge])
             if ends:
                 return
 
@@ -70,14 +75,14 @@ class Batcher:
             return
         self._observe(len(batch))
         try:
-            maps, scores = self._judge.measure([image for image, _ in batch])
+            maps, scores = batch[0][1].measure([image for image, _, _ in batch])
         except Exception as error:
             # What one image does must not reach its neighbours: they are tried again alone.
             if len(batch) == 1:
-                batch[0][1].set_exception(error)
+                batch[0][2].set_exception(error)
                 return
             for item in batch:
                 self._measure([item])
             return
-        for (_, future), anomaly_map, score in zip(batch, maps, scores, strict=True):
+        for (_, _, future), anomaly_map, score in zip(batch, maps, scores, strict=True):
             future.set_result((anomaly_map, float(score)))

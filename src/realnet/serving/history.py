@@ -50,7 +50,12 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
     async def about() -> About:
         """What this server can do beyond judging."""
         kept = "nothing" if service.store is None else service.store.keep
-        return About(history=service.store is not None, keeps=kept, saves_thresholds=bool(service.settings.api_key))
+        return About(
+            history=service.store is not None,
+            keeps=kept,
+            saves_thresholds=bool(service.settings.api_key),
+            teaches=service.teaches is not None,
+        )
 
     @app.get("/v1/history", response_model=HistoryAnswer, responses=_REFUSALS)
     def search(
@@ -64,10 +69,11 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
         image: str | None = None,
         before: int | None = None,
         limit: Limit = 50,
+        source: str | None = None,
     ) -> HistoryAnswer:
         """Results of the store, the latest first; `before`: the number of the last one of the page before."""
         query = h.Query(
-            _moment(since), _moment(until), verdict, label, model, above, below, image, before, limit
+            _moment(since), _moment(until), verdict, label, model, above, below, image, before, limit, source
         )  # fmt: skip
         return HistoryAnswer(total=count(store(), query), results=h.search(store(), query))
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class ServedModel:
         judge: the inspector.
         calibration: of the run; None where it has none.
         recent: scores of the latest images.
+        device: where the inspector is; one that was taught is loaded there, too.
     """
 
     name: str
@@ -34,7 +36,9 @@ class ServedModel:
     judge: Judge
     calibration: Calibration | None = None
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    device: str = "cpu"
     _seen: tuple[int, int] | None = None
+    _loading: threading.Thread | None = None
 
     def __post_init__(self) -> None:
         self._seen = version_of(self.folder / CALIBRATION_FILE)
@@ -42,10 +46,11 @@ class ServedModel:
     def refresh(self) -> None:
         """Take up the calibration in the folder, where it is another than the one in force.
 
-        What is damaged or missing is left alone, and the log says so once.
+        Where the run was taught, the inspector is loaded anew, which takes seconds: images are judged by the one before
+        until the other is there. What is damaged or missing is left alone, and the log says so once.
         """
         seen = version_of(self.folder / CALIBRATION_FILE)
-        if seen == self._seen:
+        if seen == self._seen or (self._loading is not None and self._loading.is_alive()):
             return
         self._seen = seen
         try:
@@ -55,9 +60,31 @@ class ServedModel:
             return
         if found is None or found == self.calibration:
             return
+        if found.taught != (self.calibration.taught if self.calibration else None):
+            self._loading = threading.Thread(target=self._load_again, name="taught", daemon=True)
+            self._loading.start()
+            return
+        self._take_up(self.judge, found)
+
+    def _load_again(self) -> None:
+        from realnet.inspection.loading import load
+
+        try:
+            judge, calibration = load(self.folder, self.device), read_calibration(self.folder)
+        except UserError as error:
+            _log.warning("what was taught not taken up: %s", error, extra={"facts": {"model": self.name}})
+            return
+        judge.minimum_area = self.judge.minimum_area
+        assert calibration is not None
+        if judge.origin.calibration == calibration.version:
+            self._take_up(judge, calibration)
+        else:  # It has changed meanwhile: the next request looks again.
+            self._seen = None
+
+    def _take_up(self, judge: Judge, found: Calibration) -> None:
         before = self.judge.threshold
-        self.judge.follow(found)
-        self.calibration = found
+        judge.follow(found)
+        self.judge, self.calibration = judge, found
         self.recent.clear()
         facts = {"model": self.name, "calibration": found.version, "threshold": found.score, "before": before}
         _log.warning("calibration taken up", extra={"facts": facts})
@@ -98,7 +125,7 @@ def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 
             )
         judge = load(folder, device)
         judge.minimum_area = minimum_area
-        models[name] = ServedModel(name, folder, judge, read_calibration(folder))
+        models[name] = ServedModel(name, folder, judge, read_calibration(folder), device=device)
     return models
 
 

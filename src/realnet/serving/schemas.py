@@ -186,12 +186,19 @@ class TrendAnswer(BaseModel):
     spans: list[Span]
 
 
+class TeachAnswer(BaseModel):
+    """What a run has learned, in sentences."""
+
+    sentences: list[str]
+
+
 class About(BaseModel):
-    """What the page has to know: whether there is a results store, and whether thresholds can be saved."""
+    """What the page has to know: whether there is a results store, thresholds can be saved, and runs are taught."""
 
     history: bool
     keeps: str
     saves_thresholds: bool
+    teaches: bool
 
 
 class Health(BaseModel):

@@ -4,9 +4,11 @@ import asyncio
 import datetime
 import logging
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from starlette.requests import Request
 
@@ -16,7 +18,7 @@ from realnet.errors import UserError
 from realnet.history import Entry, Retention, Store, read_confirmed
 from realnet.history.pictures import Picture
 from realnet.history.recording import Recording
-from realnet.inspection.judging import Standard
+from realnet.inspection.judging import Judge, Standard
 from realnet.inspection.rows import Row, unreadable_row
 from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
@@ -25,12 +27,13 @@ from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
 from realnet.serving.models import ServedModel
 from realnet.serving.prometheus import Metrics
-from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, ThresholdRequest
+from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
 from realnet.serving.settings import Settings
 from realnet.serving.uploads import read_order
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
+Teach = Callable[[Path, Store], list[str]]
 _log = logging.getLogger("realnet.serving")
 
 
@@ -43,6 +46,8 @@ class Service:
         store: where results go; None: nowhere.
         retention: what may leave the store.
         signals: told of every verdict; None: nobody is.
+        teach: lets the run in a folder learn what people confirmed in the store, and says what came of it; None: no
+            run of this server is taught.
     """
 
     def __init__(
@@ -52,13 +57,12 @@ class Service:
         store: Store | None,
         retention: Retention,
         signals: Signals | None = None,
+        teach: Teach | None = None,
     ) -> None:
+        self.teaches, self._teaching = teach, threading.Lock()
         self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
         self.started, self.working = time.monotonic(), 0
-        self.batchers = {
-            name: Batcher(model.judge, settings.batch_size, self.metrics.batches.observe)
-            for name, model in models.items()
-        }
+        self.batchers = {name: Batcher(settings.batch_size, self.metrics.batches.observe) for name in models}
         self.recordings = {name: Recording(store, name, "serve", retention) for name in models} if store else {}
         # Decoding is the memory's peak: no more images at a time than there are cores.
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
@@ -122,6 +126,26 @@ class Service:
         install(model.folder, with_threshold(model.calibration, order.threshold, note, now))
         return self.describe(model)
 
+    def teach(self, name: str) -> TeachAnswer:
+        """Let a run learn what people confirmed in the results store; it is taken up once it is loaded.
+
+        Raises:
+            Refusal: where the server does not teach, is at it, or the run cannot learn this.
+        """
+        if self.teaches is None or self.store is None:
+            raise Refusal(403, "This server teaches nothing: start it with --teach and --history.")
+        model = self.model(name)
+        if not self._teaching.acquire(blocking=False):
+            raise Refusal(409, "A run is being taught already; wait for its end.")
+        try:
+            said = self.teaches(model.folder, self.store)
+        except UserError as error:
+            raise Refusal(409, str(error)) from error
+        finally:
+            self._teaching.release()
+        model.refresh()
+        return TeachAnswer(sentences=said)
+
     async def inspect(self, request: Request) -> InspectAnswer:
         """Read, judge, record and answer one request.
 
@@ -142,11 +166,13 @@ class Service:
 
     async def _judge(self, data: bytes, request: InspectRequest) -> InspectAnswer:
         model = self.model(request.model)
+        # The same inspector from here to the answer, whatever the run is taught meanwhile.
+        judge = model.judge
         loop = asyncio.get_running_loop()
-        decoded = await self._decode(data, request, model)
-        standard = self._standard(decoded, request, model)
+        decoded = await self._decode(data, request, model, judge)
+        standard = self._standard(decoded, request, judge)
         batcher = self.batchers[model.name]
-        measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part)) for part in decoded.parts))
+        measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part, judge)) for part in decoded.parts))
         found, row = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model, standard)
         if self.store is not None:
             await self._record(row, model, decoded.picture)
@@ -160,28 +186,25 @@ class Service:
         _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
         return found
 
-    async def _decode(self, data: bytes, request: InspectRequest, model: ServedModel) -> Decoded:
+    async def _decode(self, data: bytes, request: InspectRequest, model: ServedModel, judge: Judge) -> Decoded:
         """The image made ready; where it cannot be read, that is a result as well."""
         loop = asyncio.get_running_loop()
         keep = self.store.keep if self.store is not None else "nothing"
         try:
-            return await loop.run_in_executor(
-                self.pool, decode, data, request, model.judge, self.settings.max_pixels, keep
-            )
+            return await loop.run_in_executor(self.pool, decode, data, request, judge, self.settings.max_pixels, keep)
         except Refusal as refusal:
-            threshold = model.judge.threshold
-            trace = _named(model.judge.origin.trace(None, threshold), request.id)
+            threshold = judge.threshold
+            trace = _named(judge.origin.trace(None, threshold), request.id)
             row = unreadable_row(request.name, threshold, refusal.sentence, trace)
             if self.store is not None:
                 await self._record(row, model, None)
             _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
             raise
 
-    def _standard(self, decoded: Decoded, request: InspectRequest, model: ServedModel) -> Standard:
+    def _standard(self, decoded: Decoded, request: InspectRequest, judge: Judge) -> Standard:
         """What the image is judged by: the request's threshold, the inspector's, or that of an earlier result."""
-        judge = model.judge
         area = judge.minimum_area if request.minimum_area is None else request.minimum_area
-        known = self._known(decoded, request, model)
+        known = self._known(decoded, request, judge)
         if known is not None:
             trace = Trace(known.model_digest, known.calibration, known.image_hash, known.id, known.time, known.software)
             return Standard(known.threshold, judge.pixel_threshold, area, trace)
@@ -190,12 +213,12 @@ class Service:
         trace = Trace(trace.model_digest, trace.calibration, decoded.image_hash, id=trace.id, time=trace.time)
         return Standard(threshold, judge.pixel_threshold, area, _named(trace, request.id))
 
-    def _known(self, decoded: Decoded, request: InspectRequest, model: ServedModel) -> Entry | None:
+    def _known(self, decoded: Decoded, request: InspectRequest, judge: Judge) -> Entry | None:
         """The result of an image that is sent again, its answer having been lost."""
         if self.store is None or request.id is None:
             return None
         known = self.store.find(request.id)
-        digest = model.judge.origin.model_digest
+        digest = judge.origin.model_digest
         if known is not None and (known.image_hash, known.model_digest) != (decoded.image_hash, digest):
             raise Refusal(422, "That id is another image's or another model's: leave it out, or take a new one.")
         return known

@@ -27,6 +27,8 @@ class Signals:
         which: ``all`` verdicts, or those that are not good.
         heartbeat: seconds between signs of life; None: none.
         say: told when a receiver is away, and when it is back.
+
+    ``life`` is what each sign of life says beside the usual; whoever knows it puts it there.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class Signals:
         say: Say = lambda sentence: None,
     ) -> None:
         self.sinks, self.outbox, self._which = list(sinks), outbox, which
-        self._deliveries = [_Delivery(sink, outbox, heartbeat, say) for sink in sinks]
+        self.life: Message = {}
+        self._deliveries = [_Delivery(sink, outbox, heartbeat, say, self.life) for sink in sinks]
 
     def announce(self, message: Message) -> None:
         """Send ``message``, which has an ``id`` and a ``verdict``: once this returns, it is on disk and will be sent.
@@ -68,8 +71,9 @@ class Signals:
 class _Delivery:
     """The thread of one receiver."""
 
-    def __init__(self, sink: Sink, outbox: Outbox, heartbeat: float | None, say: Say) -> None:
+    def __init__(self, sink: Sink, outbox: Outbox, heartbeat: float | None, say: Say, life: Message) -> None:
         self._sink, self._outbox, self._heartbeat, self._say = sink, outbox, heartbeat, say
+        self._life = life
         self._news, self._deadline = threading.Event(), float("inf")
         self._ending = threading.Event()
         self._away, self._late = False, 0
@@ -140,6 +144,7 @@ class _Delivery:
                 "time": now(),
                 "software": __version__,
                 "waiting": self._outbox.waiting(self._sink.key),
+                **self._life,
             }
         )
         self._note_back()

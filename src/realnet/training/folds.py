@@ -1,7 +1,6 @@
 """Closed-form reconstruction: subspaces fitted to good images, and every image judged by one that has not seen it."""
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,17 +12,14 @@ from torchmetrics.functional.classification import binary_auroc
 from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
 from realnet.model.evidence import EvidenceDiscriminator
-from realnet.model.folding import fold_batch_norms
 from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
-from realnet.model.threads import Threads
 from realnet.synthesis.synthesizer import Synthesizer
-from realnet.training.batches import shuffled_index, to_tensor
+from realnet.training.batches import shuffled_index
+from realnet.training.extracting import Extractor
 from realnet.training.moved import STRENGTHS, copies, copies_each
-from realnet.training.validation import batched
 
-_BATCH = 16
 # Faint defects that validation is measured on: numbered apart from those of training, and as many as that.
 _VALIDATION_FIRST, _VALIDATION_DEFECTS = 2**41, 128
 # Identical images leave no residual; what is below a thirtieth of a feature's deviation is rounding.
@@ -38,8 +34,8 @@ class Stage(Protocol):
         ...
 
 
-def _quiet(text: str, done: int = 0, total: int = 0) -> None:
-    pass
+def quiet(text: str, done: int = 0, total: int = 0) -> None:
+    """Tell nobody."""
 
 
 @dataclass
@@ -110,14 +106,14 @@ class Solver:
         synthesizer: Synthesizer,
         config: Config,
         device: torch.device,
-        stage: Stage = _quiet,
+        stage: Stage = quiet,
     ) -> None:
         self.model, self.synthesizer, self.config, self.device, self.stage = model, synthesizer, config, device, stage
         self.images = synthesizer.images
-        # Passing everything through the backbone is most of the work: BatchNorm folded, images shared out to threads.
-        self._backbone, self._lanes = copy.deepcopy(model.backbone), Threads()
-        side = config.model.image_size
-        fold_batch_norms(self._backbone, torch.zeros(1, 3, side, side, device=device))
+        self._extractor = Extractor(model, device)
+        self._selected = self._extractor.selected
+        # Of every part that :meth:`solve` looked at, and of the copies that it chose.
+        self.features: dict[str, list[Tensor]] = {}
 
     @torch.no_grad()
     def solve(self) -> OutOfSample:
@@ -167,26 +163,13 @@ class Solver:
     def _extract(
         self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "", total: int = 0
     ) -> list[Tensor]:
-        """Raw features of ``images``; ``said``: what this stage is called, of ``total`` images.
+        """As :meth:`Extractor.raw`; ``said``: what this stage is called, of ``total`` images."""
 
-        Half precision is enough for what is judged. What a subspace is fitted to is kept in single precision: where
-        good images are alike, rounding would be all that they differ by.
-        """
-        found: list[list[Tensor]] = []
-        for number, batch in enumerate(batched(images, _BATCH)):
+        def told(done: int) -> None:
             if said:
-                self.stage(said, number * _BATCH, total)
-            shown = to_tensor(batch).to(self.device).contiguous(memory_format=torch.channels_last)
-            found.append([f.contiguous().to(kept) for f in self._lanes(self._raw, shown)])
-        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+                self.stage(said, done, total)
 
-    def _raw(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._backbone.extract(images))
-
-    def _selected(self, raw: Sequence[Tensor]) -> list[Tensor]:
-        """The selected, aligned features of raw ones, in their precision."""
-        parts = [self.model.select_from([f[i : i + 64].float() for f in raw]) for i in range(0, len(raw[0]), 64)]
-        return [torch.cat([part[k].to(raw[0].dtype) for part in parts]) for k in range(len(parts[0]))]
+        return self._extractor.raw(images, kept, told)
 
     def _defects(self, count: int, first: int, faint: bool = False) -> tuple[list[Tensor], Tensor, Tensor]:
         """Raw features of synthetic defects, the numbers ``[n]`` of their good images, masks uint8 ``[n, 1, H, W]``.
@@ -246,85 +229,96 @@ class Solver:
             value = 0.0
             if len(candidates) > 1:
                 result.moved = Residuals(of)
-                solved = self._by_folds(result, parts, moved, ("good", "faint"))
+                with_copies = {**parts, **({"moved": moved} if moved else {})}
+                solved = judge_by_folds(self.model, self.config, result, with_copies, ("good", "faint"))
                 value = self._separation(result)
             if value > best:
                 best, kept = value, (name, moved, of)
         # Everything is judged for the augmentation that is kept only: the residuals are most of the memory.
         result.augmentation, moved, of = kept
+        self.features = {**parts, **({"moved": moved} if moved else {})}
         judged = [*parts, *(["moved"] if moved and "defects" in parts else [])]
         if not solved or result.augmentation != name or len(judged) > 2:
             result.moved = Residuals(of)
-            solved = self._by_folds(result, parts, moved, judged)
-        for network, (mean, basis, level) in zip(self.model.reconstruction.networks, solved, strict=True):
-            assert isinstance(network, Subspace)
-            set_subspace(network, mean, basis)
-            network.level.copy_(level)
-
-    def _by_folds(
-        self, result: OutOfSample, parts: dict[str, list[Tensor]], moved: list[Tensor], judged: Sequence[str]
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Judge some parts out of sample; returns mean, basis and level of the subspace of all images, a network.
-
-        Args:
-            parts: the features of each part of ``result`` but the copies, one a network.
-            moved: those of the copies, which join the subspaces; empty without any.
-            judged: the names of the parts whose residuals are wanted, ``good`` among them.
-        """
-        settings = self.config.model.reconstruction
-        folds = min(self.config.training.folds, int(result.groups.max()) + 1)
-        fold = result.groups % folds
-        for part in result.parts():
-            part.logs = []
-        solved = []
-        for k, good in enumerate(parts["good"]):
-            shown = torch.cat([good, moved[k]]) if moved else good
-            gram = Gram(shown.flatten(1).float())
-            of = torch.cat([result.good.of, result.moved.of])
-            named = {name: moved[k] if name == "moved" else parts[name][k] for name in judged}
-            squares = {name: torch.empty(features.shape) for name, features in named.items()}
-            for number in range(folds):
-                mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
-                for name, features in named.items():
-                    for rows in (fold[getattr(result, name).of] == number).nonzero()[:, 0].split(64):
-                        x = features[rows]
-                        centred = x.flatten(1).float() - mean
-                        left = centred - (centred @ basis.t()) @ basis
-                        squares[name][rows] = left.square().view(x.shape).cpu()
-            level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
-            for name in named:
-                unit = squares.pop(name).div_(level[:, None, None])
-                getattr(result, name).logs.append(unit.log1p_().half().to(self.device))
-            mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
-            solved.append((mean, basis, level.to(self.device)))
-        self._evidence(result)
-        return solved
-
-    def _evidence(self, result: OutOfSample) -> None:
-        """Fit the evidence to the good images, and compute that of all that is to have a verdict."""
-        discriminator = self.model.discriminator
-        if not isinstance(discriminator, EvidenceDiscriminator):
-            return
-        for k, log in enumerate(result.good.logs):
-            discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
-        size = self.config.model.image_size
-        for part in (
-            result.good,
-            result.faint,
-            result.at_limit,
-        ):  # the others have no verdict
-            judged = bool(part.logs) and len(part) > 0
-            part.energies = _energies(discriminator, part) if judged else []
-            part.general = _general(discriminator, part) if judged else None
-        discriminator.fit_evidence(result.good.energies, (size, size))
-        if result.good.general is not None:
-            discriminator.fit_general(result.good.general, (size, size))
+            solved = judge_by_folds(self.model, self.config, result, self.features, judged)
+        set_solved(self.model, solved)
 
     def _separation(self, result: OutOfSample) -> float:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
         scores = [part_scores(self.model, part) for part in (result.good, result.faint)]
         labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))])
         return float(binary_auroc(torch.cat(scores), labels.long()))
+
+
+def judge_by_folds(
+    model: RealNet,
+    config: Config,
+    result: OutOfSample,
+    parts: Mapping[str, Sequence[Tensor]],
+    judged: Sequence[str],
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Judge some parts out of sample; returns mean, basis and level of the subspace of all good images, a network.
+
+    Args:
+        model: its evidence is fitted.
+        config: of the run.
+        result: how the images belong together; residuals and energies are set.
+        parts: selected features ``[n, m_k, h_k, w_k]`` a network, named as the parts of ``result``: ``good`` and, where
+            there are copies, ``moved`` join the subspaces.
+        judged: the names of the parts whose residuals are wanted, ``good`` among them.
+    """
+    settings = config.model.reconstruction
+    folds = min(config.training.folds, int(result.groups.max()) + 1)
+    fold = result.groups % folds
+    device = parts["good"][0].device
+    for part in result.parts():
+        part.logs = []
+    solved = []
+    for k, good in enumerate(parts["good"]):
+        gram = Gram(torch.cat([good, *([parts["moved"][k]] if "moved" in parts else [])]).flatten(1).float())
+        of = torch.cat([result.good.of, result.moved.of])
+        squares = {name: torch.empty(parts[name][k].shape) for name in judged}
+        for number in range(folds):
+            mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
+            for name in judged:
+                for rows in (fold[getattr(result, name).of] == number).nonzero()[:, 0].split(64):
+                    x = parts[name][k][rows]
+                    centred = x.flatten(1).float() - mean
+                    left = centred - (centred @ basis.t()) @ basis
+                    squares[name][rows] = left.square().view(x.shape).cpu()
+        level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
+        for name in judged:
+            unit = squares.pop(name).div_(level[:, None, None])
+            getattr(result, name).logs.append(unit.log1p_().half().to(device))
+        mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
+        solved.append((mean, basis, level.to(device)))
+    _fit_evidence(model, result)
+    return solved
+
+
+def set_solved(model: RealNet, solved: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Make the subspaces of ``model`` those that :func:`judge_by_folds` returned."""
+    for network, (mean, basis, level) in zip(model.reconstruction.networks, solved, strict=True):
+        assert isinstance(network, Subspace)
+        set_subspace(network, mean, basis)
+        network.level.copy_(level)
+
+
+def _fit_evidence(model: RealNet, result: OutOfSample) -> None:
+    """Fit the evidence to the good images, and compute that of all that is to have a verdict."""
+    discriminator = model.discriminator
+    if not isinstance(discriminator, EvidenceDiscriminator):
+        return
+    for k, log in enumerate(result.good.logs):
+        discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
+    size = model.config.image_size
+    for part in (result.good, result.faint, result.at_limit):  # the others have no verdict
+        judged = bool(part.logs) and len(part) > 0
+        part.energies = _energies(discriminator, part) if judged else []
+        part.general = _general(discriminator, part) if judged else None
+    discriminator.fit_evidence(result.good.energies, (size, size))
+    if result.good.general is not None:
+        discriminator.fit_general(result.good.general, (size, size))
 
 
 def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Tensor]:
@@ -365,6 +359,14 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
         own = torch.zeros_like(energies[0][:, :1]) if logits is None else logits[start : start + 32]
         general = None if part.general is None else part.general[batch]
         yield conclusion(discriminator.conclude(energies, own, general, (side, side)), model.config.image_score)
+
+
+def scores_by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[float]:
+    """The score of each file: the highest of its tiles'."""
+    highest = [0.0] * files
+    for group, score in zip(seen.groups.tolist(), scores, strict=True):
+        highest[group] = max(highest[group], score)
+    return highest
 
 
 def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -> Tensor:

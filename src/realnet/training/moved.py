@@ -31,14 +31,20 @@ def moved(image: np.ndarray, shift: tuple[float, float], rotation: float, light:
 
 
 def copies(
-    images: Sequence[np.ndarray], limits: ToleranceConfig, each: int, seed: int, at_limit: bool = False
+    images: Sequence[np.ndarray],
+    limits: ToleranceConfig,
+    each: int,
+    seed: int,
+    at_limit: bool = False,
+    first: int = 0,
 ) -> Iterator[np.ndarray]:
     """``each`` copies of every image, in the order of the images, moved at random within ``limits``.
 
     Args:
         at_limit: moved by the whole of each limit, in a random direction: the worst that is tolerated.
+        first: number of the first image, as the same number always draws the same copies.
     """
-    for number, image in enumerate(images):
+    for number, image in enumerate(images, first):
         for copy in range(each):
             rng = np.random.default_rng([seed, int(at_limit), number, copy])
             drawn = rng.uniform(-1, 1, 4)

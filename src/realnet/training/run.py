@@ -26,7 +26,7 @@ from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
-from realnet.seen import save_seen
+from realnet.seen import picture_digests, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.engine import Control
@@ -218,7 +218,7 @@ def _finish(
     good = (*split.train, *split.held_out)
     _write_odd(output, calibration, good, config.data.pair)
     save_record(output, Record(validation=_validated(judged, config), training=training, provenance=provenance))
-    save_seen(output, [sample.image for sample in good], config.data.pair)
+    save_seen(output, picture_digests([sample.image for sample in good], config.data.pair))
     save_calibration(output, calibration)
     write_card(Run(output))
     save_model(output, model)

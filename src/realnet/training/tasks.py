@@ -1,6 +1,6 @@
 """The two ways to an inspector: networks that are trained, and subspaces that are solved for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
-from realnet.training.folds import OutOfSample, Solver, Stage
+from realnet.training.folds import OutOfSample, Solver, Stage, scores_by_file
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
+from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, image_scores, make_validation
 from realnet.training.validation import Figure
@@ -134,8 +135,13 @@ def _prepare_solved(given: Preparation) -> Prepared:
     """Subspaces, evidence and the residuals that heads are trained on. All of it is the same again when resumed."""
     model, config, split, fabric = given.model, given.config, given.split, given.fabric
     images = given.synthesizer.images
-    seen = Solver(model, given.synthesizer, config, fabric.device, given.stage).solve()
+    solver = Solver(model, given.synthesizer, config, fabric.device, given.stage)
+    seen = solver.solve()
     _save_preparation(given)
+    if config.training.keep_features and fabric.is_global_zero:
+        kept = kept_of([sample.name for sample in split.train], seen, len(seen.moved) // len(images), solver.features)
+        save_features(given.output / FEATURES_FILE, kept)
+    del solver
     steps = total_steps(config.training, len(images))
     loss, batches, validation = head_batches(model, seen, config, steps, fabric.global_rank, fabric.world_size)
 
@@ -148,7 +154,7 @@ def _prepare_solved(given: Preparation) -> Prepared:
         moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
-            (*_by_file(seen, scores, len(names)), *image_scores(model, split.held_out, config)),
+            (*scores_by_file(seen, scores, len(names)), *image_scores(model, split.held_out, config)),
             validation.pixel_threshold(),
             figure,
             f"good images, {moved}each judged by what has not seen it",
@@ -157,14 +163,6 @@ def _prepare_solved(given: Preparation) -> Prepared:
         )
 
     return Prepared(Task(model, loss, batches, validation, steps), judge_good)
-
-
-def _by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[float]:
-    """The score of each file: the highest of its tiles'."""
-    highest = [0.0] * files
-    for group, score in zip(seen.groups.tolist(), scores, strict=True):
-        highest[group] = max(highest[group], score)
-    return highest
 
 
 def _save_preparation(given: Preparation) -> None:

@@ -1,12 +1,13 @@
 // The page: images are sent once, judged by the calibrated threshold, and the verdicts follow the sliders here.
 import { loadHistory, startHistory } from "/history.js";
 import { $, Away, ask, complain, draw as drawn, enlarge, give, labelButtons, labelOf, make, outlines, post, refreshLarge, sentence, show, startLarge } from "/parts.js";
+import { drawRegion } from "/region.js";
 import { download, escaped, reportCsv, reportHtml } from "/report.js";
 
 const AT_ONCE = 4;
 const POLL = 10_000;
 let models = [];
-let about = { history: false, saves_thresholds: false };
+let about = { history: false, saves_thresholds: false, teaches: false };
 const items = []; // {file, url, answers: {model: answer or {error}}, labels: {model: what a person said}}
 const thresholds = {}; // by model
 let sending = 0;
@@ -323,6 +324,33 @@ function saveThreshold(name) {
   show(form);
 }
 
+/** Let the inspector learn what people confirmed as good, and show what came of it. */
+function teach() {
+  const name = $("model").value;
+  const button = make("button", { textContent: "Teach" });
+  const form = make("form", { className: "asking" },
+    make("h2", { textContent: `Teach ${name}` }),
+    make("p", { textContent: "All images that people confirmed as good join what it takes for normal, and the threshold follows. Confirmed defects stand guard: where one that is found would be missed, nothing changes. The version before is kept: `realnet calibrate --undo` brings it back." }),
+    button);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    button.textContent = "Learning…";
+    try {
+      const { sentences } = await post(`/v1/models/${name}/teach`, {});
+      button.remove();
+      form.append(make("ul", { className: "learned" }, ...sentences.map((textContent) => make("li", { textContent }))),
+        make("p", { className: "soft", textContent: "The new version judges from the moment it is loaded; the page says when." }));
+      await look();
+    } catch (error) {
+      button.disabled = false;
+      button.textContent = "Teach";
+      form.append(make("p", { className: "notice bad", textContent: error.message }));
+    }
+  });
+  show(form);
+}
+
 function picture(item, answer, name, heat) {
   const box = make("div", { className: "picture" });
   const frame = make("div", { className: "frame" });
@@ -400,7 +428,17 @@ function details(item) {
   });
   const recorded = names.some((name) => item.answers[name]?.recorded);
   const buttons = recorded ? [labelButtons(item.labels[names[0]], (label) => say(item, label))] : [];
-  return [make("h2", { textContent: item.file.name }), ...buttons, ...parts];
+  return [make("h2", { textContent: item.file.name }), ...buttons, ...parts, ...regionButton(item, names[0])];
+}
+
+/** A button that leads to drawing where to look, on an image whose size is known. */
+function regionButton(item, name) {
+  const answer = item.answers[name];
+  const model = models.find((m) => m.name === name);
+  if (!answer || answer.error || !model) return [];
+  const button = make("button", { type: "button", className: "draw-region", textContent: "Draw where to look" });
+  button.addEventListener("click", () => drawRegion(item.url, answer.width, answer.height, model));
+  return [button];
 }
 
 /** Which model and calibration an answer comes from. */
@@ -432,6 +470,7 @@ function describe() {
   $("calibration").append(...facts.filter(Boolean).map((text) => make("li", { textContent: text })));
   $("synthetic").disabled = !model.synthetic_defects;
   $("evaluation").disabled = !model.report;
+  $("teach").hidden = !about.teaches;
   $("drift").textContent = model.drift ?? "";
   $("drift").hidden = !model.drift;
 }
@@ -486,6 +525,7 @@ $("synthetic").addEventListener("click", async () => {
   const url = await attachment("synthetic-defects");
   if (url) show(Object.assign(document.createElement("img"), { className: "sheet", src: url, alt: "Synthetic defects" }));
 });
+$("teach").addEventListener("click", teach);
 $("evaluation").addEventListener("click", async () => {
   const url = await attachment("report");
   if (url) downloadUrl(url, `${$("model").value}-report.html`);

@@ -1,0 +1,61 @@
+"""``realnet teach``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnet import api
+from realnet.cli.console import say
+from realnet.cli.options import DeviceOption, GoodOption
+from realnet.cli.status import status_line
+from realnet.errors import UserError
+
+
+def teach(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of preset lite or instant.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Further good images: files, folders, or a data set, of which the good ones are taken."),
+    ] = None,
+    good: GoodOption = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(
+            "--feedback",
+            help="Results store: the images that people confirmed as good join; confirmed defects show what it costs.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on although a confirmed defect that was found would be missed.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come out, and change nothing.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Add good images to a finished run in seconds: what differs as they do is no defect any more; nothing is trained.
+
+    The version before is kept: `realnet calibrate RUN --undo`. Servers that run take the new one up by themselves.
+    """
+    from realnet.run_folder import open_run
+
+    if not images and feedback is None:
+        raise UserError("Give good images, or --feedback with a results store.")
+    if good and not images:
+        raise UserError("--good is about a data set: give it as well.")
+    before = open_run(run).calibration
+    with status_line("Learning") as watcher:
+        made = api.teach(
+            run, images or (), good=good or (), feedback=feedback, force=force, dry_run=dry_run, device=device,
+            progress=watcher,
+        )  # fmt: skip
+    if before is not None:
+        say(f"The threshold was {before.score:.4f}.")
+        if before.good_digests:
+            say(
+                f"It rested on {len(before.good_digests)} images given to `realnet calibrate`, which the run does not "
+                "keep and which count no more: calibrate again, or teach it those, too."
+            )
+    if dry_run:
+        say("Nothing is changed (--dry-run).")
+    else:
+        say(f"This is calibration {made.version} of {run}; back with: realnet calibrate {run} --undo")

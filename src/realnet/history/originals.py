@@ -1,0 +1,78 @@
+"""Images that people gave a verdict on, as the store kept them or from where they lay, to be judged or learned."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from realnet.errors import UserError
+from realnet.history.schema import Base
+
+# An image counts once, with its latest verdict of a person, whichever of the inspector's versions judged it.
+_LABELLED = """SELECT r.id, r.image, r.image_hash, f.label FROM feedback f JOIN results r ON r.id = f.result
+    WHERE r.model_digest IN ({digests}) AND r.image_hash != '' AND f.number = (
+        SELECT max(g.number) FROM feedback g JOIN results s ON s.id = g.result
+        WHERE s.image_hash = r.image_hash AND s.model_digest IN ({digests}))
+    ORDER BY f.number"""
+_LONGEST = 80
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images that people called good, or defective, as files.
+
+    Attributes:
+        good, defects: file and name of each; the files are those of a folder that was given, or lie where they lay.
+        lost: names of those whose pixels nobody has any more.
+    """
+
+    good: tuple[tuple[Path, str], ...]
+    defects: tuple[tuple[Path, str], ...]
+    lost: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """What of them is lost, and how that is prevented."""
+        images = "1 image" if len(self.lost) == 1 else f"{len(self.lost)} images"
+        return (
+            f"{images} that people gave a verdict on cannot be had any more ({self.lost[0]}): a store that was kept "
+            "with --keep-images originals has them."
+        )
+
+
+def labelled_images(base: Base, digests: Sequence[str], folder: Path, hash_of: Callable[[Path], str]) -> Labelled:
+    """What people said of images that an inspector judged, with the images.
+
+    Args:
+        base: the results store.
+        digests: of the inspector's model, of all its versions.
+        folder: where originals that the store kept are put as files.
+        hash_of: the hash of an image file's pixels, as results have it; raises UserError where it cannot be read.
+
+    Raises:
+        UserError: where the store is damaged, or ``folder`` cannot be written.
+    """
+    statement = _LABELLED.format(digests=", ".join("?" * len(digests)))
+    found: dict[str, list[tuple[Path, str]]] = {"good": [], "defective": []}
+    lost = []
+    for number, row in enumerate(base.ask(statement, *digests, *digests)):
+        kept = base.ask("SELECT content FROM pictures WHERE result = ? AND kind = 'original'", row["id"])
+        if kept:
+            name = PurePath(row["image"]).name[-_LONGEST:] or "image"
+            file = folder / f"{number:05d}-{name}"
+            try:
+                file.write_bytes(kept[0]["content"])
+            except OSError as error:
+                raise UserError(f"Cannot write {file}: {error.strerror}. Free some space.") from error
+        else:
+            file = Path(row["image"])
+            if not _is(file, row["image_hash"], hash_of):
+                lost.append(str(row["image"]))
+                continue
+        found[row["label"]].append((file, str(row["image"])))
+    return Labelled(tuple(found["good"]), tuple(found["defective"]), tuple(lost))
+
+
+def _is(file: Path, digest: str, hash_of: Callable[[Path], str]) -> bool:
+    try:
+        return file.is_file() and hash_of(file) == digest
+    except (UserError, OSError, ValueError):
+        return False

@@ -1,0 +1,127 @@
+"""Several cameras at once, by name, each with an inspector of its own."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from realnet.config import first_problem
+from realnet.errors import UserError
+from realnet.inspection.judging import Judge
+from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
+from realnet.inspection.rows import Row
+from realnet.inspection.sources import Sources
+
+_POLL_SECONDS = 0.2
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class CameraSettings(BaseModel):
+    """One camera in the file of a line.
+
+    Attributes:
+        source: ``camera:N``, ``camera:URL``, or a folder in which images appear.
+        run: folder of the run or export that judges its images.
+        every: seconds between pictures of a camera; None: 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    run: Path
+    every: float | None = Field(default=None, ge=0)
+
+
+class LineSettings(BaseModel):
+    """The file of a line: cameras by name, which letters, digits, ``-``, ``_`` and ``.`` make up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cameras: dict[Name, CameraSettings] = Field(min_length=1)
+
+
+def read_line(path: Path) -> dict[str, CameraSettings]:
+    """The cameras of a line by name, from a YAML file; folders in it are relative to where the program runs.
+
+    Raises:
+        UserError: where it is missing or says something else.
+    """
+    try:
+        return LineSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).cameras
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give a YAML file that names cameras.") from error
+    except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        raise UserError(
+            f"{path} names no cameras ({problem}): write `cameras:` and for each name `source:` and `run:`."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Station:
+    """A camera with all that is made of its images.
+
+    Attributes:
+        name: of the camera.
+        judge: its inspector; several stations may share one.
+        sources: its images.
+        output: folder of its results.
+        request: what is made of them.
+    """
+
+    name: str
+    judge: Judge
+    sources: Sources
+    output: Path
+    request: InspectionRequest
+
+
+def inspect_line(
+    stations: list[Station], stop: threading.Event, told: Callable[[str, Row], None] = lambda name, row: None
+) -> Mapping[str, Summary]:
+    """Judge the images of all stations at once, each as :func:`inspect_items` does, until ``stop`` is set.
+
+    Where one cannot go on, as on a full disk, all end: a line that is half inspected looks inspected.
+
+    Args:
+        stations: with output folders of their own.
+        stop: what is begun is finished, and the tables are written.
+        told: of each new row, one at a time; a camera that is away does not end anything.
+
+    Returns:
+        What was found, by the station's name.
+
+    Raises:
+        UserError: the first one of a station's, which it names.
+    """
+    lock = threading.Lock()
+    # One each, as reading ends by setting its own, also where a station has come to its limit.
+    ends = [threading.Event() for _ in stations]
+
+    def work(station: Station, end: threading.Event) -> Summary:
+        def tell(row: Row) -> None:
+            with lock:
+                told(station.name, row)
+
+        try:
+            return inspect_items(station.judge, station.sources.items, station.output, station.request, tell, end)
+        except UserError as error:
+            raise UserError(f"{station.name}: {error}") from error
+
+    with ThreadPoolExecutor(len(stations), thread_name_prefix="station") as pool:
+        futures = [pool.submit(work, station, end) for station, end in zip(stations, ends, strict=True)]
+        try:
+            while not all(future.done() for future in futures):
+                wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
+                if stop.is_set() or any(future.done() and future.exception() is not None for future in futures):
+                    break
+        finally:
+            for end, future in zip(ends, futures, strict=True):
+                if stop.is_set() or not future.done():
+                    end.set()
+    return {station.name: future.result() for station, future in zip(stations, futures, strict=True)}

@@ -1,0 +1,106 @@
+"""A run is taught what people said of its verdicts: confirmed good images join, confirmed defects stand guard."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from realnet.calibration import Calibration
+from realnet.data import read_image
+from realnet.data.images import image_hash
+from realnet.errors import UserError
+from realnet.history import Labelled, Store, labelled_images
+from realnet.run_folder import Run
+from realnet.training.folds import Stage, quiet
+from realnet.training.teaching import Compared, Lesson, check_teachable, compare_defects, learn, save_lesson
+
+# A file and what it is called.
+Named = tuple[Path, str]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A lesson and what it means for confirmed defects; nothing of it is written yet.
+
+    Attributes:
+        lesson: what was learned.
+        compared: the confirmed defects, before and after.
+        missed: names of those that are found now and would not be.
+    """
+
+    lesson: Lesson
+    compared: Compared
+    missed: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """What became of the new images and of the defects."""
+        return [*self.lesson.sentences(), *([self.compared.sentence()] if self.compared.before else [])]
+
+
+def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
+    """What people said of the images that the run judged, in any of its versions, with the images.
+
+    Args:
+        run: the run.
+        store: of its results.
+        folder: where originals that the store kept are put.
+
+    Raises:
+        UserError: where the store or the run is damaged, or ``folder`` cannot be written.
+    """
+    opened = Run(run)
+    levels = opened.levels
+    return labelled_images(store, opened.digests, folder, lambda file: image_hash(read_image(file, levels=levels)))
+
+
+def prepare_correction(
+    run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet
+) -> Correction:
+    """Learn ``good``, and judge confirmed ``defects`` before and after.
+
+    Raises:
+        UserError: as :func:`realnet.training.teaching.learn`.
+    """
+    lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage)
+    compared = compare_defects(run, lesson, [file for file, _ in defects], device)
+    return Correction(lesson, compared, tuple(compared.newly_missed([name for _, name in defects])))
+
+
+def apply_correction(run: Path, correction: Correction, force: bool = False) -> Calibration:
+    """Make it the state in force.
+
+    Raises:
+        UserError: where a confirmed defect would be missed that is found now, unless ``force``; for a full disk.
+    """
+    if correction.missed and not force:
+        raise UserError(
+            f"{', '.join(correction.missed[:5])} would be missed, which people called defective and the run finds: "
+            "nothing is changed. Look at the good images that were given, or go on with `realnet teach --force`."
+        )
+    return save_lesson(run, correction.lesson)
+
+
+def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:
+    """Teach the run what a results store says people confirmed; what to say of it.
+
+    Raises:
+        UserError: where nothing is new, a confirmed defect would be missed, or the run cannot learn.
+    """
+    check_teachable(run)
+    with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
+        labelled = read_labelled(run, store, Path(folder))
+        check_some(run, labelled.good, store)
+        correction = prepare_correction(run, labelled.good, labelled.defects, device)
+        made = apply_correction(run, correction)
+    lost = [labelled.sentence()] if labelled.lost else []
+    return [*lost, *correction.sentences(), *made.sentences()]
+
+
+def check_some(run: Path, good: Sequence[Named], store: Store) -> None:
+    """Refuse to learn nothing.
+
+    Raises:
+        UserError: where there is no image.
+    """
+    if not good:
+        raise UserError(f"Nobody has confirmed an image of {run} as good yet: {store.path} holds none of them.")

@@ -1,0 +1,115 @@
+"""What a finished run keeps of its good images, so that others can join them: their features, in half precision."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from realnet.errors import UserError
+from realnet.model.saving import write_tensors
+from realnet.training.folds import OutOfSample, Residuals
+
+FEATURES_FILE = "good_features.safetensors"
+# What is judged again when an image joins; training's own synthetic defects are not.
+PARTS = ("good", "moved", "at_limit", "faint")
+
+
+@dataclass(frozen=True)
+class KeptFeatures:
+    """Selected features of the images that subspaces were fitted to and judged by.
+
+    Attributes:
+        names: of the files.
+        groups: the number of the file that each good image is, or is a tile of.
+        augmentation, each: which copies joined the subspace, and how many of each good image.
+        of: by part, the number of the good image that each row was made of.
+        parts: ``[n, m_k, h_k, w_k]`` a network: ``good`` images, ``moved`` copies, copies ``at_limit`` of what is
+            tolerated, ``faint`` synthetic defects.
+    """
+
+    names: tuple[str, ...]
+    groups: Tensor
+    augmentation: str
+    each: int
+    of: dict[str, Tensor]
+    parts: dict[str, list[Tensor]]
+
+    def out_of_sample(self) -> OutOfSample:
+        """These images, to be judged by folds."""
+        none = torch.zeros(0, dtype=torch.long)
+        rows = {name: Residuals(self.of.get(name, none)) for name in PARTS}
+        masks = torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
+        return OutOfSample(
+            groups=self.groups, good=rows["good"], moved=rows["moved"], at_limit=rows["at_limit"],
+            defects=Residuals(none), masks=masks, faint=rows["faint"], faint_masks=masks,
+            augmentation=self.augmentation,
+        )  # fmt: skip
+
+    def with_others(self, other: "KeptFeatures") -> "KeptFeatures":
+        """These images and then those of ``other``, made by the same selection and with the same copies."""
+        files, images = len(self.names), len(self.groups)
+        of = dict(self.of)
+        parts = dict(self.parts)
+        for name, rows in other.of.items():
+            of[name] = torch.cat([self.of[name], rows + images])
+            parts[name] = [torch.cat(pair) for pair in zip(self.parts[name], other.parts[name], strict=True)]
+        return KeptFeatures(
+            (*self.names, *other.names), torch.cat([self.groups, other.groups + files]), self.augmentation, self.each,
+            of, parts,
+        )  # fmt: skip
+
+
+def kept_of(
+    names: Sequence[str], seen: OutOfSample, each: int, features: Mapping[str, Sequence[Tensor]]
+) -> KeptFeatures:
+    """What is kept of a training.
+
+    Args:
+        names: of the files.
+        seen: how its images belong together.
+        each: copies of each good image.
+        features: by part.
+    """
+    parts = {name: [f.half().cpu() for f in features[name]] for name in PARTS if name in features}
+    of = {name: getattr(seen, name).of for name in parts}
+    return KeptFeatures(tuple(names), seen.groups, seen.augmentation, each, of, parts)
+
+
+def save_features(path: Path, kept: KeptFeatures) -> None:
+    """Write ``kept`` as safetensors, whole or not at all.
+
+    Raises:
+        UserError: where the folder cannot be written or the disk is full.
+    """
+    tensors = {f"{name}.{k}": f.contiguous() for name, parts in kept.parts.items() for k, f in enumerate(parts)}
+    tensors |= {f"of.{name}": of for name, of in kept.of.items()}
+    facts = {"names": list(kept.names), "augmentation": kept.augmentation, "each": kept.each}
+    write_tensors(path, {**tensors, "groups": kept.groups}, {"kept": json.dumps(facts)})
+
+
+def read_features(path: Path) -> KeptFeatures:
+    """What :func:`save_features` wrote. Nothing is unpickled.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["kept"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        named = [name for name in PARTS if f"of.{name}" in tensors]
+        count = sum(name.startswith("good.") for name in tensors)
+        kept = KeptFeatures(
+            tuple(map(str, facts["names"])), tensors["groups"], str(facts["augmentation"]), int(facts["each"]),
+            {name: tensors[f"of.{name}"] for name in named},
+            {name: [tensors[f"{name}.{k}"] for k in range(count)] for name in named},
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: restore it, or train again.") from error
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}): restore it, or train again.") from error
+    return kept

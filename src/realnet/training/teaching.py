@@ -1,0 +1,252 @@
+"""Good images join a finished closed-form inspector: its subspaces, levels and threshold, as if they had been there.
+
+Features, their standardisation and selection, and the heads stay as they were trained. All that is solved for is solved
+for again, out of the kept features of the earlier good images and those of the new ones; every image is judged by what
+has not seen it.
+"""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from realnet.calibration import Calibration, calibrate
+from realnet.calibrations import install
+from realnet.config import Config
+from realnet.data import GoodImages
+from realnet.errors import UserError
+from realnet.inspection.inspector import Inspector, load
+from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.network import RealNet
+from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
+from realnet.run_folder import Run, read_digests
+from realnet.seen import picture_digests, save_seen
+from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
+from realnet.training.extracting import Extractor
+from realnet.training.folds import Stage, groups_of, judge_by_folds, quiet, scores_by_file, set_solved
+from realnet.training.heads import FoldedValidation
+from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features, save_features
+from realnet.training.moved import STRENGTHS, copies
+from realnet.view import view_of
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a run becomes with further good images; nothing of it is written yet.
+
+    Attributes:
+        model: with its new subspaces, in eval mode.
+        calibration: by all good images.
+        names: of the new images.
+        before: their scores by the inspector as it was; ``after``: by what has not seen them.
+        left_out: how many images the run had seen already, or that came twice.
+        taught: features of all that the run was taught, these images last; ``digests``: of their pixels.
+        threshold: that was in force before.
+    """
+
+    model: RealNet
+    calibration: Calibration
+    names: tuple[str, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    left_out: int
+    taught: KeptFeatures
+    digests: tuple[str, ...]
+    threshold: float
+
+    def sentences(self) -> list[str]:
+        """What the new images are to the inspector, before and after."""
+        count = len(self.names)
+        were = sum(score > self.threshold for score in self.before)
+        are = sum(score > self.calibration.score for score in self.after)
+        images = "1 image is" if self.left_out == 1 else f"{self.left_out} images are"
+        left = (
+            [f"{images} left out: the run has been trained on the same, or they came twice."] if self.left_out else []
+        )
+        return [
+            *left,
+            f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}: {were} "
+            f"of them were rejected, and {are} are, each judged by what has not seen it.",
+        ]
+
+
+def check_teachable(run: Path) -> None:
+    """Refuse a run whose reconstruction is trained, and one that kept no features.
+
+    Raises:
+        UserError: which says what to do instead.
+    """
+    config = Run(run).config
+    if config.model.reconstruction.network != "subspace":
+        raise UserError(
+            f"{run} is of preset {config.preset}, whose networks are trained and cannot take further images: train "
+            "again with all of them, `realnet train DATA --add IMAGES`."
+        )
+    if not (run / FEATURES_FILE).is_file():
+        raise UserError(
+            f"{run} kept no features of its good images ({FEATURES_FILE}), so none can join them: train again with "
+            "all images, `realnet train DATA --add IMAGES`."
+        )
+
+
+def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = "cpu", stage: Stage = quiet) -> Lesson:
+    """What the run becomes once the good images in ``files`` have joined it.
+
+    Args:
+        run: a finished closed-form run, as it is now.
+        files: images; those that the run has been trained on are left out.
+        names: what they are called.
+        device: where features are made.
+        stage: told what happens.
+
+    Raises:
+        UserError: for another kind of run, a damaged one, images that cannot be read, and where none is new.
+    """
+    check_teachable(run)
+    opened = Run(run)
+    model, config, seen = load_model(opened, device), opened.config, opened.trained_on
+    new = {
+        digest: (file, name)
+        for digest, file, name in zip(picture_digests(files, config.data.pair), files, names, strict=True)
+        if digest not in seen
+    }
+    if not new:
+        raise UserError(f"{run} has been trained on all of these images already: there is nothing new to learn.")
+    folder, threshold = opened.taught, opened.calibration.score if opened.calibration else 1.0
+    trained = read_features(run / FEATURES_FILE)
+    earlier = None if folder is None else read_features(folder / FEATURES_FILE)
+    there = trained if earlier is None else trained.with_others(earlier)
+    stage(f"Reading {len(new)} good images")
+    added = _features(model, config, list(new.values()), there, torch.device(device))
+    before = _scores(model, added)
+    stage(f"Solving for the subspaces of {len(there.groups) + len(added.groups)} good images")
+    calibration, scores = _solve(model, config, there.with_others(added), opened.calibration)
+    return Lesson(
+        model, calibration, added.names, before, scores[-len(added.names) :], len(files) - len(new),
+        added if earlier is None else earlier.with_others(added),
+        (*(read_digests(folder) if folder is not None else ()), *new), threshold,
+    )  # fmt: skip
+
+
+def save_lesson(run: Path, lesson: Lesson) -> Calibration:
+    """Make what was learned the state in force, as a version; the one before stays in the run.
+
+    Raises:
+        UserError: where the folder cannot be written or the disk is full. The run is then as it was.
+    """
+    version = next_version(run)
+    folder = taught_folder(run, version)
+    save_features(folder / FEATURES_FILE, lesson.taught)
+    save_seen(folder, lesson.digests)
+    save_weights(folder / SUBSPACES_FILE, lesson.model, TAUGHT_PARTS)
+    return install(run, lesson.calibration, version)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Scores of confirmed defects by the inspector as it is and as it would be, in order, and the two thresholds."""
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    thresholds: tuple[float, float]
+
+    def newly_missed(self, names: Sequence[str]) -> list[str]:
+        """Those of ``names`` that are found now and would not be."""
+        pairs = zip(names, self.before, self.after, strict=True)
+        return [name for name, was, now in pairs if was > self.thresholds[0] and now <= self.thresholds[1]]
+
+    def sentence(self) -> str:
+        """How many are found."""
+        was, now = (
+            sum(score > limit for score in scores)
+            for scores, limit in zip((self.before, self.after), self.thresholds, strict=True)
+        )
+        noun = "confirmed defect" if len(self.before) == 1 else "confirmed defects"
+        return f"Of {len(self.before)} {noun} {was} were found, and {now} are."
+
+
+def compare_defects(run: Path, lesson: Lesson, files: Sequence[Path], device: str = "cpu") -> Compared:
+    """What the lesson means for images that people called defective; they only measure, and join nothing.
+
+    Raises:
+        UserError: where a file cannot be read.
+    """
+    now = load(run, device)
+    calibration = lesson.calibration
+    then = Inspector(lesson.model, now.config, calibration.score, calibration.pixel)
+    before, after = (tuple(found.score for found in one.inspect_many(files)) for one in (now, then))
+    return Compared(before, after, (now.threshold, then.threshold))
+
+
+@torch.no_grad()
+def _features(
+    model: RealNet, config: Config, new: Sequence[tuple[Path, str]], there: KeptFeatures, device: torch.device
+) -> KeptFeatures:
+    """Features of the new images and of as many copies of each as the run has of its own, made in the same way."""
+    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
+    images = GoodImages(
+        [file for file, _ in new], size, 2**30, tile, None, levels, [name for _, name in new],
+        view_of(config.model.view, levels),
+    )  # fmt: skip
+    extractor, count, first = Extractor(model, device), len(images), len(there.groups)
+    tolerance = config.training.tolerance
+    limits = tolerance if tolerance.asked else STRENGTHS[there.augmentation]
+    shown: dict[str, tuple[Iterable[np.ndarray], Tensor]] = {"good": (images, torch.arange(count))}
+    if "moved" in there.parts:
+        moved = copies(images, limits, there.each, config.seed, first=first)
+        shown["moved"] = (moved, torch.arange(count).repeat_interleave(there.each))
+    if "at_limit" in there.parts:
+        shown["at_limit"] = (copies(images, limits, 1, config.seed, True, first), torch.arange(count))
+    return KeptFeatures(
+        tuple(name for _, name in new), torch.tensor(groups_of(images)), there.augmentation, there.each,
+        {name: of for name, (_, of) in shown.items()},
+        {name: [f.cpu() for f in extractor.selected(extractor.raw(some))] for name, (some, _) in shown.items()},
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def _solve(
+    model: RealNet, config: Config, kept: KeptFeatures, before: Calibration | None
+) -> tuple[Calibration, tuple[float, ...]]:
+    """Fit what is solved for to ``kept``, in place; the calibration, and the score of each file in order."""
+    device = next(model.buffers()).device
+    result = kept.out_of_sample()
+    parts = {name: [f.to(device) for f in features] for name, features in kept.parts.items()}
+    judged_parts = [name for name in parts if name != "moved"]
+    set_solved(model, judge_by_folds(model, config, result, parts, judged_parts))
+    discriminator = model.discriminator
+    learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.learned_scale > 0)
+    validation = FoldedValidation(model, result, learned)
+    logits = validation.logits(result.good)
+    if logits is not None:
+        assert isinstance(discriminator, EvidenceDiscriminator)
+        side = config.model.image_size
+        discriminator.fit_learned(logits, (side, side))
+    judged = result.at_limit if len(result.at_limit) else result.good
+    scores = scores_by_file(result, validation.scores(judged).tolist(), len(kept.names))
+    moved = "moved as far as is tolerated, and " if len(result.at_limit) else ""
+    calibration = calibrate(
+        scores,
+        validation.pixel_threshold(),
+        config.training.false_alarms if before is None else before.asked,
+        f"good images, {moved}each judged by what has not seen it",
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        validation.scores(result.faint).tolist(),
+        kept.names,
+    )
+    return calibration, tuple(scores)
+
+
+@torch.no_grad()
+def _scores(model: RealNet, kept: KeptFeatures) -> tuple[float, ...]:
+    """The score of each file by ``model`` as it is."""
+    device, side = next(model.buffers()).device, model.config.image_size
+    found: list[Tensor] = []
+    for start in range(0, len(kept.groups), 16):
+        features = [f[start : start + 16].to(device).float() for f in kept.parts["good"]]
+        found.append(model.conclude(model.residuals(features)[0], (side, side)).score.cpu())
+    return tuple(scores_by_file(kept.out_of_sample(), torch.cat(found).tolist(), len(kept.names)))

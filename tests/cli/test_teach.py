@@ -1,0 +1,110 @@
+"""``realnet teach``: by images, and by what people said of verdicts."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realnet.calibration import read_calibration
+from realnet.calibrations import install
+from realnet.history import Query, Store, search
+from tests.data.layouts import picture, save
+
+InProcess = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def own(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the run, with a threshold below which every dark image is an alarm, and no image of the training."""
+    run = Path(shutil.copytree(trained, tmp_path / "widget"))
+    calibration = read_calibration(run)
+    assert calibration is not None
+    install(run, calibration)
+    return run
+
+
+def make_lot(folder: Path, count: int, seed: int, defect: bool = False) -> list[Path]:
+    """Images of a darker lot."""
+    rng = np.random.default_rng(seed)
+    files = [folder / f"{'bad' if defect else 'lot'}-{seed}-{number}.png" for number in range(count)]
+    for file in files:
+        save(file, (picture(rng, defect=defect)[0] * 0.4).astype(np.uint8))
+    return files
+
+
+def test_confirmed_false_alarms_join_and_confirmed_defects_measure(
+    in_process: InProcess, own: Path, tmp_path: Path
+) -> None:
+    make_lot(tmp_path / "in", 6, 1)
+    make_lot(tmp_path / "in", 3, 2, defect=True)
+    store = tmp_path / "line.sqlite"
+    status, said = in_process(
+        "inspect", own, tmp_path / "in", "--output", tmp_path / "out", "--history", store, "--keep-images", "originals"
+    )
+    assert status == 0, said
+    shutil.rmtree(tmp_path / "in")  # the store has the originals
+    status, said = in_process("teach", own, "--feedback", store)
+    assert status == 2 and "Nobody has confirmed an image" in said
+    by_name = {Path(e.image).name: e for e in search(Store(store), Query())}
+    for name, entry in by_name.items():
+        label = "--defective" if "bad" in name else "--good"
+        assert in_process("feedback", store, entry.id, label, "--who", "Ann")[0] == 0
+    kept = (own / "calibration.json").read_bytes()
+    status, dry = in_process("teach", own, "--feedback", store, "--dry-run", "--force")
+    assert status == 0 and "Nothing is changed" in dry and (own / "calibration.json").read_bytes() == kept
+    assert "6 good images joined 6" in dry and "Of 3 confirmed defects 3 were found, and" in dry
+    assert not (own / "taught").exists()
+    status, said = in_process("teach", own, "--feedback", store, "--force")
+    assert status == 0 and "back with: realnet calibrate" in said
+    calibration = read_calibration(own)
+    assert calibration is not None and calibration.taught == 1
+    assert not any("bad" in name for name in calibration.good_names), "defects join nothing"
+    alarms = sum(e.score > e.threshold for name, e in by_name.items() if "lot" in name if e.score is not None)
+    assert f"{alarms} of them were rejected" in said
+    status, again = in_process("teach", own, "--feedback", store)
+    assert status == 2 and "nothing new" in again, "the same images are not learned twice"
+
+
+def test_a_confirmed_defect_that_would_be_missed_stops_it(in_process: InProcess, own: Path, tmp_path: Path) -> None:
+    (bad,) = make_lot(tmp_path / "in", 1, 2, defect=True)
+    store = tmp_path / "line.sqlite"
+    call = ("inspect", own, tmp_path / "in", "--output", tmp_path / "out", "--history", store)
+    assert in_process(*call)[0] == 0
+    (entry,) = search(Store(store), Query())
+    assert in_process("feedback", store, entry.id, "--defective", "--who", "Ann")[0] == 0
+    # The very image, but for a pixel, and given as good.
+    from PIL import Image
+
+    with Image.open(bad) as opened:
+        pixels = np.array(opened.convert("RGB"))
+    for number in range(6):
+        pixels[0, number] = 255
+        save(tmp_path / "good" / f"{number}.png", pixels)
+    kept = (own / "calibration.json").read_bytes()
+    status, said = in_process("teach", own, tmp_path / "good", "--feedback", store)
+    assert status == 2 and "in/bad-2-0.png would be missed" in said and "--force" in said
+    assert (own / "calibration.json").read_bytes() == kept and not (own / "taught").exists()
+    bad.unlink()
+    status, said = in_process("teach", own, tmp_path / "good", "--feedback", store)
+    assert status == 0 and "1 image that people gave a verdict on cannot be had any more" in said
+
+
+def test_undone_and_said(in_process: InProcess, own: Path, tmp_path: Path) -> None:
+    make_lot(tmp_path / "more", 3, 4)
+    assert in_process("teach", own, tmp_path / "more")[0] == 0
+    assert "(calibration 3)" in (own / "README.md").read_text()
+    status, said = in_process("calibrate", own, "--undo")
+    assert status == 0 and "counts no more" in said
+    calibration = read_calibration(own)
+    assert calibration is not None and (calibration.version, calibration.taught) == (2, None)
+    for arguments, words in (
+        ((own,), "Give good images"),
+        ((own, "--good", "x", "--feedback", tmp_path / "none.sqlite"), "--good is about a data set"),
+        ((own, "--feedback", tmp_path / "none.sqlite"), "no results store"),
+        ((tmp_path / "absent", tmp_path / "more"), "absent"),
+        ((own, tmp_path / "nothing"), "nothing"),
+    ):
+        status, said = in_process("teach", *arguments)
+        assert status == 2 and words in said, said
