@@ -34,6 +34,8 @@ from tests.training.tiny import TRAINED, flags, tiny
 # Why a line is not run: words that it holds, and the reason. A line that no row fits is run.
 NOT_RUN = {
     "realnet serve": "does not end; tests/cli/test_serve.py",
+    "realnet watch": "does not end; tests/cli/test_watch.py",
+    "teach runs/part --feedback": "needs originals that somebody confirmed; tests/cli/test_teach.py",
     "--watch": "does not end; tests/cli/test_inspect.py",
     "camera:0": "needs a camera",
     "--ray": "needs a cluster; tests/cluster",
@@ -74,7 +76,7 @@ CALLS = calls()
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the pages take for granted: photographs, a run, a results store."""
     place, rng = tmp_path_factory.mktemp("reader"), np.random.default_rng(3)
-    counts = {"good": 12, "new": 3, "more-good": 3}
+    counts = {"good": 12, "new": 3, "more-good": 3, "new-lot": 3}
     for name, count in counts.items():
         for number in range(count):
             write_image(place / "photos" / name / f"{number:04d}.png", picture(rng)[0])
