@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench site
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and where the report lies.
@@ -23,6 +23,9 @@ lint: $(VENV)/.installed-test  ## Style and types.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+site: $(VENV)/.installed-test  ## The documentation as a site, in build/site; a warning is an error.
+	$(VENV)/bin/python -m mkdocs build --strict -q -d build/site
+
 # The stamps spare the second call the installation; what the package declares or pins makes them old.
 $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); PyTorch is large, so this takes a few minutes."
@@ -31,7 +34,7 @@ $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); PyTorch is large, so this takes a few minutes."
-	@$(INSTALL) '.[test,demo,sdas,compare,export,serve,mqtt,modbus,parquet,ray,tensorboard,heic]'
+	@$(INSTALL) '.[test,demo,sdas,compare,export,serve,mqtt,modbus,parquet,ray,tensorboard,heic,docs]'
 	@touch $(VENV)/.installed-demo $@
 
 $(VENV)/.created:

@@ -35,7 +35,7 @@ def test_wheel_and_sdist_install_and_run(tmp_path: Path) -> None:
     (wheel,) = (tmp_path / "dist").glob("realnet_inspect-*.whl")
     (sdist,) = (tmp_path / "dist").glob("realnet_inspect-*.tar.gz")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for kind in ("*.jinja", "*.yaml", "serving/page/*", "py.typed"):
+    for kind in ("*.jinja", "*.yaml", "serving/page/*", "py.typed", "*.safetensors"):
         held = [path for path in (ROOT / "src" / "realnet").rglob(kind) if path.is_file()]
         assert held
         assert {str(path.relative_to(ROOT / "src").as_posix()) for path in held} <= names

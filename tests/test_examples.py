@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import pytest
 import yaml
 
 import realnet
+from realnet import limits
 from realnet.cli.app import main
 from realnet.history import open_history
 from realnet.serving import open_models
@@ -72,7 +74,7 @@ CALLS = calls()
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the pages take for granted: photographs, a run, a results store."""
     place, rng = tmp_path_factory.mktemp("reader"), np.random.default_rng(3)
-    counts = {"good": 12, "new": 3}
+    counts = {"good": 12, "new": 3, "more-good": 3}
     for name, count in counts.items():
         for number in range(count):
             write_image(place / "photos" / name / f"{number:04d}.png", picture(rng)[0])
@@ -135,6 +137,8 @@ def call(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         words = [*words, *(part for part in flags() if part not in ("--preset", "lite"))]
     if name in ("preview", "synthesize"):
         words = [*words, "--count", "2"]
+    if name == "limits":
+        words = [*words, "--each", "1", "--sizes", "4"]
     for photos in (Path(word) for word in words if word in ("photos/line", "photos/good-today")):
         rng = np.random.default_rng(4)
         for number in () if photos.exists() else range(99):
@@ -182,6 +186,7 @@ def train_tiny(*arguments: Any, **named: Any) -> Any:
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
 def test_python_examples_run(page: Path, reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(realnet, "train", train_tiny)
+    monkeypatch.setattr(limits, "measure_limits", functools.partial(limits.measure_limits, sizes=[4], each=1))
     # What is named after the paper's network is made of the same parts, and small.
     monkeypatch.setattr(realnet, "presets", {**realnet.presets, "paper": tiny(*TRAINED)})
     names: dict[str, Any] = {}

@@ -80,6 +80,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     make_images(folder)
     train = ["train", str(folder / "good"), "--output", str(folder / "run"), "--resume"]
+    train += ["--set", "model.discriminator.general=0"]  # the general head knows this photograph
     subprocess.run([sys.executable, "-m", "realnet", *train], check=True)
     draw_heatmaps(folder)
     draw_page(folder)

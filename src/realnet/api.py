@@ -159,7 +159,7 @@ def evaluate(
     opened = open_run(run)
 
     from realnet.acceleration import use_device
-    from realnet.evaluation.evaluate import evaluate_run, other_product, write_maps
+    from realnet.evaluation.evaluate import evaluate_run, write_maps
     from realnet.evaluation.results import check_protocol
     from realnet.notebook_bar import watching
     from realnet.report.run_report import file_evaluation
@@ -169,9 +169,9 @@ def evaluate(
         place = use_device(device, watcher.say)
         categories, caveats = choose_tests(opened, data, category, good, force, watcher)
         found = evaluate_run(
-            opened, str(data), categories, checked, place, watcher, at_image_size=at_image_size, caveats=caveats
-        )
-        found, refusal = other_product(opened, categories, found, force)
+            opened, str(data), categories, checked, place, watcher, at_image_size=at_image_size, caveats=caveats,
+            force=force,
+        )  # fmt: skip
         if json is not None:
             write_text(Path(json), found.results.to_json())
         if maps is not None:
@@ -179,8 +179,8 @@ def evaluate(
         for note in found.notes:
             watcher.say(note)
         watcher.figures(found.results)
-        if refusal is not None:
-            raise refusal
+        if found.refusal is not None:
+            raise found.refusal
         file_evaluation(opened, found, categories, _path(report), watcher)
     return found.results
 

@@ -135,7 +135,7 @@ class Calibration(BaseModel):
             said.append(self.note)
         if self.promised > self.asked * (1 + 1e-9) and not self.seen:
             said.append(
-                f"{self.asked:.4g} false alarms ({self.asked:.2%}) cannot be promised with {n} images: it takes "
+                f"{100 * self.asked:.4g}% false alarms cannot be promised with {n} images: it takes "
                 f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
                 f"{self.confidence:.0%} confidence."
             )

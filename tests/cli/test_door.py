@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 import realnet
+from realnet.choices import one_inspector, seconds
 from realnet.cli import completion
 from realnet.cli.console import plural
-from realnet.cli.options import choose_one, default_run, seconds
+from realnet.cli.options import default_run
 from realnet.errors import UserError
 from realnet.model.devices import choose_device
 from tests.cli.process import Finished
@@ -60,7 +61,7 @@ def test_a_run_is_called_after_the_product_and_never_overwrites(
 ) -> None:
     data = make_mvtec(tmp_path / "set", train=2)
     monkeypatch.chdir(tmp_path)
-    categories = choose_one(str(data), None)
+    categories = one_inspector(str(data), None, ())
     with pytest.raises(UserError, match="to resume"):
         default_run(data, categories, True, 1)
     for expected in ("widget", "widget-2", "widget-3"):

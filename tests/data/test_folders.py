@@ -16,6 +16,7 @@ from realnet.data import Category, check_dataset, finding, open_dataset, read_tr
 from realnet.data.images import IMAGE_SUFFIXES
 from realnet.data.vocabulary import meaning
 from realnet.errors import UserError
+from realnet.inspection.walking import match
 
 
 def draw(path: Path, seed: int = 0) -> None:
@@ -324,6 +325,26 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     reasons = {item.place: item.reason for item in category.left_out}
     assert set(reasons) == {"good/linked", "good/loop", "good/gone.png"}
     assert "lead nowhere" in reasons["good/gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("PNG", "0001"), ("JPEG", "0001.jpg.part"), ("TIFF", "slide.ndpi"), ("BMP", "0001.bmp~"), ("GIF", "a.1"),
+     ("WEBP", "b.tmp"), ("JPEG2000", "c")],
+)  # fmt: skip
+def test_images_whose_names_do_not_say_so_are_named(tmp_path: Path, form: str, name: str) -> None:
+    """Also where a pattern finds them; other files beside images are passed over without a word."""
+    root = Layout([("good/NNN.png", 5)], 0).make(tmp_path / "part")
+    Image.fromarray(np.zeros((12, 12, 3), np.uint8)).save(root / "good" / name, form)
+    for other, content in (("notes", b"BM and others"), ("0001.json", b"{}"), ("empty", b""), (".hidden", b"GIF89a")):
+        (root / "good" / other).write_bytes(content)
+    (category,) = open_dataset(root)
+    assert len(category.train) == 5
+    assert [(item.place, item.count) for item in category.left_out] == [(f"good/{name}", 1)]
+    assert "names do not say so" in category.left_out[0].reason
+    said: list[str] = []
+    assert len(list(match(f"{root}/**", (), said.append))) == 5
+    assert name in said[0]
 
 
 def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

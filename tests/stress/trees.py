@@ -90,6 +90,12 @@ def _raw(folder: Path, number: int, rng: np.random.Generator) -> None:
     (folder / f"{number:05}.CR2").write_bytes(rng.bytes(20))
 
 
+def _nameless(folder: Path, number: int, rng: np.random.Generator) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    photo = _photo(folder / f"{number:05}.jpg", rng)
+    photo.rename(photo.with_name(f"{number:05}{rng.choice(['', '.part', '.jpg_'])}"))
+
+
 def _nowhere(folder: Path, number: int, rng: np.random.Generator) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{number:05}.png").symlink_to(folder / "gone.png")
@@ -102,4 +108,5 @@ _BESIDE: dict[str, Callable[[Path, int, np.random.Generator], None]] = {
     "own pictures": _sheet,
     "CR2 files": _raw,
     "lead nowhere": _nowhere,
+    "names do not say so": _nameless,
 }

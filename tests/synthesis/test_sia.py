@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realnet.cli.options import default_synthesis
+from realnet.choices import find_synthesis
 from realnet.data import Category, open_dataset
 from realnet.synthesis.sia import generated_images
 from tests.data.layouts import make_mvtec, save
@@ -41,16 +41,16 @@ def images(categories: list[Category]) -> list[tuple[object, ...]]:
 def test_sia_is_the_default_where_there_are_generated_images(tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", ("bolt", "nut"))
     bolt, both = open_dataset(data, "bolt"), open_dataset(data)
-    assert default_synthesis(data, bolt, None, None, None, None) == (None, None)
+    assert find_synthesis(data, bolt, None, None, None, None) == (None, None)
     picture(data / "SIA" / "bolt" / "0.png")
     assert images(open_dataset(data, "bolt")) == images(bolt), "the folder is no category"
-    assert default_synthesis(data, bolt, None, None, None, None) == ("sia", data / "SIA")
-    assert default_synthesis(data, bolt, None, None, ["training.steps=3"], None) == ("sia", data / "SIA")
-    assert default_synthesis(data, open_dataset(data, "nut"), None, None, None, None) == (None, None)
-    assert default_synthesis(data, both, None, None, None, None) == (None, None)
+    assert find_synthesis(data, bolt, None, None, None, None) == ("sia", data / "SIA")
+    assert find_synthesis(data, bolt, None, None, ["training.steps=3"], None) == ("sia", data / "SIA")
+    assert find_synthesis(data, open_dataset(data, "nut"), None, None, None, None) == (None, None)
+    assert find_synthesis(data, both, None, None, None, None) == (None, None)
     for chosen in (("mix", None, None), (None, ["synthesis.source=nsa"], None), (None, None, tmp_path / "x.yaml")):
         kind, assignments, file = chosen
-        assert default_synthesis(data, bolt, kind, None, assignments, file) == (kind, None)
+        assert find_synthesis(data, bolt, kind, None, assignments, file) == (kind, None)
 
 
 @pytest.mark.parametrize("with_defects", [False, True])
@@ -65,4 +65,4 @@ def test_generated_images_beside_a_plain_folders_are_neither_good_nor_a_defect(
     before = open_dataset(folder)
     picture(folder / "SIA" / "bolt" / "0.png")
     assert images(open_dataset(folder)) == images(before)
-    assert default_synthesis(folder, before, None, None, None, None) == ("sia", folder / "SIA")
+    assert find_synthesis(folder, before, None, None, None, None) == ("sia", folder / "SIA")

@@ -31,7 +31,7 @@ def benchmark(
         list[str] | None,
         typer.Option("--data", help="A data set, a folder of data sets, or elpv; repeatable."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the jobs and the tables.")] = Path("lab"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the jobs and the tables.")] = Path("tables"),
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Rows of the plan or categories, by name; repeatable.")
     ] = None,

@@ -1,6 +1,7 @@
 """The one look at a folder: every image file below it, and everything that is left out, with the reason."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,9 +31,11 @@ _UNREAD = word_set(
     """
 )
 _HEIC = frozenset((".heic", ".heif", ".hif"))
-_SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin __macosx lost+found thumbnails") | {
-    "system volume information"
-}
+# How images begin: PNG, JPEG, GIF, TIFF, BMP, WebP, JPEG 2000.
+_BEGINNINGS = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|BM.{4}\0{4}|RIFF.{4}WEBP|\0\0\0\x0cjP  ", re.DOTALL
+)
+_SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin lost+found thumbnails") | {"system volume information"}
 
 _OVERLAYS = frozenset(("overlays", "heatmaps"))
 
@@ -109,9 +112,9 @@ def walk(
 ) -> Iterator[Path | LeftOut]:
     """Every image file below ``root``, by its name, folder after folder; linked folders are followed once, at the end.
 
-    Left out, each with its reason: formats that are not read, links that lead nowhere, folders without permission or
-    of the system (``@eaDir``), and this program's own outputs (runs, exports, results, overlays, contact sheets).
-    Hidden files are passed over. ``root`` itself may be any of these.
+    Left out, each with its reason: formats that are not read, images that are not named as such, links that lead
+    nowhere, folders without permission or of the system (``@eaDir``), and this program's own outputs (runs, exports,
+    results, overlays, contact sheets). Hidden files are passed over. ``root`` itself may be any of these.
 
     Args:
         leave_out: resolved folders below ``root`` that are passed over without a word.
@@ -182,7 +185,7 @@ class _Walk:
 
     def _file_reason(self, path: Path) -> str | None:
         """Why a file is left out; empty where it is no image at all, None where it is one to be read."""
-        reason = name_reason(path.name)
+        reason = file_reason(path)
         if reason is not None:
             return reason
         if not path.is_file():
@@ -211,8 +214,10 @@ def folder_reason(name: str, in_output: bool = False) -> str | None:
         in_output: whether it lies in a folder of this program's.
     """
     plain = name.casefold()
-    if plain in _SYSTEM_FOLDERS or plain.startswith("."):
-        return "a folder of the system" if plain.startswith(("@", "#", "$")) else ""
+    if plain == "__macosx" or plain.startswith("."):
+        return ""
+    if plain in _SYSTEM_FOLDERS:
+        return "a folder of the system"
     if name == GENERATED_FOLDER:
         return GENERATED
     if plain in _OVERLAYS or (in_output and plain == "masks"):
@@ -231,6 +236,24 @@ def name_reason(name: str) -> str | None:
         return ""
     how = "convert them to PNG or JPEG" + (f", or {_heic_hint()}" if suffix in _HEIC else "")
     return f"{suffix.removeprefix('.').upper()} files, which are not read: {how}"
+
+
+def file_reason(path: Path) -> str | None:
+    """As :func:`name_reason`, and a look into files that are not named as images."""
+    reason = name_reason(path.name)
+    if reason == "" and _begins_as_image(path):
+        return "images whose names do not say so: let them end in .png, .jpg or .tif"
+    return reason
+
+
+def _begins_as_image(path: Path) -> bool:
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            return _BEGINNINGS.match(stream.read(16)) is not None
+    except OSError:
+        return False
 
 
 @cache

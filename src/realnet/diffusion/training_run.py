@@ -40,7 +40,7 @@ from realnet.provenance import collect_provenance
 from realnet.synthesis import grid_image, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.engine import Control
-from realnet.training.launch import Launch, alone, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
 from realnet.training.log import reporting
 from realnet.training.prepare import Split, split_good
 
@@ -171,29 +171,16 @@ def _estimate(
 
 def _check_output(output: Path, identity: str, resume: bool) -> None:
     """Refuse to overwrite, and to continue another training than this."""
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} is a file; give --output a folder.")
     if (output / CONFIG_FILE).is_file():
         load_diffusion_config(output)  # what is no diffusion model's, an inspector's run say, is not written over
+    own = (CONFIG_FILE, STARTS_FOLDER, SAMPLES_FOLDER, FACTS_FILE, "tensorboard")
+    check_output(output, "a diffusion model", (WEIGHTS_FILE, CHECKPOINT_FILE), own, resume)
     progress = read_progress(output)
-    used = [name for name in (WEIGHTS_FILE, CHECKPOINT_FILE) if (output / name).is_file()]
-    if used and not resume:
-        raise UserError(
-            f"{output} already holds a diffusion model ({used[0]}): continue it with --resume, or give another "
-            "--output."
-        )
-    if not used and output.is_dir():
-        own = {CONFIG_FILE, STARTS_FOLDER, SAMPLES_FOLDER, FACTS_FILE, "tensorboard"}
-        foreign = [path.name for path in output.iterdir() if path.name not in own and not path.name.startswith(".")]
-        if foreign:
-            raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
     if progress is not None and progress.identity != identity:
         raise UserError(
             f"{output} cannot be resumed: its good images or its settings differ from this call's. Repeat the call "
             "it was started with."
         )
-    if used == [WEIGHTS_FILE]:
-        raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
 
 
 def _judge(

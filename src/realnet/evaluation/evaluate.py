@@ -34,7 +34,8 @@ class Evaluation:
     """Results, and what they were computed from: all the report needs.
 
     ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``. ``notes`` say
-    what of the images was read differently than a person might expect.
+    what of the images was read differently than a person might expect. ``refusal`` says why the figures are not to be
+    filed under the run; None: they are.
     """
 
     results: Results
@@ -47,6 +48,7 @@ class Evaluation:
     threshold: float
     pixel_threshold: float
     notes: tuple[str, ...] = ()
+    refusal: UserError | None = None
 
 
 def evaluate_run(
@@ -60,6 +62,7 @@ def evaluate_run(
     *,
     at_image_size: bool = False,
     caveats: Sequence[str] = (),
+    force: bool = False,
 ) -> Evaluation:
     """Judge the test images of ``categories`` with the run's model and compute every figure.
 
@@ -73,6 +76,7 @@ def evaluate_run(
         batch_size: images at a time.
         at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
         caveats: why every figure is to be marked.
+        force: file and mark figures of what seems to be another product, too.
 
     Raises:
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
@@ -108,32 +112,22 @@ def evaluate_run(
     else:
         results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
     results, said = with_caveats(results, caveats), tuple(notes.sentences())
-    return Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
-
-
-def other_product(
-    run: Run, categories: Sequence[Category], evaluation: Evaluation, force: bool
-) -> tuple[Evaluation, UserError | None]:
-    """``evaluation``, marked where its images seem to show another product than the run was trained on and ``force``.
-
-    More than half of the good ones are above the threshold, and that either is no chance (Kolmogorov-Smirnov, p below
-    0.0001) or goes with another name than the run was trained on.
-
-    Returns:
-        The evaluation, and why it is not to be filed; None where it is.
-    """
-    sentence = _other_product(run, categories, evaluation)
-    if not sentence:
-        return evaluation, None
+    found = Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
+    if not (another := _other_product(run, categories, found)):
+        return found
     if force:
-        return replace(evaluation, results=with_caveats(evaluation.results, [sentence])), None
+        return replace(found, results=with_caveats(found.results, [another]))
     files_them = "files them, with a mark."
-    return evaluation, advise(
-        f"{sentence} The figures are not filed under the run;", f"force=True {files_them}", f"--force {files_them}"
-    )
+    unfiled = f"{another} The figures are not filed under the run;"
+    return replace(found, refusal=advise(unfiled, f"force=True {files_them}", f"--force {files_them}"))
 
 
 def _other_product(run: Run, categories: Sequence[Category], evaluation: Evaluation) -> str:
+    """Why these images seem to show another product than the run was trained on; empty where they do not.
+
+    More than half of the good ones are above the threshold, and that either is no chance (Kolmogorov-Smirnov, p below
+    0.0001) or goes with another name than the run was trained on.
+    """
     trained = run.products
     names = [category.name for category in categories]
     good = [float(s) for s, one in zip(evaluation.scores, evaluation.samples, strict=True) if not one.is_anomalous]

@@ -138,8 +138,8 @@ def check_enough(images: int, false_alarms: float) -> None:
     needed = images_needed(false_alarms)
     if images < needed:
         raise UserError(
-            f"{images} good images cannot promise {false_alarms:.4g} false alarms ({false_alarms:.2%}), which takes "
-            f"{needed:,}: give more, or ask for what they can promise, --false-alarms {_least(images):.4g}."
+            f"{images} good images cannot promise {100 * false_alarms:.4g}% false alarms, which takes {needed:,}: give "
+            f"more, or ask for what they can promise, --false-alarms {100 * _least(images):.4g}%."
         )
 
 

@@ -10,9 +10,9 @@ from realnet.data.finding import (
     OWN_PICTURES,
     LeftOut,
     count_images,
+    file_reason,
     is_own_picture,
     left_out_folder,
-    name_reason,
     walk,
 )
 
@@ -74,7 +74,7 @@ def match(pattern: str, leave_out: Collection[Path], say: Say) -> Iterator[Path]
     for path in _match(Path(), parts, leave_out, unused):
         if not path.is_file():
             continue
-        reason = name_reason(path.name)
+        reason = file_reason(path)
         if images_only and reason is not None:
             if reason:
                 unused.add(LeftOut(str(path), reason))

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from realnet.acceleration import allow_tf32
 from realnet.errors import UserError
 from realnet.files import alone_with
 from realnet.model.devices import choose_device
+from realnet.training.checkpoint import CHECKPOINT_FILE
 
 _LOCK_FILE = ".train.lock"
 
@@ -105,6 +106,34 @@ def alone(output: Path) -> Iterator[None]:
             # A call that was refused leaves nothing behind.
             if made and not any(output.iterdir()):
                 output.rmdir()
+
+
+def check_output(output: Path, what: str, kept: Sequence[str], own: Collection[str], resume: bool) -> None:
+    """Refuse a folder that a training would overwrite, or that is another's.
+
+    Args:
+        what: is trained, in words.
+        kept: files that show that it has begun, the finished model's first.
+        own: what else a training that was stopped early leaves.
+        resume: whether a training is to be continued.
+
+    Raises:
+        UserError: for a file, a folder that something else is in, a training that is not to be continued, and a
+            finished model without a checkpoint.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; give --output a folder.")
+    used = [name for name in kept if (output / name).is_file()]
+    if used and not resume:
+        raise UserError(
+            f"{output} already holds {what} ({used[0]}): continue it with --resume, or give another --output."
+        )
+    if used == [kept[0]]:
+        raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
+    if not used and output.is_dir():
+        foreign = [path.name for path in output.iterdir() if path.name not in own and not path.name.startswith(".")]
+        if foreign:
+            raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
 
 
 class Clock:

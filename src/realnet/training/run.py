@@ -30,7 +30,7 @@ from realnet.seen import picture_digests, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.engine import Control
-from realnet.training.launch import Launch, alone, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
 from realnet.training.log import reporting
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
@@ -83,7 +83,10 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     split = split_samples(samples, config)
     data_fingerprint = fingerprint(samples)
     identity = text_sha256(config.model_dump_json() + data_fingerprint)
-    _check_output(output, config, identity, launch.resume)
+    # A run that was stopped before anything was prepared has left no more than its configuration.
+    kept, own = (MODEL_FILE, CHECKPOINT_FILE, PREPARED_FILE), (CONFIG_FILE, REFERENCE_FILE)
+    check_output(output, "a run", kept, own, launch.resume)
+    _check_same(output, config, identity)
     finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
         return finished
@@ -131,23 +134,8 @@ def _fabric(config: Config, launch: Launch) -> Fabric:
     return make_fabric(launch)
 
 
-def _check_output(output: Path, config: Config, identity: str, resume: bool) -> None:
-    """Refuse to overwrite, and to continue another run than this."""
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} is a file; give --output a folder.")
-    used = [name for name in (MODEL_FILE, CHECKPOINT_FILE, PREPARED_FILE) if (output / name).is_file()]
-    if used and not resume:
-        raise UserError(
-            f"{output} already holds a run ({used[0]}): continue it with --resume, or give another --output."
-        )
-    if used == [MODEL_FILE]:
-        raise UserError(f"{output} is finished and has no {CHECKPOINT_FILE} to continue from; give another --output.")
-    if not used and output.is_dir():
-        # A run that was stopped before anything was prepared has left no more than its configuration.
-        left = (CONFIG_FILE, REFERENCE_FILE)
-        foreign = [p.name for p in output.iterdir() if p.name not in left and not p.name.startswith(".")]
-        if foreign:
-            raise UserError(f"{output} is not empty (it holds {min(foreign)}); give --output a new folder.")
+def _check_same(output: Path, config: Config, identity: str) -> None:
+    """Refuse to continue another run than this."""
     started_with = _identity(output)
     if started_with not in (None, identity):
         changed = _differences(Run(output).config.model_dump(), config.model_dump())
@@ -194,64 +182,65 @@ def _finish(
     launch: Launch,
 ) -> None:
     """Calibrate on the good images and write everything a run consists of, the model last."""
-    figure = judged.figure
     calibration = calibrate(
         judged.scores,
         judged.pixel_threshold,
         config.training.false_alarms,
         judged.source,
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        figure.defect_scores,
+        judged.figure.defect_scores,
         judged.names,
         len(judged.scores) if not split.held_out and config.model.reconstruction.network != "subspace" else 0,
     )
-    meaning = f"{judged.source} against synthetic defects made of them; "
-    if config.training.select == "oracle":
-        meaning += "(oracle) of the state that is best on the TEST images"
-    else:
-        meaning += "no test image was looked at"
-    record = Record(
-        validation=Validated(
-            meaning=meaning,
-            image_auroc=figure.image_auroc,
-            pixel_average_precision=figure.pixel_average_precision,
-            good_images=len(judged.scores),
-            synthetic_defects=len(figure.defect_scores),
-        ),
-        training=Training(
-            categories=tuple(category.name for category in categories),
-            good_images=len(split.train),
-            held_out_images=len(split.held_out),
-            augmentation=judged.augmentation,
-            steps=progress.step,
-            selected_by=config.training.select,
-            planned_steps=total_steps(config.training, judged.trained_on),
-            best_step=progress.best_step,
-            seconds=round(progress.seconds, 1),
-            time_budget_seconds=launch.time_budget,
-            precision=str(launch.precision),
-            devices=launch.devices,
-        ),
-        provenance=collect_provenance(
-            data_fingerprint=data_fingerprint,
-            split="train",
-            seed=config.seed,
-            preset=config.preset,
-            image_score=config.model.image_score,
-            selection=config.training.select,
-            backbone_weights=model.backbone.source,
-        ),
+    training = Training(
+        categories=tuple(category.name for category in categories),
+        good_images=len(split.train),
+        held_out_images=len(split.held_out),
+        augmentation=judged.augmentation,
+        steps=progress.step,
+        selected_by=config.training.select,
+        planned_steps=total_steps(config.training, judged.trained_on),
+        best_step=progress.best_step,
+        seconds=round(progress.seconds, 1),
+        time_budget_seconds=launch.time_budget,
+        precision=str(launch.precision),
+        devices=launch.devices,
     )
-    _write_odd(output, calibration, (*split.train, *split.held_out), config.data.pair)
-    save_record(output, record)
-    files = [sample.image for sample in (*split.train, *split.held_out)]
-    save_seen(output, picture_digests(files, config.data.pair))
+    provenance = collect_provenance(
+        data_fingerprint=data_fingerprint,
+        split="train",
+        seed=config.seed,
+        preset=config.preset,
+        image_score=config.model.image_score,
+        selection=config.training.select,
+        backbone_weights=model.backbone.source,
+    )
+    good = (*split.train, *split.held_out)
+    _write_odd(output, calibration, good, config.data.pair)
+    save_record(output, Record(validation=_validated(judged, config), training=training, provenance=provenance))
+    save_seen(output, picture_digests([sample.image for sample in good], config.data.pair))
     save_calibration(output, calibration)
     write_card(Run(output))
     save_model(output, model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)
     remove_torn(output)
+
+
+def _validated(judged: JudgedGood, config: Config) -> Validated:
+    meaning = f"{judged.source} against synthetic defects made of them; "
+    if config.training.select == "oracle":
+        meaning += "(oracle) of the state that is best on the TEST images"
+    else:
+        meaning += "no test image was looked at"
+    figure = judged.figure
+    return Validated(
+        meaning=meaning,
+        image_auroc=figure.image_auroc,
+        pixel_average_precision=figure.pixel_average_precision,
+        good_images=len(judged.scores),
+        synthetic_defects=len(figure.defect_scores),
+    )
 
 
 def _write_odd(
