@@ -35,6 +35,8 @@ from tests.training.tiny import TRAINED, flags, tiny
 NOT_RUN = {
     "realnet serve": "does not end; tests/cli/test_serve.py",
     "--watch": "does not end; tests/cli/test_inspect.py",
+    "realnet watch": "does not end; tests/cli/test_watch.py",
+    "realnet teach runs/part --feedback": "needs what people confirmed; tests/cli/test_teach.py",
     "camera:0": "needs a camera",
     "--ray": "needs a cluster; tests/cluster",
     "realnet benchmark": "hours; tests/benchmark",
@@ -74,7 +76,7 @@ CALLS = calls()
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the pages take for granted: photographs, a run, a results store."""
     place, rng = tmp_path_factory.mktemp("reader"), np.random.default_rng(3)
-    counts = {"good": 12, "new": 3, "more-good": 3}
+    counts = {"good": 12, "new": 3, "more-good": 3, "new-lot": 3}
     for name, count in counts.items():
         for number in range(count):
             write_image(place / "photos" / name / f"{number:04d}.png", picture(rng)[0])
