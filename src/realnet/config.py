@@ -92,6 +92,9 @@ class RrsConfig(_Node):
         return "off" if value is False else value
 
 
+TOP_SHARE = 0.003
+"""Share of the pixels whose mean is the image score ``top``."""
+
 GENERAL_TAPS = ("tf_efficientnet_lite0", (2, 3, 4))
 """The backbone and taps whose standardised residuals, one network a tap, the general head knows."""
 

@@ -1,5 +1,6 @@
 """What a person meets first: version, completion, devices, names of runs, durations."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,3 +90,21 @@ def test_devices_have_one_name() -> None:
 
 def test_one_is_not_many() -> None:
     assert (plural(1, "image"), plural(2, "image"), plural(0, "image")) == ("1 image", "2 images", "0 images")
+
+
+def test_results_have_a_folder_of_their_own_where_none_is_named(
+    in_process: Callable[..., tuple[int, str]],
+    trained: Path,
+    product: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, images = Path(shutil.copytree(trained, tmp_path / "runs/part")), product / "widget" / "test"
+    for place in ("results/part", "results/part-2"):
+        assert in_process("inspect", run, images)[0] == 0
+        assert (tmp_path / place / "results.csv").is_file()
+    assert in_process("inspect", run, images, "--resume")[0] == 0
+    assert not (tmp_path / "results/part-3").exists(), "the last one goes on"
+    status, said = in_process("inspect", run, images, "--ray", "local")
+    assert status == 2 and "name the folder of the results" in said

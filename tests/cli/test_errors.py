@@ -95,7 +95,6 @@ WRONG_CALLS: dict[str, tuple[str, str]] = {
     "no image": ("inspect {run} {empty} --output {out}", "holds no images"),
     "no tests": ("evaluate {run} {data}/widget/train/good", "has no good test images"),
     "option": ("train {data} --outptu {out}", "No such option: --outptu"),
-    "no output": ("inspect {run} {data}", "Missing option '--output'"),
     "no data": ("evaluate {run}", "Missing argument"),
     "seed": ("train {data} --seed one --output {out}", "Invalid value for '--seed'"),
     "command": ("trian {data}", "No such command 'trian'."),

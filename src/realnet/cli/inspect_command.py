@@ -32,6 +32,7 @@ from realnet.cli.options import (
     RayCpus,
     RayGpus,
     RayOption,
+    numbered,
     ray_cluster,
     refuse_shares,
 )
@@ -63,7 +64,12 @@ def inspect(
             "line), camera:N, camera:URL or camera:VIDEO_FILE."
         ),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder for overlays and results.")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", help="Folder for overlays and results (default: a new one, results/ and the run's name)."
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
     ] = None,
@@ -130,6 +136,8 @@ def inspect(
     if threshold is not None:
         check_threshold(threshold)
     if ray is not None:
+        if output is None:
+            raise UserError("With --ray name the folder of the results with --output: all machines have to reach it.")
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
              "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
@@ -139,6 +147,8 @@ def inspect(
         summary = _on_cluster(opened, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
         _fail(summary, fail_on_anomaly)
         return
+    if output is None:
+        output = str(numbered(Path("results"), run.resolve().name, resume or overwrite))
     for place in (output, *images):
         if "://" in place and not place.startswith("camera:"):
             raise UserError(f"{place} is in another storage: name it with --ray (also --ray local).")

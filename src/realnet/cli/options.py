@@ -144,13 +144,22 @@ def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devi
     folder = data.resolve()
     product = folder.parent if meaning(folder.name).label == "good" and folder.parent.name else folder
     name = categories[0].name if len(categories) == 1 and categories[0].name != folder.name else product.name
+    return numbered(Path("runs"), name, resume)
+
+
+def numbered(folder: Path, name: str, resume: bool) -> Path:
+    """``folder/name``, or where that is in use ``folder/name-2`` and so on; to resume, the last of them that there is.
+
+    Raises:
+        UserError: for nothing to resume.
+    """
     last, number = None, 1
-    while (place := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
+    while (place := folder / (name if number == 1 else f"{name}-{number}")).exists():
         last, number = place, number + 1
     if not resume:
         return place
     if last is None:
-        raise UserError(f"There is no {place} to resume: name the folder of the run with --output.")
+        raise UserError(f"There is no {place} to resume: name the folder with --output.")
     return last
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from realnet.config import TOP_SHARE
 from realnet.evaluation.ranking import Values, pictures
 
 _WINDOW = 16
-_TOP_SHARE = 0.003
 
 
 def max_score(maps: Values) -> np.ndarray:
@@ -52,7 +52,7 @@ def top_score(maps: Values) -> np.ndarray:
 
 
 def _largest(array: np.ndarray) -> np.ndarray:
-    count = max(1, round(_TOP_SHARE * array.size))
+    count = max(1, round(TOP_SHARE * array.size))
     return np.partition(array.ravel(), array.size - count)[array.size - count :]
 
 

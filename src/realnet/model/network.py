@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet.config import Config, ModelConfig
+from realnet.config import TOP_SHARE, Config, ModelConfig
 from realnet.errors import UserError
 from realnet.model.afs import AFS
 from realnet.model.backbone import Backbone
@@ -17,9 +17,6 @@ from realnet.model.evidence import EvidenceDiscriminator, Judged, probability
 from realnet.model.reconstruction import Reconstruction
 from realnet.model.rrs import RRS, global_residual
 from realnet.model.threads import Threads
-
-# What the score ``top`` is the mean of: 0.3 % of the pixels, so 197 of 256 x 256.
-_TOP_SHARE = 0.003
 
 
 class Output(NamedTuple):
@@ -191,7 +188,7 @@ def image_score(anomaly_map: Tensor, kind: str) -> Tensor:
     if kind == "top":
         flat = anomaly_map.flatten(1)
         # int: a converter that traces has tensors for sizes.
-        return flat.topk(max(1, round(_TOP_SHARE * int(flat.shape[1]))), dim=1).values.mean(1)
+        return flat.topk(max(1, round(TOP_SHARE * int(flat.shape[1]))), dim=1).values.mean(1)
     if kind == "pooled16":
         # The mean of 16x16 is the mean of 16 means of 16.
         anomaly_map = F.avg_pool2d(F.avg_pool2d(anomaly_map, (16, 1), stride=1), (1, 16), stride=1)
