@@ -27,7 +27,11 @@ from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.presets import presets
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+MEASURED = [
+    ROOT / "benchmarks" / name for name in ("RESULTS.md", "RELIABILITY.md")
+]  # what was run, with DATA for a folder
+PAGES = [*(ROOT / name for name in TOP), *MEASURED, *sorted((ROOT / "docs").glob("*.md"))]
 # Put together from pieces, so that this file itself does not hold them.
 FOREIGN = [
     "/" + part

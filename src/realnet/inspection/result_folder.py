@@ -20,7 +20,7 @@ from realnet.inspection.journal import Earlier, Journal, Settings, open_journal,
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import QueuedImage, in_blocks, read_ahead
-from realnet.inspection.rows import Row, judged_row, row_for
+from realnet.inspection.rows import Row, judged_row, unreadable_row
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.summary_page import PAGE_FILE, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
@@ -214,3 +214,10 @@ def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: i
             write_table(output / table_name(form), form, journal.rows())
     summary.earlier = max(0, summary.images - new)
     return summary
+
+
+def row_for(judge: Judge, image: str, found: Inspection | UserError) -> Row:
+    """The row of what :meth:`Judge.inspect_each` gave for an image, with no picture written."""
+    if isinstance(found, UserError):
+        return unreadable_row(image, judge.threshold, str(found), judge.origin.trace(None, judge.threshold))
+    return judged_row(image, found, found.mask)

@@ -2,17 +2,13 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.regions import Region, find_regions
 from realnet.inspection.trace import Trace
-
-if TYPE_CHECKING:
-    from realnet.inspection.judging import Judge
 
 
 @dataclass(frozen=True)
@@ -85,13 +81,6 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
 def unreadable_row(image: str, threshold: float, error: str, trace: Trace) -> Row:
     """The row of an image that could not be read, with the sentence that says why."""
     return Row(image, "unreadable", None, None, threshold, None, error=error, **trace.as_dict())
-
-
-def row_for(judge: "Judge", image: str, found: Inspection | UserError) -> Row:
-    """The row of what :meth:`Judge.inspect_each` gave for an image, with no picture written."""
-    if isinstance(found, UserError):
-        return unreadable_row(image, judge.threshold, str(found), judge.origin.trace(None, judge.threshold))
-    return judged_row(image, found, found.mask)
 
 
 def row_of(fields: dict[str, Any]) -> Row:
