@@ -37,8 +37,6 @@ NOT_RUN = {
     "realnet watch": "does not end; tests/cli/test_watch.py",
     "teach runs/part --feedback": "needs originals that somebody confirmed; tests/cli/test_teach.py",
     "--watch": "does not end; tests/cli/test_inspect.py",
-    "realnet watch": "does not end; tests/cli/test_watch.py",
-    "realnet teach runs/part --feedback": "needs what people confirmed; tests/cli/test_teach.py",
     "camera:0": "needs a camera",
     "--ray": "needs a cluster; tests/cluster",
     "realnet benchmark": "hours; tests/benchmark",
