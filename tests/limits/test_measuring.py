@@ -17,12 +17,8 @@ from realnet.limits.limits_chart import write_chart
 class Counting(Judge):
     """Finds what has more than ``least`` pixels that differ from grey by more than 20 levels."""
 
-    image_size = 64
-    tile = None
-    levels = None
-
     def __init__(self, least: int) -> None:
-        super().__init__(0.5, 0.5)
+        super().__init__(64, 0.5, 0.5)
         self.least = least
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
