@@ -98,6 +98,7 @@ PAPER: dict[str, tuple[Any, str]] = {
     "training.select": ("last", "ours: the released code keeps the best on test images, --select oracle"),
     "training.reconstruction_weight": (1.0, "Eq. 6"),
     "training.segmentation_weight": (1.0, "Eq. 6"),
+    "training.keep_features": (True, UNUSED),
     "training.false_alarms": (0.01, "ours: the paper has no threshold"),
     "training.validation_share": (0.0, "Sec. 4.1: every good image is trained on"),
     "training.validation_every": (100, "ours: of the log"),

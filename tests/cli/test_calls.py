@@ -170,6 +170,7 @@ def test_standard_input_that_is_closed(trained: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_export_is_calibrated(in_process: Call, trained: Path, product: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -66,6 +66,7 @@ def test_shares_of_no_cluster_are_refused_elsewhere_too(
     assert "name it with --ray" in done.err
 
 
+@pytest.mark.slow
 def test_images_generated_on_a_cluster_are_those_of_this_machine(
     realnet: Callable[..., Finished],
     diffusion: Path,  # noqa: F811
@@ -79,6 +80,7 @@ def test_images_generated_on_a_cluster_are_those_of_this_machine(
     assert len([name for name in made if name.endswith(".png")]) == 3
 
 
+@pytest.mark.slow
 def test_a_table_is_measured_on_a_cluster(realnet: Callable[..., Finished], tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", categories=("cap",))
     plan = tmp_path / "plan.yaml"

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from realnet.benchmark.expand import Settings, expand
 from realnet.benchmark.jobs import read_outcome
 from realnet.benchmark.plan import parse_plan
@@ -18,6 +20,7 @@ PLAN = parse_plan(
 )
 
 
+@pytest.mark.slow
 def test_jobs_give_the_same_figures_though_a_machine_is_lost(cluster: Cluster, two: Nodes, tmp_path: Path) -> None:
     root = make_mvtec(tmp_path / "set", categories=("cap",))
     lost: list[bool] = []

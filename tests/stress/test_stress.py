@@ -22,7 +22,7 @@ from tests.stress.trees import make_tree
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 _MANY = int(os.environ.get("REALNET_STRESS_FILES", "5000"))
-COUNTS = [pytest.param(60, id="few"), pytest.param(_MANY, id="many", marks=pytest.mark.slow)]
+COUNTS = [pytest.param(30, id="few"), pytest.param(_MANY, id="many", marks=pytest.mark.slow)]
 _TREE = 100
 
 

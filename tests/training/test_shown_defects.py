@@ -8,6 +8,7 @@ import pytest
 from realnet.config import SynthesisConfig
 from realnet.data import open_dataset
 from realnet.report.run_report import training_defects
+from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import AnomalySamples, drawn_numbers
 from realnet.training.prepare import first_defects
@@ -42,5 +43,5 @@ def test_the_report_shows_no_defects_of_other_images(tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", ("bolt", "nut"))
     config = tiny("training.steps=2", "synthesis.source=cutpaste")
     run(data, tmp_path / "run", config, category="bolt")
-    assert len(training_defects(tmp_path / "run", config, open_dataset(data, "bolt"), 3)) == 3
-    assert training_defects(tmp_path / "run", config, open_dataset(data, "nut"), 3) == []
+    assert len(training_defects(Run(tmp_path / "run"), open_dataset(data, "bolt"), 3)) == 3
+    assert training_defects(Run(tmp_path / "run"), open_dataset(data, "nut"), 3) == []
