@@ -33,12 +33,11 @@ from realnet.serving.uploads import read_json
 from realnet.signals.delivery import Signals
 
 _log = logging.getLogger("realnet.serving")
+_SCRIPTS = ("page", "report", "history", "parts", "region", "live", "docs")
+_FILES = ("page.css", "docs.css", *(f"{name}.js" for name in _SCRIPTS))
 _PAGE = {
     "/": "index.html",
-    **{
-        f"/{name}": name
-        for name in ("page.css", "page.js", "report.js", "history.js", "parts.js", "region.js", "docs.css", "docs.js")
-    },
+    **{f"/{name}": name for name in _FILES},
     "/docs": "docs.html",
 }
 # The page loads nothing from elsewhere, and no other page may frame it.

@@ -1,5 +1,6 @@
 // The page: images are sent once, judged by the calibrated threshold, and the verdicts follow the sliders here.
 import { loadHistory, startHistory } from "/history.js";
+import { startLive } from "/live.js";
 import { $, Away, ask, complain, draw as drawn, enlarge, give, labelButtons, labelOf, make, outlines, post, refreshLarge, sentence, show, startLarge } from "/parts.js";
 import { drawRegion } from "/region.js";
 import { download, escaped, reportCsv, reportHtml } from "/report.js";
@@ -542,5 +543,10 @@ $("who").addEventListener("change", () => {
 });
 $("news").addEventListener("click", () => { $("news").hidden = true; });
 startLarge();
+startLive(
+  (file) => judge({ file }, $("model").value, newId()),
+  (answer) => conclude(answer, $("model").value),
+  (file) => add([file]),
+);
 loadModels();
 setInterval(look, POLL);
