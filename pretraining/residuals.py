@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pretraining import photographs
-from realnet.atomic import atomic_path
 from realnet.config import Config, SynthesisConfig, override
 from realnet.model.network import RealNet
+from realnet.model.saving import write_tensors
 from realnet.presets import presets
 from realnet.synthesis import Synthesizer, write_image
 from realnet.training.folds import OutOfSample, Solver
@@ -97,8 +97,7 @@ def _write(path: Path, seen: OutOfSample) -> None:
     for k, good in enumerate(seen.good.logs):
         tensors[f"good_{k}"] = torch.cat([good, seen.moved.logs[k]]) if len(seen.moved) else good
         tensors[f"defects_{k}"] = seen.defects.logs[k]
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    write_tensors(path, {name: tensor.contiguous() for name, tensor in tensors.items()})
 
 
 def _read(path: Path) -> ProductResiduals:

@@ -1,12 +1,13 @@
 """Receivers of signals that can be killed: each in a process of its own."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.reliability.receivers import free_port, wait_for_port
 
 _RECEIVER = """
 import json, sys
@@ -27,12 +28,6 @@ class Handler(BaseHTTPRequestHandler):
 
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Receiver:
@@ -63,18 +58,6 @@ class Receiver:
 
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(entry["body"]) for entry in self.received()]
-
-
-def wait_for_port(port: int, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
 
 
 def until(condition: Any, seconds: float = 20) -> None:

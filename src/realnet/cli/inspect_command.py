@@ -29,9 +29,11 @@ from realnet.cli.history_options import (
 )
 from realnet.cli.options import (
     DeviceOption,
+    OverwriteOption,
     RayCpus,
     RayGpus,
     RayOption,
+    ResumeOption,
     numbered,
     ray_cluster,
     refuse_shares,
@@ -85,12 +87,8 @@ def inspect(
         typer.Option(help="Seconds between pictures of a camera or video; 0: every picture (default: 1).", min=0),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after so many images.", min=1)] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
-    ] = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
     formats: Annotated[
         list[str] | None,
         typer.Option(

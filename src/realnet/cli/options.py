@@ -69,6 +69,12 @@ DeviceOption = Annotated[
         autocompletion=complete_device,
     ),
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
+]
 ViewOption = Annotated[
     Path | None,
     typer.Option("--view", help="Where to look: an image in which that is not black, or JSON with polygons."),

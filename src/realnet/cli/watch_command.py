@@ -21,7 +21,7 @@ from realnet.cli.history_options import (
     set_up_logs,
 )
 from realnet.cli.inspect_command import QUEUE_FILE, finishing
-from realnet.cli.options import DeviceOption
+from realnet.cli.options import DeviceOption, OverwriteOption, ResumeOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
 from realnet.errors import UserError
 
@@ -40,12 +40,8 @@ def watch(
     cameras: Annotated[Path, typer.Argument(help="YAML file that names cameras, each with its source and its run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results: a folder in it for each camera.")],
     limit: Annotated[int | None, typer.Option(help="Stop after so many images of each camera.", min=1)] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier call with this --output was interrupted.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
-    ] = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
     overlays: Annotated[
         bool, typer.Option("--overlays/--no-overlays", help="Write overlays/NAME.png: image, heat map, outlines.")
     ] = True,

@@ -14,15 +14,7 @@ _NUMBERS = frozenset(["Missed", "False alarms", "Defective", "Good", *(metric.ti
 def to_table(results: Results) -> Table:
     """A rich table of what fits a terminal: without F1-max; its caption says what was done."""
     header, rows = cells_of(results, [name for name in shown_metrics(results) if not name.endswith("f1_max")])
-    table = Table(
-        title=Text(heading(results), style="table.title"),
-        caption=Text("\n".join(remarks(results)), style="table.caption"),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-        collapse_padding=True,
-        pad_edge=False,
-    )
+    table = table_with_remarks(heading(results), remarks(results))
     for name in header:
         # A title breaks between its words, a figure never.
         width = max(5, *(len(word) for word in name.split())) if name in _NUMBERS else None
@@ -30,6 +22,19 @@ def to_table(results: Results) -> Table:
     for cells, strong in rows:
         table.add_row(*(Text(cell) for cell in cells), style="bold" if strong else None)
     return table
+
+
+def table_with_remarks(title: str, remarks: Sequence[str]) -> Table:
+    """An empty rich table in the style of all figures, its remarks below."""
+    return Table(
+        title=Text(title, style="table.title"),
+        caption=Text("\n".join(remarks), style="table.caption"),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        collapse_padding=True,
+        pad_edge=False,
+    )
 
 
 def to_markdown(results: Results) -> str:

@@ -11,13 +11,6 @@ from realnet.synthesis.shapes import crack, pixel_of
 
 Kind = Literal["scratch", "hole", "stain", "texture", "missing"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WORDS: dict[Kind, str] = {
-    "scratch": "lines, as wide as the size",
-    "hole": "spots with a hard edge, as wide as the size",
-    "stain": "spots that fade towards their edge",
-    "texture": "spots of another grain: noise as strong as the depth",
-    "missing": "squares filled from what surrounds them, whatever the depth",
-}
 # A scratch is this share of the image's shorter side long, and at least three times as long as wide.
 _LENGTH = 0.15
 # Coverage of a pixel, of 255, from which on it belongs to the line.

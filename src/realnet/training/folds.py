@@ -84,6 +84,12 @@ class OutOfSample:
         return self.good, self.moved, self.at_limit, self.defects, self.faint
 
 
+def source_of(seen: OutOfSample) -> str:
+    """What the threshold rests on, in words."""
+    moved = "moved as far as is tolerated, and " if len(seen.at_limit) else ""
+    return f"good images, {moved}each judged by what has not seen it"
+
+
 def groups_of(images: Sequence[np.ndarray]) -> list[int]:
     """The number of the file that each image is, or is a tile of."""
     return images.files if isinstance(images, GoodImages) else list(range(len(images)))
@@ -220,24 +226,23 @@ class Solver:
         best, solved = -1.0, []
         for name, limits in candidates.items():
             self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
-            moved, of = [], torch.zeros(0, dtype=torch.long)
+            features, of = parts, torch.zeros(0, dtype=torch.long)
             if limits.asked:
-                moved = self._selected(
-                    self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
-                )
+                moved = self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
+                features = {**parts, "moved": self._selected(moved)}
+                del moved
                 of = torch.arange(count).repeat_interleave(each)
             value = 0.0
             if len(candidates) > 1:
                 result.moved = Residuals(of)
-                with_copies = {**parts, **({"moved": moved} if moved else {})}
-                solved = judge_by_folds(self.model, self.config, result, with_copies, ("good", "faint"))
+                solved = judge_by_folds(self.model, self.config, result, features, ("good", "faint"))
                 value = self._separation(result)
             if value > best:
-                best, kept = value, (name, moved, of)
+                best, kept = value, (name, features, of)
         # Everything is judged for the augmentation that is kept only: the residuals are most of the memory.
-        result.augmentation, moved, of = kept
-        self.features = {**parts, **({"moved": moved} if moved else {})}
-        judged = [*parts, *(["moved"] if moved and "defects" in parts else [])]
+        result.augmentation, self.features, of = kept
+        # Copies are judged to learn from, beside defects.
+        judged = [part for part in self.features if part != "moved" or "defects" in parts]
         if not solved or result.augmentation != name or len(judged) > 2:
             result.moved = Residuals(of)
             solved = judge_by_folds(self.model, self.config, result, self.features, judged)

@@ -13,7 +13,7 @@ from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.training.batches import Batches, GoodFeatures
-from realnet.training.folds import OutOfSample, Solver, Stage, scores_by_file
+from realnet.training.folds import OutOfSample, Solver, Stage, scores_by_file, source_of
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
@@ -151,13 +151,12 @@ def _prepare_solved(given: Preparation) -> Prepared:
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
         names = [sample.name for sample in split.train]
-        moved = "moved as far as is tolerated, and " if config.training.tolerance.asked else ""
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
             (*scores_by_file(seen, scores, len(names)), *image_scores(model, split.held_out, config)),
             validation.pixel_threshold(),
             figure,
-            f"good images, {moved}each judged by what has not seen it",
+            source_of(seen),
             seen.augmentation,
             len(images),
         )

@@ -27,7 +27,7 @@ from realnet.run_folder import Run, read_digests
 from realnet.seen import picture_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
-from realnet.training.folds import Stage, groups_of, judge_by_folds, quiet, scores_by_file, set_solved
+from realnet.training.folds import Stage, groups_of, judge_by_folds, quiet, scores_by_file, set_solved, source_of
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features, save_features
 from realnet.training.moved import STRENGTHS, copies
@@ -228,12 +228,11 @@ def _solve(
         discriminator.fit_learned(logits, (side, side))
     judged = result.at_limit if len(result.at_limit) else result.good
     scores = scores_by_file(result, validation.scores(judged).tolist(), len(kept.names))
-    moved = "moved as far as is tolerated, and " if len(result.at_limit) else ""
     calibration = calibrate(
         scores,
         validation.pixel_threshold(),
         config.training.false_alarms if before is None else before.asked,
-        f"good images, {moved}each judged by what has not seen it",
+        source_of(result),
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         validation.scores(result.faint).tolist(),
         kept.names,

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from realnet.diffusion.quality.quality_figures import Quality, QualityFigure
+from realnet.evaluation.result_table import table_with_remarks
 
 
 def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
@@ -15,15 +15,7 @@ def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
     Its caption says with what the figures were measured, which direction is better, and what limits them.
     """
     figures = {figure.name: figure for _, quality in rows for figure in quality.figures}
-    table = Table(
-        title="Synthetic anomaly images against real ones",
-        caption=Text("\n".join(quality_remarks(rows)), style="table.caption"),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-        collapse_padding=True,
-        pad_edge=False,
-    )
+    table = table_with_remarks("Synthetic anomaly images against real ones", quality_remarks(rows))
     table.add_column("Images", overflow="fold")
     for name in ("Synthetic", "Real", *figures):
         table.add_column(Text(name), justify="right", min_width=max(len(word) for word in name.split()))
