@@ -77,3 +77,12 @@ def test_a_missing_part_takes_the_look_of_its_surroundings() -> None:
 def test_the_same_seed_draws_the_same() -> None:
     first, second = (draw(grey(), EVERYWHERE, "texture", 9, 30, np.random.default_rng(3))[0] for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_sia_shows_a_generated_image_as_strongly_as_asked_for() -> None:
+    generated = np.full((96, 128, 3), 228, np.uint8)
+    drawn, mask, place = draw(grey(), EVERYWHERE, "sia", 16, 40, np.random.default_rng(1), generated)
+    assert drawn[place][0] == 128 + 40
+    assert (drawn[~mask] <= 128 + 20).all()
+    with pytest.raises(ValueError, match="generated"):
+        draw(grey(), EVERYWHERE, "sia", 16, 40, np.random.default_rng(1))

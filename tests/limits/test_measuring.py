@@ -10,8 +10,9 @@ import pytest
 
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
-from realnet.limits import Found, measure_limits
+from realnet.limits import Cell, Found, measure_limits, read_limits, save_limits
 from realnet.limits.limits_chart import write_chart
+from realnet.synthesis.image_folder import ImageFolder
 
 
 class Counting(Judge):
@@ -44,14 +45,14 @@ def test_faint_and_small_ones_are_missed_and_others_found(files: list[Path]) -> 
     assert (limits.images, limits.left_out, limits.side, limits.threshold) == (4, 0, 200, 0.5)
     assert limits.smallest("hole", 60) == 20
     assert limits.smallest("hole", 10) is None
-    assert limits.sentences() == ["hole: from 20 px at 60 grey levels."]
+    assert limits.sentences() == ["hole: smallest 20 px at 60 grey levels: 29 of 29."]
 
 
 def test_sizes_follow_the_images_where_none_are_given(files: list[Path]) -> None:
     limits = measure_limits(Counting(40), files, ("missing",), each=2)
     assert [cell.size for cell in limits.cells] == [1, 2, 4, 8, 16, 32]
     assert {cell.depth for cell in limits.cells} == {None}
-    assert limits.sentences() == ["missing: none of those tried."]
+    assert limits.sentences() == ["missing part: none of those tried; at best 32 px: 0 of 2."]
 
 
 def test_images_above_the_threshold_are_left_out_with_a_count(files: list[Path]) -> None:
@@ -77,8 +78,43 @@ def test_reliable_is_ninety_percent_with_a_confidence_of_ninety_five(found: int,
 
 def test_a_larger_one_that_is_missed_counts_against_smaller_ones(files: list[Path]) -> None:
     limits = measure_limits(Counting(40), files, ("hole",), (8, 20), (60,))
-    mixed = type(limits)((Found("hole", 8, 60, 29, 29), Found("hole", 20, 60, 5, 29)), 4, 0, 200, 0.5, ())
+    mixed = limits.model_copy(update={"drawn": (_cell(8, 60, 29), _cell(20, 60, 5))})
     assert mixed.smallest("hole", 60) is None
+
+
+def _cell(size: float, depth: int, found: int) -> Cell:
+    scores = (0.9,) * found + (0.1,) * (29 - found)
+    return Cell(kind="hole", size=size, depth=depth, scores=scores, places=((0.5, 0.5),) * 29)
+
+
+def test_the_smallest_and_the_faintest_are_named(files: list[Path]) -> None:
+    limits = measure_limits(Counting(40), files, ("hole",), (8,), (60,), each=1)
+    cells = (_cell(4, 60, 29), _cell(8, 60, 29), _cell(4, 10, 3), _cell(8, 10, 29))
+    limits = limits.model_copy(update={"drawn": cells})
+    assert limits.sentences() == [
+        "hole: smallest 4 px at 60 grey levels: 29 of 29; faintest 8 px at 10 grey levels: 29 of 29."
+    ]
+
+
+def test_another_threshold_finds_others_of_the_same_defects(files: list[Path], tmp_path: Path) -> None:
+    limits = measure_limits(Counting(40), files, ("hole",), (2, 20), (60,))
+    assert [cell.found for cell in limits.cells] == [0, 29]
+    assert [cell.found for cell in limits.at(0.05).cells] == [29, 29]
+    save_limits(tmp_path, limits)
+    assert read_limits(tmp_path, limits.digest, 0.05) == limits.at(0.05)
+    assert read_limits(tmp_path, "of another model", 0.5) is None
+    (tmp_path / "limits.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        read_limits(tmp_path, limits.digest, 0.5)
+
+
+def test_generated_images_are_a_kind_of_their_own(files: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "sia"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "0.png"), np.full((64, 64, 3), 168, np.uint8))
+    generated = ImageFolder(folder, "generated images")
+    limits = measure_limits(Counting(40), files, (), (20,), generated=generated, each=4)
+    assert {cell.depth: cell.found for cell in limits.cells} == {20: 0, 40: 0, 60: 4, 80: 4, 100: 4}
 
 
 def test_where_it_is_blind(tmp_path: Path) -> None:
@@ -101,5 +137,5 @@ def test_the_chart_and_the_figures_can_be_read_again(files: list[Path], tmp_path
     write_chart(tmp_path / "chart.png", limits, "a title")
     assert cv2.imread(str(tmp_path / "chart.png")).shape[1] > 1000
     kept = json.loads(limits.to_json())
-    assert len(kept["cells"]) == 4 * 4 + 2
-    assert kept["cells"][0].keys() == {"kind", "size", "depth", "found", "of", "share", "at_least"}
+    assert len(kept["drawn"]) == 4 * 4 + 2
+    assert kept["drawn"][0].keys() == {"kind", "size", "depth", "scores", "places"}

@@ -1,15 +1,19 @@
 """The report file: whole, offline, marked, and safe with any name."""
 
+import base64
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from realnet.data import Sample
 from realnet.errors import UserError
 from realnet.evaluation import Provenance, Results, evaluate_maps
+from realnet.limits import Cell, Limits
 from realnet.report import AfsView, GalleryItem, afs_layer, write_report
 from realnet.synthesis import Anomaly
 
@@ -86,10 +90,23 @@ def synthetic() -> list[tuple[np.ndarray, Anomaly]]:
     return [(image, Anomaly(255 - image, MASK, image, 0.5, "dtd", "<i>banded.jpg"))]
 
 
+def limits() -> Limits:
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(stream, "WEBP")
+    cells = [
+        Cell(kind=kind, size=4, depth=depth, scores=(0.7,) * found + (0.1,) * (29 - found), places=((0.5, 0.1),) * 29)
+        for kind, depth, found in (("hole", 16, 29), ("hole", 8, 20), ("missing", None, 3), ("sia", 40, 29))
+    ]
+    return Limits(
+        drawn=tuple(cells), images=7, left_out=0, side=64, threshold=0.6,
+        picture=base64.b64encode(stream.getvalue()).decode(),
+    )  # fmt: skip
+
+
 def whole(path: Path, selection: str = "validation") -> str:
     write_report(
         path, results(selection), SCORES, LABELS, gallery=gallery(), afs=afs(), synthetic=synthetic(),
-        threshold=0.6, facts={"training time": "9 min"},
+        limits=limits(), threshold=0.6, facts={"training time": "9 min"},
     )  # fmt: skip
     return path.read_text(encoding="utf-8")
 
@@ -119,7 +136,7 @@ def test_everything_asked_for_is_there(tmp_path: Path) -> None:
     assert made.defects[0].text("pro") in text
     for part in ("The chance that a defective image", "threshold 0.6", "good images rejected", "f" * 64, "9 min"):
         assert part in text
-    for part in ("#1", "stride 4", "2 of 6 channels", "dtd, opacity 0.50", "image score", "8 of 8 images"):
+    for part in ("hole: smallest 4 px at 16 grey levels: 29 of 29.", "100*", "% strength", "#1", "stride 4", "2 of 6 channels", "dtd, opacity 0.50", "image score", "8 of 8 images"):
         assert part in text
 
 

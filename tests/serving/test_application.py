@@ -22,6 +22,8 @@ from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Query, open_history, search
 from realnet.inspection.trace import Trace
+from realnet.limits import Cell, Limits, save_limits
+from realnet.run_folder import Run
 from realnet.serving import ServedModel, Settings, open_models
 from realnet.serving.schemas import InspectAnswer
 from tests.data.layouts import picture
@@ -159,6 +161,24 @@ def test_health_models_and_their_files(server: str, models: dict[str, ServedMode
     assert sheet.content == (trained / "synthetic_defects.png").read_bytes()
     assert first["report"] is False
     assert requests.get(f"{server}/v1/models/first/report").status_code == 404
+
+
+def test_what_it_finds_is_said_and_drawn_at_the_threshold_in_force(own: Path) -> None:
+    with serving(open_models([str(own)])) as address:
+        assert requests.get(f"{address}/v1/models").json()[0]["limits"] == []
+        assert "run `realnet limits`" in requests.get(f"{address}/v1/models/run/limits").json()["error"]
+        scores = (0.2,) * 29
+        holes = Cell(kind="hole", size=4, depth=16, scores=scores, places=((0.5, 0.5),) * 29)
+        limits = Limits(drawn=(holes,), images=3, left_out=0, side=64, threshold=0.9, digest=Run(own).digest)
+        save_limits(own, limits)
+        install(own, with_threshold(Run(own).calibration, 0.1, "", ""))  # type: ignore[arg-type]
+        said = requests.get(f"{address}/v1/models").json()[0]["limits"]
+        assert said == ["hole: smallest 4 px at 16 grey levels: 29 of 29."]
+        assert requests.get(f"{address}/v1/models/run/limits").content.startswith(b"\x89PNG")
+        save_limits(own, limits.model_copy(update={"digest": "another"}))
+        assert requests.get(f"{address}/v1/models").json()[0]["limits"] == []
+        (own / "limits.json").write_text("{")
+        assert requests.get(f"{address}/v1/models").json()[0]["limits"] == []
 
 
 def test_metrics_count(trained: Path, png: bytes) -> None:

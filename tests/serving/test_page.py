@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from realnet import load
-from realnet.serving import ServedModel, Settings
+from realnet.limits import Cell, Limits, save_limits
+from realnet.run_folder import Run
+from realnet.serving import ServedModel, Settings, open_models
 from tests.data.layouts import picture
 from tests.serving.conftest import as_png, serving
 
@@ -124,6 +126,23 @@ def test_synthetic_defects_can_be_looked_at(page, server: str) -> None:
     expect(sheet).to_be_visible()
     assert sheet.evaluate("async (i) => { await i.decode(); return i.naturalWidth; }") > 100
     expect(page.get_by_role("button", name="Report of its evaluation")).to_be_disabled()
+
+
+def test_what_it_finds_of_drawn_defects_can_be_looked_at(page, own: Path) -> None:
+    holes = Cell(kind="hole", size=4, depth=16, scores=(1.0,) * 29, places=((0.5, 0.5),) * 29)
+    limits = Limits(drawn=(holes,), images=3, left_out=0, side=64, threshold=0.9, digest=Run(own).digest)
+    models = open_models([str(own)])
+    with serving(models) as address:
+        page.goto(address)
+        button = page.get_by_role("button", name="What it finds")
+        expect(button).to_be_disabled()
+        save_limits(own, limits)
+        page.reload()
+        button.click()
+        sheet = page.locator("dialog img.sheet")
+        expect(sheet).to_be_visible()
+        assert sheet.evaluate("async (i) => { await i.decode(); return i.naturalWidth; }") > 300
+        expect(page.locator("dialog li")).to_have_text("hole: smallest 4 px at 16 grey levels: 29 of 29.")
 
 
 def test_report_and_table_are_downloaded(page, server: str, photos: list[Path], tmp_path: Path) -> None:

@@ -30,17 +30,28 @@ def limits(
         int, typer.Option(min=1, help="Defects drawn of each kind, size and depth; 29 are the least to be sure.")
     ] = 29,
     seed: Annotated[int, typer.Option(min=0, help="Of the defects.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The chart.")] = Path("limits.png"),
+    sia: Annotated[
+        Path | None,
+        typer.Option("--sia", help="Folder of generated anomaly images of the product, which are a further kind."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The chart (default: limits.png in the run).")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Say how small and how faint a defect is found: scratches, holes, stains and others, drawn on good images."""
+    """Say how small and how faint a defect is found: scratches, holes, stains and others, drawn on good images.
+
+    The figures are filed under the run: its report and the page of `realnet serve` show them.
+    """
     from realnet.atomic import write_text
     from realnet.data import open_good
     from realnet.inspection.loading import load_on
-    from realnet.limits import EACH, measure_limits
+    from realnet.limits import EACH, measure_limits, save_limits
+    from realnet.limits.counted import CHART_FILE
     from realnet.limits.limits_chart import write_chart
     from realnet.run_folder import open_run_or_export
+    from realnet.synthesis.image_folder import ImageFolder
 
     chosen = _sizes(sizes)
     if each < EACH:
@@ -48,21 +59,30 @@ def limits(
     for path in (output, json_file):
         if path is not None and path.exists():
             raise UserError(f"{path} exists already: name another file, or remove it.")
+    generated = None if sia is None else ImageFolder(sia, "generated images of this product")
     files = [sample.image for sample in open_good(images, good or ()).train]
-    judge = load_on(open_run_or_export(run), device, say)
+    opened = open_run_or_export(run)
+    judge = load_on(opened, device, say)
     with status_line("Drawing defects") as watcher:
-        found = measure_limits(judge, files, sizes=chosen, each=each, seed=seed, watcher=watcher)
+        found = measure_limits(judge, files, sizes=chosen, each=each, seed=seed, generated=generated, watcher=watcher)
     if json_file is not None:
         write_text(json_file, found.to_json())
-    write_chart(output, found, f"Share of drawn defects found by {run.name}, % (* nine of ten at least, 95% sure)")
+    save_limits(opened.folder, found)
+    chart = output or opened.folder / CHART_FILE
+    write_chart(chart, found, run.resolve().name)
     console.print(_table(found))
     left_out = f", {found.left_out} left out as they are above the threshold by themselves" if found.left_out else ""
     say(
         f"{each} defects of each kind, size and depth, drawn on {found.images} good images of {found.side} pixels"
         f"{left_out}.",
         "Reliable means: nine of ten at least are found, with 95% confidence.",
-        f"Chart: {output}",
+        *found.sentences(),
     )
+    if generated is None:
+        say(
+            "SIA is not among them: give generated images of the product with --sia (`realnet sdas sample` makes some)."
+        )
+    say(f"Chart: {chart}")
 
 
 def _sizes(text: str | None) -> list[float]:
@@ -79,11 +99,14 @@ def _sizes(text: str | None) -> list[float]:
 
 def _table(found: "Limits") -> Table:
     """The smallest size that is found reliably, a row a kind, a column a depth."""
-    from realnet.limits import DEPTHS, KINDS
+    from realnet.limits.counted import title_of
+    from realnet.limits.measuring import DEPTHS, STRENGTHS
 
     table = Table("found reliably from", *(f"{depth} levels" for depth in DEPTHS), box=None, pad_edge=False)
-    for kind in KINDS:
-        sizes = [found.smallest(kind, None if kind == "missing" else depth) for depth in DEPTHS]
-        shown = ["-" if size is None else f"{size:g} px" for size in sizes]
-        table.add_row(kind, *(shown if kind != "missing" else [shown[0], "", "", "", ""]))
+    for kind in found.kinds:
+        if kind == "sia":
+            table.add_row("", *(f"{strength}%" for strength in STRENGTHS))
+        depths = {"missing": (None,), "sia": STRENGTHS}.get(kind, DEPTHS)
+        sizes = [found.smallest(kind, depth) for depth in depths]
+        table.add_row(title_of(kind), *("-" if size is None else f"{size:g} px" for size in sizes))
     return table

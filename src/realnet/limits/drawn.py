@@ -9,8 +9,9 @@ from skimage.morphology import skeletonize
 
 from realnet.synthesis.shapes import crack, pixel_of
 
-Kind = Literal["scratch", "hole", "stain", "texture", "missing"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal["scratch", "hole", "stain", "texture", "missing", "sia"]
+KINDS: tuple[Kind, ...] = get_args(Kind)[:-1]
+"""What can be drawn on any image; ``sia`` needs generated images of the product."""
 # A scratch is this share of the image's shorter side long, and at least three times as long as wide.
 _LENGTH = 0.15
 # Coverage of a pixel, of 255, from which on it belongs to the line.
@@ -24,13 +25,19 @@ def draw(
     size: float,
     depth: float,
     rng: np.random.Generator,
+    generated: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], tuple[int, int]]:
     """Return ``image`` uint8 ``[h, w, 3]`` with one defect, its mask bool ``[h, w]``, and its place (row, column).
 
     Args:
         foreground: where the product is ``[h, w]``.
         size: width in pixels of the image, 1 or more.
-        depth: by how many grey levels it is darker or lighter, at most: what would leave 0..255 is clipped.
+        depth: by how many grey levels it is darker or lighter, at most: what would leave 0..255 is clipped. Of ``sia``
+            the strength in percent, which is delta of Eq. 3.
+        generated: an anomaly image of the product, of the same shape, that shows through a spot of kind ``sia``.
+
+    Raises:
+        ValueError: for kind ``sia`` without ``generated``.
     """
     height, width = image.shape[:2]
     row, column = pixel_of(foreground, rng)
@@ -52,7 +59,13 @@ def draw(
     share = np.clip(size / 2 + 0.5 - distance, 0, 1).astype(np.float64)[..., None]
     if kind == "stain":
         share = np.asarray(cv2.GaussianBlur(share, (0, 0), max(0.5, size / 6)), dtype=np.float64)[..., None]
-    darker = -depth if rng.random() < 0.5 else depth
-    change = rng.normal(0, depth, (height, width, 1)) if kind == "texture" else darker
+    if kind == "sia":
+        if generated is None:
+            raise ValueError("a defect of kind sia is made of a generated image")
+        change = depth / 100 * (generated.astype(np.float64) - image)
+    elif kind == "texture":
+        change = rng.normal(0, depth, (height, width, 1))
+    else:
+        change = np.float64(-depth if rng.random() < 0.5 else depth)
     drawn = np.clip(image + share * change, 0, 255).astype(np.uint8)
     return drawn, share[..., 0] > 0.5, (row, column)

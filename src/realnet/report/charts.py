@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from realnet.evaluation.metrics import image_auroc, roc_curve
+from realnet.limits import Limits
+from realnet.limits.limits_chart import limits_figure
 
 # Blue and orange: told apart on light and dark ground and by colour-blind readers.
 GOOD, DEFECTIVE = "#3b8fd6", "#e8792b"
@@ -69,6 +71,16 @@ def histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     legend(figure, columns=3)
     return to_svg(figure, "scores", "Histogram of the image scores of good and defective images")
+
+
+def limits_chart(limits: Limits) -> str:
+    """What the inspector finds of drawn defects, and where.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    description = "Share of drawn defects found, a field a kind, by size and depth, and by place"
+    return to_svg(limits_figure(limits, INK), "limits", description)
 
 
 def new_figure(height: float = 3.7) -> tuple[Figure, Axes]:

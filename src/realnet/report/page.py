@@ -17,7 +17,8 @@ from realnet.atomic import write_text
 from realnet.evaluation.result_table import cells_of, heading, remarks, shown_metrics
 from realnet.evaluation.results import METRICS, Results
 from realnet.inspection.overlay import heatmap, outline
-from realnet.report.charts import histogram, roc_chart
+from realnet.limits import Limits
+from realnet.report.charts import histogram, limits_chart, roc_chart
 from realnet.report.contents import AfsView, GalleryItem, worst_first
 from realnet.synthesis.anomaly import Anomaly
 
@@ -36,6 +37,7 @@ def write_report(
     afs: AfsView | None = None,
     synthetic: Sequence[tuple[np.ndarray, Anomaly]] = (),
     odd: Sequence[tuple[str, np.ndarray]] = (),
+    limits: Limits | None = None,
     threshold: float | None = None,
     title: str | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -52,6 +54,7 @@ def write_report(
         afs: which channels see a defect; None: left out.
         synthetic: pairs of a good image and the defect made of it.
         odd: names and pictures of good images that score far above the others.
+        limits: what it finds of drawn defects; None: left out.
         threshold: the run's, of the image score.
         title: default: the categories.
         facts: further lines for the table of where the figures come from, such as training time.
@@ -85,6 +88,8 @@ def write_report(
         afs=None if afs is None else _afs(afs),
         synthetic=[_defect(good, anomaly) for good, anomaly in synthetic],
         odd=[{"name": name, "image": _webp(_shrunk(image, _THUMBNAIL))} for name, image in odd],
+        limits=limits,
+        limits_chart=None if limits is None else Markup(limits_chart(limits)),
         provenance=_provenance(results, facts or {}),
     )
     write_text(path, text)

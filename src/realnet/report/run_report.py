@@ -10,6 +10,7 @@ import torch
 from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation, record
+from realnet.limits import read_limits
 from realnet.model.network import RealNet
 from realnet.progress import Watcher
 from realnet.record import METRICS_FILE
@@ -75,6 +76,7 @@ def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: 
             run,
             [sample for category in categories for sample in category.train],
         ),
+        limits=read_limits(run.folder, run.digest, evaluation.threshold),
         threshold=evaluation.threshold,
         facts=facts,
     )

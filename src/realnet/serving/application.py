@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from realnet import __version__
 from realnet.errors import UserError
 from realnet.history import Retention, Store
+from realnet.limits.limits_chart import chart_png
 from realnet.serving.history import add_history
 from realnet.serving.limits import Gate, Refusal
 from realnet.serving.models import ServedModel
@@ -222,6 +223,14 @@ def _add_models(app: FastAPI, service: Service) -> None:
     async def synthetic_defects(name: str) -> Response:
         """The sheet of synthetic defects that the run was trained on, a PNG."""
         return _file(service.model(name), "synthetic_defects.png", "image/png")
+
+    @app.get("/v1/models/{name}/limits", response_class=Response, responses={404: {"model": Problem}})
+    def limits(name: str) -> Response:
+        """How small and how faint a drawn defect it finds at the threshold in force: the chart of `realnet limits`, a PNG."""
+        found = service.model(name).limits()
+        if found is None:
+            raise Refusal(404, f"Nobody has measured yet what {name} finds: run `realnet limits`.")
+        return Response(chart_png(found, name), media_type="image/png")
 
     @app.get("/v1/models/{name}/report", response_class=FileResponse, responses={404: {"model": Problem}})
     async def report(name: str) -> Response:

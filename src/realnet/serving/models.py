@@ -12,6 +12,7 @@ from realnet.calibration import CALIBRATION_FILE, Calibration, Drift, drift, rea
 from realnet.errors import UserError
 from realnet.inspection.items import version_of
 from realnet.inspection.judging import Judge
+from realnet.limits import Limits, read_limits
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RECENT = 200
@@ -93,6 +94,14 @@ class ServedModel:
         """The run's file of that name; None where there is none (exports have few)."""
         path = self.folder / name
         return path if path.is_file() else None
+
+    def limits(self) -> Limits | None:
+        """What was measured of how small and how faint a defect it finds, at the threshold in force."""
+        try:
+            return read_limits(self.folder, self.judge.origin.model_digest, self.judge.threshold)
+        except UserError as error:
+            _log.warning("limits not shown: %s", error, extra={"facts": {"model": self.name}})
+            return None
 
     def drift(self) -> Drift | None:
         """How far the latest scores are from the calibrated ones; None without a calibration or scores."""

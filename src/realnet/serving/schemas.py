@@ -124,6 +124,7 @@ class ModelAnswer(BaseModel):
         model_digest: SHA-256 of what it computes.
         confirmed: how it does on the images that people have confirmed, a sentence; none without a results store.
         synthetic_defects, report: whether the run has a sheet of them, and a report.
+        limits: how small and how faint a drawn defect it finds, in sentences; none where that was not measured.
         drift: a sentence where the latest scores have left the calibrated ones.
     """
 
@@ -140,6 +141,7 @@ class ModelAnswer(BaseModel):
     confirmed: str | None
     synthetic_defects: bool
     report: bool
+    limits: list[str]
     drift: str | None
 
 

@@ -90,6 +90,7 @@ class Service:
     def describe(self, model: ServedModel) -> ModelAnswer:
         """What the server says of one of its models."""
         model.refresh()
+        limits = model.limits()
         found, digest, view = model.drift(), model.judge.origin.model_digest, model.judge.view
         confirmed = read_confirmed(self.store, digest).sentence(model.judge.threshold) if self.store else None
         return ModelAnswer(
@@ -106,6 +107,7 @@ class Service:
             confirmed=confirmed,
             synthetic_defects=model.file("synthetic_defects.png") is not None,
             report=model.file("report.html") is not None,
+            limits=limits.sentences() if limits is not None else [],
             drift=found.sentence() if found is not None and found.warns else None,
         )
 

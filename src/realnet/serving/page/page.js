@@ -470,6 +470,8 @@ function describe() {
   const facts = [model.confirmed, `Model ${model.model_digest.slice(0, 12)}${model.calibration_version ? `, calibration ${model.calibration_version}` : ""}.`];
   $("calibration").append(...facts.filter(Boolean).map((text) => make("li", { textContent: text })));
   $("synthetic").disabled = !model.synthetic_defects;
+  $("limits").disabled = !model.limits.length;
+  $("limits").title = model.limits.length ? "" : "Not measured yet: run realnet limits.";
   $("evaluation").disabled = !model.report;
   $("teach").hidden = !about.teaches;
   $("drift").textContent = model.drift ?? "";
@@ -525,6 +527,14 @@ $("csv").addEventListener("click", () => download("inspection.csv", reportCsv(li
 $("synthetic").addEventListener("click", async () => {
   const url = await attachment("synthetic-defects");
   if (url) show(Object.assign(document.createElement("img"), { className: "sheet", src: url, alt: "Synthetic defects" }));
+});
+$("limits").addEventListener("click", async () => {
+  const { name, limits } = models.find((m) => m.name === $("model").value);
+  const url = await attachment("limits");
+  if (!url) return;
+  const said = make("ul", {});
+  said.append(...limits.map((text) => make("li", { textContent: text })));
+  show(Object.assign(document.createElement("img"), { className: "sheet", src: url, alt: `Share of drawn defects that ${name} finds` }), said);
 });
 $("teach").addEventListener("click", teach);
 $("evaluation").addEventListener("click", async () => {
