@@ -98,7 +98,7 @@ def train(
     from realnet.notebook_bar import watching
     from realnet.run_folder import Run
     from realnet.training.launch import Launch
-    from realnet.training.run import train as train_run
+    from realnet.training.products import train_products
 
     with watching("Preparing", progress, "step") as watcher:
         settings = choices.training_configuration(
@@ -111,7 +111,7 @@ def train(
         for line in (*summarize(categories), *describe_empty_masks(categories)):
             watcher.say(line)
         launch = Launch(place, devices, precision, strategy, budget, resume)
-        train_run(categories, settings, Path(output), launch, watcher)
+        train_products(categories, settings, Path(output), launch, watcher)
         made = Run(Path(output)).calibration
         for line in made.sentences() if made is not None else ():
             watcher.say(line)

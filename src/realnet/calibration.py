@@ -15,6 +15,10 @@ from realnet.errors import UserError
 
 CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95
+UNKNOWN_SCORE = 1.0
+"""The score of an image of another product, where the discriminator's kind is ``evidence``; no other image has it."""
+HIGHEST_KNOWN = 1.0 - 1e-6
+"""The highest score of an image of the product there."""
 # Below this the recent scores would not come from the calibrated distribution by chance in a lifetime of checks.
 _DRIFT_P = 1e-4
 _DRIFT_IMAGES = 20

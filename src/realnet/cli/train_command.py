@@ -104,13 +104,13 @@ def train(
 
     from realnet.cli.bar import Bar
     from realnet.training.launch import Launch
+    from realnet.training.products import train_products
     from realnet.training.run import ODD_FILE
-    from realnet.training.run import train as train_run
 
     launch = Launch(place, devices, precision, strategy, budget, resume)
     bar = Bar(oracle, budget)
     with bar.display:
-        progress = train_run(categories, config, output, launch, bar)
+        progress = train_products(categories, config, output, launch, bar)
     judged = (
         "of the TEST IMAGES (oracle)"
         if oracle
@@ -127,11 +127,13 @@ def train(
             f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
             f"{progress.best_step}, {kept}."
         )
-    say(said)
     run = Run(output)
+    if run.members:
+        said = f"{len(run.members)} inspectors, one a product, are joined: {progress.seconds:.0f} s."
+    say(said)
     if run.calibration is not None:
         say(*run.calibration.sentences())
-        if odd := run.calibration.odd():
+        if (odd := run.calibration.odd()) and not run.members:
             say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
     say_what_next(run)
 

@@ -51,6 +51,7 @@ class Backbone(nn.Module):
         config: name, taps, weights, standardisation.
         pretrained: load ImageNet weights: the local file where one is given, the installed package for
             ``tf_efficientnet_lite0``, otherwise timm's hub. ``False`` leaves random weights.
+        network: that of another backbone of the same ``config``, to be shared with it; nothing is loaded then.
 
     Raises:
         UserError: for an unknown network, tap or tag, or weights that cannot be had or do not fit.
@@ -60,9 +61,9 @@ class Backbone(nn.Module):
     input_mean: Tensor
     input_std: Tensor
 
-    def __init__(self, config: BackboneConfig, pretrained: bool = True) -> None:
+    def __init__(self, config: BackboneConfig, pretrained: bool = True, network: nn.Module | None = None) -> None:
         super().__init__()
-        self.network = _create(config)
+        self.network = _create(config) if network is None else network
         info: Any = self.network.feature_info
         self.channels: tuple[int, ...] = tuple(info.channels())
         self.strides: tuple[int, ...] = tuple(info.reduction())
@@ -72,7 +73,7 @@ class Backbone(nn.Module):
                 "one a resolution."
             )
         self.source = "none"
-        if pretrained:
+        if pretrained and network is None:
             weights, self.source = _pretrained_weights(config, self.network.state_dict())
             self.network.load_state_dict(weights)
         mean, std = _input_statistics(config.name, self.network)

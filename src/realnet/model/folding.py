@@ -1,6 +1,6 @@
 """BatchNorm folded into the convolutions before it: the same function with less to compute, for inference alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 @torch.no_grad()
-def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
+def fold_batch_norms(network: nn.Module, example: Tensor | Sequence[Tensor]) -> int:
     """Fold every BatchNorm of ``network``, in place, that alone takes what a convolution gives.
 
     In eval mode BatchNorm is an affine map of each channel, and a convolution followed by one is a convolution. Which
@@ -29,6 +29,8 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
         >>> fold_batch_norms(network, torch.rand(1, 3, 4, 4))
         1
     """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return 0
     names = {module: name for name, module in network.named_modules()}
     pairs = list(_pairs(network, example))
     for conv, norm in pairs:
@@ -43,7 +45,7 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
     return len(pairs)
 
 
-def _pairs(network: nn.Module, example: Tensor) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _pairs(network: nn.Module, example: Tensor | Sequence[Tensor]) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and the BatchNorms that take what they give; both called once."""
     gave: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors are kept, so that none is another's successor
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []

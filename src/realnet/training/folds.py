@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import binary_auroc
 from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
 from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.familiarity import describe
 from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
@@ -247,6 +248,7 @@ class Solver:
             result.moved = Residuals(of)
             solved = judge_by_folds(self.model, self.config, result, self.features, judged)
         set_solved(self.model, solved)
+        fit_familiarity(self.model, self.config, result, self.features)
 
     def _separation(self, result: OutOfSample) -> float:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
@@ -307,6 +309,29 @@ def set_solved(model: RealNet, solved: Sequence[tuple[Tensor, Tensor, Tensor]]) 
         assert isinstance(network, Subspace)
         set_subspace(network, mean, basis)
         network.level.copy_(level)
+
+
+@torch.no_grad()
+def fit_familiarity(model: RealNet, config: Config, result: OutOfSample, parts: Mapping[str, Sequence[Tensor]]) -> None:
+    """Fit what an image of the product is like as a whole, to good images and their copies.
+
+    With tiles whatever is shown is known: a defect may fill a tile.
+
+    Args:
+        parts: as for :func:`judge_by_folds`.
+    """
+    if model.familiarity is None:
+        return
+    found, of = [], []
+    for name in (name for name in ("good", "moved", "at_limit") if name in parts):
+        features = parts[name]
+        found += [describe([f[i : i + 64] for f in features]) for i in range(0, len(features[0]), 64)]
+        of.append(getattr(result, name).of)
+    folds = (result.groups % min(config.training.folds, int(result.groups.max()) + 1))[torch.cat(of)]
+    descriptions = torch.cat(found)
+    model.familiarity.fit(
+        descriptions, folds.to(descriptions.device), model.selected_scales(), bounded=config.model.tile is None
+    )
 
 
 def _fit_evidence(model: RealNet, result: OutOfSample) -> None:
