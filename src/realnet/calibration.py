@@ -49,9 +49,9 @@ def confident_rate(n: int, k: int, confidence: float = CONFIDENCE) -> float:
 
     That rate is distributed as Beta(n + 1 - k, k) over draws of the n images; ties of scores only lower it.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv  # scipy.stats takes seconds to load
 
-    return float(beta.ppf(confidence, n + 1 - k, k))
+    return float(betaincinv(n + 1 - k, k, confidence))
 
 
 def images_needed(false_alarms: float, confidence: float | None = None) -> int:

@@ -1,10 +1,12 @@
-"""BatchNorm folded into the convolutions before it: the same function with less to compute, for inference alone."""
+"""BatchNorm and padding folded into convolutions: the same function with less to compute, for inference alone."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from realnet.model.lite0 import PaddedConv
 
 
 @torch.no_grad()
@@ -13,6 +15,7 @@ def fold_batch_norms(network: nn.Module, example: Tensor | Sequence[Tensor]) -> 
 
     In eval mode BatchNorm is an affine map of each channel, and a convolution followed by one is a convolution. Which
     layer follows which is seen when ``network`` runs once. It cannot be trained, nor its state saved, afterwards.
+    Convolutions with TensorFlow's padding take that in as well.
 
     Args:
         network: in eval mode.
@@ -42,6 +45,9 @@ def fold_batch_norms(network: nn.Module, example: Tensor | Sequence[Tensor]) -> 
         # timm's BatchNorm does dropout (nothing in eval mode) and the activation, too.
         rest = getattr(norm, "act", None)
         setattr(network.get_submodule(parent), child, nn.Identity() if rest is None else rest)
+    for module in network.modules():
+        if isinstance(module, PaddedConv):
+            module.take_padding_in()
     return len(pairs)
 
 

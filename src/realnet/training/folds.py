@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
 
 from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
+from realnet.evaluation.metrics import image_auroc
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.familiarity import describe
 from realnet.model.general import general_weights
@@ -254,7 +254,7 @@ class Solver:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
         scores = [part_scores(self.model, part) for part in (result.good, result.faint)]
         labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))])
-        return float(binary_auroc(torch.cat(scores), labels.long()))
+        return image_auroc(torch.cat(scores), labels)
 
 
 def judge_by_folds(
