@@ -39,6 +39,7 @@ def train(
     select: str | None = None,
     false_alarms: str | float | None = None,
     tolerate: str | None = None,
+    find: str | Sequence[str] = (),
     view: FilePath | None = None,
     align: str | None = None,
     reference: FilePath | None = None,
@@ -67,6 +68,8 @@ def train(
         select: which state is kept: ``validation``, ``last`` or ``oracle``.
         false_alarms: share of good images that may be rejected: 0.01, or a text such as ``"1%"``.
         tolerate: how far a good part may be moved, turned, lighter or darker: ``"shift=5%,rotation=3,light=20%"``.
+        find: what is to be found, such as ``"scratch:2px"`` or ``"scratch:2px@32"`` of 32 grey levels: chooses image
+            size, tiles and threshold, and says what is reached.
         view: where to look: an image in which that is not black, or JSON with polygons.
         align: ``shift`` or ``rigid``: bring each image to where a reference has the part.
         reference: the image to align to; None: the first good image.
@@ -87,7 +90,9 @@ def train(
     from realnet import choices
     from realnet.data import check_dataset, summarize, with_further
     from realnet.data.checks import describe_empty_masks
+    from realnet.limits.asked import read_asked
 
+    wanted = read_asked([find] if isinstance(find, str) else find)
     budget = choices.seconds(time_budget if isinstance(time_budget, str | None) else f"{time_budget:f}s")
     categories = choices.one_inspector(data, category, good)
     if further := _places(add):
@@ -95,6 +100,8 @@ def train(
 
     from realnet.acceleration import use_device
     from realnet.inspection.inspector import load
+    from realnet.limits.choosing import choose
+    from realnet.limits.reaching import reach
     from realnet.notebook_bar import watching
     from realnet.run_folder import Run
     from realnet.training.launch import Launch
@@ -111,9 +118,14 @@ def train(
         for line in (*summarize(categories), *describe_empty_masks(categories)):
             watcher.say(line)
         launch = Launch(place, devices, precision, strategy, budget, resume)
+        samples = [sample for one in categories for sample in one.train]
+        if wanted:
+            settings = choose(samples, settings, wanted, watcher, place)
         train_products(categories, settings, Path(output), launch, watcher)
         made = Run(Path(output)).calibration
         for line in made.sentences() if made is not None else ():
+            watcher.say(line)
+        for line in reach(Path(output), samples, wanted, false_alarms, watcher) if wanted else ():
             watcher.say(line)
     return load(output, place)
 

@@ -73,6 +73,14 @@ def train(
             "shift=5%,rotation=3,light=20%.",
         ),
     ] = None,
+    find: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--find",
+            help="What is to be found, such as scratch:2px, or scratch:2px@32 of 32 grey levels; commas between "
+            "several. Chooses image size, tiles and threshold, and says what is reached.",
+        ),
+    ] = None,
     view: ViewOption = None,
     align: AlignOption = None,
     reference: ReferenceOption = None,
@@ -88,6 +96,11 @@ def train(
 
     # What is quickly found wrong is said before torch is loaded.
     budget = seconds(time_budget)
+    wanted = []
+    if find:
+        from realnet.limits.asked import read_asked
+
+        wanted = read_asked(find)
     categories = one_inspector(data, category, good or ())
     if add:
         categories = with_further(categories, add)
@@ -103,11 +116,18 @@ def train(
     say(*summarize(categories), *describe_empty_masks(categories))
 
     from realnet.cli.bar import Bar
+    from realnet.cli.status import status_line
+    from realnet.limits.choosing import choose
+    from realnet.limits.reaching import reach
     from realnet.training.launch import Launch
     from realnet.training.products import train_products
     from realnet.training.run import ODD_FILE
 
     launch = Launch(place, devices, precision, strategy, budget, resume)
+    good_images = [sample for one in categories for sample in one.train]
+    if wanted:
+        with status_line("Choosing") as watcher:
+            config = choose(good_images, config, wanted, watcher, place)
     bar = Bar(oracle, budget)
     with bar.display:
         progress = train_products(categories, config, output, launch, bar)
@@ -135,6 +155,10 @@ def train(
         say(*run.calibration.sentences())
         if (odd := run.calibration.odd()) and not run.members:
             say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
+    if wanted:
+        with status_line("Drawing defects") as watcher:
+            said = reach(output, good_images, wanted, false_alarms, watcher)
+        say(*said)
     say_what_next(run)
 
 

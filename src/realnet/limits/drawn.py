@@ -1,5 +1,6 @@
 """Defects of a given size and depth, drawn on good images: what an inspector's limits are measured with."""
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import cv2
@@ -16,6 +17,15 @@ KINDS: tuple[Kind, ...] = get_args(Kind)[:-1]
 _LENGTH = 0.15
 # Coverage of a pixel, of 255, from which on it belongs to the line.
 _HALF = 127
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Defects to draw: their kind, size in pixels of the images, and depth (None: the kind has none)."""
+
+    kind: Kind
+    size: float
+    depth: int | None
 
 
 def draw(

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from realnet.data import read_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
 from realnet.limits.counted import EACH, Cell, Limits
-from realnet.limits.drawn import KINDS, Kind, draw
+from realnet.limits.drawn import KINDS, Kind, Wanted, draw
 from realnet.progress import Watcher
 from realnet.synthesis.foreground import foreground_mask
 from realnet.synthesis.image_folder import ImageFolder
@@ -29,15 +28,6 @@ SHARES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 _BATCH, _PICTURE = 16, 240
 # Image scores of images with the number of the good image that each was made of.
 Scorer = Callable[[Iterable[tuple[NDArray[np.uint8], int]]], Iterable[float]]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Defects to draw: their kind, size in pixels of the images, and depth (None: the kind has none)."""
-
-    kind: Kind
-    size: float
-    depth: int | None
 
 
 def measure_limits(
@@ -107,28 +97,29 @@ def measure_drawn(
     """
     watcher = watcher or Watcher()
     foregrounds = [foreground_mask(image) for image in good]
-    cells = []
-    for number, one in enumerate(wanted):
-        watcher.stage("Drawing defects", number * each, len(wanted) * each)
-        rng = np.random.default_rng([seed, number])
-        places: list[tuple[float, float]] = []
+    places: list[tuple[float, float]] = []
 
-        def drawn(
-            one: Wanted = one, rng: np.random.Generator = rng, places: list[tuple[float, float]] = places
-        ) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    def drawn() -> Iterator[tuple[NDArray[np.uint8], int]]:
+        for number, one in enumerate(wanted):
+            watcher.stage("Drawing defects", number * each, len(wanted) * each)
+            rng = np.random.default_rng([seed, number])
             order = rng.permutation(len(good))
             for turn in range(each):
                 chosen = int(order[turn % len(good)])
                 image = good[chosen]
                 source = generated.draw(image.shape[:2], rng)[0] if one.kind == "sia" and generated else None
-                defect = draw(image, foregrounds[chosen], one.kind, one.size, one.depth or 0, rng, source)
-                row, column = defect[2]
+                defect, _, (row, column) = draw(
+                    image, foregrounds[chosen], one.kind, one.size, one.depth or 0, rng, source
+                )
                 places.append((round(row / image.shape[0], 4), round(column / image.shape[1], 4)))
-                yield defect[0], chosen
+                yield defect, chosen
 
-        scores = tuple(round(float(score), 6) for score in scorer(drawn()))
-        cells.append(Cell(kind=one.kind, size=one.size, depth=one.depth, scores=scores, places=tuple(places)))
-    return tuple(cells)
+    scores = [round(float(score), 6) for score in scorer(drawn())]
+    parts = [slice(start, start + each) for start in range(0, len(scores), each)]
+    return tuple(
+        Cell(kind=one.kind, size=one.size, depth=one.depth, scores=tuple(scores[part]), places=tuple(places[part]))
+        for one, part in zip(wanted, parts, strict=True)
+    )
 
 
 def _picture(image: NDArray[np.uint8]) -> str:

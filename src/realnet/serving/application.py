@@ -226,7 +226,7 @@ def _add_models(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models/{name}/limits", response_class=Response, responses={404: {"model": Problem}})
     def limits(name: str) -> Response:
-        """How small and how faint a drawn defect it finds at the threshold in force: the chart of `realnet limits`, a PNG."""
+        """What it finds of drawn defects at the threshold in force: the chart of `realnet limits`, a PNG."""
         found = service.model(name).limits()
         if found is None:
             raise Refusal(404, f"Nobody has measured yet what {name} finds: run `realnet limits`.")

@@ -139,7 +139,7 @@ class Solver:
         del raw_defects
         parts["good"] = self._selected(raw)
         del raw
-        _load_general(self.model)
+        load_general(self.model)
         raw_faint, faint_of, faint_masks = self._defects(
             min(_VALIDATION_DEFECTS, 2 * count), _VALIDATION_FIRST, faint=True
         )
@@ -356,7 +356,7 @@ def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Ten
     return [torch.cat([energies[k] for energies in found]) for k in range(len(found[0]))]
 
 
-def _load_general(model: RealNet) -> None:
+def load_general(model: RealNet) -> None:
     """Give the general head its weights, of the channels that AFS has selected."""
     discriminator = model.discriminator
     if isinstance(discriminator, EvidenceDiscriminator) and discriminator.general is not None:

@@ -1,0 +1,152 @@
+"""Image size and tiles by what is to be found: tried on some good images, the cheapest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from realnet.config import Config, override
+from realnet.data import Sample, read_image
+from realnet.data.samples import spread
+from realnet.data.tiling import tile_boxes
+from realnet.errors import UserError
+from realnet.limits.asked import named
+from realnet.limits.counted import EACH, RELIABLE
+from realnet.limits.drawn import Wanted
+from realnet.limits.folded import FoldedScorer
+from realnet.limits.measuring import measure_drawn
+from realnet.model.network import RealNet
+from realnet.presets import presets
+from realnet.progress import Watcher
+from realnet.training.extracting import Extractor
+from realnet.training.folds import groups_of, load_general
+from realnet.training.kept_features import KeptFeatures
+from realnet.training.prepare import good_images, with_levels
+
+# Good images that a choice is tried on, and the sizes of the network's input.
+_TRIED, SIZES = 32, (256, 384, 512)
+# An image may cost so many times as much as at 256 pixels.
+_MOST_COST = 16
+# What is narrower than this for the network is not tried: most of its depth is averaged away.
+_LEAST_WIDTH = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A network's input: ``image_size``, of the whole image or of each of its tiles of ``tile`` pixels.
+
+    ``width`` is that of the narrowest of what is to be found, in pixels of the network; ``cost`` in units of an image
+    at 256 pixels.
+    """
+
+    image_size: int
+    tile: int | None
+    width: float
+    cost: float
+
+    def sentence(self) -> str:
+        """In words."""
+        tiles = "" if self.tile is None else f" of tiles of {self.tile} px"
+        return f"image size {self.image_size}{tiles} ({self.width:.1f} px for the network)"
+
+    def applied(self, config: Config) -> Config:
+        """``config`` with it."""
+        return override(config, [f"model.image_size={self.image_size}", f"model.tile={self.tile or 'null'}"])
+
+
+def choices_for(height: int, width: int, narrowest: float) -> list[Choice]:
+    """What may be tried for images of ``height`` by ``width`` pixels, the cheapest first; one at least.
+
+    Args:
+        height, width: of the images.
+        narrowest: pixels of the image.
+    """
+    side = min(height, width)
+    found = [Choice(size, None, narrowest * size / side, (size / SIZES[0]) ** 2) for size in SIZES]
+    for tile in (2 * SIZES[0], SIZES[0], SIZES[0] // 2):
+        if side >= 2 * tile:
+            count = len(tile_boxes(height, width, tile))
+            found.append(Choice(SIZES[0], tile, narrowest * SIZES[0] / tile, float(count)))
+    kept = [one for one in found if one.width >= _LEAST_WIDTH and one.cost <= _MOST_COST]
+    return sorted(kept or [max(found[: len(SIZES)], key=lambda one: one.width)], key=lambda one: one.cost)
+
+
+def choose(
+    samples: Sequence[Sample], config: Config, wanted: Sequence[Wanted], watcher: Watcher, device: str = "cpu"
+) -> Config:
+    """``config`` with the cheapest image size and tiles that find what is wanted, tried on some of the good images.
+
+    Where the configuration names an image size or tiles of its own, these stay. A trial takes the evidence alone, each
+    image judged by subspaces fitted without it, and finds what scores above all good images.
+
+    Args:
+        samples: good images.
+        wanted: what is to be found.
+        watcher: told what was tried, and what is chosen.
+
+    Raises:
+        UserError: for a preset whose networks are trained, and images that cannot be read.
+    """
+    check_findable(config)
+    usual = presets["lite"].model
+    if (config.model.image_size, config.model.tile) != (usual.image_size, usual.tile):
+        watcher.say("--find: the image size and tiles are those that you chose.")
+        return config
+    some = [samples[i] for i in spread(len(samples), _TRIED)]
+    leveled, _ = with_levels(config, [sample.image for sample in samples])
+    images = [read_image(sample.image, None, leveled.data.pair) for sample in some]
+    height, width = (int(np.median([image.shape[axis] for image in images])) for axis in (0, 1))
+    tried: list[tuple[float, Choice]] = []
+    for choice in choices_for(height, width, min(one.size for one in wanted)):
+        try:
+            candidate = choice.applied(leveled)
+        except UserError:  # tiles and generated images
+            continue
+        watcher.stage(f"Trying {choice.sentence()}")
+        share = _share_found(some, images, candidate, wanted, torch.device(device))
+        watcher.say(f"Tried {choice.sentence()}: {100 * share:.0f}% of {named(wanted)} found.")
+        tried.append((share, choice))
+        if share >= RELIABLE:
+            break
+    share, chosen = max(tried, key=lambda pair: pair[0])
+    least = "" if share >= RELIABLE else "; none that was tried finds nine of ten"
+    watcher.say(f"Chosen: {chosen.sentence()}{least}.")
+    return chosen.applied(config)
+
+
+def check_findable(config: Config) -> None:
+    """Refuse presets whose networks are trained.
+
+    Raises:
+        UserError: for those.
+    """
+    if config.model.reconstruction.network != "subspace" or config.model.discriminator.kind != "evidence":
+        raise UserError(f"--find chooses for the presets lite and instant, not for {config.preset}.")
+
+
+@torch.no_grad()
+def _share_found(
+    samples: Sequence[Sample],
+    images: Sequence[np.ndarray],
+    config: Config,
+    wanted: Sequence[Wanted],
+    device: torch.device,
+) -> float:
+    """The share found of what is found least, above all good images, by the evidence alone."""
+    config = override(config, ["model.afs.method=none", "training.steps=0"])
+    model = RealNet(config).to(device).to(memory_format=torch.channels_last).eval()
+    seen = good_images(samples, config, None)
+    extractor = Extractor(model, device)
+    raw = extractor.raw(seen, torch.float32)
+    model.backbone.fit_statistics([raw])
+    load_general(model)
+    rows = torch.arange(len(seen))
+    kept = KeptFeatures(
+        tuple(sample.name for sample in samples), torch.tensor(groups_of(seen)), "none", 0, {"good": rows},
+        {"good": extractor.selected(raw)},
+    )  # fmt: skip
+    scorer = FoldedScorer(model, config, kept, device)
+    cells = measure_drawn(scorer, images, wanted, each=EACH, seed=config.seed)
+    threshold = max(scorer.good_scores)
+    return min(cell.at(threshold).share for cell in cells)

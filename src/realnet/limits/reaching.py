@@ -1,0 +1,145 @@
+"""What a trained run finds of what it was to find, and the threshold that takes."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from realnet.calibration import Calibration, with_threshold
+from realnet.calibrations import install
+from realnet.data import Sample, read_image
+from realnet.data.samples import spread
+from realnet.errors import UserError
+from realnet.limits.asked import named
+from realnet.limits.counted import Cell, Found
+from realnet.limits.drawn import Wanted
+from realnet.limits.folded import FoldedScorer
+from realnet.limits.measuring import measure_drawn
+from realnet.model.saving import load_model
+from realnet.progress import Watcher
+from realnet.run_folder import Run
+from realnet.training.kept_features import FEATURES_FILE, read_features
+from realnet.training.prepare import split_samples
+
+# Drawn of each: half of them set the threshold, the other half say what it finds.
+EACH = 59
+MOST_FALSE_ALARMS = 0.05
+"""The threshold is lowered as far as this for what is to be found, unless a rate of false alarms was asked for."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a threshold finds of each thing that was wanted.
+
+    Attributes:
+        found: of drawn defects that the threshold was not chosen by.
+        needed: the highest threshold that finds all of it reliably, by others of them.
+        rate: what share of good images scores above ``needed``.
+    """
+
+    found: tuple[Found, ...]
+    needed: float
+    rate: float
+
+
+def reach(
+    run: Path, samples: Sequence[Sample], wanted: Sequence[Wanted], asked: str | float | None, watcher: Watcher
+) -> list[str]:
+    """Measure what a finished run finds of what is wanted, lower its threshold where that helps, and say so.
+
+    Defects are drawn on the good images of the training, each judged by what has not seen it.
+
+    Args:
+        run: its folder.
+        samples: the good images that it was trained on.
+        wanted: what is to be found.
+        asked: the rate of false alarms that a person asked for, which is kept to; None: none was, so up to
+            :data:`MOST_FALSE_ALARMS` may be risked.
+        watcher: told how far it is.
+
+    Raises:
+        UserError: where the run kept no features, or an image cannot be read.
+    """
+    calibration = Run(run).calibration
+    if calibration is None or not (run / FEATURES_FILE).is_file():
+        raise UserError(
+            f"{run} kept no features ({FEATURES_FILE}), so nobody can say what it finds: leave --find away."
+        )
+    chosen, judged = _drawn_and_judged(run, samples, wanted, watcher)
+    needed = min(_needed(cell) for cell in chosen)
+    above = sum(score > needed for score in calibration.good_scores)
+    found = Reached(tuple(cell.at(calibration.score) for cell in judged), needed, above / len(calibration.good_scores))
+    reached = all(one.reliable for one in found.found)
+    if reached or needed >= calibration.score:
+        return [*_said(found.found, calibration), *([] if reached else [_beyond(found)])]
+    lowered = with_threshold(
+        calibration, needed, f"The threshold was lowered to find {named(wanted)} (--find).",
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    if asked is not None or lowered.promised > MOST_FALSE_ALARMS:
+        return [*_said(found.found, calibration), _beyond(found)]
+    made = install(run, lowered)
+    return [*_said([cell.at(needed) for cell in judged], made), *made.sentences()]
+
+
+def _drawn_and_judged(
+    run: Path, samples: Sequence[Sample], wanted: Sequence[Wanted], watcher: Watcher
+) -> tuple[list[Cell], list[Cell]]:
+    """Scores of what is wanted, twice: to choose a threshold by, and to say what it finds."""
+    opened = Run(run)
+    device = torch.device("cpu")
+    model, config = load_model(opened, "cpu"), opened.config
+    kept = read_features(run / FEATURES_FILE)
+    trained = split_samples(samples, config).train
+    # As many as are drawn on; the scorer knows them by their number.
+    numbers = spread(len(trained), 2 * EACH)
+    images = [read_image(trained[i].image, None, config.data.pair) for i in numbers]
+    scorer = FoldedScorer(model, config, kept, device)
+
+    def renumbered(drawn: object) -> list[float]:
+        return scorer((image, numbers[own]) for image, own in drawn)  # type: ignore[attr-defined]
+
+    cells = measure_drawn(renumbered, images, wanted, each=2 * EACH, seed=config.seed + 1, watcher=watcher)
+    halves = [slice(None, EACH), slice(EACH, None)]
+    first, second = (
+        [cell.model_copy(update={"scores": cell.scores[half], "places": cell.places[half]}) for cell in cells]
+        for half in halves
+    )
+    return first, second
+
+
+def _needed(cell: Cell) -> float:
+    """The highest threshold that finds ``cell`` reliably, to the fifth decimal."""
+    ranked = sorted(cell.scores, reverse=True)
+    least = next(
+        n for n in range(1, len(ranked) + 1) if Found(cell.kind, cell.size, cell.depth, n, len(ranked)).reliable
+    )
+    return max(0.0, float(np.floor(ranked[least - 1] * 1e5 - 1e-9) / 1e5))
+
+
+def _said(found: Sequence[Found], calibration: Calibration) -> list[str]:
+    """A sentence each."""
+    said = []
+    for one in found:
+        wanted = named([Wanted(one.kind, one.size, one.depth)])
+        verdict = (
+            "nine of ten at least, with 95% confidence" if one.reliable
+            else f"{100 * one.at_least:.0f}% at least, with 95% confidence"
+        )  # fmt: skip
+        said.append(
+            f"Of {one.of} drawn defects ({wanted}) {one.found} are found at {calibration.score:.4f}: {verdict}."
+        )
+    return said
+
+
+def _beyond(reached: Reached) -> str:
+    """What it would take."""
+    if reached.rate >= 0.5:
+        return "No threshold finds nine of ten without rejecting most good images: they must be larger in the image."
+    return (
+        f"To find nine of ten the threshold would have to be {reached.needed:.4f}, above which "
+        f"{100 * reached.rate:.1f}% of the good images are: train with more of them, or allow that with --false-alarms."
+    )
