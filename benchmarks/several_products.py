@@ -69,7 +69,9 @@ def judged(net: JoinedNet, batch: torch.Tensor, own: int) -> list[tuple[float, f
     rows = []
     for i in range(len(batch)):
         chosen, without = int(unlikely[i].argmin()), int(others[i].argmin())
-        levels = {k: float(net._own(k, [f[i : i + 1] for f in selected[k]], size).score) for k in {own, chosen, without}}
+        levels = {
+            k: float(net._own(k, [f[i : i + 1] for f in selected[k]], size).score) for k in {own, chosen, without}
+        }
         rows.append((levels[own], levels[chosen], chosen, levels[without], float(strange[i])))
     return rows
 

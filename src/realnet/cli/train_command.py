@@ -157,8 +157,8 @@ def train(
             say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
     if wanted:
         with status_line("Drawing defects") as watcher:
-            said = reach(output, good_images, wanted, false_alarms, watcher)
-        say(*said)
+            reached = reach(output, good_images, wanted, false_alarms, watcher)
+        say(*reached)
     say_what_next(run)
 
 
