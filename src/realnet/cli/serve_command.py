@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console, say, warn
+from realnet.cli.console import console, plural, say, warn
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -23,11 +23,24 @@ from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOptio
 from realnet.distribution import install_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from realnet.serving import ServedModel
     from realnet.serving.service import Teach
 
 
 def serve(
-    runs: Annotated[list[str], typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")
+    ] = None,
+    shelf: Annotated[
+        Path | None,
+        typer.Option("--shelf", help="Serve every run and export in this folder, each loaded when it is asked for."),
+    ] = None,
+    memory: Annotated[
+        float,
+        typer.Option("--memory", help="GiB that the inspectors of --shelf may take; others make room.", min=0),
+    ] = 4.0,
     host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8000,
     api_key: Annotated[
@@ -79,10 +92,12 @@ def serve(
     if teach and api_key is None and not _local(host):
         raise UserError(f"Whoever reaches {host} could change what is judged by --teach: give --api-key as well.")
 
+    if (shelf is None) == (not runs):
+        raise UserError("Name runs and exports to serve, or with --shelf a folder that holds many of them.")
     set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
     from realnet.manifest import is_export
-    from realnet.serving import Settings, open_models
+    from realnet.serving import Settings, open_models, open_shelf
     from realnet.serving.listening import listen, run
 
     settings = Settings(
@@ -91,12 +106,18 @@ def serve(
     )  # fmt: skip
     store = open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
-    folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
-    judging_device(device, all(is_export(folder) for folder in folders), say)
+    folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs or []]
+    judging_device(device, bool(folders) and all(is_export(folder) for folder in folders), say)
+    models: Mapping[str, ServedModel]
     with console.status("Loading"):
-        models = open_models(runs, device, minimum_area)
+        if shelf is None:
+            models = open_models(runs or [], device, minimum_area)
+        else:
+            models, said = open_shelf(shelf, int(memory * 2**30), device, minimum_area)
+            say(*said)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
-    say(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).")
+    served = ", ".join(models) if shelf is None else f"{plural(len(models), 'inspector')} of {shelf}"
+    say(f"Serving {served} at {address} (Ctrl-C ends it).")
     if api_key is None and not _local(host):
         warn(f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.")
     if open_page:

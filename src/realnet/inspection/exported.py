@@ -37,6 +37,11 @@ class ExportedInspector(Judge):
         super().after_fork()
         self.engine = self.engine.reopened()
 
+    @property
+    def bytes_held(self) -> int:
+        """As :attr:`Judge.bytes_held`: programs keep the file's numbers, and about as much to compute with."""
+        return 2 * sum(file.length for file in self.manifest.files)
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         maps, scores = self.engine(to_batch([resize_image(image, self.manifest.image_size) for image in images]))

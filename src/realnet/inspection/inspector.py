@@ -60,6 +60,12 @@ class Inspector(Judge):
         super().after_fork()
         torch.set_num_threads(1)
 
+    @property
+    def bytes_held(self) -> int:
+        """As :attr:`Judge.bytes_held`: all tensors but those of the backbone."""
+        named = [*self.model.named_parameters(), *self.model.named_buffers()]
+        return sum(t.numel() * t.element_size() for name, t in named if "backbone.network." not in name)
+
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]

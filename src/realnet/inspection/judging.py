@@ -90,6 +90,11 @@ class Judge(ABC):
         """
         cv2.setNumThreads(0)
 
+    @property
+    @abstractmethod
+    def bytes_held(self) -> int:
+        """About what it takes of the memory, without what it shares with others."""
+
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """Anomaly maps float32 ``[N, S, S]`` in 0..1 and image scores of uint8 ``[h, w, 3]`` images of any size.

@@ -53,7 +53,7 @@ class Subspace(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         stored = state_dict.get(f"{prefix}basis")
         if stored is not None and stored.ndim == 2 and stored.shape[1] == self.basis.shape[1]:
-            self.basis = self.basis.new_zeros(stored.shape)
+            self.basis = self.basis.new_empty(stored.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

@@ -30,6 +30,7 @@ from realnet.serving.schemas import (
 )
 from realnet.serving.service import Service, Teach, log_request
 from realnet.serving.settings import Settings
+from realnet.serving.shelf import loaded_of
 from realnet.serving.uploads import read_json
 from realnet.signals.delivery import Signals
 
@@ -192,15 +193,21 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
         """Figures in the text format of Prometheus."""
         waiting = service.signals.waiting() if service.signals is not None else {}
         return Response(
-            service.metrics.text(service.models, waiting), media_type="text/plain; version=0.0.4; charset=utf-8"
+            service.metrics.text(loaded_of(service.models), waiting),
+            media_type="text/plain; version=0.0.4; charset=utf-8",
         )
 
 
 def _add_models(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", response_model=list[ModelAnswer])
     async def models() -> list[ModelAnswer]:
-        """The inspectors of this server."""
-        return [service.describe(model) for model in service.models.values()]
+        """The inspectors of this server that are in memory."""
+        return [service.describe(model) for model in loaded_of(service.models).values()]
+
+    @app.get("/v1/models/{name}", response_model=ModelAnswer, responses={404: {"model": Problem}})
+    def one(name: str) -> ModelAnswer:
+        """One inspector, which is loaded where it is not in memory."""
+        return service.describe(service.model(name))
 
     @app.post("/v1/models/{name}/calibration", response_model=ModelAnswer, responses=_REFUSALS)
     async def calibration(name: str, request: Request) -> Any:

@@ -38,7 +38,7 @@ class Batcher:
         """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there.
 
         Args:
-            judge: does the measuring, in either thread; another one than before where the run was taught meanwhile.
+            judge: does the measuring, in either thread; those of other inspectors are measured apart.
         """
         future: Future[Measured] = Future()
         self._waiting.put((image, judge, future))

@@ -29,11 +29,14 @@ from realnet.serving.models import ServedModel
 from realnet.serving.prometheus import Metrics
 from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
 from realnet.serving.settings import Settings
+from realnet.serving.shelf import Shelf
 from realnet.serving.uploads import read_order
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
 Teach = Callable[[Path, Store], list[str]]
+# Names of inspectors that a refusal lists.
+_NAMED = 20
 _log = logging.getLogger("realnet.serving")
 
 
@@ -62,7 +65,8 @@ class Service:
         self.teaches, self._teaching = teach, threading.Lock()
         self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
         self.started, self.working = time.monotonic(), 0
-        self.batchers = {name: Batcher(settings.batch_size, self.metrics.batches.observe) for name in models}
+        # One for all: what computes is the processor's cores, however many inspectors there are.
+        self.batcher = Batcher(settings.batch_size, self.metrics.batches.observe)
         self.recordings = {name: Recording(store, name, "serve", retention) for name in models} if store else {}
         # Decoding is the memory's peak: no more images at a time than there are cores.
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
@@ -70,8 +74,7 @@ class Service:
     def close(self) -> None:
         """End the threads; what is under way is finished."""
         self.pool.shutdown()
-        for batcher in self.batchers.values():
-            batcher.close()
+        self.batcher.close()
 
     def model(self, name: str | None) -> ServedModel:
         """The model of that name, with its latest calibration; the only one where there is no other.
@@ -83,9 +86,11 @@ class Service:
             name = next(iter(self.models))
         if name is None or name not in self.models:
             said = "Name a model with the field model" if name is None else "There is no such model"
-            raise Refusal(404, f"{said}: this server has {', '.join(self.models)}.")
-        self.models[name].refresh()
-        return self.models[name]
+            names, more = list(self.models)[:_NAMED], max(0, len(self.models) - _NAMED)
+            raise Refusal(404, f"{said}: this server has {', '.join(names)}{f' and {more} more' if more else ''}.")
+        model = self.models[name]
+        model.refresh()
+        return model
 
     def describe(self, model: ServedModel) -> ModelAnswer:
         """What the server says of one of its models."""
@@ -167,14 +172,16 @@ class Service:
             self.metrics.in_progress.set(self.working)
 
     async def _judge(self, data: bytes, request: InspectRequest) -> InspectAnswer:
-        model = self.model(request.model)
+        loop = asyncio.get_running_loop()
+        # One that has to be loaded must not keep the others waiting.
+        there = not isinstance(self.models, Shelf) or self.models.is_loaded(request.model or "")
+        model = self.model(request.model) if there else await loop.run_in_executor(self.pool, self.model, request.model)
         # The same inspector from here to the answer, whatever the run is taught meanwhile.
         judge = model.judge
-        loop = asyncio.get_running_loop()
         decoded = await self._decode(data, request, model, judge)
         standard = self._standard(decoded, request, judge)
-        batcher = self.batchers[model.name]
-        measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part, judge)) for part in decoded.parts))
+        waiting = [self.batcher.submit(part, judge) for part in decoded.parts]
+        measured = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         found, row = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model, standard)
         if self.store is not None:
             await self._record(row, model, decoded.picture)
