@@ -7,8 +7,15 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"results.md": ROOT / "benchmarks" / "RESULTS.md", "changelog.md": ROOT / "CHANGELOG.md"}
-SHOWN = {"../benchmarks/RESULTS.md": "results.md", "../CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "results.md": ROOT / "benchmarks" / "RESULTS.md",
+    "trials.md": ROOT / "benchmarks" / "TRIALS.md",
+    "earlier.md": ROOT / "benchmarks" / "EARLIER.md",
+    "changelog.md": ROOT / "CHANGELOG.md",
+}
+SHOWN = {
+    target: name for name, source in PAGES.items() for target in (f"../{source.relative_to(ROOT)}", source.name)
+}
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -27,4 +34,4 @@ def on_page_markdown(markdown: str, page: Any, **others: Any) -> str:
             return text
         return f"[{text}]({SHOWN[target]}{anchor})"
 
-    return re.sub(r"\[([^\]]+)\]\((\.\./[^)#]+)(#[^)]*)?\)", changed, markdown)
+    return re.sub(r"\[([^\]]+)\]\((\.\./[^)#]+|[A-Z]+\.md)(#[^)]*)?\)", changed, markdown)

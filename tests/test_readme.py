@@ -29,7 +29,7 @@ from realnet.presets import presets
 ROOT = Path(__file__).resolve().parents[1]
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 MEASURED = [
-    ROOT / "benchmarks" / name for name in ("RESULTS.md", "RELIABILITY.md")
+    ROOT / "benchmarks" / name for name in ("RESULTS.md", "TRIALS.md", "EARLIER.md", "RELIABILITY.md")
 ]  # what was run, with DATA for a folder
 PAGES = [*(ROOT / name for name in TOP), *MEASURED, *sorted((ROOT / "docs").glob("*.md"))]
 # Put together from pieces, so that this file itself does not hold them.

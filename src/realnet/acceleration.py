@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.fabric import Fabric
 
 from realnet.model.devices import choose_device, describe_device
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 TF32_SENTENCE = (
     "Single-precision convolutions and matrix products run in TF32 on this GPU (10 bits of mantissa, several times as "
@@ -46,10 +49,11 @@ def use_device(name: str, say: Callable[[str], None], parts: int = 1) -> str:
     return device
 
 
-def fuses(fabric: Fabric) -> bool | None:
+def fuses(fabric: "Fabric") -> bool | None:
     """The optimisers' ``fused``: True on an NVIDIA GPU, otherwise None (PyTorch's choice).
 
     Not with 16-mixed, whose gradients are scaled: a fused step undoes that itself, too late to clip them.
     """
-    scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
-    return True if fabric.device.type == "cuda" and not scaled else None
+    if fabric.device.type != "cuda":
+        return None
+    return None if getattr(fabric.strategy.precision, "scaler", None) is not None else True

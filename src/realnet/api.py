@@ -105,7 +105,7 @@ def train(
     from realnet.notebook_bar import watching
     from realnet.run_folder import Run
     from realnet.training.launch import Launch
-    from realnet.training.run import train as train_run
+    from realnet.training.products import train_products
 
     with watching("Preparing", progress, "step") as watcher:
         settings = choices.training_configuration(
@@ -121,7 +121,7 @@ def train(
         samples = [sample for one in categories for sample in one.train]
         if wanted:
             settings = choose(samples, settings, wanted, watcher, place)
-        train_run(categories, settings, Path(output), launch, watcher)
+        train_products(categories, settings, Path(output), launch, watcher)
         made = Run(Path(output)).calibration
         for line in made.sentences() if made is not None else ():
             watcher.say(line)

@@ -15,6 +15,10 @@ from realnet.errors import UserError
 
 CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95
+UNKNOWN_SCORE = 1.0
+"""The score of an image of another product, where the discriminator's kind is ``evidence``; no other image has it."""
+HIGHEST_KNOWN = 1.0 - 1e-6
+"""The highest score of an image of the product there."""
 # Below this the recent scores would not come from the calibrated distribution by chance in a lifetime of checks.
 _DRIFT_P = 1e-4
 _DRIFT_IMAGES = 20
@@ -45,9 +49,9 @@ def confident_rate(n: int, k: int, confidence: float = CONFIDENCE) -> float:
 
     That rate is distributed as Beta(n + 1 - k, k) over draws of the n images; ties of scores only lower it.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv  # scipy.stats takes seconds to load
 
-    return float(beta.ppf(confidence, n + 1 - k, k))
+    return float(betaincinv(n + 1 - k, k, confidence))
 
 
 def images_needed(false_alarms: float, confidence: float | None = None) -> int:

@@ -42,7 +42,7 @@ def _multiclass() -> Config:
 
 
 def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
-    """Made for two CPU cores; see benchmarks/RESULTS.md for what was tried."""
+    """Made for two CPU cores; see benchmarks/TRIALS.md for what was tried."""
     return Config(
         preset=name,
         model=ModelConfig(

@@ -3,6 +3,7 @@
 Nothing here imports torch; :func:`realnet.model.saving.load_model` reads the network.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
 
 CONFIG_FILE, MODEL_FILE, SEEN_FILE = "config.yaml", "model.safetensors", "images.json"
+# Of an inspector for several products: which inspectors it joins.
+PRODUCTS_FILE, PRODUCTS_FOLDER = "products.json", "products"
 # Both thresholds of a run that was imported and never calibrated.
 UNCALIBRATED = 0.5
 _GIVE = "Give the --output folder of `realnet train`."
@@ -45,7 +48,21 @@ class Run:
     @cached_property
     def is_finished(self) -> bool:
         """Whether a run has its model."""
-        return (self.folder / MODEL_FILE).is_file()
+        return (self.folder / MODEL_FILE).is_file() or (self.folder / PRODUCTS_FILE).is_file()
+
+    @cached_property
+    def members(self) -> tuple["Run", ...]:
+        """The runs in its folder that it joins, of one product each; none where it is of one product itself."""
+        path = self.folder / PRODUCTS_FILE
+        if not path.is_file():
+            return ()
+        try:
+            names = [str(name) for name in read_json(path)["products"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged; restore it or train again.") from error
+        if not names or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) for name in names):
+            raise UserError(f"{path} names no folders of {PRODUCTS_FOLDER}; restore it or train again.")
+        return tuple(Run(self.folder / PRODUCTS_FOLDER / name) for name in names)
 
     @cached_property
     def config(self) -> Config:
@@ -98,14 +115,22 @@ class Run:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of what it computes, not of its thresholds; by it results name the model."""
+        """SHA-256 (hex) of what it computes, not of its thresholds; by it results name the model.
+
+        Of several products the thresholds of each are part of what is computed.
+        """
         if self.is_export:
             return self.manifest.digest
+        if self.members:
+            own = describe_file(self.folder / CONFIG_FILE).sha256
+            return combined_digest([own, *(f"{member.digest}{member.thresholds}" for member in self.members)])
         return self._digest_with(self.taught)
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """Likewise of a run in every version: as it was trained, and with all that it was ever taught."""
+        if self.members:
+            return (self.digest,)
         return (self._digest_with(None), *(self._digest_with(taught) for taught in taught_versions(self.folder)))
 
     @cached_property
@@ -141,6 +166,8 @@ class Run:
     @cached_property
     def trained_on(self) -> frozenset[str]:
         """Digests of the images that it was trained on or taught; none where it does not say."""
+        if self.members:
+            return frozenset().union(*(member.trained_on for member in self.members))
         return read_digests(self.folder) | (read_digests(self.taught) if self.taught is not None else frozenset())
 
     def _digest_with(self, taught: Path | None) -> str:

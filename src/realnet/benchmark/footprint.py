@@ -71,13 +71,13 @@ def _measure(run: Path) -> dict[str, float]:
 
     from realnet.acceleration import allow_tf32
     from realnet.inspection.inspector import Inspector
-    from realnet.model.saving import load_model
+    from realnet.model.saving import load_network
     from realnet.run_folder import Run
 
     device = lab_device()
     allow_tf32(device)
     opened = Run(run)
-    model, size = load_model(opened, device), opened.config.model.image_size
+    model, size = load_network(opened, device), opened.config.model.image_size
     judge = Inspector(model, opened.config)
     rng = np.random.default_rng(0)
     seconds = []

@@ -39,7 +39,7 @@ from realnet.synthesis import settle_foreground, write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.prepare import good_images, make_synthesizer, with_levels
-from realnet.training.run import train
+from realnet.training.products import train_products
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
 _GIGABYTE = 2**30
@@ -105,7 +105,7 @@ def _category(place: ProductLocation) -> Category:
 def _inspector(folder: Path, job: InspectorJob, categories: Sequence[Category]) -> Outcome:
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
-    progress = train(
+    progress = train_products(
         categories, job.config, run, Launch(lab_device(), time_budget=job.time_budget, resume=True), _Lines()
     )
     memory = peak_memory()

@@ -26,7 +26,7 @@ def history(
         str | None, typer.Option(help="From then on: 2026-03-01, 2026-03-01T08:30 (UTC), or 24h, 7d for so long ago.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Before then.")] = None,
-    verdict: Annotated[str | None, typer.Option(help="good, anomalous or unreadable.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="good, anomalous, unknown or unreadable.")] = None,
     label: Annotated[str | None, typer.Option(help="What a person said: good or defective.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the inspector, or the beginning of its digest.")] = None,
     above: Annotated[float | None, typer.Option(help="Scores above this.")] = None,
@@ -51,7 +51,7 @@ def history(
     from realnet.history.searching import count, moment
     from realnet.history.store import LABELS
 
-    for given, known in ((verdict, ("good", "anomalous", "unreadable")), (label, LABELS)):
+    for given, known in ((verdict, ("good", "anomalous", "unknown", "unreadable")), (label, LABELS)):
         if given is not None and given not in known:
             raise UserError(f"{given!r} is none of {', '.join(known)}.")
     if form not in _WRITERS:

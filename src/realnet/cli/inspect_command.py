@@ -109,7 +109,7 @@ def inspect(
     signals: SignalsOption = "all",
     heartbeat: HeartbeatOption = None,
     fail_on_anomaly: Annotated[
-        bool, typer.Option("--fail-on-anomaly", help="Exit with status 3 where an image is anomalous.")
+        bool, typer.Option("--fail-on-anomaly", help="Exit with status 3 where an image is anomalous or unknown.")
     ] = False,
     ray: RayOption = None,
     ray_cpus: RayCpus = None,
@@ -199,8 +199,8 @@ def _total(there: int | None, limit: int | None) -> int | None:
 
 
 def _fail(summary: "Summary", asked: bool) -> None:
-    """Exit with a status of its own where an image is anomalous and that was asked for."""
-    if asked and summary.anomalous:
+    """Exit with a status of its own where an image is rejected and that was asked for."""
+    if asked and (summary.anomalous or summary.unknown):
         raise typer.Exit(_ANOMALOUS)
 
 
@@ -311,10 +311,11 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     judged = summary.images - summary.unreadable
     _show_worst(summary)
     unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
+    unknown = f", {summary.unknown} not of a product this inspector knows" if summary.unknown else ""
     earlier = f", {summary.earlier} of them before" if resumed else ""
     say(
         f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
-        f"{threshold:.4f}){unreadable}. Results: {output}"
+        f"{threshold:.4f}){unknown}{unreadable}. Results: {output}"
     )
 
 

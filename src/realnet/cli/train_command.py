@@ -120,8 +120,8 @@ def train(
     from realnet.limits.choosing import choose
     from realnet.limits.reaching import reach
     from realnet.training.launch import Launch
+    from realnet.training.products import train_products
     from realnet.training.run import ODD_FILE
-    from realnet.training.run import train as train_run
 
     launch = Launch(place, devices, precision, strategy, budget, resume)
     good_images = [sample for one in categories for sample in one.train]
@@ -130,7 +130,7 @@ def train(
             config = choose(good_images, config, wanted, watcher, place)
     bar = Bar(oracle, budget)
     with bar.display:
-        progress = train_run(categories, config, output, launch, bar)
+        progress = train_products(categories, config, output, launch, bar)
     judged = (
         "of the TEST IMAGES (oracle)"
         if oracle
@@ -147,16 +147,18 @@ def train(
             f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
             f"{progress.best_step}, {kept}."
         )
-    say(said)
     run = Run(output)
+    if run.members:
+        said = f"{len(run.members)} inspectors, one a product, are joined: {progress.seconds:.0f} s."
+    say(said)
     if run.calibration is not None:
         say(*run.calibration.sentences())
-        if odd := run.calibration.odd():
+        if (odd := run.calibration.odd()) and not run.members:
             say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
     if wanted:
         with status_line("Drawing defects") as watcher:
-            said = reach(output, good_images, wanted, false_alarms, watcher)
-        say(*said)
+            reached = reach(output, good_images, wanted, false_alarms, watcher)
+        say(*reached)
     say_what_next(run)
 
 

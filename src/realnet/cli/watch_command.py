@@ -94,9 +94,10 @@ def watch(
         for note in summary.notes:
             warn(f"{name}: {note}")
         unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
+        unknown = f", {summary.unknown} unknown" if summary.unknown else ""
         say(
             f"{name}: {plural(summary.images - summary.unreadable, 'image')} judged, {summary.anomalous} "
-            f"anomalous{unreadable}. Results: {output / name}"
+            f"anomalous{unknown}{unreadable}. Results: {output / name}"
         )
 
 

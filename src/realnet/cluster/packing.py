@@ -11,8 +11,9 @@ from typing import Any
 from realnet.errors import UserError
 
 # All that inspectors, exports and diffusion models are loaded from.
-PATTERNS = ("*.yaml", "*.json", "*.safetensors", "*.onnx", "*.xml", "*.bin", "reference.png", "good/*/*.png")
-_NOT_NEEDED = ("checkpoint",)
+_OF_RUN = ("*.yaml", "*.json", "*.safetensors", "reference.png", "taught/*/subspaces.safetensors")
+PATTERNS = (*_OF_RUN, *(f"products/*/{one}" for one in _OF_RUN), "*.onnx", "*.xml", "*.bin", "good/*/*.png")
+_NOT_NEEDED = ("checkpoint", "good_features")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ SETTINGS_FILE, LIST_FILE, PARTS = "inspection.json", "files.parquet", "parts"
 # Files of a part: minutes of work, so that little is lost with a machine; more where the list is very long.
 _PART, _MOST_PARTS = 256, 20_000
 _BATCH, _READERS = 8, 8
+_VERDICTS = ("anomalous", "unknown")
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,14 @@ def inspect_on(
     for number in sorted(there):
         verdicts, scores = from_parquet(read_bytes(_place(output, number)), ("verdict", "score"))
         known = [score for score in scores if score is not None]
-        _count(summary, len(verdicts), verdicts.count("anomalous"), known)
+        _count(summary, {name: verdicts.count(name) for name in _VERDICTS}, len(verdicts), known)
         done += len(parts[number])
     summary.earlier = summary.images
     told(done, len(listed))
     task = Task(pack(cluster.ray, run), output, judge.threshold, judge.minimum_area, cluster.share.device)
     missing = [{"part": n, "files": json.dumps(files)} for n, files in enumerate(parts) if n not in there]
     for row in _rows(cluster, missing, task):
-        _count(summary, row["images"], row["anomalous"], json.loads(row["scores"]))
+        _count(summary, json.loads(row["verdicts"]), row["images"], json.loads(row["scores"]))
         done += row["images"]
         told(done, len(listed))
     return summary
@@ -172,9 +173,10 @@ def _place(output: str, number: int) -> str:
     return join(output, PARTS, f"part-{number:06d}.parquet")
 
 
-def _count(summary: Summary, images: int, anomalous: int, scores: Sequence[float]) -> None:
+def _count(summary: Summary, verdicts: dict[str, int], images: int, scores: Sequence[float]) -> None:
     summary.images += images
-    summary.anomalous += anomalous
+    summary.anomalous += verdicts["anomalous"]
+    summary.unknown += verdicts["unknown"]
     summary.unreadable += images - len(scores)
     summary.scores.extend(scores)
 
@@ -198,7 +200,7 @@ def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterat
 
 def _judge_part(row: dict[str, Any], task: Task) -> dict[str, Any]:
     """On a machine: judge one part and write its rows; a sentence where that fails, as Ray Data keeps no cause."""
-    found = {"part": int(row["part"]), "images": 0, "anomalous": 0, "scores": "[]", "error": ""}
+    found = {"part": int(row["part"]), "images": 0, "verdicts": "{}", "scores": "[]", "error": ""}
     try:
         return {**found, **_done(row, task)}
     except UserError as error:
@@ -213,7 +215,7 @@ def _done(row: dict[str, Any], task: Task) -> dict[str, Any]:
     scores = [found.score for found in rows if found.score is not None]
     return {
         "images": len(rows),
-        "anomalous": sum(found.verdict == "anomalous" for found in rows),
+        "verdicts": json.dumps({name: sum(found.verdict == name for found in rows) for name in _VERDICTS}),
         "scores": json.dumps(scores),
     }
 

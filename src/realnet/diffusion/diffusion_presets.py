@@ -47,7 +47,7 @@ def _cpu() -> DiffusionConfig:
 
 
 def _lite() -> DiffusionConfig:
-    """Two cores and ten minutes: 64x64 pixels; see benchmarks/RESULTS.md for what was tried."""
+    """Two cores and ten minutes: 64x64 pixels; see benchmarks/TRIALS.md for what was tried."""
     denoiser = DenoiserConfig(
         image_size=64, patch=2, width=48, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(), output="image",
     )  # fmt: skip

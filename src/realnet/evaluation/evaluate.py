@@ -18,8 +18,9 @@ from realnet.errors import UserError, advise
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, with_caveats
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.judging import full_size
+from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
-from realnet.model.saving import load_model
+from realnet.model.saving import load_network
 from realnet.model.threads import Threads
 from realnet.progress import Watcher
 from realnet.record import read_record, save_record
@@ -39,7 +40,7 @@ class Evaluation:
     """
 
     results: Results
-    model: RealNet
+    model: RealNet | JoinedNet
     config: Config
     samples: list[Sample]
     maps: np.ndarray
@@ -81,7 +82,7 @@ def evaluate_run(
     Raises:
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
-    model, config = load_model(run, device), run.config
+    model, config = load_network(run, device), run.config
     threshold, pixel_threshold = run.thresholds
     judge, notes = Inspector(model, config, threshold, pixel_threshold, threads=Threads()), Notes()
     samples = [sample for category in categories for sample in category.test]

@@ -9,8 +9,6 @@ the last sampled false positive rate below 0.3 is stretched to the whole.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import trapezoid
-from skimage.measure import label, regionprops
 
 from realnet.evaluation.metrics import image_auroc
 from realnet.evaluation.ranking import Values, pictures, split
@@ -62,6 +60,10 @@ def sampled_pro(maps: Values, masks: Values) -> float:
     Raises:
         ValueError: as :func:`realnet_protocol`.
     """
+    # Seconds to load, for a figure that few ask for.
+    from scipy.integrate import trapezoid
+    from skimage.measure import label, regionprops
+
     maps, masks = pictures(maps), [mask != 0 for mask in pictures(masks, "mask")]
     positive, negative = split(maps, masks)
     low, high = min(positive.min(), negative.min()), max(positive.max(), negative.max())

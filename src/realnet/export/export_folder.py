@@ -32,8 +32,9 @@ from realnet.export.verify import (
 from realnet.inspection.engines import Engine, open_engine
 from realnet.inspection.exported import to_batch
 from realnet.manifest import INSPECTOR_FILE, Manifest, describe_file
+from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
-from realnet.model.saving import load_model
+from realnet.model.saving import load_network
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.record import Record
@@ -78,7 +79,7 @@ def export_run(
     for line in describe_not_used(request.left_out):
         watcher.say(line)
     limit = TOLERANCES[form] if tolerance is None else tolerance
-    model, config, record = load_model(run), run.config, run.record
+    model, config, record = load_network(run), run.config, run.record
     score, pixel = run.thresholds
     size = config.model.image_size
     split = split_samples(request.good, config) if form == "openvino-int8" else None
@@ -129,7 +130,7 @@ def _calibration(split: Split | None, config: Config) -> Iterator[np.ndarray]:
 
 
 def _verify(
-    model: RealNet,
+    model: RealNet | JoinedNet,
     exported: Engine,
     request: Request,
     split: Split | None,

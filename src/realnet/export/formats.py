@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from realnet.inspection.engines import quiet_openvino
 from realnet.manifest import INPUT, OUTPUTS, ExportFormat
+from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
 
 # A protobuf message ends at 2 GB; from here on the weights go into a file beside it.
@@ -35,7 +36,7 @@ class Graph(nn.Module):
             what judges them.
     """
 
-    def __init__(self, model: RealNet, inner: bool = False) -> None:
+    def __init__(self, model: RealNet | JoinedNet, inner: bool = False) -> None:
         super().__init__()
         # Converters trace the strides, too: channels last is for PyTorch only.
         self.model = copy.deepcopy(model).cpu().float().to(memory_format=torch.contiguous_format).eval()
@@ -44,14 +45,16 @@ class Graph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map and score of ``image``."""
-        residuals, reconstructions = self.model.residuals(self.model.select(image))
-        result = self.model.conclude(residuals, (image.shape[-2], image.shape[-1]))
+        if isinstance(self.model, JoinedNet):
+            return tuple(self.model.judge_by_all(image))
+        size = (image.shape[-2], image.shape[-1])
+        result, reconstructions = self.model.judge_selected(self.model.select(image), size)
         return (*result, *reconstructions) if self.inner else tuple(result)
 
 
 def write_graph(
     folder: Path,
-    model: RealNet,
+    model: RealNet | JoinedNet,
     size: int,
     form: ExportFormat,
     calibration: Iterable[np.ndarray] = (),

@@ -63,6 +63,11 @@ def request_export(
             both are, or there is no image.
     """
     checked = check_format(form)
+    if checked == "openvino-int8" and run.members:
+        raise UserError(
+            f"{run.folder} is an inspector of several products, which 8 bits were never measured with: choose another "
+            f"--format, or export one of {', '.join(str(member.folder) for member in run.members)}."
+        )
     check_output(output)
     if (data is None) == (images is None):
         raise UserError(

@@ -15,6 +15,7 @@ from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.inspection.engines import Engine
 from realnet.inspection.exported import to_batch
 from realnet.manifest import ExportFormat
+from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
 from realnet.training.prepare import good_images, make_synthesizer
 
@@ -83,7 +84,7 @@ class HeldOut:
         )
 
 
-def torch_engine(model: RealNet) -> Engine:
+def torch_engine(model: RealNet | JoinedNet) -> Engine:
     """The run itself as an engine: the reference."""
 
     @torch.no_grad()

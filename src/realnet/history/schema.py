@@ -27,7 +27,7 @@ CREATE TABLE results (
     image_hash TEXT NOT NULL,
     width INTEGER,
     height INTEGER,
-    verdict TEXT NOT NULL CHECK (verdict IN ('good', 'anomalous', 'unreadable')),
+    verdict TEXT NOT NULL CHECK (verdict IN ('good', 'anomalous', 'unknown', 'unreadable')),
     score REAL,
     level REAL,
     threshold REAL NOT NULL,

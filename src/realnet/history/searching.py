@@ -23,7 +23,7 @@ class Query:
 
     Attributes:
         since, until: ISO 8601, UTC; the latter excluded.
-        verdict: ``good``, ``anomalous`` or ``unreadable``.
+        verdict: ``good``, ``anomalous``, ``unknown`` or ``unreadable``.
         label: ``good`` or ``defective``: what a person said.
         model: name of the inspector, or the beginning of the model's digest (six digits at least).
         above, below: of the score.
@@ -166,7 +166,7 @@ def trend(base: Base, by: Literal["hour", "day"], query: Query) -> list[Span]:
     where, values = _conditions(query)
     length, rest = (13, ":00:00Z") if by == "hour" else (10, "T00:00:00Z")
     statement = f"""SELECT substr(r.time, 1, {length}) AS start, count(*) AS images,
-        sum(r.verdict = 'anomalous') AS anomalous, avg(r.level) AS level, max(r.level) AS highest,
+        sum(r.verdict IN ('anomalous', 'unknown')) AS anomalous, avg(r.level) AS level, max(r.level) AS highest,
         group_concat(DISTINCT r.calibration) AS calibrations
         FROM results r LEFT JOIN labels l ON l.result = r.id WHERE {where} AND r.score IS NOT NULL
         GROUP BY 1 ORDER BY 1 DESC LIMIT ?"""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from realnet.inspection.overlay import as_png, outline, overlay, side_by_side
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.trace import Trace
 from realnet.view import Alignment
+
+UNKNOWN = "not a product this inspector knows"
+"""What is said of an image of another product."""
+Verdict = Literal["good", "anomalous", "unknown"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +39,7 @@ class Inspection:
         inside: bool ``[h, w]``, where the image was looked at; None: everywhere.
         alignment: how the part lay in the image; None where it was not aligned.
         trace: id and time of this judgement, model, calibration, software and image.
+        is_unknown: whether it does not show the product at all; it is then not good, whatever the threshold.
     """
 
     score: float
@@ -46,10 +51,18 @@ class Inspection:
     inside: np.ndarray | None = None
     alignment: Alignment | None = None
     trace: Trace = field(default_factory=Trace)
+    is_unknown: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the results call the image."""
+        return "unknown" if self.is_unknown else "anomalous" if self.is_anomalous else "good"
 
     @property
     def is_anomalous(self) -> bool:
-        """The verdict."""
+        """Whether it is rejected: for a defect, or as it is of another product."""
+        if self.is_unknown:
+            return True
         above = self.score > self.threshold
         if self.minimum_area <= 1 or not above:
             return above
@@ -57,7 +70,9 @@ class Inspection:
 
     @property
     def note(self) -> str:
-        """Why the image passes although its score is above the threshold; empty where it does not."""
+        """Why the image passes although its score is above the threshold, or that it is of another product."""
+        if self.is_unknown:
+            return UNKNOWN
         if self.score <= self.threshold or self.is_anomalous:
             return ""
         return f"score above the threshold, but no region of {self.minimum_area} pixels or more (minimum area)"
@@ -69,8 +84,8 @@ class Inspection:
 
     @property
     def mask(self) -> np.ndarray:
-        """What is outlined: bool ``[h, w]``; empty for an image that passes."""
-        if not self.is_anomalous:
+        """What is outlined: bool ``[h, w]``; nothing of an image that passes, or is of another product."""
+        if self.is_unknown or not self.is_anomalous:
             return np.zeros(self.anomaly_map.shape, dtype=bool)
         return keep_large(self.anomaly_map > self.pixel_threshold, self.minimum_area)
 
@@ -82,11 +97,11 @@ class Inspection:
     def __repr__(self) -> str:
         height, width = self.anomaly_map.shape
         areas = len(self.regions)
-        found = f", {areas} {'region' if areas == 1 else 'regions'}" if self.is_anomalous else ""
+        found = f", {areas} {'region' if areas == 1 else 'regions'}" if self.verdict == "anomalous" else ""
         return f"<Inspection: {self._verdict()}{found}, {width}x{height} pixels>"
 
     def _verdict(self) -> str:
-        word = "anomalous" if self.is_anomalous else "good"
+        word = UNKNOWN if self.is_unknown else self.verdict
         return f"{word}, score {self.score:.4f} (threshold {self.threshold:.4f})"
 
     @property

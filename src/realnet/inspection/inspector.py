@@ -12,9 +12,11 @@ from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
 from realnet.inspection.trace import Origin
 from realnet.model.devices import choose_device
+from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.folding import fold_batch_norms
+from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet, measure
-from realnet.model.saving import load_model
+from realnet.model.saving import Backbones, load_network
 from realnet.model.threads import Threads
 from realnet.run_folder import Run
 from realnet.view import view_of
@@ -34,7 +36,7 @@ class Inspector(Judge):
 
     def __init__(
         self,
-        model: RealNet,
+        model: RealNet | JoinedNet,
         config: Config,
         threshold: float = 0.5,
         pixel_threshold: float = 0.5,
@@ -64,12 +66,13 @@ class Inspector(Judge):
         return finite(*measure(self.model, resized, self._threads))
 
 
-def load(folder: str | Path, device: str | torch.device = "auto") -> Inspector:
+def load(folder: str | Path, device: str | torch.device = "auto", backbones: Backbones | None = None) -> Inspector:
     """Load a trained run as an inspector.
 
     Args:
         folder: the ``--output`` folder of ``realnet train``.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        backbones: networks that other inspectors of this process have loaded, to be shared with them.
 
     Raises:
         UserError: for a folder that is no finished run, or is damaged.
@@ -81,10 +84,24 @@ def load(folder: str | Path, device: str | torch.device = "auto") -> Inspector:
     run = Run(Path(folder))
     if not run.folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    model, size = load_model(run, choose_device(device)), run.config.model.image_size
-    fold_batch_norms(model, next(model.buffers()).new_zeros(1, 3, size, size))
+    model = load_network(run, choose_device(device), backbones)
+    for one in model.members if isinstance(model, JoinedNet) else [model]:
+        assert isinstance(one, RealNet)
+        _fold(one)
     inspector = Inspector(model, run.config, *run.thresholds, threads=Threads())
     inspector.origin = Origin(run.digest)
     if run.calibration is not None:
         inspector.follow(run.calibration)
     return inspector
+
+
+def _fold(model: RealNet) -> None:
+    """Fold what can be folded; of closed-form inspectors by examples that cost nothing."""
+    zeros = next(model.buffers()).new_zeros
+    if not isinstance(model.discriminator, EvidenceDiscriminator):
+        fold_batch_norms(model, zeros(1, 3, model.config.image_size, model.config.image_size))
+        return
+    fold_batch_norms(model.backbone.network, zeros(1, 3, 64, 64))
+    general = model.discriminator.general
+    for head in [*model.discriminator.heads, *([] if general is None else [general])]:
+        fold_batch_norms(head, [zeros(1, channels, 8, 8) for channels in model.reconstruction.widths])

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realnet.calibration import Calibration
+from realnet.calibration import UNKNOWN_SCORE, Calibration
 from realnet.config import DiscriminatorKind
 from realnet.data import Notes, image_from_array, measure_tiled, read_image, resize_image
 from realnet.data.levels import Levels
@@ -175,6 +175,7 @@ class Judge(ABC):
             looked.inside,
             looked.alignment,
             standard.trace,
+            self.discriminator == "evidence" and score >= UNKNOWN_SCORE,
         )
 
     def follow(self, calibration: Calibration) -> None:

@@ -75,13 +75,15 @@ class InspectionRequest:
 class Summary:
     """What the results say altogether.
 
-    ``images`` counts the rows, unreadable ones too; ``earlier`` those among them that were there before; ``too_small``
-    those above the threshold that pass as they show no region of the minimum area. ``scores`` are the last ones;
-    ``notes`` say what of the images of this call was read differently than a person might expect.
+    ``images`` counts the rows, unreadable ones too; ``unknown`` those of another product; ``earlier`` those among them
+    that were there before; ``too_small`` those above the threshold that pass as they show no region of the minimum
+    area. ``scores`` are the last ones; ``notes`` say what of the images of this call was read differently than a person
+    might expect.
     """
 
     images: int = 0
     anomalous: int = 0
+    unknown: int = 0
     unreadable: int = 0
     too_small: int = 0
     earlier: int = 0
@@ -93,8 +95,9 @@ class Summary:
         """Count one row."""
         self.images += 1
         self.anomalous += row.verdict == "anomalous"
+        self.unknown += row.verdict == "unknown"
         self.unreadable += row.score is None
-        self.too_small += bool(row.note)
+        self.too_small += row.verdict == "good" and bool(row.note)
         if row.score is not None:
             self.scores.append(row.score)
             # Of equal scores the earlier image stands first.

@@ -19,8 +19,8 @@ class Row:
     threshold is 0.5. ``overlay`` and ``mask`` are files in the output folder, empty where none was written.
     ``regions`` is a list of regions in JSON and Parquet, their number in CSV. Where images are aligned, ``moved_x``,
     ``moved_y`` (pixels), ``turned`` (degrees) and ``match`` (correlation) say how the part lay, as
-    :class:`realnet.view.Alignment` does. ``note`` says why an image passes although its score is above the threshold.
-    The last fields are those of the :class:`~realnet.inspection.trace.Trace`.
+    :class:`realnet.view.Alignment` does. ``note`` says why an image passes although its score is above the threshold,
+    or that it does not show the product. The last fields are those of the :class:`~realnet.inspection.trace.Trace`.
     """
 
     image: str
@@ -61,7 +61,7 @@ def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "
     lay = found.alignment
     return Row(
         image=image,
-        verdict="anomalous" if found.is_anomalous else "good",
+        verdict=found.verdict,
         score=found.score,
         threshold=found.threshold,
         anomalous_area=float(mask.mean()),

@@ -18,6 +18,7 @@ class Counted(Protocol):
 
     images: int
     anomalous: int
+    unknown: int
     unreadable: int
 
     def worst(self) -> Sequence[Row]:

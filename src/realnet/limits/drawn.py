@@ -76,6 +76,6 @@ def draw(
     elif kind == "texture":
         change = rng.normal(0, depth, (height, width, 1))
     else:
-        change = np.float64(-depth if rng.random() < 0.5 else depth)
+        change = np.full((1, 1, 1), -depth if rng.random() < 0.5 else depth, np.float64)
     drawn = np.clip(image + share * change, 0, 255).astype(np.uint8)
     return drawn, share[..., 0] > 0.5, (row, column)

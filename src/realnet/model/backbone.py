@@ -1,12 +1,11 @@
 """The frozen feature extractor phi: four taps of an ImageNet network, optionally standardised."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from realnet.config import BackboneConfig
 from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.files import file_sha256
+from realnet.model import lite0
 
 # The published Lite0 weights were trained with these, not with timm's rounded 0.5.
 _LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -33,6 +33,8 @@ def weights_tag(config: BackboneConfig) -> str | None:
 
     None where timm has no weights of it.
     """
+    import timm
+
     found = timm.get_pretrained_cfg(config.name) if timm.is_model(config.name) else None
     return config.tag or RELEASED_TAGS.get(config.name) or (found.tag if found is not None else None) or None
 
@@ -51,6 +53,7 @@ class Backbone(nn.Module):
         config: name, taps, weights, standardisation.
         pretrained: load ImageNet weights: the local file where one is given, the installed package for
             ``tf_efficientnet_lite0``, otherwise timm's hub. ``False`` leaves random weights.
+        network: that of another backbone of the same ``config``, to be shared with it; nothing is loaded then.
 
     Raises:
         UserError: for an unknown network, tap or tag, or weights that cannot be had or do not fit.
@@ -60,19 +63,17 @@ class Backbone(nn.Module):
     input_mean: Tensor
     input_std: Tensor
 
-    def __init__(self, config: BackboneConfig, pretrained: bool = True) -> None:
+    def __init__(self, config: BackboneConfig, pretrained: bool = True, network: nn.Module | None = None) -> None:
         super().__init__()
-        self.network = _create(config)
-        info: Any = self.network.feature_info
-        self.channels: tuple[int, ...] = tuple(info.channels())
-        self.strides: tuple[int, ...] = tuple(info.reduction())
+        self.network = _create(config) if network is None else network
+        self.channels, self.strides = _shape_of(self.network)
         if list(self.strides) != sorted(set(self.strides)):
             raise UserError(
                 f"model.backbone.taps of {config.name} have strides {self.strides}; name taps finest first, "
                 "one a resolution."
             )
         self.source = "none"
-        if pretrained:
+        if pretrained and network is None:
             weights, self.source = _pretrained_weights(config, self.network.state_dict())
             self.network.load_state_dict(weights)
         mean, std = _input_statistics(config.name, self.network)
@@ -143,6 +144,22 @@ class Backbone(nn.Module):
 
 
 def _create(config: BackboneConfig) -> nn.Module:
+    if config.name == lite0.NAME and config.tag is None and all(0 <= tap < lite0.FEATURES for tap in config.taps):
+        return lite0.Lite0(config.taps)
+    return _create_by_timm(config)
+
+
+def _shape_of(network: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Channels and strides of its features."""
+    if isinstance(network, lite0.Lite0):
+        return network.channels, network.strides
+    info: Any = network.feature_info
+    return tuple(info.channels()), tuple(info.reduction())
+
+
+def _create_by_timm(config: BackboneConfig) -> nn.Module:
+    import timm
+
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{config.name}.*")]
     if config.tag is not None and config.tag not in tags:
         raise UserError(
@@ -162,6 +179,8 @@ def _create(config: BackboneConfig) -> nn.Module:
 
 def _advice(name: str) -> str:
     """What to name instead: the taps of a network that exists, otherwise networks of a similar name."""
+    import timm
+
     if timm.is_model(name):
         try:
             info: Any = timm.create_model(name, pretrained=False, features_only=True).feature_info
@@ -174,7 +193,7 @@ def _advice(name: str) -> str:
 
 
 def _input_statistics(name: str, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if name.startswith("tf_efficientnet_lite0"):
+    if name.startswith(lite0.NAME):
         return _LITE0_MEAN, _LITE0_STD
     settings = getattr(network, "default_cfg", None) or getattr(network, "pretrained_cfg", None) or {}
     return settings.get("mean", (0.485, 0.456, 0.406)), settings.get("std", (0.229, 0.224, 0.225))
@@ -185,7 +204,7 @@ def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> tup
     if config.weights is not None:
         weights = _read_weights(config.weights)
         source = f"file {config.weights.name}, SHA-256 {file_sha256(config.weights)[:12]}"
-    elif config.name.startswith("tf_efficientnet_lite0") and find_spec(_LITE0_PACKAGE):
+    elif config.name.startswith(lite0.NAME) and find_spec(_LITE0_PACKAGE):
         folder = resources.files(_LITE0_PACKAGE) / "models"
         file = next(Path(str(folder)).glob("efficientnet-lite0-*.pth"))
         weights, source = _read_weights(file), f"package {_LITE0_PACKAGE}, {file.name}"
@@ -193,7 +212,7 @@ def _pretrained_weights(config: BackboneConfig, names: dict[str, Tensor]) -> tup
         tag = weights_tag(config)
         name = config.name if tag is None else f"{config.name}.{tag}"
         weights, source = _hub_weights(name), f"timm {name}"
-    weights = _renamed(weights, config, set(names))
+    weights = _renamed(weights, config, names)
     missing = sorted(set(names) - set(weights))
     if missing:
         raise UserError(
@@ -227,11 +246,13 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _hub_weights(name: str) -> dict[str, Tensor]:
+    import timm
+
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:
         advice = "--set model.backbone.weights=FILE with a file downloaded elsewhere"
-        if name.startswith("tf_efficientnet_lite0"):
+        if name.startswith(lite0.NAME):
             advice = f"{install_hint('lite0')}, or {advice}"
         raise UserError(
             f"The ImageNet weights of {name} could not be downloaded from timm's hub ({error.__class__.__name__}). "
@@ -239,15 +260,23 @@ def _hub_weights(name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _renamed(weights: dict[str, Tensor], config: BackboneConfig, names: set[str]) -> dict[str, Tensor]:
+def _renamed(weights: dict[str, Tensor], config: BackboneConfig, names: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Bring weights to the feature network's names: by name, otherwise by order where every shape agrees."""
-    by_name = _by_plain_name(weights, names)
+    by_name = _by_plain_name(weights, set(names))
     if len(by_name) == len(names):
         return by_name
+    if config.name == lite0.NAME and _shapes(weights)[: len(names)] == _shapes(names):
+        return dict(zip(names, weights.values(), strict=False))  # what follows is its classifier
+    import timm
+
     reference = timm.create_model(config.name, pretrained=False).state_dict()
-    if [tensor.shape for tensor in reference.values()] == [tensor.shape for tensor in weights.values()]:
-        return _by_plain_name(dict(zip(reference, weights.values(), strict=True)), names)
+    if _shapes(reference) == _shapes(weights):
+        return _by_plain_name(dict(zip(reference, weights.values(), strict=True)), set(names))
     return by_name
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> list[torch.Size]:
+    return [tensor.shape for tensor in tensors.values()]
 
 
 def _by_plain_name(weights: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:

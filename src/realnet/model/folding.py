@@ -1,18 +1,21 @@
-"""BatchNorm folded into the convolutions before it: the same function with less to compute, for inference alone."""
+"""BatchNorm and padding folded into convolutions: the same function with less to compute, for inference alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from realnet.model.lite0 import PaddedConv
+
 
 @torch.no_grad()
-def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
+def fold_batch_norms(network: nn.Module, example: Tensor | Sequence[Tensor]) -> int:
     """Fold every BatchNorm of ``network``, in place, that alone takes what a convolution gives.
 
     In eval mode BatchNorm is an affine map of each channel, and a convolution followed by one is a convolution. Which
     layer follows which is seen when ``network`` runs once. It cannot be trained, nor its state saved, afterwards.
+    Convolutions with TensorFlow's padding take that in as well.
 
     Args:
         network: in eval mode.
@@ -29,6 +32,8 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
         >>> fold_batch_norms(network, torch.rand(1, 3, 4, 4))
         1
     """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return 0
     names = {module: name for name, module in network.named_modules()}
     pairs = list(_pairs(network, example))
     for conv, norm in pairs:
@@ -40,10 +45,13 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> int:
         # timm's BatchNorm does dropout (nothing in eval mode) and the activation, too.
         rest = getattr(norm, "act", None)
         setattr(network.get_submodule(parent), child, nn.Identity() if rest is None else rest)
+    for module in network.modules():
+        if isinstance(module, PaddedConv):
+            module.take_padding_in()
     return len(pairs)
 
 
-def _pairs(network: nn.Module, example: Tensor) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _pairs(network: nn.Module, example: Tensor | Sequence[Tensor]) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and the BatchNorms that take what they give; both called once."""
     gave: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors are kept, so that none is another's successor
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []

@@ -1,19 +1,21 @@
 """RealNet: backbone, feature selection, reconstruction, residuals selection and discriminator in one module."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from realnet.calibration import HIGHEST_KNOWN, UNKNOWN_SCORE
 from realnet.config import TOP_SHARE, Config, ModelConfig
 from realnet.errors import UserError
 from realnet.model.afs import AFS
 from realnet.model.backbone import Backbone
 from realnet.model.discriminator import Discriminator
 from realnet.model.evidence import EvidenceDiscriminator, Judged, probability
+from realnet.model.familiarity import Familiarity, describe
 from realnet.model.reconstruction import Reconstruction
 from realnet.model.rrs import RRS, global_residual
 from realnet.model.threads import Threads
@@ -44,6 +46,7 @@ class RealNet(nn.Module):
         config: a whole :class:`~realnet.config.Config` (as in ``presets``) or its ``model`` part.
         pretrained: load the backbone's ImageNet weights (see :class:`~realnet.model.backbone.Backbone`).
         seed: draws the random selections (``rdr``, ``rlpr``) and the initial weights; default: the config's.
+        network: the frozen network of another model's backbone, of the same kind and weights, to be shared.
 
     Raises:
         UserError: for a configuration that no network can be built of.
@@ -56,13 +59,19 @@ class RealNet(nn.Module):
         torch.Size([1, 1, 256, 256])
     """
 
-    def __init__(self, config: Config | ModelConfig, pretrained: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config | ModelConfig,
+        pretrained: bool = True,
+        seed: int | None = None,
+        network: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         model = config.model if isinstance(config, Config) else config
         if seed is None:
             seed = config.seed if isinstance(config, Config) else 0
         self.config = model
-        self.backbone = Backbone(model.backbone, pretrained)
+        self.backbone = Backbone(model.backbone, pretrained, network)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
@@ -85,15 +94,17 @@ class RealNet(nn.Module):
                 self.discriminator: nn.Module = EvidenceDiscriminator(
                     widths, model.discriminator, model.rrs, model.general
                 )
+                self.familiarity: Familiarity | None = Familiarity(widths)
             else:
                 self.rrs = RRS(sum(widths), model.rrs)
                 self.discriminator = Discriminator(self.rrs.r, model.discriminator)
+                self.familiarity = None
 
     @property
     def frozen(self) -> tuple[str, ...]:
         """What the names of tensors begin with that no training step changes."""
         solved = ("reconstruction.",) if self.reconstruction.solved else ()
-        return ("backbone.", "afs.", "discriminator.general.", *solved)
+        return ("backbone.", "afs.", "familiarity.", "discriminator.general.", *solved)
 
     def select(self, image: Tensor) -> list[Tensor]:
         """All that is frozen of ``image``, and that training caches: the selected, aligned features, one a network."""
@@ -102,6 +113,13 @@ class RealNet(nn.Module):
     def select_from(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Likewise of the backbone's raw ``features``."""
         return self.reconstruction.align(self.afs(self.backbone.standardised(features)))
+
+    def selected_scales(self) -> Tensor:
+        """What the selected channels were divided by to standardise them, one number each; 1 where they were not."""
+        if not self.backbone.standardise:
+            return torch.ones(sum(self.afs.dimensions))
+        scales = [self.backbone.get_buffer(f"std_{k}")[None, :, None, None] for k in range(len(self.afs.dimensions))]
+        return torch.cat([scale.flatten() for scale in self.afs(scales)])
 
     def residuals(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """E_k = [phi_k(A) - G_k(phi_k(A))]^2 (with a subspace in units of good images), and the G_k(phi_k(A)).
@@ -142,8 +160,20 @@ class RealNet(nn.Module):
         side = self.config.image_size
         if self.reconstruction.solved and (height, width) != (side, side):
             raise ValueError(f"a subspace is tied to one image size: give {side}x{side} pixels, not {height}x{width}")
-        residuals, _ = self.residuals(self.select(image))
-        return self.conclude(residuals, (height, width))
+        return self.judge_selected(self.select(image), (height, width))[0]
+
+    def judge_selected(self, features: Sequence[Tensor], size: tuple[int, int]) -> tuple[Judgement, list[Tensor]]:
+        """Anomaly map and score of images of ``size`` ``(H, W)``, and the reconstructions of their ``features``.
+
+        Args:
+            features: as :meth:`select` returns them.
+        """
+        residuals, reconstructions = self.residuals(features)
+        found = self.conclude(residuals, size)
+        if self.familiarity is not None:
+            strange = self.familiarity(describe(features)) > 1
+            found = Judgement(found.anomaly_map, torch.where(strange, UNKNOWN_SCORE, found.score))
+        return found, reconstructions
 
     def conclude(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judgement:
         """Anomaly map and score of an image of ``size`` ``(H, W)`` by its ``residuals``."""
@@ -160,12 +190,25 @@ class RealNet(nn.Module):
 
 def conclusion(judged: Judged, kind: str) -> Judgement:
     """Map and score in 0..1 of what an :class:`~realnet.model.evidence.EvidenceDiscriminator` says."""
-    return Judgement(probability(judged.map), probability(image_score(judged.score, kind)))
+    score = probability(image_score(judged.score, kind)).clamp_max(HIGHEST_KNOWN)
+    return Judgement(probability(judged.map), score)
+
+
+class Judging(Protocol):
+    """A network that judges images: of one product, or of several."""
+
+    def judge(self, image: Tensor) -> Judgement:
+        """Anomaly map and score of ``image`` ``[B, 3, H, W]``."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Its tensors."""
+        ...
 
 
 @torch.no_grad()
 def measure(
-    model: RealNet, images: Sequence[np.ndarray], lanes: Threads | None = None
+    model: Judging, images: Sequence[np.ndarray], lanes: Threads | None = None
 ) -> tuple[np.ndarray, list[float]]:
     """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode.
 

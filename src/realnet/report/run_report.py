@@ -60,6 +60,7 @@ def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: 
     folder of sources, are no longer at hand, the report does without them.
     """
     labels = [sample.is_anomalous for sample in evaluation.samples]
+    model = evaluation.model
     shown = worst_first(evaluation.scores, labels, evaluation.threshold)
     facts = _facts(run)
     # What an imported model was trained on is not known: nothing is shown for it.
@@ -70,7 +71,7 @@ def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: 
         evaluation.scores,
         labels,
         gallery=[_gallery_item(evaluation, index) for index in shown],
-        afs=afs_view(evaluation.model, *synthetic[0]) if synthetic else None,
+        afs=afs_view(model, *synthetic[0]) if synthetic and isinstance(model, RealNet) else None,
         synthetic=synthetic,
         odd=odd_images(
             run,
@@ -130,6 +131,8 @@ def training_defects(
 
     None of them where the good images of ``categories`` are not those of the training, or sources are gone.
     """
+    if run.members:  # each has its own
+        return []
     samples = [sample for category in categories for sample in category.train]
     config = run.config
     try:

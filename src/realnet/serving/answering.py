@@ -94,7 +94,7 @@ def answer(
     said = InspectAnswer(
         name=request.name,
         model=model.name,
-        verdict="anomalous" if found.is_anomalous else "good",
+        verdict=found.verdict,
         score=score,
         threshold=found.threshold,
         level=found.level,

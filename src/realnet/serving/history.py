@@ -61,7 +61,7 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
     def search(
         since: str | None = None,
         until: str | None = None,
-        verdict: Literal["good", "anomalous", "unreadable"] | None = None,
+        verdict: Literal["good", "anomalous", "unknown", "unreadable"] | None = None,
         label: Literal["good", "defective"] | None = None,
         model: str | None = None,
         above: float | None = None,

@@ -79,7 +79,7 @@ class InspectAnswer(BaseModel):
         calibration: version that the threshold comes from; none where the request named a threshold.
         software: program and version; image_hash: SHA-256 of the pixels.
         recorded: whether the result is in the server's results store.
-        verdict: ``good`` or ``anomalous``.
+        verdict: ``good``, ``anomalous``, or ``unknown``: of another product, which is not good either.
         score: 0..1, larger is worse; ``threshold``: above it is anomalous.
         level: the score on the scale on which the threshold is 0.5.
         width, height: of the image, upright, in pixels.
@@ -94,7 +94,7 @@ class InspectAnswer(BaseModel):
 
     name: str
     model: str
-    verdict: Literal["good", "anomalous"]
+    verdict: Literal["good", "anomalous", "unknown"]
     score: float
     threshold: float
     level: float

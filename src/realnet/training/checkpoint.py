@@ -39,20 +39,23 @@ def save_checkpoint(
     folder: Path,
     model: nn.Module,
     best: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     progress: Progress,
 ) -> None:
-    """Write model, best state so far (or whatever else is to be kept beside), optimiser state and progress."""
+    """Write model, best state so far (or whatever else is to be kept beside), optimiser state and progress.
+
+    Where nothing is trained there is no optimiser.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for number, state in optimizer.state_dict()["state"].items():
+    for number, state in optimizer.state_dict()["state"].items() if optimizer is not None else ():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     write_tensors(folder / CHECKPOINT_FILE, kept, {"progress": json.dumps(asdict(progress))})
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
 ) -> tuple[dict[str, Tensor], Progress]:
     """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress.
 
@@ -72,7 +75,8 @@ def load_checkpoint(
         for name, tensor in parts["optimizer"].items():
             number, _, rest = name.partition(".")
             states.setdefault(int(number), {})[rest] = tensor
-        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        if optimizer is not None:
+            optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error
     return parts["best"], progress

@@ -4,14 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from realnet.training.checkpoint import Progress, save_checkpoint
 from realnet.training.launch import Clock
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 Report = Callable[[Progress, int], None]
 
@@ -69,7 +71,7 @@ class Control:
     stop: Callable[[], bool] = lambda: False
 
 
-def run_steps(fabric: Fabric, work: Optimisation, progress: Progress, control: Control) -> None:
+def run_steps(fabric: "Fabric", work: Optimisation, progress: Progress, control: Control) -> None:
     """Train from where ``progress`` stands to the end, and note in it how far that is.
 
     Args:

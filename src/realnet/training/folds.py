@@ -7,11 +7,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
 
 from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
+from realnet.evaluation.metrics import image_auroc
 from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.familiarity import describe
 from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
 from realnet.model.subspace import Gram, Subspace, set_subspace
@@ -247,12 +248,13 @@ class Solver:
             result.moved = Residuals(of)
             solved = judge_by_folds(self.model, self.config, result, self.features, judged)
         set_solved(self.model, solved)
+        fit_familiarity(self.model, self.config, result, self.features)
 
     def _separation(self, result: OutOfSample) -> float:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
         scores = [part_scores(self.model, part) for part in (result.good, result.faint)]
         labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))])
-        return float(binary_auroc(torch.cat(scores), labels.long()))
+        return image_auroc(torch.cat(scores), labels)
 
 
 def judge_by_folds(
@@ -307,6 +309,29 @@ def set_solved(model: RealNet, solved: Sequence[tuple[Tensor, Tensor, Tensor]]) 
         assert isinstance(network, Subspace)
         set_subspace(network, mean, basis)
         network.level.copy_(level)
+
+
+@torch.no_grad()
+def fit_familiarity(model: RealNet, config: Config, result: OutOfSample, parts: Mapping[str, Sequence[Tensor]]) -> None:
+    """Fit what an image of the product is like as a whole, to good images and their copies.
+
+    With tiles whatever is shown is known: a defect may fill a tile.
+
+    Args:
+        parts: as for :func:`judge_by_folds`.
+    """
+    if model.familiarity is None:
+        return
+    found, of = [], []
+    for name in (name for name in ("good", "moved", "at_limit") if name in parts):
+        features = parts[name]
+        found += [describe([f[i : i + 64] for f in features]) for i in range(0, len(features[0]), 64)]
+        of.append(getattr(result, name).of)
+    folds = (result.groups % min(config.training.folds, int(result.groups.max()) + 1))[torch.cat(of)]
+    descriptions = torch.cat(found)
+    model.familiarity.fit(
+        descriptions, folds.to(descriptions.device), model.selected_scales(), bounded=config.model.tile is None
+    )
 
 
 def _fit_evidence(model: RealNet, result: OutOfSample) -> None:

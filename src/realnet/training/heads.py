@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from realnet.calibration import pixel_threshold
+from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.losses import segmentation_loss
 from realnet.model.network import RealNet
@@ -131,6 +131,13 @@ def hide_channels(log: Tensor, share: float, generator: torch.Generator) -> Tens
     return log * (kept.to(log.device, log.dtype) / (1 - share))
 
 
+class Examined(NamedTuple):
+    """The figure of a state, and from where on it outlines a pixel by the good images."""
+
+    figure: Figure
+    pixel_threshold: float
+
+
 class FoldedValidation:
     """Good images and faint defects, each judged by subspace and head that have seen neither it nor its good image.
 
@@ -146,6 +153,7 @@ class FoldedValidation:
         self.model, self.seen, self.learned = model, seen, learned
         heads = model.config.discriminator.heads if isinstance(model.discriminator, EvidenceDiscriminator) else 1
         self.head = head_of(seen, heads)
+        self._examined: Examined | None = None
 
     @torch.no_grad()
     def logits(self, part: Residuals) -> Tensor | None:
@@ -170,6 +178,15 @@ class FoldedValidation:
 
     def __call__(self) -> Figure:
         """Judge good images and faint defects with the model as it is now."""
+        return self.examine().figure
+
+    def examine(self) -> Examined:
+        """As :meth:`__call__`, with the threshold of pixels. Where nothing is learned, it is the same each time."""
+        if self._examined is None or self.learned:
+            self._examined = self._examine()
+        return self._examined
+
+    def _examine(self) -> Examined:
         was_training = self.model.training
         self.model.eval()
         logits = [self.logits(part) for part in (self.seen.good, self.seen.faint)]
@@ -177,35 +194,39 @@ class FoldedValidation:
             assert isinstance(self.model.discriminator, EvidenceDiscriminator)
             side = self.model.config.image_size
             self.model.discriminator.fit_learned(logits[0], (side, side))
-        scores = [
-            part_scores(self.model, part, own)
-            for part, own in zip((self.seen.good, self.seen.faint), logits, strict=True)
-        ]
-        maps = torch.cat([self._maps(self.seen.good, logits[0]), self._maps(self.seen.faint, logits[1])])
-        truth = self.seen.faint_masks[_spread(len(self.seen.faint)), :, ::2, ::2].bool().cpu()
-        marked = torch.cat([torch.zeros(len(maps) - len(truth), *truth.shape[1:], dtype=torch.bool), truth])
+        good, good_maps = self._judge(self.seen.good, logits[0])
+        faint, faint_maps = self._judge(self.seen.faint, logits[1])
         self.model.train(was_training)
-        labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))]).long()
-        return Figure(
-            image_auroc=float(binary_auroc(torch.cat(scores), labels)),
-            pixel_average_precision=float(binary_average_precision(maps.flatten(), marked.flatten().long())),
-            good_scores=tuple(scores[0].tolist()),
-            defect_scores=tuple(scores[1].tolist()),
+        marked = self.seen.faint_masks[_spread(len(self.seen.faint)), 0, ::2, ::2].bool().cpu().numpy()
+        maps = np.concatenate([good_maps, faint_maps])
+        truth = np.concatenate([np.zeros(good_maps.shape, bool), marked])
+        labels = np.arange(len(good) + len(faint)) >= len(good)
+        figure = Figure(
+            image_auroc=image_auroc(np.array(good + faint), labels),
+            pixel_average_precision=average_precision(maps, truth),
+            good_scores=tuple(good),
+            defect_scores=tuple(faint),
         )
+        return Examined(figure, pixel_threshold(good_maps, self.model.config.discriminator.kind))
 
     def pixel_threshold(self) -> float:
         """From where on a pixel is outlined, by the good images."""
         was_training = self.model.training
         self.model.eval()
-        maps = self._maps(self.seen.good, self.logits(self.seen.good))
+        _, maps = self._judge(self.seen.good, self.logits(self.seen.good))
         self.model.train(was_training)
-        return pixel_threshold(maps.numpy(), self.model.config.discriminator.kind)
+        return pixel_threshold(maps, self.model.config.discriminator.kind)
 
-    def _maps(self, part: Residuals, logits: Tensor | None) -> Tensor:
-        """Every second pixel of the maps of some images, evenly spread: ``[n, 1, H / 2, W / 2]``."""
-        rows = _spread(len(part))
-        own = None if logits is None else logits[rows]
-        return torch.cat([found[:, :, ::2, ::2].cpu() for found, _ in judged_maps(self.model, part, rows, own)])
+    def _judge(self, part: Residuals, logits: Tensor | None) -> tuple[list[float], np.ndarray]:
+        """The score of each image, and every second pixel of the maps of some, evenly spread: ``[n, H / 2, W / 2]``."""
+        chosen = set(_spread(len(part)).tolist())
+        scores: list[float] = []
+        maps: list[Tensor] = []
+        for found, score in judged_maps(self.model, part, torch.arange(len(part)), logits):
+            rows = [row for row in range(len(found)) if len(scores) + row in chosen]
+            maps.append(found[rows, 0, ::2, ::2].cpu())
+            scores += score.tolist()
+        return scores, torch.cat(maps).numpy()
 
 
 def _spread(count: int) -> Tensor:

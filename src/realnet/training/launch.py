@@ -8,15 +8,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from lightning.fabric import Fabric
+from typing import TYPE_CHECKING, Any, cast
 
 from realnet.acceleration import allow_tf32
 from realnet.errors import UserError
 from realnet.files import alone_with
 from realnet.model.devices import choose_device
 from realnet.training.checkpoint import CHECKPOINT_FILE
+from realnet.training.lone import LoneProcess
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 _LOCK_FILE = ".train.lock"
 
@@ -37,8 +39,8 @@ class Launch:
     resume: bool = False
 
 
-def make_fabric(launch: Launch) -> Fabric:
-    """Fabric, its processes not started yet; on an NVIDIA GPU with TF32.
+def make_fabric(launch: Launch) -> "Fabric":
+    """Fabric, its processes not started yet; on an NVIDIA GPU with TF32. For one CPU, what does the same without it.
 
     Raises:
         UserError: for devices, a precision or a strategy that are not to be had here.
@@ -46,6 +48,12 @@ def make_fabric(launch: Launch) -> Fabric:
     kind, _, number = choose_device(launch.device).partition(":")
     if number and launch.devices > 1:
         raise UserError(f"--device {launch.device} is one device: for {launch.devices} write --device {kind}.")
+    plain = (kind, launch.devices, str(launch.precision), launch.strategy) == ("cpu", 1, "32-true", "auto")
+    # Started by torchrun or a like, there are other processes.
+    if plain and not {"LOCAL_RANK", "WORLD_SIZE"} & os.environ.keys():
+        return cast("Fabric", LoneProcess())
+    from lightning.fabric import Fabric
+
     try:
         fabric = Fabric(
             accelerator=kind,

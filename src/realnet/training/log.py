@@ -28,7 +28,7 @@ class TrainingLog:
 
     def __init__(self, folder: Path, oracle: bool) -> None:
         self.folder, self.oracle, self.written = folder, oracle, 0
-        self.board = _board(folder / BOARD_FOLDER)
+        self.board: Any = None
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Bring the files up to the numbers in ``rows``, one a judgement since the first step of the first attempt."""
@@ -39,6 +39,8 @@ class TrainingLog:
             for row in rows
         ]
         write_text(self.folder / LOG_FILE, _csv(named))
+        if not self.written:
+            self.board = _board(self.folder / BOARD_FOLDER)
         if self.board is not None:
             with _on_disk(self.folder / BOARD_FOLDER):
                 self._draw(named[self.written :])

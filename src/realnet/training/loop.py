@@ -3,10 +3,9 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from realnet.acceleration import fuses
@@ -16,6 +15,9 @@ from realnet.model.network import RealNet
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint, save_checkpoint
 from realnet.training.engine import Control, Optimisation, mean_losses, run_steps
 from realnet.training.validation import Figure
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 class StepSource(Protocol):
@@ -89,7 +91,7 @@ def trained_state(model: RealNet) -> dict[str, Tensor]:
     }
 
 
-def optimise(fabric: Fabric, task: Task, config: Config, identity: str, control: Control) -> Progress:
+def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, control: Control) -> Progress:
     """Train ``task.model`` in place; on return it holds the best state by validation, of several the last.
 
     Continues from the checkpoint in ``control.folder`` where there is one.
@@ -103,14 +105,7 @@ def optimise(fabric: Fabric, task: Task, config: Config, identity: str, control:
     """
     settings, folder = config.training, control.folder
     model, module, steps = task.model, task.loss, task.steps
-    # Without weight decay AdamW is Adam.
-    optimizer = torch.optim.AdamW(
-        module.parameters(),
-        lr=settings.learning_rate,
-        betas=(0.9, 0.999),
-        weight_decay=settings.weight_decay,
-        fused=fuses(fabric),
-    )
+    optimizer = _optimizer(module, settings, fabric) if steps else None
     progress, best = Progress(identity=identity), trained_state(model)
     if (folder / CHECKPOINT_FILE).is_file():
         state, progress = load_checkpoint(folder, module, optimizer)
@@ -123,8 +118,9 @@ def optimise(fabric: Fabric, task: Task, config: Config, identity: str, control:
         progress.seconds = control.spent
         best = trained_state(model)
         if fabric.is_global_zero:
-            save_checkpoint(folder, module, best, optimizer, progress)
+            save_checkpoint(folder, module, best, None, progress)
     else:
+        assert optimizer is not None
 
         def judge(progress: Progress, rate: float) -> None:
             nonlocal best
@@ -145,7 +141,18 @@ def optimise(fabric: Fabric, task: Task, config: Config, identity: str, control:
     return progress
 
 
-def _share_statistics(fabric: Fabric, module: nn.Module) -> None:
+def _optimizer(module: nn.Module, settings: TrainingConfig, fabric: "Fabric") -> torch.optim.Optimizer:
+    """Adam; without weight decay AdamW is the same."""
+    return torch.optim.AdamW(
+        module.parameters(),
+        lr=settings.learning_rate,
+        betas=(0.9, 0.999),
+        weight_decay=settings.weight_decay,
+        fused=fuses(fabric),
+    )
+
+
+def _share_statistics(fabric: "Fabric", module: nn.Module) -> None:
     """Under DDP each process has running statistics of its own share; those of the first are judged and kept."""
     if fabric.world_size > 1:
         for buffer in module.buffers():

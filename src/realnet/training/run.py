@@ -5,11 +5,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn
@@ -45,6 +44,9 @@ from realnet.training.prepare import (
 from realnet.training.tasks import PREPARED_FILE, JudgedGood, Preparation, prepare
 from realnet.training.validation import Figure
 from realnet.view import REFERENCE_FILE
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 320
@@ -124,7 +126,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     return progress
 
 
-def _fabric(config: Config, launch: Launch) -> Fabric:
+def _fabric(config: Config, launch: Launch) -> "Fabric":
     """Fabric, its processes not started yet."""
     if config.training.batch_size // 2 % launch.devices:
         raise UserError(

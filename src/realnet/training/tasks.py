@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from realnet.config import Config
@@ -19,6 +19,9 @@ from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, image_scores, make_validation
 from realnet.training.validation import Figure
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 PREPARED_FILE, SHEET_FILE = "prepared.safetensors", "synthetic_defects.png"
 _SHOWN_DEFECTS = 12
@@ -73,7 +76,7 @@ class Preparation:
     config: Config
     output: Path
     identity: str
-    fabric: Fabric
+    fabric: "Fabric"
     stage: Stage
 
 
@@ -146,7 +149,7 @@ def _prepare_solved(given: Preparation) -> Prepared:
     loss, batches, validation = head_batches(model, seen, config, steps, fabric.global_rank, fabric.world_size)
 
     def judge_good() -> JudgedGood:
-        figure = validation()
+        figure, outlined_from = validation.examine()
         scores = figure.good_scores
         if config.training.tolerance.asked:
             scores = tuple(validation.scores(seen.at_limit).tolist())
@@ -154,7 +157,7 @@ def _prepare_solved(given: Preparation) -> Prepared:
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
             (*scores_by_file(seen, scores, len(names)), *image_scores(model, split.held_out, config)),
-            validation.pixel_threshold(),
+            outlined_from,
             figure,
             source_of(seen),
             seen.augmentation,

@@ -27,7 +27,16 @@ from realnet.run_folder import Run, read_digests
 from realnet.seen import picture_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
-from realnet.training.folds import Stage, groups_of, judge_by_folds, quiet, scores_by_file, set_solved, source_of
+from realnet.training.folds import (
+    Stage,
+    fit_familiarity,
+    groups_of,
+    judge_by_folds,
+    quiet,
+    scores_by_file,
+    set_solved,
+    source_of,
+)
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features, save_features
 from realnet.training.moved import STRENGTHS, copies
@@ -80,6 +89,11 @@ def check_teachable(run: Path) -> None:
     Raises:
         UserError: which says what to do instead.
     """
+    if members := Run(run).members:
+        raise UserError(
+            f"{run} is an inspector of several products: teach the one that the images show, such as "
+            f"{members[0].folder}; the whole follows when it is loaded again."
+        )
     config = Run(run).config
     if config.model.reconstruction.network != "subspace":
         raise UserError(
@@ -218,6 +232,7 @@ def _solve(
     parts = {name: [f.to(device) for f in features] for name, features in kept.parts.items()}
     judged_parts = [name for name in parts if name != "moved"]
     set_solved(model, judge_by_folds(model, config, result, parts, judged_parts))
+    fit_familiarity(model, config, result, parts)
     discriminator = model.discriminator
     learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.learned_scale > 0)
     validation = FoldedValidation(model, result, learned)
@@ -247,5 +262,5 @@ def _scores(model: RealNet, kept: KeptFeatures) -> tuple[float, ...]:
     found: list[Tensor] = []
     for start in range(0, len(kept.groups), 16):
         features = [f[start : start + 16].to(device).float() for f in kept.parts["good"]]
-        found.append(model.conclude(model.residuals(features)[0], (side, side)).score.cpu())
+        found.append(model.judge_selected(features, (side, side))[0].score.cpu())
     return tuple(scores_by_file(kept.out_of_sample(), torch.cat(found).tolist(), len(kept.names)))

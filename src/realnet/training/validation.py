@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from realnet.calibration import pixel_threshold
+from realnet.evaluation.metrics import average_precision, image_auroc, pixel_auroc
 from realnet.model.network import Judgement, RealNet
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import to_tensor
@@ -99,21 +99,17 @@ class Validation:
     def __call__(self) -> Figure:
         """Judge the set with the model as it is now."""
         maps, scores = self.judge()
-        labels = torch.from_numpy(self.labels)
         precision, auroc = None, None
         if self.masks is not None:
             if self.oracle:
-                from realnet.evaluation.metrics import pixel_auroc
-
                 auroc = pixel_auroc(maps[:, 0].numpy(), self.masks)
             # Every second pixel ranks the same and costs a quarter.
-            pixels, marked = maps[:, 0, ::2, ::2], torch.from_numpy(self.masks[:, ::2, ::2])
-            precision = float(binary_average_precision(pixels.flatten(), marked.flatten().long()))
+            precision = average_precision(maps[:, 0, ::2, ::2], self.masks[:, ::2, ::2])
         return Figure(
-            image_auroc=float(binary_auroc(scores, labels.long())),
+            image_auroc=image_auroc(scores, self.labels),
             pixel_average_precision=precision,
-            good_scores=tuple(scores[~labels].tolist()),
-            defect_scores=tuple(scores[labels].tolist()),
+            good_scores=tuple(scores[torch.from_numpy(~self.labels)].tolist()),
+            defect_scores=tuple(scores[torch.from_numpy(self.labels)].tolist()),
             pixel_auroc=auroc,
         )
 

@@ -163,7 +163,7 @@ def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textur
     """
     fitted = fit_module(category, config, device, textures)
     model = fitted.module.model
-    maps, scores, speed = _judge(model, category, config.image_size, fitted.transform, device)
+    maps, scores, speed = judge_images(model, category, config.image_size, fitted.transform, device)
     tensors = [*model.parameters(), *model.buffers()]
     return PeerOutcome(
         maps=maps,
@@ -273,7 +273,7 @@ def _train(
 
 
 @torch.inference_mode()
-def _judge(
+def judge_images(
     model: Any, category: Category, size: int, transform: Callable[[Tensor], Tensor], device: str
 ) -> tuple[np.ndarray | None, np.ndarray, float]:
     """Raw maps and scores of the test images, and images a second."""

@@ -71,7 +71,8 @@ function show(answer, conclude) {
   $("live-frame").querySelector("svg")?.remove();
   if (answer.error) return say("error", answer.error);
   const found = conclude(answer);
-  say(found.verdict, `level ${found.level.toFixed(2)}, score ${answer.score.toFixed(4)}`);
+  say(found.verdict, found.verdict === "unknown"
+    ? "not a product this inspector knows" : `level ${found.level.toFixed(2)}, score ${answer.score.toFixed(4)}`);
   $("live-frame").append(outlines(found.regions, answer.width, answer.height));
 }
 

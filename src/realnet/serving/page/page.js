@@ -177,6 +177,8 @@ const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) =
 /** The verdict of an answer under the sliders: {verdict, level, regions}. */
 function conclude(answer, name) {
   const threshold = thresholds[name];
+  // Of another product: no slider makes it good, and nothing of it is outlined.
+  if (answer.verdict === "unknown") return { verdict: "unknown", level: 1, threshold, regions: [] };
   const area = Number($("area").value) || 0;
   const regions = answer.regions.filter((region) => region.area >= area);
   const anomalous = answer.score > threshold && (area <= 1 || regions.length > 0);
@@ -234,7 +236,8 @@ function drawVerdicts() {
     const judged = items.map((item) => item.answers[name]).filter((answer) => answer && !answer.error);
     const bad = judged.filter((answer) => conclude(answer, name).verdict === "anomalous").length;
     const unread = items.filter((item) => item.answers[name]?.error).length;
-    return items.length ? `${names.length > 1 ? `${name}: ` : ""}${judged.length} judged, ${bad} anomalous${unread ? `, ${unread} not readable` : ""}` : "";
+    const foreign = judged.filter((answer) => answer.verdict === "unknown").length;
+    return items.length ? `${names.length > 1 ? `${name}: ` : ""}${judged.length} judged, ${bad} anomalous${foreign ? `, ${foreign} unknown` : ""}${unread ? `, ${unread} not readable` : ""}` : "";
   }).join(" · ");
   for (const name of names) drawDots(name);
 }
@@ -381,7 +384,7 @@ function verdict(answer, name, several) {
     badge.className = `badge ${found.verdict}`;
     badge.textContent = found.verdict;
     const count = found.regions.length;
-    text.textContent = `level ${found.level.toFixed(2)} · score ${answer.score.toFixed(4)}${count ? `, ${count} region${count > 1 ? "s" : ""}` : ""}${several ? ` · ${name}` : ""}`;
+    text.textContent = found.verdict === "unknown" ? `not a product this inspector knows${several ? ` · ${name}` : ""}` : `level ${found.level.toFixed(2)} · score ${answer.score.toFixed(4)}${count ? `, ${count} region${count > 1 ? "s" : ""}` : ""}${several ? ` · ${name}` : ""}`;
   }
   line.append(badge, text);
   return line;

@@ -46,10 +46,11 @@ export function reportHtml(lines, models, when) {
   });
   const judged = lines.filter((line) => !line.error);
   const anomalous = judged.filter((line) => line.verdict === "anomalous").length;
+  const unknown = judged.filter((line) => line.verdict === "unknown").length;
   return `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>RealNet – inspection report</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>${STYLE}</style></head><body><h1>Inspection report</h1>
-<p>${escaped(when)}: ${judged.length} verdicts, ${anomalous} anomalous. The worst come first; a level above 0.5, where the threshold is, is anomalous.
+<p>${escaped(when)}: ${judged.length} verdicts, ${anomalous} anomalous${unknown ? `, ${unknown} not of a product that the inspector knows` : ""}. The worst come first; a level above 0.5, where the threshold is, is anomalous.
 A click enlarges a picture. Colours follow the outline's threshold, which is the middle of their scale.</p>
 <ul>${models.map((model) => origin(model, lines)).join("")}</ul>
 <div class="wide"><table><thead><tr><th>Heat map</th><th>Image</th><th>Inspector</th><th>Verdict</th><th>Level</th><th>Score</th><th>Regions</th><th>A person said</th></tr></thead>

@@ -1,0 +1,172 @@
+"""Accuracy and set-up time by the number of good images: RealNet's presets beside peers of anomalib.
+
+    python -m benchmarks.few_images DATA CATEGORY --counts all,50,20,10,5,3,1 --draws 3 --output FILE.csv
+    python -m benchmarks.few_images --chart FILE.csv [FILE.csv ...] --output CHART.png
+
+A draw takes so many of the good training images at random, the same for every method; all test images are judged.
+``evidence`` is ``instant`` without the general head. Set-up is timed in one process that has imported everything: CPU
+seconds, which other work on the machine changes little, and those of the clock. A finished line is not measured again.
+"""
+
+import argparse
+import csv
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lite": ("lite", {}),
+    "instant": ("instant", {}),
+    "evidence": ("instant", {"model.discriminator.general": 0.0}),
+}
+PEERS = ("patchcore", "padim", "dfm", "fre")
+FIGURES = ("image_auroc", "pixel_auroc", "pro")
+COLUMNS = ("data", "category", "count", "draw", "method", *FIGURES, "cpu_seconds", "seconds", "threads")
+
+
+def subset(data: Path, category: str, count: int | None, draw: int, folder: Path) -> tuple[Path, int]:
+    """Write DATA into ``folder`` as links, with ``count`` of its good training images (None: all); and their number."""
+    source = data / category
+    files = sorted(file for file in (source / "train" / "good").iterdir() if file.is_file())
+    kept = files if count is None else [files[i] for i in np.random.default_rng(draw).permutation(len(files))[:count]]
+    made = folder / data.name / category
+    (made / "train" / "good").mkdir(parents=True)
+    for file in kept:
+        (made / "train" / "good" / file.name).symlink_to(file.resolve())
+    for part in ("test", "ground_truth"):
+        if (source / part).exists():
+            (made / part).symlink_to((source / part).resolve())
+    return folder / data.name, len(kept)
+
+
+def processor_seconds() -> float:
+    """CPU seconds of this process and the ended ones it started."""
+    return sum(os.times()[:4])
+
+
+def measure_run(method: str, data: Path, category: str, draw: int) -> dict[str, float | None]:
+    """Train and evaluate one of RealNet's presets."""
+    import realnet
+
+    preset, fields = RUNS[method]
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        clock, used = time.perf_counter(), processor_seconds()
+        realnet.train(data, run, category=category, preset=preset, seed=draw, progress=False, **fields)
+        seconds, used = time.perf_counter() - clock, processor_seconds() - used
+        overall = realnet.evaluate(run, data, category=category, progress=False).overall
+    return {name: getattr(overall, name) for name in FIGURES} | {"cpu_seconds": used, "seconds": seconds}
+
+
+def measure_peer(method: str, data: Path, category: str, draw: int, budget: float) -> dict[str, float | None]:
+    """Fit and judge a peer; one that is trained by steps ends after ``budget`` seconds."""
+    from realnet.benchmark.peers import PeerConfig
+    from realnet.benchmark.peers.fitting import fit_module, judge_images
+    from realnet.data import fingerprint, open_dataset, read_truth
+    from realnet.evaluation.results import Provenance, evaluate_maps
+
+    config = PeerConfig(name=method, seed=draw, time_budget=budget)
+    chosen = open_dataset(data, category)[0]
+    used = processor_seconds()
+    fitted = fit_module(chosen, config)
+    used = processor_seconds() - used
+    maps, scores, _ = judge_images(fitted.module.model, chosen, config.image_size, fitted.transform, "cpu")
+    assert maps is not None, "every method of PEERS makes maps"
+    masks = [read_truth(sample, (config.image_size, config.image_size)) for sample in chosen.test]
+    provenance = Provenance.collect(
+        data=data.name, data_fingerprint=fingerprint(chosen.test), split="test", seed=draw, preset=method,
+        image_score="the method's own", selection="its last state",
+    )  # fmt: skip
+    overall = evaluate_maps(chosen.test, maps, masks, scores, provenance).overall
+    return {name: getattr(overall, name) for name in FIGURES} | {"cpu_seconds": used, "seconds": fitted.seconds}
+
+
+def read_lines(files: list[Path]) -> list[dict[str, str]]:
+    lines: list[dict[str, str]] = []
+    for file in files:
+        with file.open(newline="") as stream:
+            lines += csv.DictReader(stream)
+    return lines
+
+
+def measure(given: argparse.Namespace) -> None:
+    output: Path = given.output
+    done = {tuple(line[name] for name in COLUMNS[:5]) for line in read_lines([output])} if output.exists() else set()
+    with output.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        if not stream.tell():
+            writer.writeheader()
+        for count in (None if text == "all" else int(text) for text in given.counts.split(",")):
+            for draw in range(1 if count is None else given.draws):
+                with tempfile.TemporaryDirectory() as folder:
+                    data, kept = subset(given.data, given.category, count, draw, Path(folder))
+                    for method in given.methods.split(","):
+                        line = (given.data.name, given.category, str(kept), str(draw), method)
+                        if line in done:
+                            continue
+                        if method in RUNS:
+                            found = measure_run(method, data, given.category, draw)
+                        else:
+                            found = measure_peer(method, data, given.category, draw, given.budget)
+                        shown = {name: "" if value is None else f"{value:.5f}" for name, value in found.items()}
+                        shown |= {name: f"{found[name]:.1f}" for name in ("cpu_seconds", "seconds")}
+                        threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+                        writer.writerow(dict(zip(COLUMNS, line, strict=False)) | shown | {"threads": threads})
+                        stream.flush()
+
+
+def chart(files: list[Path], output: Path) -> None:
+    """Draw image AUROC over set-up time: a panel a category, a line a method, a point a number of good images."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    lines = read_lines(files)
+    categories = list(dict.fromkeys(line["category"] for line in lines))
+    figure, panels = plt.subplots(1, len(categories), figsize=(4.6 * len(categories), 4.2), squeeze=False)
+    for panel, category in zip(panels[0], categories, strict=True):
+        own = [line for line in lines if line["category"] == category]
+        for method in dict.fromkeys(line["method"] for line in own):
+            own_lines = [line for line in own if line["method"] == method]
+            points = []
+            for count in sorted({int(line["count"]) for line in own_lines}):
+                draws = [line for line in own_lines if int(line["count"]) == count]
+                seconds, auroc = (
+                    np.mean([float(line[name]) for line in draws]) for name in ("cpu_seconds", "image_auroc")
+                )
+                points.append((count, seconds, auroc))
+            style = "-o" if method in RUNS else "--s"
+            panel.plot(*zip(*[point[1:] for point in points], strict=True), style, label=method, markersize=4)
+            for count, seconds, auroc in points:
+                panel.annotate(str(count), (seconds, auroc), fontsize=6, xytext=(2, 2), textcoords="offset points")
+        panel.set(title=category, xscale="log", xlabel="set-up, CPU seconds", ylabel="image AUROC")
+        panel.grid(alpha=0.3)
+    panels[0][-1].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(output, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("category", nargs="?")
+    parser.add_argument("--counts", default="all,50,20,10,5,3,1")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--methods", default=",".join((*RUNS, *PEERS)))
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds for a peer that is trained by steps")
+    parser.add_argument("--output", type=Path, required=True, help="a CSV file, or the chart")
+    parser.add_argument("--chart", type=Path, nargs="+", help="draw these CSV files instead of measuring")
+    given = parser.parse_args()
+    if given.chart:
+        chart(given.chart, given.output)
+    else:
+        measure(given)
+
+
+if __name__ == "__main__":
+    main()

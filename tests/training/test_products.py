@@ -1,0 +1,174 @@
+"""Several products in one inspector, told no names: found, trained apart, joined."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realnet import load
+from realnet.calibration import calibrate, level, read_calibration
+from realnet.data import open_dataset
+from realnet.errors import UserError
+from realnet.evaluation.evaluate import evaluate_run
+from realnet.export.export_folder import export_run
+from realnet.export.request import request_export
+from realnet.progress import Watcher
+from realnet.run_folder import PRODUCTS_FILE, Run
+from realnet.training.launch import Launch
+from realnet.training.products import find_products, joined_calibration, named_products, train_products
+from realnet.training.teaching import check_teachable
+from tests.data.layouts import save
+from tests.training.tiny import tiny
+
+TRAIN = 12
+
+
+def stripes(rng: np.random.Generator) -> np.ndarray:
+    image = np.full((64, 64, 3), 60.0)
+    image[:, ::8] = image[:, 1::8] = 220
+    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+
+
+def square(rng: np.random.Generator) -> np.ndarray:
+    image = np.full((64, 64, 3), 200.0)
+    image[20:44, 20:44] = (20, 40, 90)
+    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stripes and squares; one folder has the first half of the stripes, the other the rest of all."""
+    root, rng = tmp_path_factory.mktemp("several"), np.random.default_rng(0)
+    for name, make in (("stripes", stripes), ("square", square)):
+        for number in range(TRAIN):
+            save(root / name / "train" / "good" / f"{number:03}.png", make(rng))
+        for number in range(3):
+            save(root / name / "test" / "good" / f"{number:03}.png", make(rng))
+            bad = make(rng)
+            bad[24:34, 24:34] = (250, 0, 0)
+            save(root / name / "test" / "spot" / f"{number:03}.png", bad)
+    return root
+
+
+@pytest.fixture(scope="module")
+def joined(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "both"
+    said: list[str] = []
+
+    class Heard(Watcher):
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
+
+    train_products(open_dataset(data), tiny("training.augmentation=none"), output, Launch("cpu"), Heard())
+    assert any("2 products found: square (12 good images), stripes (12 good images)" in line for line in said)
+    return output
+
+
+def test_each_product_is_found_whatever_it_is_called() -> None:
+    rng = np.random.default_rng(1)
+    centres = 3 * rng.normal(size=(3, 300))
+    truth = rng.permutation(np.repeat(np.arange(3), 15))
+    found = find_products(centres[truth] + 0.3 * rng.normal(size=(45, 300)))
+    assert sorted(sorted(set(truth[rows])) for rows in found) == [[0], [1], [2]]
+    assert sorted(np.concatenate(found).tolist()) == list(range(45))
+
+
+@pytest.mark.parametrize("count", [2, 9, 30, 200])
+def test_one_product_stays_one(count: int) -> None:
+    rng = np.random.default_rng(count)
+    assert len(find_products(rng.normal(size=(count, 300)) * rng.uniform(0.1, 2, 300))) == 1
+
+
+def test_a_few_odd_images_are_no_product() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 300))
+    x[:3] += 50
+    assert len(find_products(x)) == 1
+
+
+def test_a_product_is_an_inspector_of_its_own_and_all_are_one(joined: Path, data: Path) -> None:
+    run, judge = Run(joined), load(joined)
+    assert [member.folder.name for member in run.members] == ["square", "stripes"]
+    for member in run.members:
+        alone = load(member.folder)
+        for file in sorted((data / member.folder.name / "test").rglob("*.png")):
+            ours, own = judge.inspect(file), alone.inspect(file)
+            assert ours.verdict == own.verdict
+            assert ours.score == pytest.approx(own.level, abs=1e-4)
+        other = next(one for one in run.members if one is not member)
+        strange = sorted((data / other.folder.name / "test" / "good").glob("*.png"))[0]
+        assert alone.inspect(strange).verdict == "unknown", "the other product is none that it knows"
+
+
+def test_what_is_said_of_it_is_of_all(joined: Path, data: Path) -> None:
+    run = Run(joined)
+    assert run.products == ("square", "stripes")
+    assert len(run.trained_on) == 2 * TRAIN
+    results = evaluate_run(run, "several", open_dataset(data)).results
+    assert results.overall.image_auroc is not None
+    before = run.digest
+    changed = joined.parent / "changed"
+    shutil.copytree(joined, changed)
+    threshold = changed / "products" / "square" / "calibration.json"
+    threshold.write_text(json.dumps({**json.loads(threshold.read_text()), "score": 0.123}))
+    assert Run(changed).digest != before, "each product's threshold is part of what is computed"
+
+
+def test_it_is_exported_whole(joined: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    run = Run(joined)
+    export_run(run, tmp_path / "onnx", request_export(run, tmp_path / "onnx", "onnx", data=data))
+    exported, own = load(tmp_path / "onnx"), load(joined)
+    for file in sorted(data.rglob("test/*/000.png")):
+        assert exported.inspect(file).verdict == own.inspect(file).verdict
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert exported.inspect(noise).verdict == own.inspect(noise).verdict == "unknown"
+    with pytest.raises(UserError, match="8 bits were never measured"):
+        request_export(run, tmp_path / "int8", "openvino-int8", data=data)
+
+
+def test_a_finished_one_is_not_trained_over_and_a_part_is_taught(joined: Path, data: Path) -> None:
+    with pytest.raises(UserError, match="already holds a run"):
+        train_products(open_dataset(data), tiny("training.augmentation=none"), joined, Launch("cpu"))
+    with pytest.raises(UserError, match=r"several products: teach the one .*products/square"):
+        check_teachable(joined)
+
+
+def test_a_list_of_products_cannot_lead_elsewhere(joined: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(joined, copy)
+    (copy / PRODUCTS_FILE).write_text('{"products": ["../../etc"]}')
+    with pytest.raises(UserError, match="names no folders"):
+        load(copy)
+
+
+def test_mixed_folders_name_a_product_by_all_of_them(data: Path) -> None:
+    samples = [sample for category in open_dataset(data) for sample in category.train]
+    products = named_products(samples, [np.arange(6), np.arange(6, 14), np.arange(14, 24)])
+    assert [product.name for product in products] == ["square", "square-stripes", "stripes"]
+    assert [len(product.train) for product in products] == [6, 8, 10]
+
+
+def test_together_each_keeps_its_own_threshold() -> None:
+    first = calibrate([0.1, 0.2, 0.3], 0.4, 0.25, "good images", "2026", [0.25, 0.9], names=("a", "b", "c"))
+    second = calibrate([0.6, 0.7, 0.8], 0.4, 0.25, "good images", "2026", [0.9], names=("d", "e", "f"))
+    both = joined_calibration([first, second])
+    assert both.score == both.pixel == 0.5
+    expected = sorted([*(level(s, first.score) for s in first.good_scores), *(level(s, 0.8) for s in (0.6, 0.7, 0.8))])
+    assert both.good_scores == pytest.approx(expected, abs=1e-4)
+    assert sum(score > 0.5 for score in both.good_scores) == 0
+    assert both.defects_found == pytest.approx(2 / 3)
+    assert both.promised == max(first.promised, second.promised)
+
+
+def test_one_product_in_two_folders_is_one_run(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("monday", "tuesday"):
+        for number in range(10):
+            save(tmp_path / "data" / name / "train" / "good" / f"{number:03}.png", stripes(rng))
+    config = tiny("training.augmentation=none", "training.steps=0")
+    train_products(open_dataset(tmp_path / "data"), config, tmp_path / "run", Launch("cpu"))
+    assert Run(tmp_path / "run").members == ()
+    assert read_calibration(tmp_path / "run") is not None
