@@ -1,0 +1,65 @@
+"""Does `--find` keep its word? ``python -m benchmarks.find_size DATA CATEGORY scratch:8px@128 --output RUN``.
+
+Trains on some good images as `realnet train --find` does, and prints what it says. Then the same defects are drawn on
+the good test images, which neither training nor threshold has seen: how many are found there, and how many of these
+images are rejected as they are.
+"""
+
+import argparse
+from pathlib import Path
+
+import realnet
+from realnet.data import open_dataset, read_image
+from realnet.data.samples import spread
+from realnet.inspection.judging import Judge
+from realnet.limits.asked import read_asked
+from realnet.limits.measuring import measure_drawn
+from realnet.limits.reaching import EACH
+from realnet.progress import Watcher
+
+
+class Printing(Watcher):
+    """Prints what is said."""
+
+    def say(self, sentence: str) -> None:
+        print(sentence, flush=True)
+
+
+def found_on(judge: Judge, files: list[Path], find: str, seed: int) -> list[str]:
+    """What is found of defects on images that are new to the inspector, the images above its threshold left out."""
+    images = [read_image(file, None, judge.levels) for file in files]
+    verdicts = list(judge.inspect_many(images))
+    good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous]
+    cells = measure_drawn(
+        lambda drawn: [found.score for found in judge.inspect_many(image for image, _ in drawn)],
+        good, read_asked([find]), each=EACH, seed=seed,
+    )  # fmt: skip
+    said = [f"On good test images: {cell.at(judge.threshold).sentence()} found" for cell in cells]
+    return [*said, f"Good test images rejected: {len(images) - len(good)} of {len(images)}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("category")
+    parser.add_argument("find")
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--preset", default="instant")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    (category,) = open_dataset(options.data, options.category)
+    chosen = [category.train[i].image for i in spread(len(category.train), options.images)]
+    folder = options.output.with_name(f"{options.output.name}.good")
+    folder.mkdir(parents=True)
+    for file in chosen:
+        (folder / file.name).symlink_to(file.resolve())
+    judge = realnet.train(
+        folder, options.output, preset=options.preset, seed=options.seed, find=options.find, progress=Printing()
+    )
+    tests = [sample.image for sample in category.test if not sample.is_anomalous]
+    print(*found_on(judge, tests, options.find, options.seed + 7), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
