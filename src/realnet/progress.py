@@ -20,6 +20,9 @@ class Watcher:
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         """What is being done begins, or is so far (``total`` 0: nobody knows of how many)."""
 
+    def trains(self, oracle: bool, budget: float | None) -> None:
+        """Steps of training begin: judged by test images or not, for so many seconds at most."""
+
     def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""
 

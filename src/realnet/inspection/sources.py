@@ -182,11 +182,7 @@ def _read(descriptor: int) -> bytes:
 
 
 def _standard_input() -> int:
-    """Its descriptor.
-
-    Raises:
-        UserError: where it is closed.
-    """
+    """Its descriptor; UserError where it is closed."""
     try:
         return sys.stdin.fileno()
     except (AttributeError, ValueError, OSError) as error:  # None, closed, or not a file

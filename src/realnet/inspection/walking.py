@@ -6,15 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from realnet.data.finding import (
-    OWN_PICTURES,
-    LeftOut,
-    count_images,
-    file_reason,
-    is_own_picture,
-    left_out_folder,
-    walk,
-)
+from realnet.data.finding import OWN_PICTURES, LeftOut, count_images, file_reason, is_own_picture, left_out_folder, walk
 
 Say = Callable[[str], None]
 

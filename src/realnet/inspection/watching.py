@@ -25,7 +25,6 @@ def watch(
 
     Args:
         is_known: whether the image of this key and version has been had.
-        leave_out: as for `walk`.
         say: told what is left out and why, each place once. A folder that goes away may come back.
     """
     said: set[str] = set()

@@ -22,7 +22,6 @@ class Signals:
     """Sends messages to receivers. Made by :func:`open_signals`; any thread may use it.
 
     Args:
-        sinks: the receivers.
         outbox: where what is not taken yet waits.
         which: ``all`` verdicts, or those that are not good.
         heartbeat: seconds between signs of life; None: none.
@@ -44,10 +43,8 @@ class Signals:
         self._deliveries = [_Delivery(sink, outbox, heartbeat, say, self.life) for sink in sinks]
 
     def announce(self, message: Message) -> None:
-        """Send ``message``, which has an ``id`` and a ``verdict``: once this returns, it is on disk and will be sent.
-
-        Raises:
-            UserError: where the disk is full.
+        """Send ``message``, which has an ``id`` and a ``verdict``: once this returns, it is on disk and will be sent;
+        UserError where the disk is full.
         """
         if self._which == "anomalous" and message["verdict"] == "good":
             return
@@ -174,10 +171,8 @@ def open_signals(
     heartbeat: float | None = None,
     say: Say = lambda sentence: None,
 ) -> Iterator[Signals]:
-    """Signals to ``sinks`` that wait in the file ``queue`` meanwhile; at the end what can be sent is sent.
-
-    Raises:
-        UserError: where the file cannot be written, or another process uses it.
+    """Signals to ``sinks`` that wait in the file ``queue`` meanwhile; at the end what can be sent is sent; UserError
+    where the file cannot be written, or another process uses it.
     """
     with open_outbox(queue) as outbox:
         elsewhere = outbox.waiting_elsewhere([sink.key for sink in sinks])
