@@ -1,10 +1,14 @@
 """How work that takes its time says how far it is."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from realnet.evaluation.results import Results
     from realnet.training.checkpoint import Progress
+
+Notify = Callable[[str], None]
+"""Whoever is told a sentence."""
 
 
 class Watcher:

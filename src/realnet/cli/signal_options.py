@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -11,6 +11,7 @@ import typer
 
 from realnet.choices import seconds
 from realnet.errors import UserError
+from realnet.progress import Notify
 
 if TYPE_CHECKING:
     from realnet.inspection.items import Item
@@ -32,12 +33,11 @@ SignalsOption = Annotated[
 HeartbeatOption = Annotated[
     str | None, typer.Option("--heartbeat", help="Time between signs of life to the receivers, such as 30s.")
 ]
-Told = Callable[[str], None]
 
 
 @contextlib.contextmanager
 def signals_to(
-    addresses: Sequence[str] | None, queue: Path, which: str, heartbeat: str | None, say: Told
+    addresses: Sequence[str] | None, queue: Path, which: str, heartbeat: str | None, say: Notify
 ) -> "Iterator[Signals | None]":
     """The receivers that the options name, while the block runs; None where they name none.
 

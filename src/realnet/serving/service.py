@@ -30,7 +30,7 @@ from realnet.serving.models import ServedModel
 from realnet.serving.prometheus import Metrics
 from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
 from realnet.serving.settings import Settings
-from realnet.serving.uploads import read_order
+from realnet.serving.uploads import read_upload
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
@@ -158,7 +158,7 @@ class Service:
         self.working += 1
         self.metrics.in_progress.set(self.working)
         try:
-            order = await read_order(request, self.settings)
+            order = await read_upload(request, self.settings)
             with self.metrics.seconds.time():
                 return await self._judge(order.data, order.request)
         finally:
