@@ -81,11 +81,7 @@ class Record(_Part):
 
 
 def read_record(folder: Path) -> Record:
-    """The record of the run in ``folder``.
-
-    Raises:
-        UserError: where it is missing or damaged.
-    """
+    """The record of the run in ``folder``; UserError where it is missing or damaged."""
     path = folder / METRICS_FILE
     if not path.is_file():  # a pipe of that name would be waited for
         raise UserError(f"{path} is missing or damaged; restore it or train again.")

@@ -102,10 +102,8 @@ def plan_names() -> list[str]:
 
 
 def read_plan(name: str) -> Plan:
-    """The plan of the package called ``name``, or the one in the YAML file ``name``.
-
-    Raises:
-        UserError: where there is none, or it says something that cannot be done.
+    """The plan of the package called ``name``, or the one in the YAML file ``name``; UserError where there is none, or
+    it says something that cannot be done.
     """
     known = {plan.lower(): plan for plan in plan_names()}
     if name.lower() in known:
@@ -125,11 +123,7 @@ def read_plan(name: str) -> Plan:
 
 
 def parse_plan(name: str, text: str) -> Plan:
-    """A plan from its YAML.
-
-    Raises:
-        UserError: naming the field that is wrong.
-    """
+    """A plan from its YAML; UserError naming the field that is wrong."""
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:

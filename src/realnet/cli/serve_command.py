@@ -44,8 +44,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8000,
     api_key: Annotated[
-        str | None,
-        typer.Option(envvar="REALNET_API_KEY", help="Key that requests must carry (8 characters at least)."),
+        str | None, typer.Option(envvar="REALNET_API_KEY", help="Key that requests must carry (8 characters at least).")
     ] = None,
     max_bytes: Annotated[int, typer.Option("--max-bytes", help="Largest request.", min=1024)] = 32 * 2**20,
     max_pixels: Annotated[int, typer.Option("--max-pixels", help="Largest image.", min=1)] = 50_000_000,

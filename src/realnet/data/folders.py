@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realnet.data.finding import LeftOut, find_images
-from realnet.data.images import read_mask
-from realnet.data.masks import Place, masks_beside, pair_masks
+from realnet.data.masks import Place, masks_beside, pair_masks, read_mask
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
 from realnet.data.vocabulary import Meaning, meaning
@@ -26,7 +25,6 @@ class Reader:
     """The products below one folder. Its files are looked at once.
 
     Args:
-        root: the folder.
         good: names of folders (or paths below ``root``) that hold the good images, in the place of the usual words;
             `HERE` for all that nothing else is said of.
     """
@@ -94,10 +92,8 @@ class Reader:
         return any(said.split or said.label == GOOD for said in says)
 
     def read(self, name: str, problems: list[str]) -> Category:
-        """One product; a sentence is added to ``problems`` for each thing that cannot be right.
-
-        Raises:
-            UserError: where it cannot be told which images are good.
+        """One product; a sentence is added to ``problems`` for each thing that cannot be right; UserError where it
+        cannot be told which images are good.
         """
         top = self.products[name]
         inside = {file: place for file, place in self._files.items() if place[: len(top)] == top}
@@ -321,11 +317,7 @@ class _Tree:
 
 
 def marks_something(masks: Iterable[Sequence[Path]]) -> list[bool]:
-    """Of each group of masks, whether any pixel is marked in one of them.
-
-    Raises:
-        UserError: where one cannot be read.
-    """
+    """Of each group of masks, whether any pixel is marked in one of them; UserError where one cannot be read."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda own: any(bool(read_mask(file).any()) for file in own), masks))
 

@@ -67,10 +67,8 @@ def open_good(places: Sequence[Path], good: Sequence[str] = ()) -> Category:
 
 
 def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list[Category]:
-    """One product, and good images that do not lie in its data set as well; files that it has are not taken twice.
-
-    Raises:
-        UserError: for several products; as `open_good`.
+    """One product, and good images that do not lie in its data set as well; files that it has are not taken twice;
+    UserError for several products; as `open_good`.
     """
     if len(categories) != 1:
         raise UserError("Further good images belong to one product, and these are several: choose one of them.")
@@ -98,10 +96,8 @@ def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
 
 
 def dataset_folders(root: str, good: Sequence[str] = ()) -> list[str]:
-    """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``.
-
-    Raises:
-        UserError: where there is no such folder.
+    """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``;
+    UserError where there is no such folder.
     """
     place = Path(root)
     if _is_elpv(place) or visa.find(place):

@@ -42,7 +42,6 @@ def initialise(denoiser: Denoiser, file: Path) -> str:
     its time embedding, which the class embedding would have been added to.
 
     Args:
-        denoiser: its weights are replaced.
         file: ``.safetensors``, or a torch file, of which nothing is executed.
 
     Returns:
@@ -71,10 +70,8 @@ def initialise(denoiser: Denoiser, file: Path) -> str:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, of the averaged weights where it holds those too.
-
-    Raises:
-        UserError: where the file is missing, damaged, would have to be executed, or holds something else.
+    """The tensors of a file by name, of the averaged weights where it holds those too; UserError where the file is
+    missing, damaged, would have to be executed, or holds something else.
     """
     if not file.is_file():
         raise UserError(f"There is no weight file {file}: check the path.")
@@ -103,7 +100,6 @@ def describe_layout(tensors: dict[str, Tensor], image_size: int = 256) -> Denois
     """The configuration of the denoiser that a checkpoint fits, from the names and shapes of its tensors.
 
     Args:
-        tensors: of the layout.
         image_size: side in pixels, which the tensors do not show; nor do they show ``head_channels``.
 
     Raises:

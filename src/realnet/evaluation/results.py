@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from realnet.data.samples import Sample
+from realnet.data.samples import Category, Sample, fingerprint
 from realnet.errors import UserError
 from realnet.evaluation.metrics import average_precision, f1_max, image_auroc, pixel_figures
 from realnet.evaluation.protocol import realnet_protocol
@@ -17,11 +17,7 @@ Protocol = Literal["exact", "realnet"]
 
 
 def check_protocol(name: str) -> Protocol:
-    """``name`` as a protocol.
-
-    Raises:
-        UserError: for another word.
-    """
+    """``name`` as a protocol; UserError for another word."""
     if name not in get_args(Protocol):
         raise UserError(f"There is no protocol {name!r}: use exact, or realnet for the authors' evaluator.")
     return cast(Protocol, name)
@@ -161,28 +157,13 @@ class Provenance(_Node):
     date: str
 
     @classmethod
-    def collect(
-        cls,
-        *,
-        data: str,
-        data_fingerprint: str,
-        split: str,
-        seed: int | None,
-        preset: str,
-        image_score: str,
-        selection: str,
-    ) -> "Provenance":
-        """These facts with the versions, hardware and date of now."""
+    def of_tests(cls, data: str, categories: Sequence[Category], **facts: Any) -> "Provenance":
+        """These facts of figures on the test images of ``categories``, with the versions, hardware and date of now."""
         return cls(
-            **collect_provenance(
-                data=data,
-                data_fingerprint=data_fingerprint,
-                split=split,
-                seed=seed,
-                preset=preset,
-                image_score=image_score,
-                selection=selection,
-            )
+            data=f"{data} ({', '.join(category.name for category in categories)})",
+            data_fingerprint=fingerprint([sample for category in categories for sample in category.test]),
+            split="test",
+            **collect_provenance(**facts),
         )
 
 
@@ -208,11 +189,7 @@ class Results(_Node):
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            UserError: for anything else.
-        """
+        """Read what :meth:`to_json` wrote; UserError for anything else."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -241,10 +218,8 @@ def evaluate_maps(
         maps: their anomaly maps ``[h, w]``, which may differ in size.
         masks: at the size of the map (nearest neighbour); None for good images, or where there is no truth.
         scores: image scores ``[N]`` of the kind ``provenance.image_score``.
-        provenance: where it all comes from.
         protocol: ``exact``, or ``realnet`` to repeat the authors' evaluator: its three figures only, of its own
             image score (``pooled16``) and FPR limit, whatever ``scores``, ``fpr_limit`` and ``threshold`` are.
-        fpr_limit: of PRO.
         threshold: the run's; above it an image counts as anomalous.
 
     Raises:

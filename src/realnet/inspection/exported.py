@@ -16,13 +16,7 @@ from realnet.view import View, find_reference, view_of
 
 
 class ExportedInspector(Judge):
-    """An exported graph with its thresholds. Made by :func:`load_exported`, and by ``realnet.load``.
-
-    Args:
-        engine: runs the graph.
-        manifest: what the export says of itself.
-        view: where it looks, as the manifest says.
-    """
+    """An exported graph with its thresholds. Made by :func:`load_exported`, and by ``realnet.load``."""
 
     def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
         super().__init__(

@@ -26,8 +26,6 @@ class Inspector(Judge):
     """A model with its thresholds. Made by :func:`load`.
 
     Args:
-        model: in eval mode.
-        config: the run's.
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.

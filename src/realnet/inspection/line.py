@@ -46,10 +46,8 @@ class LineSettings(BaseModel):
 
 
 def read_line(path: Path) -> dict[str, CameraSettings]:
-    """The cameras of a line by name, from a YAML file; folders in it are relative to where the program runs.
-
-    Raises:
-        UserError: where it is missing or says something else.
+    """The cameras of a line by name, from a YAML file; folders in it are relative to where the program runs; UserError
+    where it is missing or says something else.
     """
     try:
         return LineSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).cameras

@@ -65,9 +65,5 @@ def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str
 
 
 def load_on(run: Run, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
-    """As :func:`load`, once a line has said which device judges.
-
-    Raises:
-        UserError: likewise.
-    """
+    """As :func:`load`, once a line has said which device judges; UserError likewise."""
     return load(run.folder, judging_device(device, run.is_export, say))

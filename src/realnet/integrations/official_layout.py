@@ -126,8 +126,6 @@ def convert(tensors: Mapping[str, Tensor], layout: Layout, own: Mapping[str, Ten
     """The tensors of a checkpoint under our names, every one of them used.
 
     Args:
-        tensors: of the layout.
-        layout: what :func:`describe` says of them.
         own: the state of the network that ``layout.model`` configures; the losses of AFS, which no checkpoint holds,
             are taken from it.
 

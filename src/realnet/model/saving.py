@@ -27,10 +27,8 @@ TAUGHT_PARTS = ("reconstruction.", "discriminator.", "familiarity.")
 
 
 def save_model(folder: Path, model: RealNet) -> None:
-    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own).
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full.
+    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own); UserError where the folder
+    cannot be written or the disk is full.
     """
     save_weights(folder / MODEL_FILE, model)
 
@@ -82,10 +80,8 @@ class Backbones:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write ``tensors`` to ``path`` as safetensors, whole or not at all.
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full.
+    """Write ``tensors`` to ``path`` as safetensors, whole or not at all; UserError where the folder cannot be written
+    or the disk is full.
     """
     with atomic_path(path) as temporary:
         try:

@@ -27,7 +27,6 @@ class Subspace(nn.Module):
         input and output: ``[B, channels, h, w]``, h and w those of ``grid``.
 
     Args:
-        channels: m_k.
         grid: ``(h, w)``.
     """
 

@@ -37,11 +37,7 @@ from realnet.signals.delivery import Signals
 _log = logging.getLogger("realnet.serving")
 _SCRIPTS = ("page", "report", "history", "parts", "region", "live", "docs")
 _FILES = ("page.css", "docs.css", *(f"{name}.js" for name in _SCRIPTS))
-_PAGE = {
-    "/": "index.html",
-    **{f"/{name}": name for name in _FILES},
-    "/docs": "docs.html",
-}
+_PAGE = {"/": "index.html", **{f"/{name}": name for name in _FILES}, "/docs": "docs.html"}
 # The page loads nothing from elsewhere, and no other page may frame it.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",

@@ -24,7 +24,6 @@ class Batcher:
 
     Args:
         batch_size: images measured at a time, at most.
-        observe: told the size of each batch.
     """
 
     def __init__(self, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:

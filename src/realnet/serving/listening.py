@@ -19,10 +19,8 @@ _SWITCH_SECONDS = 0.0005
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that a port in use is found before models are loaded.
-
-    Raises:
-        UserError: where the address is not this machine's, or the port is in use or not allowed.
+    """A socket that listens, so that a port in use is found before models are loaded; UserError where the address is
+    not this machine's, or the port is in use or not allowed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from realnet.history import Entry, Retention, Store, read_confirmed
 from realnet.history.pictures import Picture
 from realnet.history.recording import Recording
 from realnet.inspection.judging import Judge, Standard
-from realnet.inspection.rows import Row, unreadable_row
+from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
 from realnet.serving.answering import Decoded, answer, decode
@@ -30,7 +31,7 @@ from realnet.serving.prometheus import Metrics
 from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
 from realnet.serving.settings import Settings
 from realnet.serving.shelf import Shelf
-from realnet.serving.uploads import read_order
+from realnet.serving.uploads import read_upload
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
@@ -44,8 +45,6 @@ class Service:
     """The work behind the routes.
 
     Args:
-        models: by name.
-        settings: limits.
         store: where results go; None: nowhere.
         retention: what may leave the store.
         signals: told of every verdict; None: nobody is.
@@ -164,7 +163,7 @@ class Service:
         self.working += 1
         self.metrics.in_progress.set(self.working)
         try:
-            order = await read_order(request, self.settings)
+            order = await read_upload(request, self.settings)
             with self.metrics.seconds.time():
                 return await self._judge(order.data, order.request)
         finally:
@@ -202,9 +201,8 @@ class Service:
         try:
             return await loop.run_in_executor(self.pool, decode, data, request, judge, self.settings.max_pixels, keep)
         except Refusal as refusal:
-            threshold = judge.threshold
-            trace = _named(judge.origin.trace(None, threshold), request.id)
-            row = unreadable_row(request.name, threshold, refusal.sentence, trace)
+            row = judge.row(request.name, UserError(refusal.sentence))
+            row = row if request.id is None else replace(row, id=request.id)
             if self.store is not None:
                 await self._record(row, model, None)
             _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
@@ -263,11 +261,7 @@ def _named(trace: Trace, given: str | None) -> Trace:
 
 
 def log_request(request: Request, status: int, began: float) -> None:
-    """One line about a request that is answered.
-
-    Args:
-        began: when, on the monotonic clock.
-    """
+    """One line about a request that is answered."""
     client = request.client.host if request.client else "unknown"
     facts = {
         "method": request.method,

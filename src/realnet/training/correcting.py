@@ -41,8 +41,6 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
     """What people said of the images that the run judged, in any of its versions, with the images.
 
     Args:
-        run: the run.
-        store: of its results.
         folder: where originals that the store kept are put.
 
     Raises:
@@ -56,10 +54,8 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
 def prepare_correction(
     run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet
 ) -> Correction:
-    """Learn ``good``, and judge confirmed ``defects`` before and after.
-
-    Raises:
-        UserError: as :func:`realnet.training.teaching.learn`.
+    """Learn ``good``, and judge confirmed ``defects`` before and after; UserError as
+    :func:`realnet.training.teaching.learn`.
     """
     lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage)
     compared = compare_defects(run, lesson, [file for file, _ in defects], device)
@@ -67,10 +63,8 @@ def prepare_correction(
 
 
 def apply_correction(run: Path, correction: Correction, force: bool = False) -> Calibration:
-    """Make it the state in force.
-
-    Raises:
-        UserError: where a confirmed defect would be missed that is found now, unless ``force``; for a full disk.
+    """Make it the state in force; UserError where a confirmed defect would be missed that is found now, unless
+    ``force``; for a full disk.
     """
     if correction.missed and not force:
         raise UserError(
@@ -81,10 +75,8 @@ def apply_correction(run: Path, correction: Correction, force: bool = False) -> 
 
 
 def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:
-    """Teach the run what a results store says people confirmed; what to say of it.
-
-    Raises:
-        UserError: where nothing is new, a confirmed defect would be missed, or the run cannot learn.
+    """Teach the run what a results store says people confirmed; what to say of it; UserError where nothing is new, a
+    confirmed defect would be missed, or the run cannot learn.
     """
     check_teachable(run)
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
@@ -97,10 +89,6 @@ def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:
 
 
 def check_some(run: Path, good: Sequence[Named], store: Store) -> None:
-    """Refuse to learn nothing.
-
-    Raises:
-        UserError: where there is no image.
-    """
+    """Refuse to learn nothing; UserError where there is no image."""
     if not good:
         raise UserError(f"Nobody has confirmed an image of {run} as good yet: {store.path} holds none of them.")
