@@ -1,6 +1,7 @@
 """``realnet serve``."""
 
 import ipaddress
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from realnet.serving import ServedModel
     from realnet.serving.service import Teach
+    from realnet.serving.workshop import Workshop
 
 
 def serve(
@@ -72,6 +74,10 @@ def serve(
         bool,
         typer.Option("--teach", help="Let the page teach runs the images that people confirmed as good in --history."),
     ] = False,
+    create: Annotated[
+        Path | None,
+        typer.Option(help="With --teach: folder in which the page makes inspectors of good images, and keeps these."),
+    ] = None,
     log_level: LogLevel = "info",
     log_json: LogJson = False,
 ) -> None:
@@ -86,13 +92,25 @@ def serve(
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 
-    if teach and history is None:
-        raise UserError("--teach learns what people say of results: name a results store with --history.")
+    if create is not None and not teach:
+        raise UserError("--create lets the page make inspectors and teach them: give --teach as well.")
+    if create is not None and create.exists() and not create.is_dir():
+        raise UserError(f"{create} is a file; give --create a folder.")
+    if create is not None and shelf is not None:
+        raise UserError("--shelf serves a folder as it is, and --create makes inspectors in one: give one of the two.")
+    if teach and history is None and create is None:
+        raise UserError(
+            "--teach learns what people say of results: name a results store with --history, or, to give good images "
+            "on the page, a folder with --create."
+        )
     if teach and api_key is None and not _local(host):
         raise UserError(f"Whoever reaches {host} could change what is judged by --teach: give --api-key as well.")
 
-    if (shelf is None) == (not runs):
-        raise UserError("Name runs and exports to serve, or with --shelf a folder that holds many of them.")
+    if runs if shelf is not None else not runs and create is None:
+        raise UserError(
+            "Name runs and exports to serve, or with --shelf a folder that holds many of them; --teach --create FOLDER "
+            "needs none."
+        )
     set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
     from realnet.manifest import is_export
@@ -105,18 +123,20 @@ def serve(
     )  # fmt: skip
     store = open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
-    folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs or []]
+    workshop = None if create is None else _workshop(create, device, minimum_area)
+    runs = [*(runs or ()), *_made_before(workshop, runs or ())]
+    folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
     judging_device(device, bool(folders) and all(is_export(folder) for folder in folders), say)
     models: Mapping[str, ServedModel]
     with console.status("Loading"):
         if shelf is None:
-            models = open_models(runs or [], device, minimum_area)
+            models = open_models(runs, device, minimum_area)
         else:
             models, said = open_shelf(shelf, int(memory * 2**30), device, minimum_area)
             say(*said)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
     served = ", ".join(models) if shelf is None else f"{plural(len(models), 'inspector')} of {shelf}"
-    say(f"Serving {served} at {address} (Ctrl-C ends it).")
+    say(f"Serving {served or 'a page to make the first inspector on'} at {address} (Ctrl-C ends it).")
     if api_key is None and not _local(host):
         warn(f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.")
     if open_page:
@@ -124,7 +144,7 @@ def serve(
 
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, warn) as told_of:
-        run(models, settings, socket, store, told_of, _teacher(device) if teach else None)
+        run(models, settings, socket, store, told_of, _teacher(device) if teach else None, workshop)
     console.print("Goodbye: the server has ended.")
 
 
@@ -134,6 +154,50 @@ def _teacher(device: str) -> "Teach":
     from realnet.training.correcting import correct_by_store
 
     return partial(correct_by_store, device=choose_device(device))
+
+
+def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
+    """What makes inspectors of good images, and lets further ones join, on the device that they are served on."""
+    from realnet import api
+    from realnet.model.devices import choose_device
+    from realnet.progress import Watcher
+    from realnet.run_folder import Run
+    from realnet.serving.workshop import Workshop
+    from realnet.training.doubts import find_doubts
+
+    place = choose_device(device)
+
+    class Heard(Watcher):
+        """What is worth reading on the page."""
+
+        def __init__(self) -> None:
+            self.sentences: list[str] = []
+
+        def say(self, sentence: str) -> None:
+            self.sentences.append(sentence)
+
+    def make(images: Path, run: Path) -> list[str]:
+        heard = Heard()
+        api.train(images, run, preset="instant", device=place, progress=heard)
+        made = Run(run)
+        return [
+            *heard.sentences,
+            *find_doubts(made.record),
+            *(made.calibration.sentences() if made.calibration else ()),
+        ]
+
+    def join(run: Path, images: Sequence[Path]) -> list[str]:
+        heard = Heard()
+        api.teach(run, images, device=place, progress=heard)
+        return heard.sentences
+
+    return Workshop(folder, make, join, place, minimum_area)
+
+
+def _made_before(workshop: "Workshop | None", runs: Sequence[str]) -> list[str]:
+    """The runs of a workshop that are not named already."""
+    named = {Path(run).resolve() for run in runs}
+    return [str(run) for run in (workshop.runs() if workshop is not None else ()) if run.resolve() not in named]
 
 
 def _local(host: str) -> bool:

@@ -63,12 +63,12 @@ class Gram:
     eigenvectors of the n x n matrix of their inner products say which. It is computed once for all subsets.
 
     Args:
-        maps: ``[n, D]``.
+        maps: ``[n, D]``; they are centred in place, as there is hardly anything larger.
     """
 
     def __init__(self, maps: Tensor) -> None:
         self.origin = maps.mean(0)
-        self.maps = maps - self.origin
+        self.maps = maps.sub_(self.origin)
         # Sums of up to a million products: float32 alone would lose the small eigenvalues.
         self.products = torch.zeros(len(maps), len(maps), dtype=torch.float64, device=maps.device)
         for part in self.maps.split(65536, dim=1):

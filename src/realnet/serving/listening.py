@@ -13,6 +13,7 @@ from realnet.serving.application import make_app
 from realnet.serving.models import ServedModel
 from realnet.serving.service import Teach
 from realnet.serving.settings import Settings
+from realnet.serving.workshop import Workshop
 from realnet.signals.delivery import Signals
 
 _SWITCH_SECONDS = 0.0005
@@ -43,13 +44,14 @@ def run(
     history: tuple[Store, Retention] | None = None,
     signals: Signals | None = None,
     teach: Teach | None = None,
+    workshop: Workshop | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
     store, retention = history or (None, None)
     # A network's threads ask for the interpreter before every operation: for 5 ms, as is usual, they wait too long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
-        make_app(models, settings, store, retention, signals, teach),
+        make_app(models, settings, store, retention, signals, teach, workshop),
         log_level="warning",
         access_log=False,
         server_header=False,

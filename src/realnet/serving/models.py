@@ -15,6 +15,10 @@ from realnet.inspection.judging import Judge
 from realnet.limits import Limits, read_limits
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME_RULE = (
+    "{name} is no name for an inspector: take letters, digits, '-', '_' and '.', 64 at most, and begin with a letter "
+    "or digit."
+)
 RECENT = 200
 _log = logging.getLogger("realnet.serving")
 
@@ -146,8 +150,5 @@ def _named(place: str) -> tuple[str, Path]:
         return name[:64], folder
     name, _, folder_name = place.partition("=")
     if not NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} is no name for an inspector: take letters, digits, '-', '_' and '.', 64 at most, "
-            "and begin with a letter or digit."
-        )
+        raise UserError(NAME_RULE.format(name=repr(name)))
     return name, Path(folder_name)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from realnet.calibration import with_threshold
+from realnet.calibration import read_calibration, with_threshold
 from realnet.calibrations import install
 from realnet.errors import UserError
 from realnet.history import Entry, Retention, Store, read_confirmed
@@ -26,12 +26,20 @@ from realnet.logs import verdict_facts
 from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
-from realnet.serving.models import ServedModel
+from realnet.serving.models import NAME, NAME_RULE, ServedModel, open_models
 from realnet.serving.prometheus import Metrics
-from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
+from realnet.serving.schemas import (
+    InspectAnswer,
+    InspectRequest,
+    LearnAnswer,
+    ModelAnswer,
+    TeachAnswer,
+    ThresholdRequest,
+)
 from realnet.serving.settings import Settings
 from realnet.serving.shelf import Shelf
-from realnet.serving.uploads import read_upload
+from realnet.serving.uploads import Upload, read_upload
+from realnet.serving.workshop import Gathered, Workshop
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
@@ -50,6 +58,7 @@ class Service:
         signals: told of every verdict; None: nobody is.
         teach: lets the run in a folder learn what people confirmed in the store, and says what came of it; None: no
             run of this server is taught.
+        workshop: where inspectors are made of good images, and further ones join them; None: nowhere.
     """
 
     def __init__(
@@ -60,15 +69,24 @@ class Service:
         retention: Retention,
         signals: Signals | None = None,
         teach: Teach | None = None,
+        workshop: Workshop | None = None,
     ) -> None:
-        self.teaches, self._teaching = teach, threading.Lock()
-        self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
-        self.started, self.working = time.monotonic(), 0
+        self.teaches, self._teaching, self.workshop = teach, threading.Lock(), workshop
+        self.settings, self.metrics, self.store, self.signals = settings, Metrics(), store, signals
+        self.models, self.retention, self.started, self.working = models, retention, time.monotonic(), 0
         # One for all: what computes is the processor's cores, however many inspectors there are.
         self.batcher = Batcher(settings.batch_size, self.metrics.batches.observe)
         self.recordings = {name: Recording(store, name, "serve", retention) for name in models} if store else {}
         # Decoding is the memory's peak: no more images at a time than there are cores.
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
+
+    def _serve(self, model: ServedModel) -> None:
+        """Let requests find ``model``, last of all."""
+        if self.store is not None:
+            recording = Recording(self.store, model.name, "serve", self.retention)
+            self.recordings = {**self.recordings, model.name: recording}
+        # Another dict, as the one before may be walked through at this moment. A shelf is not added to.
+        self.models = {**self.models, model.name: model}
 
     def close(self) -> None:
         """End the threads; what is under way is finished."""
@@ -84,9 +102,10 @@ class Service:
         if name is None and len(self.models) == 1:
             name = next(iter(self.models))
         if name is None or name not in self.models:
-            said = "Name a model with the field model" if name is None else "There is no such model"
+            said = "Name a model with the field model" if name is None and self.models else "There is no such model"
             names, more = list(self.models)[:_NAMED], max(0, len(self.models) - _NAMED)
-            raise Refusal(404, f"{said}: this server has {', '.join(names)}{f' and {more} more' if more else ''}.")
+            there = f"{', '.join(names) or 'none yet'}{f' and {more} more' if more else ''}"
+            raise Refusal(404, f"{said}: this server has {there}.")
         model = self.models[name]
         model.refresh()
         return model
@@ -151,6 +170,54 @@ class Service:
             self._teaching.release()
         model.refresh()
         return TeachAnswer(sentences=said)
+
+    def keep_good(self, name: str, order: Upload) -> Gathered:
+        """Keep a good image for an inspector, which is there or is to be made.
+
+        Raises:
+            Refusal: where the server makes none, for a name that is not plain, and for what is no image.
+        """
+        workshop = self._open_workshop(name)
+        if extra := sorted(order.request.model_fields_set - {"image", "name"}):
+            raise Refusal(422, f"A good image is given with the fields image and name, not {', '.join(extra)}.")
+        try:
+            return workshop.keep(name, order.request.name, order.data, self.settings.max_pixels)
+        except UserError as error:
+            raise Refusal(400, str(error)) from error
+
+    def learn(self, name: str) -> LearnAnswer:
+        """Make an inspector of the good images that were given for it, or let it learn the further ones.
+
+        Raises:
+            Refusal: as :meth:`keep_good`, and where one is being made already, or cannot be.
+        """
+        workshop = self._open_workshop(name)
+        model = self.models.get(name)
+        if not self._teaching.acquire(blocking=False):
+            raise Refusal(409, "An inspector is being made or taught already; wait for its end.")
+        try:
+            folder, said, seconds = workshop.learn(name, model.folder if model is not None else None)
+            if model is None:
+                self._serve(open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)[name])
+            calibration = read_calibration(folder)
+        except UserError as error:
+            raise Refusal(409, str(error)) from error
+        finally:
+            self._teaching.release()
+        if model is not None:
+            model.refresh()
+        assert calibration is not None
+        return LearnAnswer(
+            sentences=said, good_images=len(calibration.good_scores), threshold=calibration.score,
+            promised=calibration.promised, seconds=round(seconds, 1),
+        )  # fmt: skip
+
+    def _open_workshop(self, name: str) -> Workshop:
+        if self.workshop is None:
+            raise Refusal(403, "This server makes no inspectors: start it with --teach --create FOLDER.")
+        if not NAME.fullmatch(name):
+            raise Refusal(422, NAME_RULE.format(name=name))
+        return self.workshop
 
     async def inspect(self, request: Request) -> InspectAnswer:
         """Read, judge, record and answer one request.
