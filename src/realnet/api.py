@@ -382,8 +382,6 @@ def teach(
         UserError: for a run that cannot take further images, images that cannot be used, and for defects that would be
             missed.
     """
-    import tempfile
-
     from realnet.acceleration import use_device
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
@@ -391,36 +389,23 @@ def teach(
     from realnet.history import Store
     from realnet.notebook_bar import watching
     from realnet.run_folder import open_run
-    from realnet.training.correcting import apply_correction, check_some, prepare_correction, read_labelled
+    from realnet.training.correcting import correct
     from realnet.training.teaching import check_teachable
 
     places, folder = _places(images), open_run(run).folder
     if not places and feedback is None:
         raise UserError("Give good images, or a results store with people's feedback.")
     check_teachable(folder)
-    with watching("Learning", progress) as watcher, tempfile.TemporaryDirectory(prefix="realnet-") as kept:
+    with watching("Learning", progress) as watcher:
         chosen: list[tuple[Path, str]] = []
-        defects: tuple[tuple[Path, str], ...] = ()
         if places:
             category = open_good(places, good)
             for line in describe_not_used(category.left_out):
                 watcher.say(line)
             chosen = [(sample.image, sample.name) for sample in category.train]
-        if feedback is not None:
-            store = Store(Path(feedback), make=False)
-            labelled = read_labelled(folder, store, Path(kept))
-            if labelled.lost:
-                watcher.say(labelled.sentence())
-            chosen, defects = [*chosen, *labelled.good], labelled.defects
-            check_some(folder, chosen, store)
+        store = None if feedback is None else Store(Path(feedback), make=False)
         place = use_device(device, watcher.say)
-        correction = prepare_correction(folder, chosen, defects, place, watcher.stage)
-        for line in correction.sentences():
-            watcher.say(line)
-        made = correction.lesson.calibration if dry_run else apply_correction(folder, correction, force)
-        for line in made.sentences():
-            watcher.say(line)
-    return made
+        return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run)
 
 
 def export(
