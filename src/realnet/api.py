@@ -90,9 +90,12 @@ def train(
     from realnet import choices
     from realnet.data import check_dataset, summarize, with_further
     from realnet.data.checks import describe_empty_masks
-    from realnet.limits.asked import read_asked
 
-    wanted = read_asked([find] if isinstance(find, str) else find)
+    wanted = []
+    if find:
+        from realnet.limits.asked import read_asked
+
+        wanted = read_asked([find] if isinstance(find, str) else find)
     budget = choices.seconds(time_budget if isinstance(time_budget, str | None) else f"{time_budget:f}s")
     categories = choices.one_inspector(data, category, good)
     if further := _places(add):
@@ -100,8 +103,6 @@ def train(
 
     from realnet.acceleration import use_device
     from realnet.inspection.inspector import load
-    from realnet.limits.choosing import choose
-    from realnet.limits.reaching import reach
     from realnet.notebook_bar import watching
     from realnet.run_folder import Run
     from realnet.training.launch import Launch
@@ -120,6 +121,9 @@ def train(
         launch = Launch(place, devices, precision, strategy, budget, resume)
         samples = [sample for one in categories for sample in one.train]
         if wanted:
+            from realnet.limits.choosing import choose
+            from realnet.limits.reaching import reach
+
             settings = choose(samples, settings, wanted, watcher, place)
         train_products(categories, settings, Path(output), launch, watcher)
         made = Run(Path(output)).calibration

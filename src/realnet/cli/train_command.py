@@ -117,8 +117,6 @@ def train(
 
     from realnet.cli.bar import Bar
     from realnet.cli.status import status_line
-    from realnet.limits.choosing import choose
-    from realnet.limits.reaching import reach
     from realnet.training.launch import Launch
     from realnet.training.products import train_products
     from realnet.training.run import ODD_FILE
@@ -126,6 +124,9 @@ def train(
     launch = Launch(place, devices, precision, strategy, budget, resume)
     good_images = [sample for one in categories for sample in one.train]
     if wanted:
+        from realnet.limits.choosing import choose
+        from realnet.limits.reaching import reach
+
         with status_line("Choosing") as watcher:
             config = choose(good_images, config, wanted, watcher, place)
     bar = Bar(oracle, budget)
