@@ -47,7 +47,8 @@ class Judged:
 
     def cells(self, row: int) -> Tensor:
         """The most suspicious cells of an image."""
-        small = F.adaptive_avg_pool2d(self.maps[row], self.logs[0].shape[-2:])
+        height, width = self.logs[0].shape[-2:]
+        small = F.adaptive_avg_pool2d(self.maps[row], (height, width))
         return small.flatten().topk(PLACES).indices
 
 
@@ -96,12 +97,15 @@ def fitted(negative: np.ndarray, positive: np.ndarray) -> tuple[Tensor, float]:
 
 
 def head_maps(images: Judged, weights: Tensor, offset: float, side: int) -> Tensor:
-    """What the head says, smoothed, ``[n, 1, side / 4, side / 4]``."""
+    """What the head says, smoothed, ``[n, 1, side / 4, side / 4]``; a 1x1 convolution commutes with enlarging."""
+    size = images.logs[0].shape[-2:]
+    parts = weights.split([log.shape[1] for log in images.logs])
     found = []
-    height, width = images.logs[0].shape[-2:]
-    for start in range(0, len(images.maps), 16):
-        vectors = images.vectors(slice(start, start + 16))
-        logits = (vectors @ weights + offset).view(-1, 1, height, width)
+    for start in range(0, len(images.maps), 32):
+        logits = torch.full((), offset)
+        for log, part in zip(images.logs, parts, strict=True):
+            own = F.conv2d(log[start : start + 32].float(), part[None, :, None, None])
+            logits = logits + F.interpolate(own, size=size, mode="bilinear")
         found.append(smooth(F.interpolate(logits, size=(side // 4,) * 2, mode="bilinear")))
     return torch.cat(found)
 
@@ -171,12 +175,12 @@ def main() -> None:
                         judged,
                     )
                     rows.setdefault((count, places, how), []).append(found)
-    for (count, places, how), found in sorted(rows.items()):
-        cells = [
+    for (count, places, how), several in sorted(rows.items()):
+        said = [
             f"{100 * np.mean(part):.0f}% ({', '.join(f'{100 * one:.0f}' for one in part)})"
-            for part in zip(*found, strict=True)
+            for part in zip(*several, strict=True)
         ]
-        print(f"| {count or 'before'} | {places} | {how} | {' | '.join(cells)} |")
+        print(f"| {count or 'before'} | {places} | {how} | {' | '.join(said)} |")
 
 
 def _cells(images: Judged, sample: Sample, row: int, places: str) -> Tensor:

@@ -92,10 +92,13 @@ def train(
     """
     from realnet import choices
     from realnet.data import check_dataset, summarize, with_further
-    from realnet.limits.asked import read_asked
 
     # What is quickly found wrong is said before torch is loaded.
-    wanted = read_asked([find] if isinstance(find, str) else find)
+    wanted = []
+    if find:
+        from realnet.limits.asked import read_asked
+
+        wanted = read_asked([find] if isinstance(find, str) else find)
     budget = choices.seconds(time_budget if isinstance(time_budget, str | None) else f"{time_budget:f}s")
     categories = choices.one_inspector(data, category, good)
     if further := _places(add):
@@ -104,8 +107,6 @@ def train(
 
     from realnet.acceleration import use_device
     from realnet.inspection.inspector import load
-    from realnet.limits.choosing import choose
-    from realnet.limits.reaching import reach
     from realnet.notebook_bar import watching
     from realnet.training.launch import Launch
     from realnet.training.products import train_products
@@ -124,6 +125,9 @@ def train(
         launch = Launch(place, devices, precision, strategy, budget, resume)
         samples = [sample for one in categories for sample in one.train]
         if wanted:
+            from realnet.limits.choosing import choose
+            from realnet.limits.reaching import reach
+
             settings = choose(samples, settings, wanted, watcher, place)
         describe_run(folder, train_products(categories, settings, folder, launch, watcher), watcher)
         for line in reach(folder, samples, wanted, false_alarms, watcher) if wanted else ():

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy.stats import beta
 
 from realnet.atomic import write_text
 from realnet.config import first_problem
@@ -52,6 +51,8 @@ class Found:
     @property
     def at_least(self) -> float:
         """What share is found at least, with a confidence of 95 % (Clopper and Pearson, one-sided)."""
+        from scipy.stats import beta  # a second that most do without
+
         if self.found == 0:
             return 0.0
         return float(beta.ppf(1 - CONFIDENCE, self.found, self.of - self.found + 1))
