@@ -88,9 +88,9 @@ class Judge(ABC):
         cv2.setNumThreads(0)
 
     @property
-    @abstractmethod
     def bytes_held(self) -> int:
         """About what it takes of the memory, without what it shares with others."""
+        return 0
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
