@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind, first_problem
+from realnet.config import DiscriminatorKind
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 
 CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realnet.calibration import rate
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.errors import UserError, advise
+from realnet.overriding import override
 
 if TYPE_CHECKING:
     from realnet.data import Category

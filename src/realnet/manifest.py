@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind, ImageScore, ViewConfig, first_problem
+from realnet.config import DiscriminatorKind, ImageScore, ViewConfig
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
+from realnet.overriding import first_problem
 
 INSPECTOR_FILE = "inspector.json"
 INPUT: Literal["image"] = "image"

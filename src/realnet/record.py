@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import first_problem
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 
 METRICS_FILE = "metrics.json"
 

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from realnet.atomic import write_text
 from realnet.calibration import Calibration, read_calibration
-from realnet.config import Config, first_problem
+from realnet.config import Config
 from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.files import read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
+from realnet.overriding import first_problem
 from realnet.record import Record, read_record
 from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference

@@ -19,11 +19,12 @@ from realnet.benchmark.jobs import (
 from realnet.benchmark.origin import read_mark
 from realnet.benchmark.plan import QUALITY, REALNET, REPORTED, Plan, Row
 from realnet.benchmark.products import DataFolder, Product
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.data import fingerprint
 from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.synthesis.sia import MARK
 

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from realnet.benchmark.footprint import lab_device
 from realnet.benchmark.jobs import Outcome, PeerJob
 from realnet.benchmark.peers import PeerConfig, fit_peer
-from realnet.config import first_problem
 from realnet.data import Category, read_truth
 from realnet.errors import UserError
 from realnet.evaluation.results import Provenance, evaluate_maps
+from realnet.overriding import first_problem
 
 
 def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from realnet.config import SynthesisName, first_problem
+from realnet.config import SynthesisName
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 
 REALNET, REPORTED, QUALITY = "realnet", "reported", "quality"
 

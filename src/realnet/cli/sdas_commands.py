@@ -217,9 +217,9 @@ def diffusion_configuration(
     """The configuration that a command line asks for: preset, then YAML file, then ``--set`` and ``--seed``; UserError
     for an unknown preset, field or value.
     """
-    from realnet.config import override
     from realnet.diffusion.diffusion_presets import diffusion_presets
     from realnet.errors import UserError
+    from realnet.overriding import override
 
     if preset is None:
         import torch

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from realnet.config import first_problem
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.denoiser import Denoiser, parameter_count, unet_arguments, unet_class
 from realnet.errors import UserError
 from realnet.model.foreign import load_foreign
+from realnet.overriding import first_problem
 
 _GROUPS = 32
 _LABELS, _TIME_BIAS = "label_emb.weight", "time_embed.2.bias"

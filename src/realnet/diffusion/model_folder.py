@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from torch import nn
 
 from realnet.atomic import write_text
-from realnet.config import first_problem
 from realnet.data import GoodImages, list_images, read_image
 from realnet.data.samples import spread
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
@@ -21,6 +20,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, read_json
 from realnet.model.saving import read_weights
+from realnet.overriding import first_problem
 from realnet.synthesis import write_image
 
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"

@@ -10,12 +10,12 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from realnet.config import first_problem
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
 from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import Sources
+from realnet.overriding import first_problem
 
 _POLL_SECONDS = 0.2
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer

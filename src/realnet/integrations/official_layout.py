@@ -15,17 +15,10 @@ import torch
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from realnet.config import (
-    AfsConfig,
-    BackboneConfig,
-    DiscriminatorConfig,
-    ModelConfig,
-    ReconstructionConfig,
-    RrsConfig,
-    first_problem,
-)
+from realnet.config import AfsConfig, BackboneConfig, DiscriminatorConfig, ModelConfig, ReconstructionConfig, RrsConfig
 from realnet.errors import UserError
 from realnet.model.reconstruction import layer_groups
+from realnet.overriding import first_problem
 
 MODES = {("max", "mean"): "max&mean", ("max",): "max", ("mean",): "mean"}
 _BACKBONE, _INDEX, _GROUPS, _HEAD = "backbone.feature_extractor.", "afs.indexes.", 32, 64

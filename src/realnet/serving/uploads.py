@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from realnet.config import first_problem
+from realnet.overriding import first_problem
 from realnet.serving.limits import Refusal, bounded
 from realnet.serving.schemas import InspectRequest
 from realnet.serving.settings import Settings
