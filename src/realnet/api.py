@@ -30,6 +30,7 @@ def train(
     category: str | None = None,
     good: Sequence[str] = (),
     add: FilePath | Sequence[FilePath] = (),
+    exclude: FilePath | Sequence[FilePath] = (),
     preset: str = "lite",
     synthesis: str | None = None,
     source: FilePath | None = None,
@@ -60,6 +61,7 @@ def train(
         category: one category of the data set, or ``all`` together.
         good: folders of good images in ``data``, where their names do not say so.
         add: further good images, which are not in ``data``.
+        exclude: good images to train without: files, or their names as a training names those that stand out.
         preset: a name in :data:`realnet.presets`.
         synthesis: how defects are made: ``mix``, ``nsa``, ``cutpaste``, ``dtd`` or ``sia``.
         source: folder of textures (dtd, mix) or of generated images (sia).
@@ -91,7 +93,7 @@ def train(
         KeyboardInterrupt: when interrupted, after a checkpoint was saved; ``resume=True`` continues.
     """
     from realnet import choices
-    from realnet.data import check_dataset, summarize, with_further
+    from realnet.data import check_dataset, summarize, with_further, without
 
     # What is quickly found wrong is said before torch is loaded.
     wanted = []
@@ -103,6 +105,8 @@ def train(
     categories = choices.one_inspector(data, category, good)
     if further := _places(add):
         categories = with_further(categories, further)
+    if excluded := _places(exclude):
+        categories = without(categories, [str(one) for one in excluded])
     folder = choices.default_run(Path(data), categories, resume, devices) if output is None else Path(output)
 
     from realnet.acceleration import use_device

@@ -146,10 +146,11 @@ class Calibration(BaseModel):
             )
         if odd := self.odd():
             said.append(
-                f"{odd[0]} scores far above the other good images: look at it, and train without it if it is not good."
+                f"{odd[0]} scores far above the other good images: look at it, and train without it "
+                f"(--exclude {odd[0]}) if it is not good."
                 if len(odd) == 1
                 else f"{', '.join(odd)} score far above the other good images: look at them, and train without those "
-                "that are not good."
+                "that are not good (--exclude NAME)."
             )
         if self.defects_found is not None:
             said.append(

@@ -38,6 +38,12 @@ def train(
         list[Path] | None,
         typer.Option("--add", help="Further good images that are not in DATA: a file or folder; repeatable."),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", help="A good image to train without, by its name or file, as one that stands out; repeatable."
+        ),
+    ] = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
@@ -88,9 +94,9 @@ def train(
 
     with (bar := Bar()).display:
         api.train(
-            data, output, category=category, good=good or (), add=add or (), preset=preset or "lite",
-            synthesis=synthesis, source=source, time_budget=time_budget, seed=seed, resume=resume, config=config_file,
-            select=select, false_alarms=false_alarms, find=find or (), tolerate=tolerate, view=view, align=align,
-            reference=reference, device=device, devices=devices, precision=precision, strategy=strategy,
-            set=assignments or (), progress=bar,
+            data, output, category=category, good=good or (), add=add or (), exclude=exclude or (),
+            preset=preset or "lite", synthesis=synthesis, source=source, time_budget=time_budget, seed=seed,
+            resume=resume, config=config_file, select=select, false_alarms=false_alarms, find=find or (),
+            tolerate=tolerate, view=view, align=align, reference=reference, device=device, devices=devices,
+            precision=precision, strategy=strategy, set=assignments or (), progress=bar,
         )  # fmt: skip

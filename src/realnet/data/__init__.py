@@ -6,7 +6,7 @@ from realnet.data.good_images import GoodImages
 from realnet.data.images import decode_image, image_from_array, read_image, resize_image
 from realnet.data.masks import read_mask, read_truth
 from realnet.data.notes import Notes
-from realnet.data.opening import open_dataset, open_good, with_further
+from realnet.data.opening import open_dataset, open_good, with_further, without
 from realnet.data.samples import Category, Sample, fingerprint
 from realnet.data.summary import summarize
 from realnet.data.survey import survey
@@ -32,4 +32,5 @@ __all__ = [
     "summarize",
     "survey",
     "with_further",
+    "without",
 ]

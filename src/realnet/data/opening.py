@@ -83,6 +83,34 @@ def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list
     return [replace(category, train=(*category.train, *added), left_out=(*category.left_out, *more.left_out))]
 
 
+def without(categories: Sequence[Category], named: Sequence[str]) -> list[Category]:
+    """``categories`` without some good images for training, which are counted as left out.
+
+    Args:
+        named: what they are called, as a training names those that stand out, or their files.
+
+    Raises:
+        UserError: for one that is none of the good images.
+    """
+    wanted = {name: Path(name).resolve() for name in named}
+    missed = dict(wanted)
+    found = []
+    for category in categories:
+        kept, out = [], []
+        for sample in category.train:
+            by = [name for name, path in wanted.items() if name == sample.name or path == sample.image.resolve()]
+            (out if by else kept).append(sample)
+            for name in by:
+                missed.pop(name, None)
+        left = [LeftOut(sample.name, "excluded") for sample in out]
+        found.append(replace(category, train=tuple(kept), left_out=(*category.left_out, *left)))
+    if missed:
+        raise UserError(
+            f"{next(iter(missed))} is none of the good images: nothing is excluded. Look at its name again."
+        )
+    return found
+
+
 def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
     good = [sample for sample in (*category.test, *category.spare) if not sample.is_anomalous]
     defective = [sample for sample in category.test if sample.is_anomalous]
