@@ -97,7 +97,5 @@ def test_an_image_size_of_ones_own_stays_and_trained_networks_are_refused(sample
     assert told.said == ["--find: the image size and tiles are those that you chose."]
     with pytest.raises(UserError, match="presets lite and instant, not for paper"):
         choose(samples, presets["paper"], [LARGE], told)
-    with pytest.raises(UserError, match="keep_features"):
-        choose(samples, tiny("training.keep_features=false"), [LARGE], told)
     with pytest.raises(UserError, match="for one product"):
         choose([*samples, replace(samples[0], category="another")], tiny(), [LARGE], told)

@@ -124,14 +124,10 @@ def check_findable(samples: Sequence[Sample], config: Config) -> None:
     """Refuse what could not be measured after the training.
 
     Raises:
-        UserError: for presets whose networks are trained, several products, and a run that is to keep no features.
+        UserError: for presets whose networks are trained, and for several products.
     """
     if len({sample.category for sample in samples}) > 1:
         raise UserError("--find is for one product: train an inspector of each with a wish of its own.")
-    if not config.training.keep_features:
-        raise UserError(
-            "--find measures with the features of the good images: leave training.keep_features=false away."
-        )
     if config.model.reconstruction.network != "subspace" or config.model.discriminator.kind != "evidence":
         raise UserError(f"--find chooses for the presets lite and instant, not for {config.preset}.")
 

@@ -1,28 +1,24 @@
 """What a trained run finds of what it was to find, and the threshold that takes."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from realnet.calibration import Calibration, with_threshold
 from realnet.calibrations import install
 from realnet.data import Sample, read_image
 from realnet.data.samples import spread
-from realnet.errors import UserError
+from realnet.inspection.inspector import load
 from realnet.limits.asked import named
 from realnet.limits.counted import Cell, Found
 from realnet.limits.drawn import Wanted
-from realnet.limits.folded import FoldedScorer
 from realnet.limits.measuring import measure_drawn
-from realnet.model.saving import load_model
 from realnet.progress import Watcher
 from realnet.run_folder import Run
-from realnet.training.kept_features import FEATURES_FILE, read_features
-from realnet.training.prepare import split_samples
 
 # Drawn of each: half of them set the threshold, the other half say what it finds.
 EACH = 59
@@ -50,7 +46,9 @@ def reach(
 ) -> list[str]:
     """Measure what a finished run finds of what is wanted, lower its threshold where that helps, and say so.
 
-    Defects are drawn on the good images of the training, each judged by what has not seen it.
+    Defects are drawn on the good images of the training and judged by the finished run. That it knows these images
+    makes their scores, with or without a defect, rather lower than those of others; subspaces fitted without them, as
+    the threshold rests on, would find more than the run does.
 
     Args:
         run: its folder.
@@ -61,20 +59,16 @@ def reach(
         watcher: told how far it is.
 
     Raises:
-        UserError: where the run kept no features, or an image cannot be read.
+        UserError: where an image cannot be read.
     """
     calibration = Run(run).calibration
-    if calibration is None or not (run / FEATURES_FILE).is_file():
-        raise UserError(
-            f"{run} kept no features ({FEATURES_FILE}), so nobody can say what it finds: leave --find away."
-        )
+    assert calibration is not None, "every training calibrates"
     chosen, judged = _drawn_and_judged(run, samples, wanted, watcher)
     needed = min(_needed(cell) for cell in chosen)
     above = sum(score > needed for score in calibration.good_scores)
     found = Reached(tuple(cell.at(calibration.score) for cell in judged), needed, above / len(calibration.good_scores))
-    reached = all(one.reliable for one in found.found)
-    if reached or needed >= calibration.score:
-        return [*_said(found.found, calibration), *([] if reached else [_beyond(found)])]
+    if needed >= calibration.score or all(one.reliable for one in found.found):
+        return _said(found.found, calibration)
     lowered = with_threshold(
         calibration, needed, f"The threshold was lowered to find {named(wanted)} (--find).",
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -89,20 +83,16 @@ def _drawn_and_judged(
     run: Path, samples: Sequence[Sample], wanted: Sequence[Wanted], watcher: Watcher
 ) -> tuple[list[Cell], list[Cell]]:
     """Scores of what is wanted, twice: to choose a threshold by, and to say what it finds."""
-    opened = Run(run)
-    device = torch.device("cpu")
-    model, config = load_model(opened, "cpu"), opened.config
-    kept = read_features(run / FEATURES_FILE)
-    trained = split_samples(samples, config).train
-    # As many as are drawn on; the scorer knows them by their number.
-    numbers = spread(len(trained), 2 * EACH)
-    images = [read_image(trained[i].image, None, config.data.pair) for i in numbers]
-    scorer = FoldedScorer(model, config, kept, device)
+    judge = load(run, "cpu")
+    images = [read_image(samples[i].image, None, judge.levels) for i in spread(len(samples), 2 * EACH)]
+    verdicts = judge.inspect_many(images)
+    # On those that are rejected as they are, everything would be found.
+    good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous] or images
 
-    def renumbered(drawn: object) -> list[float]:
-        return scorer((image, numbers[own]) for image, own in drawn)  # type: ignore[attr-defined]
+    def scores(drawn: Iterable[tuple[NDArray[np.uint8], int]]) -> list[float]:
+        return [found.score for found in judge.inspect_many(image for image, _ in drawn)]
 
-    cells = measure_drawn(renumbered, images, wanted, each=2 * EACH, seed=config.seed + 1, watcher=watcher)
+    cells = measure_drawn(scores, good, wanted, each=2 * EACH, seed=judge.config.seed + 1, watcher=watcher)
     halves = [slice(None, EACH), slice(EACH, None)]
     first, second = (
         [cell.model_copy(update={"scores": cell.scores[half], "places": cell.places[half]}) for cell in cells]
