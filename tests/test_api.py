@@ -130,11 +130,3 @@ def test_pairs_are_those_of_the_command(product: Path, tmp_path: Path) -> None: 
     first = json.loads(manifest.read_text().splitlines()[0])
     pictures = [path for path in manifest.parent.rglob("*.png") if "test" in path.parts]
     assert (len(pictures), first["seed"]) == (3, 5)
-
-
-def test_an_export_is_loaded(trained: Path, product: Path, tmp_path: Path) -> None:  # noqa: F811
-    pytest.importorskip("onnxruntime")
-    exported = realnet.export(trained, tmp_path / "export", images=product / "widget" / "test" / "good", progress=False)
-    image = product / "widget" / "test" / "scratch" / "000.png"
-    expected = realnet.load(trained).inspect(image).score
-    assert exported.inspect(image).score == pytest.approx(expected, abs=2e-3)

@@ -11,11 +11,10 @@ from realnet.calibration import drift
 from realnet.data import Category, check_dataset, open_dataset, read_image, summarize
 from realnet.data.images import image_hash
 from realnet.data.levels import Levels
-from realnet.errors import advise
+from realnet.errors import advise, listed
 from realnet.progress import Watcher
 from realnet.run_folder import SEEN_FILE, Run
 
-_SHOWN = 5
 _ANOTHER_P = 1e-4
 
 
@@ -52,7 +51,7 @@ class Seen:
     def sentence(self, run: Path, total: int) -> str:
         """Which images these are, of ``total``, and why it matters."""
         parts = [
-            f"{len(files)} of the {total} images {what}: {_some(files)}"
+            f"{len(files)} of the {total} images {what}: {listed(files)}"
             for files, what in ((self.trained, "were trained on"), (self.calibrated, "set its threshold"))
             if files
         ]
@@ -135,8 +134,3 @@ def choose_trained(run: Run, data: str | Path, category: str | None, good: Seque
     if category is not None:
         return categories
     return [one for one in categories if one.name in run.products] or categories
-
-
-def _some(files: Sequence[Path]) -> str:
-    names = ", ".join(str(file) for file in files[:_SHOWN])
-    return f"{names} and {len(files) - _SHOWN} more" if len(files) > _SHOWN else names

@@ -146,7 +146,7 @@ def inspect(
     opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
-    drift, stop = _DriftWarning(opened.calibration), threading.Event()
+    drift, stop, interrupted = _DriftWarning(opened.calibration), threading.Event(), threading.Event()
     if ray is not None:
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
@@ -182,7 +182,7 @@ def inspect(
         with (
             signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn) as told_of,
             counting("Inspecting", _total(sources.count(), limit)) as shown,
-            finishing(stop, sources.endless),
+            finishing(stop, sources.endless) as interrupted,
         ):
             rows = _RowPrinter(shown, drift if sources.endless else None, name)
             recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
@@ -192,7 +192,7 @@ def inspect(
             summary = inspect_items(judge, sources.items, Path(place), request, rows, stop)
     _conclude(summary, judge.threshold, place, resume)
     drift.check(summary.scores)
-    if summary.unreadable and not stop.is_set():
+    if summary.unreadable and not interrupted.is_set():
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     if fail_on_anomaly and (summary.anomalous or summary.unknown):
         raise typer.Exit(_ANOMALOUS)
@@ -260,20 +260,25 @@ class _DriftWarning:
 
 
 @contextlib.contextmanager
-def finishing(stop: threading.Event, endless: bool) -> Iterator[None]:
-    """Where images have no end, the first Ctrl-C sets ``stop``, a second one interrupts; elsewhere it does as ever."""
+def finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
+    """Where images have no end, the first Ctrl-C sets ``stop``, a second one interrupts; yields whether there was one.
+
+    Elsewhere Ctrl-C interrupts as ever.
+    """
+    pressed = threading.Event()
 
     def note(number: int, frame: Any) -> None:
-        if stop.is_set():
+        if pressed.is_set():
             raise KeyboardInterrupt
+        pressed.set()
         stop.set()
 
     if not endless:
-        yield
+        yield pressed
         return
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 
 MOST_SHOWN = 20
-_MOST_NAMED = 5
 
 
 def check_dataset(
@@ -44,10 +43,9 @@ def check_dataset(
     empty = [sample for sample, marked in zip(samples, checked, strict=True) if marked is False]
     if not empty:
         return []
-    names = ", ".join(f"{sample.defect}/{sample.name}" for sample in empty[:_MOST_NAMED])
-    more = f" and {len(empty) - _MOST_NAMED} more" if len(empty) > _MOST_NAMED else ""
+    names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
     counted = f"{len(empty)}; these images count for the image figures only"
-    return [f"Masks that mark nothing ({counted}): {names}{more}."]
+    return [f"Masks that mark nothing ({counted}): {names}."]
 
 
 def raise_problems(problems: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from realnet.data.masks import Place, masks_beside, pair_masks, read_mask
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
 from realnet.data.vocabulary import Meaning, meaning
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 
 LAYOUT = "folders"
 HERE = "."
@@ -53,7 +53,7 @@ class Reader:
         for name in self.good:
             if name != HERE and name not in known:
                 folders = sorted({place[0] for place in self._places if place})
-                has = f"its folders are {_some(folders)}" if folders else "it has no folders"
+                has = f"its folders are {listed(folders, 8)}" if folders else "it has no folders"
                 raise UserError(f"{self.root} holds no folder {name} with images (--good): {has}.")
 
     def _find_products(self) -> dict[str, Place]:
@@ -293,10 +293,10 @@ class _Tree:
 
     def _undecided(self) -> UserError:
         folders = Counter(_shown(image.place) for image in self.images)
-        listed = _some([f"{folder} ({count})" for folder, count in sorted(folders.items())])
+        named = listed([f"{folder} ({count})" for folder, count in sorted(folders.items())], 8)
         place = self.reader.root.joinpath(*self.top)
         return UserError(
-            f"It cannot be told which images of {place} are good: it has {listed}. Name the folder of good images with "
+            f"It cannot be told which images of {place} are good: it has {named}. Name the folder of good images with "
             "--good NAME, or write --good . if all images that no folder's name calls defective are good."
         )
 
@@ -324,8 +324,3 @@ def marks_something(masks: Iterable[Sequence[Path]]) -> list[bool]:
 
 def _shown(place: Place) -> str:
     return "/".join(place) + "/" if place else "images directly in it"
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    listed = ", ".join(names[:most])
-    return f"{listed} and {len(names) - most} more" if len(names) > most else listed

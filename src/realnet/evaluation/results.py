@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from realnet.data.samples import Category, Sample, fingerprint
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 from realnet.evaluation.metrics import average_precision, f1_max, image_auroc, pixel_figures
 from realnet.evaluation.protocol import realnet_protocol
 from realnet.provenance import collect_provenance
@@ -21,9 +21,6 @@ def check_protocol(name: str) -> Protocol:
     if name not in get_args(Protocol):
         raise UserError(f"There is no protocol {name!r}: use exact, or realnet for the authors' evaluator.")
     return cast(Protocol, name)
-
-
-_SHOWN = 5
 
 
 class Metric(NamedTuple):
@@ -242,7 +239,7 @@ def evaluate_maps(
         for kind in sorted({s.defect for s in samples if s.category == name and s.is_anomalous})
     )
     return Results(
-        overall=categories[0] if len(categories) == 1 else _mean(categories),
+        overall=_mean(categories),
         categories=categories,
         defects=defects,
         provenance=evaluation.provenance,
@@ -278,7 +275,7 @@ def merge(parts: Sequence[Results]) -> Results:
         raise ValueError("there are no results to merge")
     categories = tuple(row for part in parts for row in part.categories)
     return Results(
-        overall=categories[0] if len(categories) == 1 else _mean(categories),
+        overall=_mean(categories),
         categories=categories,
         defects=tuple(row for part in parts for row in part.defects),
         provenance=parts[0].provenance,
@@ -336,10 +333,9 @@ class _Evaluation:
         if len(without) == len(defective):
             return f"{row.category}: none of {len(defective)} defective images has a mask: no pixel figures."
         names = [f"{self.samples[i].defect}/{self.samples[i].name}" for i in without]
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         return (
             f"{row.category}: {len(without)} of {len(defective)} defective images have no mask or an empty one and "
-            f"count for the image figures only: {shown}."
+            f"count for the image figures only: {listed(names)}."
         )
 
     def _exact(self, chosen: Sequence[int], labels: np.ndarray) -> dict[str, float | None]:
@@ -390,7 +386,9 @@ class _Evaluation:
 
 
 def _mean(rows: Sequence[Figures]) -> Figures:
-    """The mean row; a figure is the mean over the categories in which it is defined."""
+    """The mean row of several; a figure is the mean over the categories in which it is defined."""
+    if len(rows) == 1:
+        return rows[0]
 
     def mean_of(values: list[Any], combine: Callable[[list[Any]], Any]) -> Any:
         known = [value for value in values if value is not None]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from realnet.calibration import read_calibration
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 from realnet.inspection.loading import Sharing, load
 from realnet.run_folder import Run
 from realnet.serving.models import NAME, RECENT, ServedModel
@@ -100,5 +100,4 @@ def open_shelf(place: Path, room: int, device: str = "cpu", minimum_area: int = 
         raise UserError(f"{place} holds no finished run and no export: give the folder that the runs are in.")
     shelf = Shelf(folders, room, device, minimum_area)
     shelf[next(iter(folders))]
-    more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-    return shelf, [f"Not served, as they are no finished runs: {', '.join(left_out[:3])}{more}."] if left_out else []
+    return shelf, [f"Not served, as they are no finished runs: {listed(left_out, 3)}."] if left_out else []
