@@ -96,7 +96,8 @@ def without(categories: Sequence[Category], named: Sequence[str]) -> list[Catego
     missed = dict(wanted)
     found = []
     for category in categories:
-        kept, out = [], []
+        kept: list[Sample] = []
+        out: list[Sample] = []
         for sample in category.train:
             by = [name for name, path in wanted.items() if name == sample.name or path == sample.image.resolve()]
             (out if by else kept).append(sample)
