@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 is timm's, bit for bit."""
 
 import copy
+from typing import Any
 
 import pytest
 import timm
@@ -17,8 +18,8 @@ def test_it_is_timms_network_to_the_bit(taps: tuple[int, ...]) -> None:
     own = Lite0(taps).eval()
     assert list(own.state_dict()) == list(theirs.state_dict())
     own.load_state_dict(theirs.state_dict())
-    assert list(own.channels) == theirs.feature_info.channels()
-    assert list(own.strides) == theirs.feature_info.reduction()
+    info: Any = theirs.feature_info
+    assert list(own.channels) == info.channels() and list(own.strides) == info.reduction()
     image = torch.rand(2, 3, 96, 64)
     with torch.no_grad():
         assert all(torch.equal(a, b) for a, b in zip(own(image), theirs(image), strict=True))
