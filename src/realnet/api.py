@@ -113,7 +113,7 @@ def train(
     from realnet.inspection.inspector import load
     from realnet.notebook_bar import watching
     from realnet.training.launch import Launch
-    from realnet.training.products import train_products
+    from realnet.training.many_products import train_products
     from realnet.training.run import describe_run, say_what_next
 
     with watching("Preparing", progress, "step") as watcher:

@@ -38,8 +38,8 @@ from realnet.run_folder import Run
 from realnet.synthesis import settle_foreground, write_pairs
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
+from realnet.training.many_products import train_products
 from realnet.training.prepare import good_images, make_synthesizer, with_levels
-from realnet.training.products import train_products
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
 _GIGABYTE = 2**30

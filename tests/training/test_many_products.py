@@ -1,7 +1,8 @@
-"""Several products in one inspector, told no names: found, trained apart, joined."""
+"""Several products in one inspector: trained apart, joined, told no names."""
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from realnet.export.request import request_export
 from realnet.progress import Watcher
 from realnet.run_folder import PRODUCTS_FILE, Run
 from realnet.training.launch import Launch
-from realnet.training.products import find_products, joined_calibration, named_products, train_products
+from realnet.training.many_products import joined_calibration, named_products, train_products
 from realnet.training.teaching import check_teachable
 from tests.data.layouts import save
 from tests.training.tiny import tiny
@@ -39,7 +40,7 @@ def square(rng: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stripes and squares; one folder has the first half of the stripes, the other the rest of all."""
+    """Stripes and squares."""
     root, rng = tmp_path_factory.mktemp("several"), np.random.default_rng(0)
     for name, make in (("stripes", stripes), ("square", square)):
         for number in range(TRAIN):
@@ -62,29 +63,8 @@ def joined(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             said.append(sentence)
 
     train_products(open_dataset(data), tiny("training.augmentation=none"), output, Launch("cpu"), Heard())
-    assert any("2 products found: square (12 good images), stripes (12 good images)" in line for line in said)
+    assert any("2 products, each with an inspector in" in line for line in said)
     return output
-
-
-def test_each_product_is_found_whatever_it_is_called() -> None:
-    rng = np.random.default_rng(1)
-    centres = 3 * rng.normal(size=(3, 300))
-    truth = rng.permutation(np.repeat(np.arange(3), 15))
-    found = find_products(centres[truth] + 0.3 * rng.normal(size=(45, 300)))
-    assert sorted(sorted(set(truth[rows])) for rows in found) == [[0], [1], [2]]
-    assert sorted(np.concatenate(found).tolist()) == list(range(45))
-
-
-@pytest.mark.parametrize("count", [2, 9, 30, 200])
-def test_one_product_stays_one(count: int) -> None:
-    rng = np.random.default_rng(count)
-    assert len(find_products(rng.normal(size=(count, 300)) * rng.uniform(0.1, 2, 300))) == 1
-
-
-def test_a_few_odd_images_are_no_product() -> None:
-    x = np.random.default_rng(0).normal(size=(40, 300))
-    x[:3] += 50
-    assert len(find_products(x)) == 1
 
 
 def test_a_product_is_an_inspector_of_its_own_and_all_are_one(joined: Path, data: Path) -> None:
@@ -148,11 +128,11 @@ def test_a_list_of_products_cannot_lead_elsewhere(joined: Path, tmp_path: Path) 
         load(copy)
 
 
-def test_mixed_folders_name_a_product_by_all_of_them(data: Path) -> None:
-    samples = [sample for category in open_dataset(data) for sample in category.train]
-    products = named_products(samples, [np.arange(6), np.arange(6, 14), np.arange(14, 24)])
-    assert [product.name for product in products] == ["square", "square-stripes", "stripes"]
-    assert [len(product.train) for product in products] == [6, 8, 10]
+def test_products_are_folders_of_their_own(data: Path) -> None:
+    first, second = open_dataset(data)
+    named = named_products([replace(first, name="../a b"), replace(second, name="a b"), replace(first, name="lid")])
+    assert [product.name for product in named] == ["a-b-1", "a-b-2", "lid"]
+    assert [len(product.train) for product in named] == [TRAIN] * 3
 
 
 def test_together_each_keeps_its_own_threshold() -> None:
@@ -167,12 +147,8 @@ def test_together_each_keeps_its_own_threshold() -> None:
     assert both.promised == max(first.promised, second.promised)
 
 
-def test_one_product_in_two_folders_is_one_run(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for name in ("monday", "tuesday"):
-        for number in range(10):
-            save(tmp_path / "data" / name / "train" / "good" / f"{number:03}.png", stripes(rng))
+def test_one_product_is_a_run_as_ever(data: Path, tmp_path: Path) -> None:
     config = tiny("training.augmentation=none", "training.steps=0")
-    train_products(open_dataset(tmp_path / "data"), config, tmp_path / "run", Launch("cpu"))
+    train_products(open_dataset(data, "square"), config, tmp_path / "run", Launch("cpu"))
     assert Run(tmp_path / "run").members == ()
     assert read_calibration(tmp_path / "run") is not None

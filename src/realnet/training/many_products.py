@@ -1,4 +1,4 @@
-"""Several products in one inspector: told apart without their names, an inspector trained for each, all joined."""
+"""Several products in one inspector: one is trained for each, and all are joined, to be told no names."""
 
 import datetime
 import json
@@ -8,37 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from realnet.atomic import write_text
 from realnet.calibration import Calibration, level, save_calibration, share_above
 from realnet.card import write_card
 from realnet.config import Config
-from realnet.data import Category, GoodImages, Sample, fingerprint
-from realnet.model.backbone import Backbone
-from realnet.model.devices import choose_device
-from realnet.model.familiarity import describe
-from realnet.model.folding import fold_batch_norms
+from realnet.data import Category, fingerprint
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, PRODUCTS_FILE, PRODUCTS_FOLDER, Run, save_config
-from realnet.training.batches import to_tensor
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch, alone, check_output
 from realnet.training.prepare import with_levels
 from realnet.training.run import train
-from realnet.training.validation import batched
-from realnet.view import REFERENCE_FILE, view_of
-
-# Products differ in what is seen from afar.
-_SIDE, _BATCH = 128, 32
-# Two groups of images are two products where their means are so many common deviations apart, along the line through
-# them; in a few hundred dimensions the halves of one product are 4 to 10 apart.
-_APART = 12.0
-# Of fewer images none is made a product: odd ones among the good images are no product of their own.
-_LEAST_IMAGES = 10
+from realnet.view import REFERENCE_FILE
 
 
 def train_products(
@@ -46,9 +29,8 @@ def train_products(
 ) -> Progress:
     """Train an inspector on the good images of ``categories``, and save it as ``output``.
 
-    Closed-form inspectors of several categories are one for each product that is found among the images, whatever the
-    categories are called, each a run in ``output/products``; together they judge an image by the product that it most
-    likely shows (:class:`~realnet.model.joined.JoinedNet`).
+    Closed-form inspectors of several categories are one for each, a run in ``output/products``; together they judge an
+    image by the product that it most likely shows (:class:`~realnet.model.joined.JoinedNet`).
 
     Raises:
         UserError, KeyboardInterrupt: as :func:`realnet.training.run.train`.
@@ -58,16 +40,11 @@ def train_products(
         return train(categories, config, output, launch, watcher)
     kept, own = (PRODUCTS_FILE, CONFIG_FILE), (PRODUCTS_FOLDER, REFERENCE_FILE)
     check_output(output, "a run", kept, own, launch.resume)
-    samples = [sample for category in categories for sample in category.train]
-    settled, said = with_levels(config, [sample.image for sample in samples])
-    groups = find_products(describe_images(samples, settled, launch.device, watcher))
-    if len(groups) == 1:
-        return train(categories, config, output, launch, watcher)
+    settled, said = with_levels(config, [sample.image for category in categories for sample in category.train])
     for sentence in said:
         watcher.say(sentence)
-    products = named_products(samples, groups)
-    counts = ", ".join(f"{product.name} ({len(product.train)} good images)" for product in products)
-    watcher.say(f"{len(products)} products found: {counts}. Each has an inspector in {output / PRODUCTS_FOLDER}.")
+    products = named_products(categories)
+    watcher.say(f"{len(products)} products, each with an inspector in {output / PRODUCTS_FOLDER}.")
     budget = None if launch.time_budget is None else launch.time_budget / len(products)
     with alone(output):
         save_config(output, settled)
@@ -94,79 +71,14 @@ def _separable(categories: Sequence[Category], config: Config, launch: Launch) -
     return len(categories) > 1 and solved and config.training.select != "oracle" and launch.devices == 1
 
 
-@torch.no_grad()
-def describe_images(samples: Sequence[Sample], config: Config, device: str, watcher: Watcher) -> np.ndarray:
-    """What each image is like as a whole, at a small size: ``[N, D]``, in units of the features' deviation.
-
-    Raises:
-        UserError: for an image that cannot be read.
-    """
-    place = torch.device(choose_device(device))
-    backbone = Backbone(config.model.backbone).to(place).to(memory_format=torch.channels_last)
-    fold_batch_norms(backbone.network, torch.zeros(1, 3, 64, 64, device=place))
-    view = view_of(config.model.view, config.data.pair)
-    images = GoodImages([sample.image for sample in samples], _SIDE, levels=config.data.pair, view=view)
-    found = []
-    for number, batch in enumerate(batched(images, _BATCH)):
-        watcher.stage(f"Looking for products among {len(samples)} good images", number * _BATCH, len(samples))
-        shown = to_tensor(batch).to(place).contiguous(memory_format=torch.channels_last)
-        found.append(describe(backbone.extract(shown)).cpu())
-    descriptions = torch.cat(found)
-    means, deviations = descriptions.chunk(2, 1)
-    scale = (deviations.square().mean(0) + means.var(0, unbiased=False)).sqrt()
-    return (descriptions / scale.clamp_min(0.05 * float(scale.mean())).repeat(2)).double().numpy()
-
-
-def find_products(descriptions: np.ndarray) -> list[np.ndarray]:
-    """The numbers of the images of each product, by descriptions ``[N, D]``: parted in two until no parts are apart."""
-    waiting, found = [np.arange(len(descriptions))], []
-    while waiting:
-        rows = waiting.pop()
-        first = _parted(descriptions[rows])
-        if first is None:
-            found.append(rows)
-        else:
-            waiting += [rows[first], rows[~first]]
-    return sorted(found, key=lambda rows: int(rows[0]))
-
-
-def _parted(x: np.ndarray) -> np.ndarray | None:
-    """Which of the images ``[N, D]`` belong to the first of two products; None where they show one.
-
-    Two means, begun along the first principal component.
-    """
-    if len(x) < 2 * _LEAST_IMAGES:
-        return None
-    centred = x - x.mean(0)
-    # The component's scores are the first eigenvector of the inner products: N is smaller than D.
-    first = np.linalg.eigh(centred @ centred.T)[1][:, -1] > 0
-    for _ in range(50):
-        if min(first.sum(), (~first).sum()) < _LEAST_IMAGES:
-            return None
-        one, other = x[first].mean(0), x[~first].mean(0)
-        nearer = np.square(x - one).sum(1) < np.square(x - other).sum(1)
-        if (nearer == first).all():
-            break
-        first = nearer
-    if min(first.sum(), (~first).sum()) < _LEAST_IMAGES:
-        return None
-    line = x @ (x[first].mean(0) - x[~first].mean(0))
-    deviation = np.sqrt((line[first].var(ddof=1) + line[~first].var(ddof=1)) / 2)
-    return first if line[first].mean() - line[~first].mean() > _APART * deviation else None
-
-
-def named_products(samples: Sequence[Sample], groups: Sequence[np.ndarray]) -> list[Category]:
-    """A category for each group, called by the folders that its images come from; names only serve people."""
-    names = []
-    for group in groups:
-        categories = "-".join(sorted({samples[i].category for i in group}))
-        names.append(re.sub(r"[^A-Za-z0-9_.-]+", "-", categories).strip("-.")[:80] or "product")
-    counts, numbers = Counter(names), Counter[str]()
-    products = []
-    for name, group in zip(names, groups, strict=True):
+def named_products(categories: Sequence[Category]) -> list[Category]:
+    """The good images of each category, under a name that a folder can have."""
+    names = [re.sub(r"[^A-Za-z0-9_.-]+", "-", category.name).strip("-._")[:80] or "product" for category in categories]
+    counts, numbers, products = Counter(names), Counter[str](), []
+    for name, category in zip(names, categories, strict=True):
         numbers[name] += 1
         own = f"{name}-{numbers[name]}" if counts[name] > 1 else name
-        products.append(Category(own, "folders", tuple(samples[i] for i in group), ()))
+        products.append(Category(own, category.layout, category.train, ()))
     return products
 
 
