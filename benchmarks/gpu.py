@@ -35,13 +35,14 @@ from torch import Tensor, nn
 
 from realnet import RealNet, presets
 from realnet.atomic import write_text
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.diffusion.generating import Request, sample_numbers, strength_of, to_images
 from realnet.diffusion.model_folder import DiffusionModel, make_denoiser
 from realnet.model.folding import fold_batch_norms
 from realnet.model.subspace import Subspace
+from realnet.overriding import override
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import Batch, Batches, GoodFeatures
 from realnet.training.loop import LossOfBatch

@@ -1,15 +1,16 @@
 """One inspector for several products against one for each, and what it says of a product that it does not know.
 
     python -m benchmarks.several_products textures DTD OUTPUT [--classes 6]
-    python -m benchmarks.several_products measure RUN DATA [--output CSV]
+    python -m benchmarks.several_products measure RUN DATA [--sizes 3,5,10]
 
 `textures` makes products of the first picture of each DTD class: good images are crops of its left part, test images
-crops of its right part, every second one with a drawn scratch or spot. `measure` judges the test images of every product
-in DATA (folders named as in RUN/products) by its own inspector, by all together, and by all but its own.
+crops of its right part, every second one with a drawn scratch or spot. `measure` judges the test images of every
+product in DATA (folders named as in RUN/products) by its own inspector, by all together, and by all but its own.
 """
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -56,62 +57,82 @@ def drawn(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(image + change[..., None], 0, 255).astype(np.uint8)
 
 
+class Looked(NamedTuple):
+    """What is said of one image.
+
+    Attributes:
+        alone: level by its own inspector.
+        together: by the first so many products' inspectors together, of each size.
+        judge: the number of the inspector that judged it then.
+        foreign: level by all but its own.
+        strange: strangeness to each inspector.
+    """
+
+    alone: float
+    together: list[float]
+    judge: list[int]
+    foreign: float
+    strange: np.ndarray
+
+
 @torch.no_grad()
-def judged(net: JoinedNet, batch: torch.Tensor, own: int) -> list[tuple[float, float, int, float, float]]:
-    """Level by its own inspector, level by all, which one judged, level by all but its own, its own strangeness."""
+def look(net: JoinedNet, batch: torch.Tensor, own: int, sizes: list[int]) -> list[Looked]:
+    """Judge images of product ``own``."""
     size = (batch.shape[-2], batch.shape[-1])
     selected = net.select(batch)
     described = [describe(features) for features in selected]
     unlikely = torch.stack([net.members[k].familiarity.unlikelihood(d) for k, d in enumerate(described)], 1)
-    strange = net.members[own].familiarity(described[own])
+    strange = torch.stack([net.members[k].familiarity(d) for k, d in enumerate(described)], 1).numpy()
     others = unlikely.clone()
     others[:, own] = float("inf")
-    rows = []
+    found = []
     for i in range(len(batch)):
-        chosen, without = int(unlikely[i].argmin()), int(others[i].argmin())
-        levels = {
-            k: float(net._own(k, [f[i : i + 1] for f in selected[k]], size).score) for k in {own, chosen, without}
-        }
-        rows.append((levels[own], levels[chosen], chosen, levels[without], float(strange[i])))
-    return rows
+        judges, without = [int(unlikely[i, :n].argmin()) for n in sizes], int(others[i].argmin())
+        levels = {}
+        for k in {own, without, *judges}:
+            levels[k] = float(net._own(k, [f[i : i + 1] for f in selected[k]], size).score)
+        found.append(Looked(levels[own], [levels[k] for k in judges], judges, levels[without], strange[i]))
+    return found
 
 
-def measure(run: Path, data: Path) -> list[list[str]]:
-    """A row a product."""
+def measure(run: Path, data: Path, sizes: list[int]) -> None:
+    """Print a row a product, and what each inspector by itself calls unknown."""
     opened = Run(run)
     net = load_network(opened)
     assert isinstance(net, JoinedNet)
-    size, table = net.config.image_size, []
-    for own, member in enumerate(opened.members):
-        (category,) = open_dataset(data, member.folder.name)
-        rows, labels = [], []
+    names, seen = [member.folder.name for member in opened.members], []
+    heads = ["product", "good / defective", "own inspector, image AUROC", *(f"{n} together" for n in sizes)]
+    heads += ["judged by another", "false alarms own / together", "missed", "good unknown", "defective unknown"]
+    heads += ["largest strangeness, good / defective", "unknown where left out", "passed there"]
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    for own, name in enumerate(names):
+        (category,) = open_dataset(data, name)
+        found: list[Looked] = []
         for start in range(0, len(category.test), BATCH):
             some = category.test[start : start + BATCH]
-            shown = np.stack([read_image(sample.image, size, member.levels) for sample in some])
+            shown = np.stack([read_image(one.image, net.config.image_size, opened.levels) for one in some])
             batch = torch.from_numpy(shown).permute(0, 3, 1, 2).float().div(255)
-            rows += judged(net, batch.contiguous(memory_format=torch.channels_last), own)
-            labels += [sample.is_anomalous for sample in some]
-        alone, together, chosen, foreign, strange = (np.array(column) for column in zip(*rows, strict=True))
-        bad = np.array(labels)
-        unknown, elsewhere = together >= UNKNOWN_SCORE, foreign >= UNKNOWN_SCORE
-        table.append(
-            [
-                member.folder.name,
-                f"{len(bad) - bad.sum()} / {bad.sum()}",
-                f"{100 * roc_auc_score(bad, alone):.2f}",
-                f"{100 * roc_auc_score(bad, together):.2f}",
-                f"{(chosen != own).sum()}",
-                f"{(alone > 0.5)[~bad].sum()} / {(together > 0.5)[~bad].sum()}",
-                f"{unknown[~bad].sum()}",
-                f"{unknown[bad].sum()}",
-                f"{(alone <= 0.5)[bad].sum()} / {(together <= 0.5)[bad].sum()}",
-                f"{elsewhere.sum()} of {len(bad)}",
-                f"{(foreign <= 0.5).sum()}",
-                f"{strange.max():.2f}",
-            ]
-        )
-        print("| " + " | ".join(table[-1]) + " |", flush=True)
-    return table
+            found += look(net, batch.contiguous(memory_format=torch.channels_last), own, sizes)
+        bad = np.array([sample.is_anomalous for sample in category.test])
+        alone, foreign = np.array([one.alone for one in found]), np.array([one.foreign for one in found])
+        together = np.array([one.together for one in found])
+        strange = np.array([one.strange for one in found])
+        elsewhere = (np.array([one.judge for one in found]) != own).sum(0)
+        there = [k for k, n in enumerate(sizes) if own < n]
+        unknown = together[:, -1] >= UNKNOWN_SCORE
+        cells = [name, f"{(~bad).sum()} / {bad.sum()}", f"{100 * roc_auc_score(bad, alone):.2f}"]
+        cells += [f"{100 * roc_auc_score(bad, together[:, k]):.2f}" if k in there else "-" for k in range(len(sizes))]
+        cells += [", ".join(str(elsewhere[k]) for k in there)]
+        cells += [f"{(alone > 0.5)[~bad].sum()} / {(together[:, -1] > 0.5)[~bad].sum()}"]
+        cells += [f"{(alone <= 0.5)[bad].sum()} / {(together[:, -1] <= 0.5)[bad].sum()}"]
+        cells += [str(unknown[~bad].sum()), str(unknown[bad].sum())]
+        cells += [f"{strange[~bad, own].max():.2f} / {strange[bad, own].max():.2f}"]
+        cells += [f"{(foreign >= UNKNOWN_SCORE).sum()} of {len(bad)}", str((foreign <= 0.5).sum())]
+        print("| " + " | ".join(cells) + " |", flush=True)
+        seen.append([name, *(f"{100 * share:.0f}" for share in (strange > 1).mean(0))])
+    heads = ["% of the images unknown to the inspector of", *names]
+    print("\n| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    print("\n".join("| " + " | ".join(cells) + " |" for cells in seen))
 
 
 def main() -> None:
@@ -124,17 +145,12 @@ def main() -> None:
     told = commands.add_parser("measure")
     told.add_argument("run", type=Path)
     told.add_argument("data", type=Path)
+    told.add_argument("--sizes", default="3,5,10", help="how many of the first products are together")
     options = parser.parse_args()
     if options.command == "textures":
         textures(options.source, options.output, options.classes)
         return
-    heads = (
-        "product", "good / defective", "own inspector", "all together", "judged by another", "false alarms own / all",
-        "good unknown", "defective unknown", "missed own / all", "unknown where it was left out", "passed as good there",
-        "largest strangeness",
-    )  # fmt: skip
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    measure(options.run, options.data)
+    measure(options.run, options.data, [int(size) for size in options.sizes.split(",")])
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ PAGES = {
     "earlier.md": ROOT / "benchmarks" / "EARLIER.md",
     "changelog.md": ROOT / "CHANGELOG.md",
 }
-SHOWN = {
-    target: name for name, source in PAGES.items() for target in (f"../{source.relative_to(ROOT)}", source.name)
-}
+SHOWN = {target: name for name, source in PAGES.items() for target in (f"../{source.relative_to(ROOT)}", source.name)}
 
 
 def on_files(files: Files, config: Any) -> Files:

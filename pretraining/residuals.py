@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pretraining import photographs
-from realnet.config import Config, SynthesisConfig, override
+from realnet.config import Config, SynthesisConfig
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.synthesis import Synthesizer, write_image
 from realnet.training.folds import OutOfSample, Solver

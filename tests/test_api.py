@@ -23,7 +23,7 @@ from tests.training.tiny import FIELDS
 
 FUNCTIONS = ("train", "evaluate", "inspect", "calibrate", "teach", "export", "synthesize")
 # Options of the commands that have another name in Python, or none: what runs without an end, or prints.
-RENAMED = {"assignments": "fields", "config_file": "config", "json_file": "json", "form": "format", "formats": "format"}
+RENAMED = {"assignments": "set", "config_file": "config", "json_file": "json", "form": "format", "formats": "format"}
 ONLY_COMMANDS = {"watch", "sink", "signals", "heartbeat", "fail_on_anomaly", "ray", "ray_cpus", "ray_gpus"}
 ONLY_COMMANDS |= {"quiet", "verbose", "log_level", "log_json", "history", "keep_days", "keep_images", "keep_size"}
 ONLY_COMMANDS |= {"feedback", "dry_run", "versions", "undo"}
@@ -40,7 +40,7 @@ def test_functions_take_what_the_commands_take(name: str) -> None:
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     asked = {RENAMED.get(parameter.name, parameter.name): parameter for parameter in command.params}
     taken = inspect.signature(getattr(realnet, name)).parameters
-    assert set(taken) - set(asked) <= {"progress", "device"}
+    assert set(taken) - set(asked) <= {"progress", "device", "fields"}
     assert set(asked) - set(taken) <= ONLY_COMMANDS
     for option in set(asked) & set(taken) - {"device", "preset", "format", "overlays", "output"}:
         default = taken[option].default
@@ -130,11 +130,3 @@ def test_pairs_are_those_of_the_command(product: Path, tmp_path: Path) -> None: 
     first = json.loads(manifest.read_text().splitlines()[0])
     pictures = [path for path in manifest.parent.rglob("*.png") if "test" in path.parts]
     assert (len(pictures), first["seed"]) == (3, 5)
-
-
-def test_an_export_is_loaded(trained: Path, product: Path, tmp_path: Path) -> None:  # noqa: F811
-    pytest.importorskip("onnxruntime")
-    exported = realnet.export(trained, tmp_path / "export", images=product / "widget" / "test" / "good", progress=False)
-    image = product / "widget" / "test" / "scratch" / "000.png"
-    expected = realnet.load(trained).inspect(image).score
-    assert exported.inspect(image).score == pytest.approx(expected, abs=2e-3)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from realnet.config import Config, TrainingConfig, override
+from realnet.config import Config, TrainingConfig
 from realnet.errors import UserError
+from realnet.overriding import override
 from realnet.presets import presets
 
 PAPER = presets["paper"]

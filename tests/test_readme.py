@@ -21,9 +21,10 @@ from pydantic import BaseModel
 
 import realnet.cli
 from realnet.cli.app import app
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.diffusion_presets import diffusion_presets
+from realnet.overriding import override
 from realnet.presets import presets
 
 ROOT = Path(__file__).resolve().parents[1]

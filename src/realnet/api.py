@@ -5,6 +5,7 @@ shows bars, and the sentences that the command prints; False shows nothing, a :c
 own is told instead. Nothing heavy is imported before a function is called.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,12 @@ FilePath = str | Path
 
 def train(
     data: FilePath,
-    output: FilePath,
+    output: FilePath | None = None,
     *,
     category: str | None = None,
     good: Sequence[str] = (),
     add: FilePath | Sequence[FilePath] = (),
+    exclude: FilePath | Sequence[FilePath] = (),
     preset: str = "lite",
     synthesis: str | None = None,
     source: FilePath | None = None,
@@ -47,6 +49,7 @@ def train(
     devices: int = 1,
     precision: str = "32-true",
     strategy: str = "auto",
+    set: Sequence[str] = (),
     progress: bool | Watcher = True,
     **fields: Any,
 ) -> "Inspector":
@@ -54,10 +57,11 @@ def train(
 
     Args:
         data: a folder of good images, or a data set.
-        output: folder of the run.
+        output: folder of the run; None: a new one, ``runs/`` and the product's name.
         category: one category of the data set, or ``all`` together.
         good: folders of good images in ``data``, where their names do not say so.
         add: further good images, which are not in ``data``.
+        exclude: good images to train without: files, or their names as a training names those that stand out.
         preset: a name in :data:`realnet.presets`.
         synthesis: how defects are made: ``mix``, ``nsa``, ``cutpaste``, ``dtd`` or ``sia``.
         source: folder of textures (dtd, mix) or of generated images (sia).
@@ -77,8 +81,9 @@ def train(
         devices: how many of that kind.
         precision: as Lightning Fabric's, such as ``32-true`` or ``bf16-mixed``.
         strategy: as Lightning Fabric's, such as ``ddp``.
+        set: fields of the configuration as texts, ``training.steps=100``.
         progress: show a bar.
-        fields: of the configuration: ``training={"steps": 100}`` or ``**{"training.steps": 100}``.
+        fields: likewise of the configuration: ``training={"steps": 100}`` or ``**{"training.steps": 100}``.
 
     Returns:
         The trained inspector, on the device it was trained on.
@@ -88,9 +93,9 @@ def train(
         KeyboardInterrupt: when interrupted, after a checkpoint was saved; ``resume=True`` continues.
     """
     from realnet import choices
-    from realnet.data import check_dataset, summarize, with_further
-    from realnet.data.checks import describe_empty_masks
+    from realnet.data import check_dataset, summarize, with_further, without
 
+    # What is quickly found wrong is said before torch is loaded.
     wanted = []
     if find:
         from realnet.limits.asked import read_asked
@@ -100,23 +105,26 @@ def train(
     categories = choices.one_inspector(data, category, good)
     if further := _places(add):
         categories = with_further(categories, further)
+    if excluded := _places(exclude):
+        categories = without(categories, [str(one) for one in excluded])
+    folder = choices.default_run(Path(data), categories, resume, devices) if output is None else Path(output)
 
     from realnet.acceleration import use_device
     from realnet.inspection.inspector import load
     from realnet.notebook_bar import watching
-    from realnet.run_folder import Run
     from realnet.training.launch import Launch
     from realnet.training.products import train_products
+    from realnet.training.run import describe_run, say_what_next
 
     with watching("Preparing", progress, "step") as watcher:
         settings = choices.training_configuration(
-            data, categories, preset, choices.assignments(fields), _path(config), watcher.say, synthesis=synthesis,
-            source=_path(source), seed=seed, select=select, false_alarms=false_alarms, tolerate=tolerate,
-            view=_path(view), align=align, reference=_path(reference),
+            data, categories, preset, [*set, *choices.assignments(fields)], _path(config), watcher.say,
+            synthesis=synthesis, source=_path(source), seed=seed, select=select, false_alarms=false_alarms,
+            tolerate=tolerate, view=_path(view), align=align, reference=_path(reference),
         )  # fmt: skip
-        check_dataset(categories, need_test=settings.training.select == "oracle", test_files=True)
+        empty = check_dataset(categories, need_test=settings.training.select == "oracle", test_files=True)
         place = use_device(device, watcher.say, devices)
-        for line in (*summarize(categories), *describe_empty_masks(categories)):
+        for line in (*summarize(categories), *empty):
             watcher.say(line)
         launch = Launch(place, devices, precision, strategy, budget, resume)
         samples = [sample for one in categories for sample in one.train]
@@ -125,13 +133,11 @@ def train(
             from realnet.limits.reaching import reach
 
             settings = choose(samples, settings, wanted, watcher, place)
-        train_products(categories, settings, Path(output), launch, watcher)
-        made = Run(Path(output)).calibration
-        for line in made.sentences() if made is not None else ():
+        describe_run(folder, train_products(categories, settings, folder, launch, watcher), watcher)
+        for line in reach(folder, samples, wanted, false_alarms, watcher) if wanted else ():
             watcher.say(line)
-        for line in reach(Path(output), samples, wanted, false_alarms, watcher) if wanted else ():
-            watcher.say(line)
-    return load(output, place)
+        say_what_next(folder, watcher)
+    return load(folder, place)
 
 
 def evaluate(
@@ -188,13 +194,13 @@ def evaluate(
             opened, str(data), categories, checked, place, watcher, at_image_size=at_image_size, caveats=caveats,
             force=force,
         )  # fmt: skip
-        if json is not None:
-            write_text(Path(json), found.results.to_json())
-        if maps is not None:
-            write_maps(Path(maps), found.samples, found.maps)
         for note in found.notes:
             watcher.say(note)
         watcher.figures(found.results)
+        if maps is not None:
+            write_maps(Path(maps), found.samples, found.maps)
+        if json is not None:
+            write_text(Path(json), found.results.to_json())
         if found.refusal is not None:
             raise found.refusal
         file_evaluation(opened, found, categories, _path(report), watcher)
@@ -256,22 +262,17 @@ def inspect(
     folder, earlier = Path(output), what_of_earlier(resume, overwrite)
     check_formats(format)
     names = [str(images)] if isinstance(images, str | Path) else [str(name) for name in images]
-    done = 0
+    done = itertools.count(1)
     with watching("Inspecting", progress) as watcher:
-        inspector = load_on(open_run_or_export(run), device, watcher.say)
-        if threshold is not None:
-            inspector.threshold = threshold
-        inspector.minimum_area = minimum_area
+        inspector = load_on(open_run_or_export(run), device, watcher.say).judge_by(threshold, minimum_area)
 
         def told(row: Any) -> None:
-            nonlocal done
-            done += 1
-            watcher.stage("Inspecting", done)
+            watcher.stage("Inspecting", next(done))
             if row.error:
                 watcher.warn(row.error)
 
         sources = open_sources(names, folder, False, every, watcher.warn)
-        request = InspectionRequest(inspector.origin.model_digest, overlays, masks, tuple(format), earlier, limit)
+        request = InspectionRequest(overlays, masks, tuple(format), earlier, limit)
         summary = inspect_items(inspector, sources.items, folder, request, told)
         for note in summary.notes:
             watcher.warn(note)
@@ -389,8 +390,6 @@ def teach(
         UserError: for a run that cannot take further images, images that cannot be used, and for defects that would be
             missed.
     """
-    import tempfile
-
     from realnet.acceleration import use_device
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
@@ -398,36 +397,23 @@ def teach(
     from realnet.history import Store
     from realnet.notebook_bar import watching
     from realnet.run_folder import open_run
-    from realnet.training.correcting import apply_correction, check_some, prepare_correction, read_labelled
+    from realnet.training.correcting import correct
     from realnet.training.teaching import check_teachable
 
     places, folder = _places(images), open_run(run).folder
     if not places and feedback is None:
         raise UserError("Give good images, or a results store with people's feedback.")
     check_teachable(folder)
-    with watching("Learning", progress) as watcher, tempfile.TemporaryDirectory(prefix="realnet-") as kept:
+    with watching("Learning", progress) as watcher:
         chosen: list[tuple[Path, str]] = []
-        defects: tuple[tuple[Path, str], ...] = ()
         if places:
             category = open_good(places, good)
             for line in describe_not_used(category.left_out):
                 watcher.say(line)
             chosen = [(sample.image, sample.name) for sample in category.train]
-        if feedback is not None:
-            store = Store(Path(feedback), make=False)
-            labelled = read_labelled(folder, store, Path(kept))
-            if labelled.lost:
-                watcher.say(labelled.sentence())
-            chosen, defects = [*chosen, *labelled.good], labelled.defects
-            check_some(folder, chosen, store)
+        store = None if feedback is None else Store(Path(feedback), make=False)
         place = use_device(device, watcher.say)
-        correction = prepare_correction(folder, chosen, defects, place, watcher.stage)
-        for line in correction.sentences():
-            watcher.say(line)
-        made = correction.lesson.calibration if dry_run else apply_correction(folder, correction, force)
-        for line in made.sentences():
-            watcher.say(line)
-    return made
+        return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run)
 
 
 def export(
@@ -440,7 +426,7 @@ def export(
     category: str | None = None,
     tolerance: float | None = None,
     progress: bool | Watcher = True,
-) -> "ExportedInspector":
+) -> "ExportedInspector | None":
     """Export a run for another program, verified on real images, as ``realnet export`` does, and load it.
 
     Args:
@@ -452,6 +438,9 @@ def export(
         category: of the data set.
         tolerance: largest difference from PyTorch; None: the format's.
         progress: show a bar.
+
+    Returns:
+        The export as an inspector; None of ``torch``, which can run any code when it is loaded.
 
     Raises:
         UserError: for an absent package, a place in use, images that cannot be used, and where the export differs.
@@ -468,7 +457,7 @@ def export(
 
     with watching("Exporting", progress) as watcher:
         export_run(opened, Path(output), request, tolerance, watcher)
-    return load_exported(output)
+    return None if format == "torch" else load_exported(output)
 
 
 def synthesize(
@@ -483,13 +472,14 @@ def synthesize(
     seed: int | None = None,
     size: int = 256,
     config: FilePath | None = None,
+    set: Sequence[str] = (),
     progress: bool | Watcher = True,
     **fields: Any,
 ) -> Path:
     """Write image and mask pairs of synthetic defects, as ``realnet synthesize`` does.
 
     Args:
-        data: as for :func:`train`, like ``category``, ``good``, ``source``, ``seed``, ``config`` and ``fields``.
+        data: as for :func:`train`, like ``category``, ``good``, ``source``, ``seed``, ``config``, ``set``, ``fields``.
         count: how many pairs.
         output: folder of the pairs, in the layout of MVTec AD.
         synthesis: how defects are made.
@@ -503,9 +493,10 @@ def synthesize(
         UserError: for images, fields or an output folder that cannot be used.
     """
     from realnet import choices
-    from realnet.data import check_dataset
+    from realnet.data import check_dataset, summarize
 
-    settings = choices.configuration("lite", choices.assignments(fields), _path(config), synthesis, _path(source), seed)
+    chosen = [*set, *choices.assignments(fields)]
+    settings = choices.configuration("lite", chosen, _path(config), synthesis, _path(source), seed)
     categories = choices.one_inspector(data, category, good)
     check_dataset(categories, need_test=False)
 
@@ -515,7 +506,7 @@ def synthesize(
 
     synthesizer, said = synthesizer_of(categories, settings, size)
     with watching("Writing pairs", progress, "pair") as watcher:
-        for sentence in said:
+        for sentence in (*summarize(categories), *said):
             watcher.say(sentence)
         names = list(synthesizer.names or [])
         return write_pairs(

@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind, first_problem
+from realnet.config import DiscriminatorKind
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 
 CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95
@@ -145,10 +146,11 @@ class Calibration(BaseModel):
             )
         if odd := self.odd():
             said.append(
-                f"{odd[0]} scores far above the other good images: look at it, and train without it if it is not good."
+                f"{odd[0]} scores far above the other good images: look at it, and train without it "
+                f"(--exclude {odd[0]}) if it is not good."
                 if len(odd) == 1
                 else f"{', '.join(odd)} score far above the other good images: look at them, and train without those "
-                "that are not good."
+                "that are not good (--exclude NAME)."
             )
         if self.defects_found is not None:
             said.append(
@@ -189,7 +191,6 @@ def calibrate(
     Args:
         good_scores: of good images, in any order.
         pixel: threshold of the anomaly map.
-        false_alarms: the rate asked for.
         source: which good images, in words.
         date: when, ISO 8601.
         defect_scores: of synthetic defects.
@@ -266,21 +267,15 @@ def version_file(run: Path, version: int) -> Path:
 
 
 def read_calibration(run: Path) -> Calibration | None:
-    """The calibration of a run; None where it has none (imported, or trained before there were any).
-
-    Raises:
-        UserError: where the file is damaged.
+    """The calibration of a run; None where it has none (imported, or trained before there were any); UserError where
+    the file is damaged.
     """
     path = run / CALIBRATION_FILE
     return read_version(path) if path.is_file() else None
 
 
 def read_version(path: Path) -> Calibration:
-    """One calibration file.
-
-    Raises:
-        UserError: where it is damaged.
-    """
+    """One calibration file; UserError where it is damaged."""
     try:
         return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
@@ -335,11 +330,7 @@ def drift(good_scores: Sequence[float], recent: Sequence[float]) -> Drift:
 
 
 def rate(text: str) -> float:
-    """A rate as people write it: ``0.1%``, ``2 %`` or ``0.001``.
-
-    Raises:
-        UserError: for anything else, or a rate outside 0..1.
-    """
+    """A rate as people write it: ``0.1%``, ``2 %`` or ``0.001``; UserError for anything else, or outside 0..1."""
     plain = text.strip()
     try:
         value = float(plain[:-1].strip()) / 100 if plain.endswith("%") else float(plain)

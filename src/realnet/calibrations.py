@@ -26,8 +26,6 @@ def install(run: Path, calibration: Calibration, taught: int | None = None) -> C
     """Make ``calibration`` the one in force of a run or export, as its next version; the model card follows.
 
     Args:
-        run: its folder.
-        calibration: of any version.
         taught: the version of what the run was taught that its scores are of; None: the one in force stays.
 
     Returns:
@@ -76,11 +74,7 @@ def undo(run: Path) -> tuple[Calibration, Calibration]:
 
 
 def list_versions(run: Path) -> list[Calibration]:
-    """Every version that is kept, the first one first.
-
-    Raises:
-        UserError: where one is damaged.
-    """
+    """Every version that is kept, the first one first; UserError where one is damaged."""
     return [read_version(path) for path in sorted((run / CALIBRATIONS_FOLDER).glob("[0-9]*.json"))]
 
 

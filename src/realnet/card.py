@@ -51,10 +51,8 @@ The weights are the authors' and include the backbone's ImageNet weights; the li
 
 
 def write_card(run: Run) -> None:
-    """Write ``README.md`` of ``run`` by what it is now; none of a run that says neither how it was trained nor whence.
-
-    Raises:
-        UserError: where it cannot be written, or the run is damaged.
+    """Write ``README.md`` of ``run`` by what it is now; none of a run that says neither how it was trained nor whence;
+    UserError where it cannot be written, or the run is damaged.
     """
     text = model_card(run)
     if text:

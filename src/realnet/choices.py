@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realnet.calibration import rate
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.errors import UserError, advise
+from realnet.overriding import override
 
 if TYPE_CHECKING:
     from realnet.data import Category
@@ -22,10 +23,8 @@ def configuration(
     source: Path | None,
     seed: int | None,
 ) -> Config:
-    """The configuration a command line asks for: preset (``lite``), YAML file, ``--set``, then the named options.
-
-    Raises:
-        UserError: for an unknown preset, field or value.
+    """The configuration a command line asks for: preset (``lite``), YAML file, ``--set``, then the named options;
+    UserError for an unknown preset, field or value.
     """
     from realnet.presets import presets
 
@@ -67,10 +66,8 @@ def assignments(fields: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def one_inspector(data: str | Path, category: str | None, good: Sequence[str]) -> "list[Category]":
-    """The categories of ``data`` that one inspector is trained on; of several one has to be named, or ``all``.
-
-    Raises:
-        UserError: where none was, and as :func:`realnet.data.open_dataset`.
+    """The categories of ``data`` that one inspector is trained on; of several one has to be named, or ``all``;
+    UserError where none was, and as :func:`realnet.data.open_dataset`.
     """
     from realnet.data import open_dataset
 
@@ -82,6 +79,40 @@ def one_inspector(data: str | Path, category: str | None, good: Sequence[str]) -
             "with --category, or --category all for one inspector of them all.",
         )
     return categories
+
+
+def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devices: int) -> Path:
+    """``runs/NAME`` by the product's name; where that folder is in use ``runs/NAME-2`` and so on.
+
+    Args:
+        data: as given; of a folder that is only called good or the like, the folder around it gives the name.
+        resume: the last of these folders that there is, instead of the next.
+
+    Raises:
+        UserError: with several devices, whose processes could not agree on one; for nothing to resume.
+    """
+    from realnet.data.vocabulary import meaning
+
+    if devices > 1:
+        raise UserError("With several --devices name the folder of the run with --output.")
+    folder = data.resolve()
+    product = folder.parent if meaning(folder.name).label == "good" and folder.parent.name else folder
+    name = categories[0].name if len(categories) == 1 and categories[0].name != folder.name else product.name
+    return numbered(Path("runs"), name, resume)
+
+
+def numbered(folder: Path, name: str, resume: bool) -> Path:
+    """``folder/name``, or where that is in use ``folder/name-2`` and so on; to resume, the last of them that there is;
+    UserError for nothing to resume.
+    """
+    last, number = None, 1
+    while (place := folder / (name if number == 1 else f"{name}-{number}")).exists():
+        last, number = place, number + 1
+    if not resume:
+        return place
+    if last is None:
+        raise UserError(f"There is no {place} to resume: name the folder with --output.")
+    return last
 
 
 def training_configuration(
@@ -154,10 +185,8 @@ def find_synthesis(
 
 
 def seconds(text: str | None) -> float | None:
-    """A duration such as ``90s``, ``10m`` or ``1.5h``, in seconds.
-
-    Raises:
-        UserError: for anything else, also a bare number, or nothing positive.
+    """A duration such as ``90s``, ``10m`` or ``1.5h``, in seconds; UserError for anything else, also a bare number, or
+    nothing positive.
     """
     if text is None:
         return None
@@ -169,10 +198,8 @@ def seconds(text: str | None) -> float | None:
 
 
 def tolerance(text: str | None) -> list[str]:
-    """Settings of ``training.tolerance`` for what ``--tolerate`` says, such as ``shift=5%,rotation=3,light=20%``.
-
-    Raises:
-        UserError: for another word, or a value that is no number.
+    """Settings of ``training.tolerance`` for what ``--tolerate`` says, such as ``shift=5%,rotation=3,light=20%``;
+    UserError for another word, or a value that is no number.
     """
     if text is None:
         return []
@@ -193,10 +220,8 @@ def tolerance(text: str | None) -> list[str]:
 def view_settings(
     view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
 ) -> tuple[list[str], Path | None]:
-    """Settings of ``model.view`` for what ``--view``, ``--align`` and ``--reference`` say, and the image to align to.
-
-    Raises:
-        UserError: for a file that says nothing, another word, or a reference without an alignment.
+    """Settings of ``model.view`` for what ``--view``, ``--align`` and ``--reference`` say, and the image to align to;
+    UserError for a file that says nothing, another word, or a reference without an alignment.
     """
     chosen = []
     if view is not None:

@@ -1,4 +1,6 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and how it names many things."""
+
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -19,3 +21,9 @@ class UserError(Exception):
 def advise(problem: str, python: str, command: str) -> UserError:
     """A mistake whose remedy is written otherwise in Python than on the command line."""
     return UserError(f"{problem} {python}", f"{problem} {command}")
+
+
+def listed(names: Sequence[object], most: int = 5) -> str:
+    """The first ``most`` of these, and how many more there are."""
+    shown = ", ".join(map(str, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -40,10 +40,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def alone_with(lock_file: Path, busy: str) -> Iterator[None]:
-    """Hold a lock in the folder of ``lock_file``, which is made; the system frees it where the process is killed.
-
-    Raises:
-        UserError: ``busy`` where another process holds it; where the folder cannot be written.
+    """Hold a lock in the folder of ``lock_file``, which is made; the system frees it where the process is killed;
+    UserError ``busy`` where another process holds it; where the folder cannot be written.
     """
     lock = FileLock(lock_file)
     try:

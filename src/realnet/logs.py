@@ -26,11 +26,7 @@ def set_up_logs(level: str, as_json: bool = False) -> None:
 
 
 def verdict_facts(row: Row, model: str) -> dict[str, Any]:
-    """What the log line of a verdict says.
-
-    Args:
-        model: what the inspector is called.
-    """
+    """What the log line of a verdict says."""
     return {
         "id": row.id,
         "image": row.image,

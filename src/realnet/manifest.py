@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind, ImageScore, ViewConfig, first_problem
+from realnet.config import DiscriminatorKind, ImageScore, ViewConfig
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
+from realnet.overriding import first_problem
 
 INSPECTOR_FILE = "inspector.json"
 INPUT: Literal["image"] = "image"
@@ -92,10 +93,8 @@ def describe_file(path: Path) -> ModelFile:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an export folder, once the files it names are there, in the folder and unchanged.
-
-    Raises:
-        UserError: for a folder that is no export, a damaged manifest, or files that are missing, changed or elsewhere.
+    """The manifest of an export folder, once the files it names are there, in the folder and unchanged; UserError for a
+    folder that is no export, a damaged manifest, or files that are missing, changed or elsewhere.
     """
     path = folder / INSPECTOR_FILE
     again = "Export the run again or restore it."
@@ -120,10 +119,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def save_thresholds(folder: Path, score: float, pixel: float) -> None:
-    """Set the thresholds of an export, once it was calibrated anew.
-
-    Raises:
-        UserError: for a folder that is no export or a damaged one, or that cannot be written.
+    """Set the thresholds of an export, once it was calibrated anew; UserError for a folder that is no export or a
+    damaged one, or that cannot be written.
     """
     manifest = read_manifest(folder).model_copy(update={"threshold": score, "pixel_threshold": pixel})
     write_text(folder / INSPECTOR_FILE, manifest.model_dump_json(indent=2))

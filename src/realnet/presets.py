@@ -63,9 +63,7 @@ presets: Mapping[str, Config] = MappingProxyType(
         "paper-half": _paper("paper-half", BackboneConfig(), (128, 256, 256, 128)),
         "resnet34": _paper("resnet34", BackboneConfig(name="resnet34"), (64, 128, 256, 128)),
         "efficientnet-b4": _paper(
-            "efficientnet-b4",
-            BackboneConfig(name="efficientnet_b4", taps=(0, 1, 2, 3)),
-            (24, 32, 56, 160),
+            "efficientnet-b4", BackboneConfig(name="efficientnet_b4", taps=(0, 1, 2, 3)), (24, 32, 56, 160)
         ),
         "multiclass": _multiclass(),
         "lite": _closed_form("lite", AfsConfig(dimensions=(40, 112, 320), batches=8), 300),

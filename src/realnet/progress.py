@@ -1,10 +1,14 @@
 """How work that takes its time says how far it is."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from realnet.evaluation.results import Results
     from realnet.training.checkpoint import Progress
+
+Notify = Callable[[str], None]
+"""Whoever is told a sentence."""
 
 
 class Watcher:
@@ -19,6 +23,9 @@ class Watcher:
 
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         """What is being done begins, or is so far (``total`` 0: nobody knows of how many)."""
+
+    def trains(self, oracle: bool, budget: float | None) -> None:
+        """Steps of training begin: judged by test images or not, for so many seconds at most."""
 
     def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""

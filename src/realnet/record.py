@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import first_problem
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 
 METRICS_FILE = "metrics.json"
 
@@ -81,11 +81,7 @@ class Record(_Part):
 
 
 def read_record(folder: Path) -> Record:
-    """The record of the run in ``folder``.
-
-    Raises:
-        UserError: where it is missing or damaged.
-    """
+    """The record of the run in ``folder``; UserError where it is missing or damaged."""
     path = folder / METRICS_FILE
     if not path.is_file():  # a pipe of that name would be waited for
         raise UserError(f"{path} is missing or damaged; restore it or train again.")

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from realnet.atomic import write_text
 from realnet.calibration import Calibration, read_calibration
-from realnet.config import Config, first_problem
+from realnet.config import Config
 from realnet.data.levels import Levels
 from realnet.errors import UserError
 from realnet.files import read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
+from realnet.overriding import first_problem
 from realnet.record import Record, read_record
 from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
@@ -72,12 +73,7 @@ class Run:
             raise UserError(f"{self.folder} is no trained run: it has no {CONFIG_FILE}. {_GIVE}")
         try:
             config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (
-            ValidationError,
-            yaml.YAMLError,
-            ValueError,
-            RecursionError,
-        ) as error:  # the last two of PyYAML
+        except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # the last two of PyYAML
             problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
             raise UserError(
                 f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
@@ -178,10 +174,8 @@ class Run:
 
 
 def read_digests(folder: Path) -> frozenset[str]:
-    """What ``images.json`` in ``folder`` names; nothing where there is none: imported, or an export of such a run.
-
-    Raises:
-        UserError: where it is damaged.
+    """What ``images.json`` in ``folder`` names; nothing where there is none: imported, or an export of such a run;
+    UserError where it is damaged.
     """
     path = folder / SEEN_FILE
     if not path.is_file():
@@ -193,10 +187,8 @@ def read_digests(folder: Path) -> frozenset[str]:
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in ``folder``, which a training was started in.
-
-    Raises:
-        UserError: for a folder that is missing, no run, or an export.
+    """The run in ``folder``, which a training was started in; UserError for a folder that is missing, no run, or an
+    export.
     """
     run = Run(Path(folder))
     if not (run.folder / CONFIG_FILE).is_file():
@@ -208,11 +200,7 @@ def open_run(folder: str | Path) -> Run:
 
 
 def open_run_or_export(folder: str | Path) -> Run:
-    """Likewise, but an export will do.
-
-    Raises:
-        UserError: for a folder that is missing or neither.
-    """
+    """Likewise, but an export will do; UserError for a folder that is missing or neither."""
     run = Run(Path(folder))
     return run if run.is_export else open_run(folder)
 

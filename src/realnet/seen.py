@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realnet.atomic import write_text
+from realnet.calibration import drift
 from realnet.data import Category, check_dataset, open_dataset, read_image, summarize
-from realnet.data.checks import describe_empty_masks
 from realnet.data.images import image_hash
 from realnet.data.levels import Levels
-from realnet.errors import advise
+from realnet.errors import advise, listed
 from realnet.progress import Watcher
 from realnet.run_folder import SEEN_FILE, Run
 
-_SHOWN = 5
+_ANOTHER_P = 1e-4
 
 
 def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
@@ -32,10 +32,8 @@ def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
 
 
 def save_seen(folder: Path, digests: Iterable[str]) -> None:
-    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught.
-
-    Raises:
-        UserError: where the folder cannot be written.
+    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught; UserError where the
+    folder cannot be written.
     """
     write_text(folder / SEEN_FILE, json.dumps({"trained_on": list(digests)}, indent=1))
 
@@ -53,7 +51,7 @@ class Seen:
     def sentence(self, run: Path, total: int) -> str:
         """Which images these are, of ``total``, and why it matters."""
         parts = [
-            f"{len(files)} of the {total} images {what}: {_some(files)}"
+            f"{len(files)} of the {total} images {what}: {listed(files)}"
             for files, what in ((self.trained, "were trained on"), (self.calibrated, "set its threshold"))
             if files
         ]
@@ -61,10 +59,8 @@ class Seen:
 
 
 def find_seen(run: Run, files: Sequence[Path]) -> Seen:
-    """Those of ``files`` whose pixels the run (or export) has seen.
-
-    Raises:
-        UserError: where a file cannot be read, or ``images.json`` is damaged.
+    """Those of ``files`` whose pixels the run (or export) has seen; UserError where a file cannot be read, or
+    ``images.json`` is damaged.
     """
     trained = run.trained_on
     thresholded = frozenset(run.calibration.good_digests) if run.calibration is not None else frozenset()
@@ -83,11 +79,9 @@ def choose_tests(
     """The categories to measure ``run`` on, checked: those that are named, or what it was trained on where there.
 
     Args:
-        data: a data set with test images.
         category: one of it; None: what the run was trained on.
         good: folders of good images in ``data``, where their names do not say so.
         force: go on with images that the run has seen.
-        watcher: told what was made of the folders.
 
     Returns:
         The categories, and why their figures are to be marked.
@@ -98,8 +92,7 @@ def choose_tests(
     categories = choose_trained(run, data, category, good)
     for line in summarize(categories, evaluating=True):
         watcher.say(line)
-    check_dataset(categories, need_test=True, need_train=False)
-    for line in describe_empty_masks(categories):
+    for line in check_dataset(categories, need_test=True, need_train=False):
         watcher.say(line)
     files = [sample.image for one in categories for sample in one.test]
     seen = find_seen(run, files)
@@ -114,14 +107,30 @@ def choose_tests(
     return categories, [sentence]
 
 
+def seems_other(run: Run, names: Sequence[str], good: Sequence[float]) -> str:
+    """Why images of products ``names`` seem to show another than the run was trained on; empty where they do not.
+
+    More than half of the scores of the ``good`` ones are above the threshold, and that either is no chance
+    (Kolmogorov-Smirnov, p below 0.0001) or goes with another name than the run was trained on.
+    """
+    trained = run.products
+    high = sum(score > run.thresholds[0] for score in good)
+    if not good or high / len(good) <= 0.5:
+        return ""
+    renamed = bool(trained) and not set(trained) & set(names)
+    found = drift(run.calibration.good_scores, good) if run.calibration is not None else None
+    if not renamed and not (found is not None and found.higher and found.p_value < _ANOTHER_P):
+        return ""
+    was = f"{', '.join(trained)}, this is {', '.join(names)}; " if renamed else ""
+    return (
+        f"These images seem to show another product than {run.folder} was trained on: {was}"
+        f"{high} of {len(good)} good images score above its threshold."
+    )
+
+
 def choose_trained(run: Run, data: str | Path, category: str | None, good: Sequence[str] = ()) -> list[Category]:
     """The categories of ``data``: one that is named, or those that ``run`` was trained on; all where it has none."""
     categories = open_dataset(Path(data), category, good)
     if category is not None:
         return categories
     return [one for one in categories if one.name in run.products] or categories
-
-
-def _some(files: Sequence[Path]) -> str:
-    names = ", ".join(str(file) for file in files[:_SHOWN])
-    return f"{names} and {len(files) - _SHOWN} more" if len(files) > _SHOWN else names

@@ -4,8 +4,8 @@ import pytest
 
 from realnet.benchmark.plan import QUALITY, REALNET, REPORTED, parse_plan, plan_names, read_plan
 from realnet.benchmark.reported import reported
-from realnet.config import override
 from realnet.errors import UserError
+from realnet.overriding import override
 from realnet.presets import presets
 
 PLANS = [name for name in plan_names() if name != "peers"]

@@ -19,6 +19,7 @@ from realnet.benchmark.plan import Plan, parse_plan, read_plan
 from realnet.benchmark.runner import Finished
 from realnet.evaluation.results import Figures, Provenance, Results
 from realnet.presets import presets
+from realnet.provenance import collect_provenance
 
 HEAD = "title: T\nquestion: Which?\nreported: table1\n"
 ROWS = "rows:\n  - {name: SIA, synthesis: sia}\n  - {name: DTD, synthesis: dtd}\n  - {name: Theirs, method: reported}\n"
@@ -30,10 +31,10 @@ def outcome(figures: dict[str, float], oracle: bool = False, **measured: float) 
         Figures(category=name, defect=None, good=2, defective=2, image_auroc=value, oracle=oracle)
         for name, value in figures.items()
     )
-    provenance = Provenance.collect(
+    provenance = Provenance(**collect_provenance(
         data="set", data_fingerprint="-", split="test", seed=0, preset="lite", image_score="max",
         selection="oracle" if oracle else "validation",
-    )  # fmt: skip
+    ))  # fmt: skip
     results = Results(overall=rows[0], categories=rows, defects=(), provenance=provenance)
     return Outcome(results=results, measured=measured, hardware="a machine")
 

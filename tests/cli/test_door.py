@@ -8,10 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 import realnet
-from realnet.choices import one_inspector, seconds
+from realnet.choices import default_run, one_inspector, seconds
 from realnet.cli import completion
 from realnet.cli.console import plural
-from realnet.cli.options import default_run
 from realnet.errors import UserError
 from realnet.model.devices import choose_device
 from tests.cli.process import Finished

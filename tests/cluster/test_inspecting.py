@@ -10,11 +10,9 @@ import pytest
 from realnet import load
 from realnet.cluster import remote_inspecting as inspecting
 from realnet.cluster.connection import Cluster
-from realnet.cluster.urls import find_images
 from realnet.errors import UserError
-from realnet.inspection.journal import Settings
 from realnet.inspection.result_folder import Summary
-from realnet.run_folder import Run
+from realnet.progress import Watcher
 from realnet.synthesis import write_image
 from tests.cluster.conftest import Nodes
 
@@ -31,19 +29,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def spread(cluster: Cluster, run: Path, photos: Path, output: Path, resume: bool = False, told=None) -> Summary:  # type: ignore[no-untyped-def]
-    judge = load(run)
-    settings = Settings(Run(run).digest, judge.threshold, judge.pixel_threshold, 0, False, False)
-    return inspecting.inspect_on(
-        cluster,
-        run,
-        judge,
-        lambda: find_images([str(photos)]),
-        str(output),
-        settings,
-        resume,
-        told or (lambda *_: None),
-    )
+def spread(
+    cluster: Cluster, run: Path, photos: Path, output: Path, resume: bool = False, watcher: Watcher | None = None
+) -> Summary:
+    place = (str(output), None, 0, resume, watcher or Watcher())
+    return inspecting.inspect_on(cluster, run, [str(photos)], *place)[1]
 
 
 def rows(output: Path) -> list[dict[str, object]]:
@@ -86,11 +76,12 @@ def test_a_lost_machine_changes_nothing(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(inspecting, "_PART", 4)
 
-    def told(done: int, total: int) -> None:
-        if done and len(two.workers) == 2:
-            two.lose()
+    class Losing(Watcher):
+        def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+            if done and len(two.workers) == 2:
+                two.lose()
 
-    spread(cluster, trained, photos, tmp_path / "out", told=told)
+    spread(cluster, trained, photos, tmp_path / "out", watcher=Losing())
     assert len(two.workers) == 1
     assert rows(tmp_path / "out") == rows(whole)
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from realnet.config import DataConfig, override
+from realnet.config import DataConfig
 from realnet.data import image_from_array, read_image, survey
 from realnet.data.levels import to_8_bits, written
 from realnet.errors import UserError
+from realnet.overriding import override
 from realnet.presets import presets
 from tests.data.layouts import picture
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realnet.data import Category, check_dataset, elpv, open_dataset, read_mask, summarize
+from realnet.data import Category, check_dataset, elpv, open_dataset, read_mask, summarize, without
 from realnet.errors import UserError
 from tests.data import layouts
 from tests.data.layouts import make_good, make_mvtec, make_sorted_folder, make_visa, picture, save, save_mask
@@ -296,3 +296,13 @@ def test_real_images(shared_data: Path, folder: str, expected: tuple[object, ...
     categories = open_dataset(shared_data / folder)
     check_dataset(categories, need_test=True)
     assert [_summary(category) for category in categories] == [expected]
+
+
+def test_good_images_are_excluded_by_name_or_file(tmp_path: Path) -> None:
+    categories = open_dataset(make_mvtec(tmp_path / "data"))
+    names = [sample.name for sample in categories[0].train]
+    (left,) = without(categories, [names[1], str(categories[0].train[4].image)])
+    assert [sample.name for sample in left.train] == [name for i, name in enumerate(names) if i not in (1, 4)]
+    assert "(2: excluded)" in " ".join(summarize([left]))
+    with pytest.raises(UserError, match=r"nobody\.png is none of the good images"):
+        without(categories, ["nobody.png"])

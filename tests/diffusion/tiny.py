@@ -8,13 +8,13 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from realnet.config import override
 from realnet.data import open_dataset
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.diffusion.model_folder import DiffusionModel, load_diffusion, make_denoiser
 from realnet.diffusion.noisy_batches import NoisedBatches
 from realnet.diffusion.training_run import train_diffusion
+from realnet.overriding import override
 from realnet.progress import Watcher
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch

@@ -12,13 +12,14 @@ from realnet.errors import UserError
 from realnet.evaluation import Provenance, Results, evaluate_maps, image_auroc, per_region_overlap, pixel_figures
 from realnet.evaluation.result_table import to_markdown, to_table
 from realnet.evaluation.results import METRICS
+from realnet.provenance import collect_provenance
 
 
 def provenance(selection: str = "validation") -> Provenance:
-    return Provenance.collect(
+    return Provenance(**collect_provenance(
         data="plates", data_fingerprint="ab" * 32, split="test", seed=3, preset="lite",
         image_score="max", selection=selection,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 class Plates:

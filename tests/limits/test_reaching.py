@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from realnet.calibration import read_calibration, save_calibration
-from realnet.config import override
 from realnet.data import Sample, open_dataset, read_image
 from realnet.errors import UserError
 from realnet.limits import choosing
@@ -17,6 +16,7 @@ from realnet.limits.drawn import Wanted
 from realnet.limits.folded import FoldedScorer
 from realnet.limits.reaching import EACH, reach
 from realnet.model.saving import load_model
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.progress import Watcher
 from realnet.run_folder import Run

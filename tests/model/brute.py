@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from realnet.config import Config, override
+from realnet.config import Config
+from realnet.overriding import override
 from realnet.presets import presets
 
 # A backbone of 0.9 M parameters and simple networks: built in a fraction of a second.

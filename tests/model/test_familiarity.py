@@ -32,14 +32,22 @@ def test_good_images_are_known_and_another_product_is_not() -> None:
 
 
 def test_the_limit_is_half_again_the_strangest_good_image_of_its_fold() -> None:
-    good, folds = descriptions(12, 0), torch.arange(12) % 4
+    good, folds = descriptions(12, 0).square(), torch.arange(12) % 4
     strangest = 0.0
     for number in range(4):
         others = good[folds != number]
         spread = (others.var(0, correction=0) + 0.04).sqrt()
         left = ((good[folds == number] - others.mean(0)) / spread).square().mean(1).sqrt()
         strangest = max(strangest, float(left.max()))
+    assert strangest > 4 / 3, "above the least limit"
     assert float(fitted(good).limit) == pytest.approx(1.5 * strangest, rel=1e-4)
+
+
+def test_good_images_that_are_all_alike_leave_room_for_defects() -> None:
+    good = torch.zeros(20, 12)
+    module = fitted(good + 1e-3 * descriptions(20, 0))
+    assert float(module(torch.full((1, 12), 0.3))) < 1, "of a channel's deviation, in everything"
+    assert float(module(torch.full((1, 12), 0.5))) > 1
 
 
 def test_before_it_is_fitted_and_without_a_bound_all_is_known() -> None:

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from realnet.config import DiscriminatorConfig, RrsConfig, override
+from realnet.config import DiscriminatorConfig, RrsConfig
 from realnet.errors import UserError
 from realnet.model import general
 from realnet.model.evidence import EvidenceDiscriminator, EvidenceHead
 from realnet.model.general import CHANNELS, WIDTH, general_weights
+from realnet.overriding import override
 from realnet.presets import presets
 
 SIDES = (16, 8, 4)

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from realnet import RealNet
-from realnet.config import Config, DiscriminatorConfig, override
+from realnet.config import Config, DiscriminatorConfig
 from realnet.errors import UserError
 from realnet.model.discriminator import Discriminator
 from realnet.model.losses import realnet_loss, reconstruction_loss, segmentation_loss
 from realnet.model.network import image_score
+from realnet.overriding import override
 from tests.model.brute import SOLVED, bilinear, perturb, tiny
 
 

@@ -11,12 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.errors import UserError
 from realnet.model import saving
 from realnet.model.network import RealNet
 from realnet.model.saving import load_model, save_model
 from realnet.model.subspace import Subspace, set_subspace
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from tests.model.brute import SOLVED, perturb, tiny

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from realnet.config import override
 from realnet.model.network import RealNet
 from realnet.model.unet import SelfAttention
+from realnet.overriding import override
 from realnet.presets import presets
 
 

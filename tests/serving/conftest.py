@@ -2,7 +2,7 @@ import io
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from realnet.history import Store
 from realnet.serving import ServedModel, Settings, make_app, open_models
 from realnet.serving.listening import listen
 from realnet.serving.service import Teach
+from realnet.serving.workshop import Workshop
+from realnet.training.teaching import learn, save_lesson
 from tests.data.layouts import picture
 from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
@@ -25,10 +27,13 @@ def serving(
     settings: Settings | None = None,
     store: Store | None = None,
     teach: Teach | None = None,
+    workshop: Workshop | None = None,
 ) -> Iterator[str]:
     """A server in a thread; its address."""
     opened = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(models, settings, store, teach=teach), log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(models, settings, store, teach=teach, workshop=workshop), log_level="error")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     try:
@@ -46,6 +51,22 @@ def serving(
 def own(trained: Path, tmp_path: Path) -> Path:  # noqa: F811
     """A copy of the run, to be calibrated."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def workshop(trained: Path, tmp_path: Path) -> Workshop:  # noqa: F811
+    """Makes a copy of the run of whatever it is given, and lets it learn in earnest."""
+
+    def make(images: Path, run: Path) -> list[str]:
+        shutil.copytree(trained, run)
+        return [f"Made of {len(list(images.iterdir()))} images."]
+
+    def join(run: Path, files: Sequence[Path]) -> list[str]:
+        lesson = learn(run, files, [file.name for file in files])
+        save_lesson(run, lesson)
+        return lesson.sentences()
+
+    return Workshop(tmp_path / "made", make, join)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def test_a_residual_is_what_a_subspace_of_the_other_folds_leaves(product: Path) 
         features = model.select(shown)
     network = model.reconstruction.networks[1]
     others = [i for i in range(len(images)) if i % 3 != 1]
-    mean, basis = Gram(features[1].flatten(1)).fit(others, 0.95, 192)
+    mean, basis = Gram(features[1].flatten(1).clone()).fit(others, 0.95, 192)
     centred = features[1][1].flatten() - mean
     left = (centred - centred @ basis.t() @ basis).square().view_as(features[1][1])
     expected = (left / network.get_buffer("level")[:, None, None]).log1p()

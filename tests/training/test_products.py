@@ -115,18 +115,22 @@ def test_what_is_said_of_it_is_of_all(joined: Path, data: Path) -> None:
     assert Run(changed).digest != before, "each product's threshold is part of what is computed"
 
 
-def test_it_is_exported_whole(joined: Path, data: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+@pytest.mark.parametrize("form", [pytest.param("onnx", marks=pytest.mark.slow), "openvino"])
+def test_it_is_exported_whole(form: str, joined: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[form])
     run = Run(joined)
-    export_run(run, tmp_path / "onnx", request_export(run, tmp_path / "onnx", "onnx", data=data))
-    exported, own = load(tmp_path / "onnx"), load(joined)
+    export_run(run, tmp_path / form, request_export(run, tmp_path / form, form, data=data))
+    exported, own = load(tmp_path / form), load(joined)
     for file in sorted(data.rglob("test/*/000.png")):
         assert exported.inspect(file).verdict == own.inspect(file).verdict
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert exported.inspect(noise).verdict == own.inspect(noise).verdict == "unknown"
+
+
+def test_an_export_in_8_bits_is_of_one_product(joined: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
     with pytest.raises(UserError, match="8 bits were never measured"):
-        request_export(run, tmp_path / "int8", "openvino-int8", data=data)
+        request_export(Run(joined), tmp_path / "int8", "openvino-int8", data=data)
 
 
 def test_a_finished_one_is_not_trained_over_and_a_part_is_taught(joined: Path, data: Path) -> None:

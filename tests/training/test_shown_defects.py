@@ -7,11 +7,12 @@ import pytest
 
 from realnet.config import SynthesisConfig
 from realnet.data import open_dataset
-from realnet.report.run_report import training_defects
+from realnet.errors import UserError
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
+from realnet.synthesis.shown_defects import DEFECTS_FILE, read_defects
 from realnet.training.batches import AnomalySamples, drawn_numbers
-from realnet.training.prepare import first_defects
+from realnet.training.prepare import first_defects, training_defects
 from tests.data.layouts import make_mvtec, picture
 from tests.training.tiny import TRAINED, run, tiny
 
@@ -39,9 +40,18 @@ def test_what_is_shown_was_drawn_by_the_first_steps(fresh: int, window: int) -> 
         assert np.array_equal(good, goods[of])
 
 
-def test_the_report_shows_no_defects_of_other_images(tmp_path: Path) -> None:
+def test_defects_are_made_again_of_the_same_images_only(tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", ("bolt", "nut"))
     config = tiny("training.steps=2", "synthesis.source=cutpaste")
     run(data, tmp_path / "run", config, category="bolt")
-    assert len(training_defects(Run(tmp_path / "run"), open_dataset(data, "bolt"), 3)) == 3
+    kept = read_defects(tmp_path / "run")
+    again = training_defects(Run(tmp_path / "run"), open_dataset(data, "bolt"), 3)
+    assert (len(kept), len(again)) == (12, 3)
+    for (good, defect), (first, known) in zip(again, kept, strict=False):
+        assert np.array_equal(good, first) and (defect.kind, defect.opacity) == (known.kind, known.opacity)
+        for name in ("image", "mask", "source"):
+            assert np.array_equal(getattr(defect, name), getattr(known, name)), name
+    (tmp_path / "run" / DEFECTS_FILE).write_bytes(b"PK")
+    with pytest.raises(UserError, match="is damaged"):
+        read_defects(tmp_path / "run")
     assert training_defects(Run(tmp_path / "run"), open_dataset(data, "nut"), 3) == []

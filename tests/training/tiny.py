@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.data import open_dataset
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.progress import Watcher
 from realnet.training.checkpoint import Progress

@@ -19,11 +19,12 @@ from realnet.benchmark.jobs import (
 from realnet.benchmark.origin import read_mark
 from realnet.benchmark.plan import QUALITY, REALNET, REPORTED, Plan, Row
 from realnet.benchmark.products import DataFolder, Product
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.data import fingerprint
 from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.synthesis.sia import MARK
 
@@ -97,10 +98,8 @@ class _Missing(Exception):
 
 
 def expand(plan: Plan, data_folder: DataFolder, settings: Settings, folder: Path) -> Iterator[Entry]:
-    """The entries of ``plan``, product by product, its jobs to be kept in ``folder``.
-
-    Raises:
-        UserError: for a preset or field that does not exist.
+    """The entries of ``plan``, product by product, its jobs to be kept in ``folder``; UserError for a preset or field
+    that does not exist.
     """
     maker = _Maker(plan, data_folder, settings, folder)
     apart = [row for row in plan.rows if row.method != REPORTED and not row.together]

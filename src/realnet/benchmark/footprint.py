@@ -20,10 +20,8 @@ DEVICE_VARIABLE = "REALNET_LAB_DEVICE"
 
 
 def lab_device() -> str:
-    """Where this process of a benchmark runs models: as the process that started it says, otherwise the best there is.
-
-    Raises:
-        UserError: where that device is not there.
+    """Where this process of a benchmark runs models: as the process that started it says, otherwise the best there is;
+    UserError where that device is not there.
     """
     from realnet.model.devices import AUTO, choose_device
 

@@ -175,11 +175,7 @@ def write_job(folder: Path, job: Job) -> None:
 
 
 def read_job(folder: Path) -> Job:
-    """What is to be done in ``folder``.
-
-    Raises:
-        UserError: where it is damaged.
-    """
+    """What is to be done in ``folder``; UserError where it is damaged."""
     try:
         return _ANY_CELL.validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
@@ -187,11 +183,7 @@ def read_job(folder: Path) -> Job:
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """What was done in ``folder``; None where it is not finished.
-
-    Raises:
-        UserError: where it is damaged.
-    """
+    """What was done in ``folder``; None where it is not finished; UserError where it is damaged."""
     path = folder / OUTCOME_FILE
     if not path.is_file():
         return None

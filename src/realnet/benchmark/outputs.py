@@ -49,10 +49,8 @@ def _lines_of_one(table: BenchmarkTable) -> list[Line]:
 
 
 def write_outputs(table: BenchmarkTable, folder: Path) -> list[Path]:
-    """Write ``NAME.md``, ``NAME.csv`` and ``NAME.html`` to ``folder``; returns their paths.
-
-    Raises:
-        UserError: where the folder cannot be written.
+    """Write ``NAME.md``, ``NAME.csv`` and ``NAME.html`` to ``folder``; returns their paths; UserError where the folder
+    cannot be written.
     """
     name = table.plan.name
     written = [folder / f"{name}.{suffix}" for suffix in ("md", "csv", "html")]

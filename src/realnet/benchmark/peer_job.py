@@ -9,17 +9,15 @@ from pydantic import ValidationError
 from realnet.benchmark.footprint import lab_device
 from realnet.benchmark.jobs import Outcome, PeerJob
 from realnet.benchmark.peers import PeerConfig, fit_peer
-from realnet.config import first_problem
-from realnet.data import Category, fingerprint, read_truth
+from realnet.data import Category, read_truth
 from realnet.errors import UserError
 from realnet.evaluation.results import Provenance, evaluate_maps
+from realnet.overriding import first_problem
 
 
 def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
-    """Fit the peer of ``job`` to all of ``categories`` together and compute every figure of each.
-
-    Raises:
-        UserError: for options that it does not have, and as `fit_peer`.
+    """Fit the peer of ``job`` to all of ``categories`` together and compute every figure of each; UserError for options
+    that it does not have, and as `fit_peer`.
     """
     try:
         config = PeerConfig.model_validate(job.peer)
@@ -40,15 +38,10 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
         # Image figures only: without masks nothing is said of pixels.
         masks, maps = [None] * len(samples), np.zeros((len(samples), 1, 1), np.float32)
     names = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    provenance = Provenance.collect(
-        data=f"{names} ({', '.join(category.name for category in categories)})",
-        data_fingerprint=fingerprint(samples),
-        split="test",
-        seed=config.seed,
-        preset=config.name,
-        image_score="the method's own",
+    provenance = Provenance.of_tests(
+        names, categories, seed=config.seed, preset=config.name, image_score="the method's own",
         selection="its last state",
-    )
+    )  # fmt: skip
     results = evaluate_maps(samples, maps, masks, found.scores, provenance)
     measured = {
         "images_per_second": found.images_per_second,

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from realnet.config import SynthesisName, first_problem
+from realnet.config import SynthesisName
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 
 REALNET, REPORTED, QUALITY = "realnet", "reported", "quality"
 
@@ -102,10 +103,8 @@ def plan_names() -> list[str]:
 
 
 def read_plan(name: str) -> Plan:
-    """The plan of the package called ``name``, or the one in the YAML file ``name``.
-
-    Raises:
-        UserError: where there is none, or it says something that cannot be done.
+    """The plan of the package called ``name``, or the one in the YAML file ``name``; UserError where there is none, or
+    it says something that cannot be done.
     """
     known = {plan.lower(): plan for plan in plan_names()}
     if name.lower() in known:
@@ -125,11 +124,7 @@ def read_plan(name: str) -> Plan:
 
 
 def parse_plan(name: str, text: str) -> Plan:
-    """A plan from its YAML.
-
-    Raises:
-        UserError: naming the field that is wrong.
-    """
+    """A plan from its YAML; UserError naming the field that is wrong."""
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:

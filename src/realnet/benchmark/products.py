@@ -67,19 +67,11 @@ def find_products(roots: Sequence[str]) -> DataFolder:
         ]
     given = [Path(root) for root in roots if Path(root).is_dir()]
     folders = given + [root.resolve().parent for root in given]
-    return DataFolder(
-        tuple(tested),
-        _first(folders, TEXTURE_FOLDERS),
-        _first(folders, ("SIA",)),
-    )
+    return DataFolder(tuple(tested), _first(folders, TEXTURE_FOLDERS), _first(folders, ("SIA",)))
 
 
 def choose(data_folder: DataFolder, names: Sequence[str]) -> DataFolder:
-    """The products called so, in their own order; all where none is named.
-
-    Raises:
-        UserError: for a name that no product has.
-    """
+    """The products called so, in their own order; all where none is named; UserError for a name that no product has."""
     if not names:
         return data_folder
     known = {product.name.lower() for product in data_folder.products}

@@ -107,10 +107,8 @@ def reported_names() -> list[str]:
 
 @cache
 def reported(table: str) -> ReportedTable:
-    """The paper's table called ``table``: ``table1`` to ``4``, ``table5a``, ``table5b``, ``tableS1`` to ``S6``.
-
-    Raises:
-        UserError: where there is none of that name.
+    """The paper's table called ``table``: ``table1`` to ``4``, ``table5a``, ``table5b``, ``tableS1`` to ``S6``;
+    UserError where there is none of that name.
     """
     if table not in reported_names():
         raise UserError(f"There is no reported table {table!r}: use {', '.join(reported_names())}.")

@@ -78,11 +78,7 @@ def end_with_parent() -> None:
 
 
 def work(folder: Path, job: Job) -> Outcome:
-    """Do ``job`` in ``folder``, continuing what was begun.
-
-    Raises:
-        UserError: where it cannot be done.
-    """
+    """Do ``job`` in ``folder``, continuing what was begun; UserError where it cannot be done."""
     allow_tf32(lab_device())
     categories = [_category(place) for place in job.places]
     if isinstance(job, InspectorJob):

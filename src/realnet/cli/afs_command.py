@@ -29,8 +29,9 @@ def afs(
 
     from realnet.model.saving import load_model
     from realnet.report.afs_sheet import afs_sheet
-    from realnet.report.run_report import afs_view, training_defects
+    from realnet.report.run_report import afs_view
     from realnet.synthesis import write_figure
+    from realnet.training.prepare import training_defects
 
     model = load_model(opened, torch_device(device))
     if model.afs.method != "afs":

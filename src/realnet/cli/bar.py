@@ -2,7 +2,7 @@
 
 from rich import progress as rich_progress
 
-from realnet.cli.console import console
+from realnet.cli.console import console, warn
 from realnet.progress import Watcher
 from realnet.training.checkpoint import Progress
 
@@ -12,15 +12,11 @@ _WHOLE = 1000
 class Bar(Watcher):
     """A watcher of training that draws a progress bar and prints a line a validation.
 
-    Args:
-        oracle: the figures are those of the test images, and are called so.
-        budget: seconds that the training may take; where given, the bar is full when the time or the steps are used up,
-            whichever is further.
+    With a time budget the bar is full when the time or the steps are used up, whichever is further.
     """
 
-    def __init__(self, oracle: bool = False, budget: float | None = None) -> None:
-        self.judge = "TEST IMAGES (oracle)" if oracle else "validation"
-        self.budget = budget
+    def __init__(self) -> None:
+        self.trains(False, None)
         self.shown = 0
         self.display = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}", markup=False),
@@ -50,6 +46,14 @@ class Bar(Watcher):
     def say(self, sentence: str) -> None:
         """A line above the bar."""
         self.display.console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+
+    def warn(self, sentence: str) -> None:
+        """A line on standard error."""
+        warn(sentence)
+
+    def trains(self, oracle: bool, budget: float | None) -> None:
+        """How figures are called, and when the bar is full."""
+        self.judge, self.budget = "TEST IMAGES (oracle)" if oracle else "validation", budget
 
     def step(self, progress: Progress, steps: int) -> None:
         """One step more; its figures where there are new ones."""

@@ -28,8 +28,7 @@ def benchmark(
         ),
     ],
     data: Annotated[
-        list[str] | None,
-        typer.Option("--data", help="A data set, a folder of data sets, or elpv; repeatable."),
+        list[str] | None, typer.Option("--data", help="A data set, a folder of data sets, or elpv; repeatable.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the jobs and the tables.")] = Path("tables"),
     only: Annotated[

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet import api
 from realnet.choices import configuration
 from realnet.cli.completion import complete_kind
-from realnet.cli.console import console, say
+from realnet.cli.console import say
 from realnet.cli.options import (
     CategoryOption,
     ConfigOption,
@@ -18,6 +19,7 @@ from realnet.cli.options import (
     SourceOption,
     open_one,
 )
+from realnet.cli.status import status_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,25 +119,21 @@ def synthesize(
     config_file: ConfigOption = None,
 ) -> None:
     """Write image and mask pairs of synthetic defects, with a manifest; the same call continues after a stop."""
-    from realnet.synthesis import write_pairs
-
-    config = configuration("lite", assignments, config_file, synthesis, source, seed)
-    synthesizer = _synthesizer(open_one(data, category, good), config, size)
-    names = list(synthesizer.names or [])
-    with console.status("Writing") as status:
-        manifest = write_pairs(
-            synthesizer, names, count, output, lambda done: status.update(f"Writing pair {done} of {count}")
-        )
+    with status_line("Writing") as watcher:
+        manifest = api.synthesize(
+            data, count, output, synthesis=synthesis, category=category, good=good or (), source=source, seed=seed,
+            size=size, config=config_file, set=assignments or (), progress=watcher,
+        )  # fmt: skip
     say(f"{count} pairs of image and mask; {manifest} names the origin of each.")
 
 
-def _synthesizer(categories: "list[Category]", config: "Config", size: int | None = None) -> "Synthesizer":
+def _synthesizer(categories: "list[Category]", config: "Config") -> "Synthesizer":
     from realnet.data import check_dataset
 
     check_dataset(categories, need_test=False)
     from realnet.training.prepare import synthesizer_of
 
-    synthesizer, said = synthesizer_of(categories, config, size)
+    synthesizer, said = synthesizer_of(categories, config)
     for sentence in said:
         say(sentence)
     return synthesizer

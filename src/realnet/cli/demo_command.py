@@ -25,7 +25,6 @@ def demo(
     from realnet.cli.bar import Bar
     from realnet.data import check_dataset, open_dataset
     from realnet.inspection.inspector import load
-    from realnet.inspection.overlay import side_by_side, to_levels
     from realnet.synthesis import write_figure
     from realnet.training.launch import Launch
     from realnet.training.run import train
@@ -40,8 +39,7 @@ def demo(
         f"cells for at most {minutes} min; no defective cell is shown. Data: ELPV, Buerhop-Lutz et al. 2018, "
         "CC BY-NC-SA 4.0."
     )
-    bar = Bar(budget=60.0 * minutes)
-    with bar.display:
+    with (bar := Bar()).display:
         # A demo that was interrupted continues; one that is finished is only evaluated again.
         train(categories, config, output, Launch(place, time_budget=60.0 * minutes, resume=True), bar)
     with status_line("Evaluating") as watcher:
@@ -54,7 +52,7 @@ def demo(
     defective = [sample.image for sample in categories[0].test if sample.is_anomalous]
     worst = max(load(output, place).inspect_many(defective[:_JUDGED]), key=lambda result: result.score)
     picture = output / "heatmap.png"
-    write_figure(picture, side_by_side(worst.image, to_levels(worst.anomaly_map, worst.pixel_threshold), worst.mask))
+    write_figure(picture, worst.picture)
     say(f"A defective cell, its heat map and outline: {picture}")
     say(
         f"Next: open {output / 'report.html'} in a browser, then train on your own good images: realnet train "

@@ -39,19 +39,18 @@ def export(
     ] = None,
 ) -> None:
     """Export a run for ONNX Runtime, OpenVINO or torch.export, verified against PyTorch on real images."""
-    from realnet.export.request import request_export
-    from realnet.run_folder import open_run
-
-    opened = open_run(run)
-    request = request_export(opened, output, form, images, data, category)
-
-    from realnet.export.export_folder import export_run
+    from realnet import api
+    from realnet.run_folder import Run
 
     with status_line("Loading") as watcher:
-        manifest = export_run(opened, output, request, tolerance, watcher)
+        api.export(
+            run, output, format=form, images=images, data=data, category=category, tolerance=tolerance,
+            progress=watcher,
+        )  # fmt: skip
+    manifest = Run(output).manifest
     size = sum(file.length for file in manifest.files) / 1e6
     say(f"Exported {run} as {output}: {form}, {size:.1f} MB, threshold {manifest.threshold:.4f}.")
-    if request.form == "torch":
+    if form == "torch":
         say("Next: open it with torch.export.load in a program of your own.")
     else:
         say(f"Next: realnet inspect {output} IMAGES --output DIR, or realnet serve {output}")

@@ -38,11 +38,7 @@ _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def set_up_logs(level: str, as_json: bool) -> None:
-    """As :func:`realnet.logs.set_up_logs`.
-
-    Raises:
-        UserError: for another level.
-    """
+    """As :func:`realnet.logs.set_up_logs`; UserError for another level."""
     from realnet import logs
 
     if level not in logs.LEVELS:
@@ -53,10 +49,8 @@ def set_up_logs(level: str, as_json: bool) -> None:
 def open_store(
     path: Path | None, keep: str | None, days: float | None, size: str | None
 ) -> "tuple[Store, Retention] | None":
-    """The results store that the options name, and how long it keeps what; None without ``--history``.
-
-    Raises:
-        UserError: for what makes no sense, and a file that cannot be used.
+    """The results store that the options name, and how long it keeps what; None without ``--history``; UserError for
+    what makes no sense, and a file that cannot be used.
     """
     from realnet.history import KEEP, Retention, open_history
 
@@ -73,11 +67,7 @@ def open_store(
 
 
 def parse_size(text: str) -> int:
-    """Bytes, as people write them: ``500MB``, ``20 GB``.
-
-    Raises:
-        UserError: for anything else.
-    """
+    """Bytes, as people write them: ``500MB``, ``20 GB``; UserError for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]B)", text.strip().upper())
     if not found:
         raise UserError(f"{text!r} is no size: write 500MB or 20GB.")

@@ -13,8 +13,7 @@ def import_official(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: new or empty.")],
     image_size: Annotated[int, typer.Option("--size", help="Side in pixels that it was trained at.")] = 256,
     mode: Annotated[
-        str | None,
-        typer.Option(help="How residuals are ranked: max&mean, max or mean (default: as its settings say)."),
+        str | None, typer.Option(help="How residuals are ranked: max&mean, max or mean (default: as its settings say).")
     ] = None,
     image_score: Annotated[
         str, typer.Option(help="max, as in the paper, or pooled16, as in the authors' evaluator.")

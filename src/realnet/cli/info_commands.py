@@ -49,9 +49,7 @@ def _training(training: "TrainingConfig") -> str:
     return f"{length}, keeps {'the last state' if training.select == 'last' else 'the best state by validation'}"
 
 
-def info(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
-) -> None:
+def info(run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")]) -> None:
     """Say what a run or export is: product, preset, threshold and what it promises, and what speaks against it."""
     from realnet.run_folder import open_run_or_export
     from realnet.training.doubts import find_doubts

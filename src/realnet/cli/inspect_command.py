@@ -6,7 +6,6 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from realnet.choices import numbered
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
 from realnet.cli.console import console, errors, plural, say, warn
@@ -34,11 +34,10 @@ from realnet.cli.options import (
     RayGpus,
     RayOption,
     ResumeOption,
-    numbered,
     ray_cluster,
     refuse_shares,
 )
-from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
+from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.cli.status import status_line
 from realnet.errors import UserError
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from realnet.calibration import Calibration
     from realnet.inspection.result_folder import Summary
     from realnet.inspection.rows import Row
-    from realnet.run_folder import Run
 
 _DRIFT_EVERY = 100
 _log = logging.getLogger("realnet.inspect")
@@ -57,53 +55,63 @@ _WORST = 10
 QUEUE_FILE = "signals.sqlite"
 
 
+Images = Annotated[
+    list[str],
+    typer.Argument(
+        help="Images, folders of them, quoted patterns ('photos/**/*.png'), - (paths from standard input, one a line), "
+        "camera:N, camera:URL or camera:VIDEO_FILE."
+    ),
+]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", help="Folder for overlays and results (default: a new one, results/ and the run's name)."
+    ),
+]
+ThresholdOption = Annotated[
+    float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
+]
+MinimumArea = Annotated[
+    int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Go on with images that appear in the folders, until Ctrl-C.")
+]
+EveryOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds between pictures of a camera or video; 0: every picture (default: 1).", min=0),
+]
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        help="Of the tables: csv, json or parquet; repeatable (default: csv and json). results.jsonl, with a line an "
+        "image as soon as it is judged, is always there.",
+        autocompletion=complete_table,
+    ),
+]
+OverlaysOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--overlays/--no-overlays", help="Write overlays/NAME.png: image, heat map, outlines (not with --ray)."
+    ),
+]
+
+
 def inspect(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            help="Images, folders of them, quoted patterns ('photos/**/*.png'), - (paths from standard input, one a "
-            "line), camera:N, camera:URL or camera:VIDEO_FILE."
-        ),
-    ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", help="Folder for overlays and results (default: a new one, results/ and the run's name)."
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Image score above which an image is anomalous (default: the run's).")
-    ] = None,
-    minimum_area: Annotated[
-        int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
-    ] = 0,
+    images: Images,
+    output: OutputOption = None,
+    threshold: ThresholdOption = None,
+    minimum_area: MinimumArea = 0,
     device: DeviceOption = "auto",
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on with images that appear in the folders, until Ctrl-C.")
-    ] = False,
-    every: Annotated[
-        float | None,
-        typer.Option(help="Seconds between pictures of a camera or video; 0: every picture (default: 1).", min=0),
-    ] = None,
+    watch: WatchOption = False,
+    every: EveryOption = None,
     limit: Annotated[int | None, typer.Option(help="Stop after so many images.", min=1)] = None,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            help="Of the tables: csv, json or parquet; repeatable (default: csv and json). results.jsonl, with a line "
-            "an image as soon as it is judged, is always there.",
-            autocompletion=complete_table,
-        ),
-    ] = None,
-    overlays: Annotated[
-        bool | None,
-        typer.Option(
-            "--overlays/--no-overlays", help="Write overlays/NAME.png: image, heat map, outlines (not with --ray)."
-        ),
-    ] = None,
+    formats: FormatOption = None,
+    overlays: OverlaysOption = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write masks/NAME.png: what is outlined, 0 or 255.")] = False,
     sink: SinkOption = None,
     signals: SignalsOption = "all",
@@ -130,67 +138,64 @@ def inspect(
     from realnet.run_folder import open_run_or_export
 
     earlier = what_of_earlier(resume, overwrite)
+    name = run.resolve().name
+    if ray is not None:
+        place = _place_of_all(output)
+    else:
+        place = output or str(numbered(Path("results"), name, resume or overwrite))
     opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
+    drift, stop, interrupted = _DriftWarning(opened.calibration), threading.Event(), threading.Event()
     if ray is not None:
-        if output is None:
-            raise UserError("With --ray name the folder of the results with --output: all machines have to reach it.")
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
              "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
              "--device": device != "auto", "--history": history is not None, "--sink": bool(sink),
              "--heartbeat": heartbeat is not None}
         )  # fmt: skip
-        summary = _on_cluster(opened, images, output, threshold, minimum_area, resume, (ray, ray_cpus, ray_gpus))
-        _fail(summary, fail_on_anomaly)
-        return
-    if output is None:
-        output = str(numbered(Path("results"), run.resolve().name, resume or overwrite))
-    for place in (output, *images):
-        if "://" in place and not place.startswith("camera:"):
-            raise UserError(f"{place} is in another storage: name it with --ray (also --ray local).")
-    refuse_shares(ray_cpus, ray_gpus)
-    folder = Path(output)
-    set_up_logs(log_level, log_json)
-    from realnet.inspection.sources import open_sources
-    from realnet.inspection.tables import check_formats
+        from realnet.cluster.remote_inspecting import inspect_on
 
-    sources = open_sources(images, folder, watch, every, warn)
-    forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
-    check_formats(forms)
+        with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
+            assert cluster is not None
+            judge, summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
+        place = f"{place}/parts"
+    else:
+        for one in (place, *images):
+            if "://" in one and not one.startswith("camera:"):
+                raise UserError(f"{one} is in another storage: name it with --ray (also --ray local).")
+        refuse_shares(ray_cpus, ray_gpus)
+        set_up_logs(log_level, log_json)
+        from realnet.inspection.sources import open_sources
+        from realnet.inspection.tables import check_formats
 
-    from realnet.history.recording import Recording
-    from realnet.inspection.loading import load_on
-    from realnet.inspection.result_folder import InspectionRequest, inspect_items
+        sources = open_sources(images, Path(place), watch, every, warn)
+        forms = tuple(dict.fromkeys(formats or ["csv", "json"]))
+        check_formats(forms)
 
-    inspector = load_on(opened, device, say)
-    if threshold is not None:
-        inspector.threshold = threshold
-    inspector.minimum_area = minimum_area
-    name = run.resolve().name
-    store = open_store(history, keep_images, keep_days, keep_size)
-    recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-    drift = _DriftWarning(opened.calibration)
-    stop = threading.Event()
-    with (
-        signals_to(sink, folder / QUEUE_FILE, signals, heartbeat, warn) as told_of,
-        counting("Inspecting", _total(sources.count(), limit)) as shown,
-        finishing(stop, sources.endless) as interrupted,
-    ):
-        request = InspectionRequest(
-            inspector.origin.model_digest, overlays is not False, masks, forms, earlier, limit, recorder=recorder
-        )
-        if told_of is not None:
-            identify, announce = announcing(told_of, told_of.outbox.series(again=resume), model=name)
-            request = replace(request, identify=identify, announce=announce)
-        rows = _RowPrinter(shown, drift if sources.endless else None, name)
-        summary = inspect_items(inspector, sources.items, folder, request, rows, stop)
-    _conclude(summary, inspector.threshold, folder, resume)
+        from realnet.history.recording import Recording
+        from realnet.inspection.loading import load_on
+        from realnet.inspection.result_folder import InspectionRequest, inspect_items
+
+        judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
+        store = open_store(history, keep_images, keep_days, keep_size)
+        with (
+            signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn) as told_of,
+            counting("Inspecting", _total(sources.count(), limit)) as shown,
+            finishing(stop, sources.endless) as interrupted,
+        ):
+            rows = _RowPrinter(shown, drift if sources.endless else None, name)
+            recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
+            request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
+            if told_of is not None:
+                request = announced(request, told_of, told_of.outbox.series(again=resume), model=name)
+            summary = inspect_items(judge, sources.items, Path(place), request, rows, stop)
+    _conclude(summary, judge.threshold, place, resume)
     drift.check(summary.scores)
-    if not interrupted.is_set():
-        _refuse_unreadable(summary)
-    _fail(summary, fail_on_anomaly)
+    if summary.unreadable and not interrupted.is_set():
+        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    if fail_on_anomaly and (summary.anomalous or summary.unknown):
+        raise typer.Exit(_ANOMALOUS)
 
 
 def _total(there: int | None, limit: int | None) -> int | None:
@@ -198,41 +203,20 @@ def _total(there: int | None, limit: int | None) -> int | None:
     return limit if there is None else there if limit is None else min(there, limit)
 
 
-def _fail(summary: "Summary", asked: bool) -> None:
-    """Exit with a status of its own where an image is rejected and that was asked for."""
-    if asked and (summary.anomalous or summary.unknown):
-        raise typer.Exit(_ANOMALOUS)
-
-
 def _refuse_on_cluster(given: dict[str, bool]) -> None:
     for option in (option for option, is_given in given.items() if is_given):
         raise UserError(f"{option} is not for a cluster: --ray writes Parquet files, on devices as --ray-gpus says.")
 
 
-def _on_cluster(
-    opened: "Run", images: list[str], output: str, threshold: float | None, minimum_area: int, resume: bool,
-    cluster_options: tuple[str, float | None, float | None],
-) -> "Summary":  # fmt: skip
+def _place_of_all(output: str | None) -> str:
+    """The folder of the results where all machines reach it, and every package that they are written with is there."""
+    from realnet.cluster.urls import is_url
     from realnet.inspection.tables import check_formats
 
+    if output is None:
+        raise UserError("With --ray name the folder of the results with --output: all machines have to reach it.")
     check_formats(["parquet"])
-
-    from realnet.cluster.remote_inspecting import inspect_run_on
-    from realnet.cluster.urls import is_url
-
-    place = output if is_url(output) else str(Path(output).resolve())
-    with ray_cluster(*cluster_options) as cluster, status_line("Inspecting") as watcher:
-        assert cluster is not None
-        summary, limit = inspect_run_on(cluster, opened, images, place, threshold, minimum_area, resume, watcher)
-    _conclude(summary, limit, f"{place}/parts", resume)
-    _DriftWarning(opened.calibration).check(summary.scores)
-    _refuse_unreadable(summary)
-    return summary
-
-
-def _refuse_unreadable(summary: "Summary") -> None:
-    if summary.unreadable:
-        raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
+    return output if is_url(output) else str(Path(output).resolve())
 
 
 class _RowPrinter:

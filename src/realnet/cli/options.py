@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from realnet.data import Category
 
 Data = Annotated[
-    str,
-    typer.Argument(help="A data set (MVTec AD, MPDD, BTAD, VisA layout), a folder of good images, or 'elpv'."),
+    str, typer.Argument(help="A data set (MVTec AD, MPDD, BTAD, VisA layout), a folder of good images, or 'elpv'.")
 ]
 GoodOption = Annotated[
     list[str] | None,
@@ -118,8 +117,7 @@ DiffusionPresetOption = Annotated[
     ),
 ]
 InitOption = Annotated[
-    Path | None,
-    typer.Option("--init", help="A checkpoint in guided diffusion's layout to start from (preset paper)."),
+    Path | None, typer.Option("--init", help="A checkpoint in guided diffusion's layout to start from (preset paper).")
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
 
@@ -131,44 +129,6 @@ def open_one(data: str, category: str | None, good: list[str] | None = None) -> 
     return categories
 
 
-def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devices: int) -> Path:
-    """``runs/NAME`` by the product's name; where that folder is in use ``runs/NAME-2`` and so on.
-
-    Args:
-        data: as given; of a folder that is only called good or the like, the folder around it gives the name.
-        categories: chosen of it.
-        resume: the last of these folders that there is, instead of the next.
-        devices: that train.
-
-    Raises:
-        UserError: with several devices, whose processes could not agree on one; for nothing to resume.
-    """
-    from realnet.data.vocabulary import meaning
-
-    if devices > 1:
-        raise UserError("With several --devices name the folder of the run with --output.")
-    folder = data.resolve()
-    product = folder.parent if meaning(folder.name).label == "good" and folder.parent.name else folder
-    name = categories[0].name if len(categories) == 1 and categories[0].name != folder.name else product.name
-    return numbered(Path("runs"), name, resume)
-
-
-def numbered(folder: Path, name: str, resume: bool) -> Path:
-    """``folder/name``, or where that is in use ``folder/name-2`` and so on; to resume, the last of them that there is.
-
-    Raises:
-        UserError: for nothing to resume.
-    """
-    last, number = None, 1
-    while (place := folder / (name if number == 1 else f"{name}-{number}")).exists():
-        last, number = place, number + 1
-    if not resume:
-        return place
-    if last is None:
-        raise UserError(f"There is no {place} to resume: name the folder with --output.")
-    return last
-
-
 def say_summary(categories: "Sequence[Category]") -> None:
     """What was made of the folders, in a few lines."""
     from realnet.data import summarize
@@ -177,21 +137,15 @@ def say_summary(categories: "Sequence[Category]") -> None:
 
 
 def refuse_shares(cpus: float | None, gpus: float | None) -> None:
-    """Refuse ``--ray-cpus`` and ``--ray-gpus`` where no cluster is named.
-
-    Raises:
-        UserError: for either.
-    """
+    """Refuse ``--ray-cpus`` and ``--ray-gpus`` where no cluster is named; UserError for either."""
     if cpus is not None or gpus is not None:
         raise UserError("--ray-cpus and --ray-gpus are shares of a cluster: name it with --ray.")
 
 
 @contextlib.contextmanager
 def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> "Iterator[Cluster | None]":
-    """The cluster that the options ``--ray``, ``--ray-cpus`` and ``--ray-gpus`` name, while the block runs.
-
-    Raises:
-        UserError: without Ray, a cluster, or a machine large enough in it; for shares of no cluster.
+    """The cluster that the options ``--ray``, ``--ray-cpus`` and ``--ray-gpus`` name, while the block runs; UserError
+    without Ray, a cluster, or a machine large enough in it; for shares of no cluster.
     """
     if address is None:
         refuse_shares(cpus, gpus)

@@ -214,14 +214,12 @@ def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.n
 def diffusion_configuration(
     preset: str | None, seed: int | None, assignments: list[str] | None, file: Path | None
 ) -> "DiffusionConfig":
-    """The configuration that a command line asks for: preset, then YAML file, then ``--set`` and ``--seed``.
-
-    Raises:
-        UserError: for an unknown preset, field or value.
+    """The configuration that a command line asks for: preset, then YAML file, then ``--set`` and ``--seed``; UserError
+    for an unknown preset, field or value.
     """
-    from realnet.config import override
     from realnet.diffusion.diffusion_presets import diffusion_presets
     from realnet.errors import UserError
+    from realnet.overriding import override
 
     if preset is None:
         import torch
@@ -234,11 +232,7 @@ def diffusion_configuration(
 
 
 def strengths(text: str, separator: str) -> list[float]:
-    """Strengths as written: ``0.1:0.2`` or ``0,0.1,0.2``.
-
-    Raises:
-        UserError: for anything else, and below 0.
-    """
+    """Strengths as written: ``0.1:0.2`` or ``0,0.1,0.2``; UserError for anything else, and below 0."""
     from realnet.errors import UserError
 
     example = "0.1, or 0.1:0.2" if separator == ":" else "0,0.1,0.2"

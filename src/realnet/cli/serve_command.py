@@ -1,13 +1,14 @@
 """``realnet serve``."""
 
 import ipaddress
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console, say, warn
+from realnet.cli.console import console, plural, say, warn
 from realnet.cli.history_options import (
     HistoryOption,
     KeepDays,
@@ -23,16 +24,29 @@ from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOptio
 from realnet.distribution import install_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from realnet.serving import ServedModel
     from realnet.serving.service import Teach
+    from realnet.serving.workshop import Workshop
 
 
 def serve(
-    runs: Annotated[list[str], typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")
+    ] = None,
+    shelf: Annotated[
+        Path | None,
+        typer.Option("--shelf", help="Serve every run and export in this folder, each loaded when it is asked for."),
+    ] = None,
+    memory: Annotated[
+        float,
+        typer.Option("--memory", help="GiB that the inspectors of --shelf may take; others make room.", min=0),
+    ] = 4.0,
     host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8000,
     api_key: Annotated[
-        str | None,
-        typer.Option(envvar="REALNET_API_KEY", help="Key that requests must carry (8 characters at least)."),
+        str | None, typer.Option(envvar="REALNET_API_KEY", help="Key that requests must carry (8 characters at least).")
     ] = None,
     max_bytes: Annotated[int, typer.Option("--max-bytes", help="Largest request.", min=1024)] = 32 * 2**20,
     max_pixels: Annotated[int, typer.Option("--max-pixels", help="Largest image.", min=1)] = 50_000_000,
@@ -60,6 +74,10 @@ def serve(
         bool,
         typer.Option("--teach", help="Let the page teach runs the images that people confirmed as good in --history."),
     ] = False,
+    create: Annotated[
+        Path | None,
+        typer.Option(help="With --teach: folder in which the page makes inspectors of good images, and keeps these."),
+    ] = None,
     log_level: LogLevel = "info",
     log_json: LogJson = False,
 ) -> None:
@@ -74,15 +92,29 @@ def serve(
     if api_key is not None and len(api_key) < 8:
         raise UserError("An API key has 8 characters at least; one from `openssl rand -hex 16` is hard to guess.")
 
-    if teach and history is None:
-        raise UserError("--teach learns what people say of results: name a results store with --history.")
+    if create is not None and not teach:
+        raise UserError("--create lets the page make inspectors and teach them: give --teach as well.")
+    if create is not None and create.exists() and not create.is_dir():
+        raise UserError(f"{create} is a file; give --create a folder.")
+    if create is not None and shelf is not None:
+        raise UserError("--shelf serves a folder as it is, and --create makes inspectors in one: give one of the two.")
+    if teach and history is None and create is None:
+        raise UserError(
+            "--teach learns what people say of results: name a results store with --history, or, to give good images "
+            "on the page, a folder with --create."
+        )
     if teach and api_key is None and not _local(host):
         raise UserError(f"Whoever reaches {host} could change what is judged by --teach: give --api-key as well.")
 
+    if runs if shelf is not None else not runs and create is None:
+        raise UserError(
+            "Name runs and exports to serve, or with --shelf a folder that holds many of them; --teach --create FOLDER "
+            "needs none."
+        )
     set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
     from realnet.manifest import is_export
-    from realnet.serving import Settings, open_models
+    from realnet.serving import Settings, open_models, open_shelf
     from realnet.serving.listening import listen, run
 
     settings = Settings(
@@ -91,12 +123,20 @@ def serve(
     )  # fmt: skip
     store = open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
+    workshop = None if create is None else _workshop(create, device, minimum_area)
+    runs = [*(runs or ()), *_made_before(workshop, runs or ())]
     folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
-    judging_device(device, all(is_export(folder) for folder in folders), say)
+    judging_device(device, bool(folders) and all(is_export(folder) for folder in folders), say)
+    models: Mapping[str, ServedModel]
     with console.status("Loading"):
-        models = open_models(runs, device, minimum_area)
+        if shelf is None:
+            models = open_models(runs, device, minimum_area)
+        else:
+            models, said = open_shelf(shelf, int(memory * 2**30), device, minimum_area)
+            say(*said)
     address = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
-    say(f"Serving {', '.join(models)} at {address} (Ctrl-C ends it).")
+    served = ", ".join(models) if shelf is None else f"{plural(len(models), 'inspector')} of {shelf}"
+    say(f"Serving {served or 'a page to make the first inspector on'} at {address} (Ctrl-C ends it).")
     if api_key is None and not _local(host):
         warn(f"Whoever reaches {host} can use this server: give it --api-key, or a proxy that asks who it is.")
     if open_page:
@@ -104,7 +144,7 @@ def serve(
 
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, warn) as told_of:
-        run(models, settings, socket, store, told_of, _teacher(device) if teach else None)
+        run(models, settings, socket, store, told_of, _teacher(device) if teach else None, workshop)
     console.print("Goodbye: the server has ended.")
 
 
@@ -114,6 +154,50 @@ def _teacher(device: str) -> "Teach":
     from realnet.training.correcting import correct_by_store
 
     return partial(correct_by_store, device=choose_device(device))
+
+
+def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
+    """What makes inspectors of good images, and lets further ones join, on the device that they are served on."""
+    from realnet import api
+    from realnet.model.devices import choose_device
+    from realnet.progress import Watcher
+    from realnet.run_folder import Run
+    from realnet.serving.workshop import Workshop
+    from realnet.training.doubts import find_doubts
+
+    place = choose_device(device)
+
+    class Heard(Watcher):
+        """What is worth reading on the page."""
+
+        def __init__(self) -> None:
+            self.sentences: list[str] = []
+
+        def say(self, sentence: str) -> None:
+            self.sentences.append(sentence)
+
+    def make(images: Path, run: Path) -> list[str]:
+        heard = Heard()
+        api.train(images, run, preset="instant", device=place, progress=heard)
+        made = Run(run)
+        return [
+            *heard.sentences,
+            *find_doubts(made.record),
+            *(made.calibration.sentences() if made.calibration else ()),
+        ]
+
+    def join(run: Path, images: Sequence[Path]) -> list[str]:
+        heard = Heard()
+        api.teach(run, images, device=place, progress=heard)
+        return heard.sentences
+
+    return Workshop(folder, make, join, place, minimum_area)
+
+
+def _made_before(workshop: "Workshop | None", runs: Sequence[str]) -> list[str]:
+    """The runs of a workshop that are not named already."""
+    named = {Path(run).resolve() for run in runs}
+    return [str(run) for run in (workshop.runs() if workshop is not None else ()) if run.resolve() not in named]
 
 
 def _local(host: str) -> bool:

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -10,9 +11,11 @@ import typer
 
 from realnet.choices import seconds
 from realnet.errors import UserError
+from realnet.progress import Notify
 
 if TYPE_CHECKING:
     from realnet.inspection.items import Item
+    from realnet.inspection.result_folder import InspectionRequest
     from realnet.inspection.rows import Row
     from realnet.signals import Signals
 
@@ -30,12 +33,11 @@ SignalsOption = Annotated[
 HeartbeatOption = Annotated[
     str | None, typer.Option("--heartbeat", help="Time between signs of life to the receivers, such as 30s.")
 ]
-Told = Callable[[str], None]
 
 
 @contextlib.contextmanager
 def signals_to(
-    addresses: Sequence[str] | None, queue: Path, which: str, heartbeat: str | None, say: Told
+    addresses: Sequence[str] | None, queue: Path, which: str, heartbeat: str | None, say: Notify
 ) -> "Iterator[Signals | None]":
     """The receivers that the options name, while the block runs; None where they name none.
 
@@ -61,14 +63,11 @@ def signals_to(
         yield signals
 
 
-def announcing(
-    signals: "Signals", series: str, **more: str
-) -> "tuple[Callable[[Item], str], Callable[[Item, Row], None]]":
-    """What names the rows of an inspection, and what tells ``signals`` of them.
+def announced(request: "InspectionRequest", signals: "Signals", series: str, **more: str) -> "InspectionRequest":
+    """``request``, with rows that are named alike whenever they are judged, and that ``signals`` is told of.
 
     Args:
         series: tells its signals from another's; what was told in the same series is not told again.
-        more: said of every row.
     """
     from realnet.signals.messages import identity_of, message_of
 
@@ -78,4 +77,4 @@ def announcing(
     def announce(item: "Item", row: "Row") -> None:
         signals.announce(message_of(row.as_dict(), **more))
 
-    return identify, announce
+    return replace(request, identify=identify, announce=announce)

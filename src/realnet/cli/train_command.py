@@ -1,12 +1,10 @@
 """``realnet train``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from realnet.choices import one_inspector, seconds, training_configuration
-from realnet.cli.console import plural, say, warn
 from realnet.cli.options import (
     AlignOption,
     CategoryOption,
@@ -25,12 +23,7 @@ from realnet.cli.options import (
     SynthesisOption,
     TimeBudgetOption,
     ViewOption,
-    default_run,
-    torch_device,
 )
-
-if TYPE_CHECKING:
-    from realnet.run_folder import Run
 
 
 def train(
@@ -44,6 +37,12 @@ def train(
     add: Annotated[
         list[Path] | None,
         typer.Option("--add", help="Further good images that are not in DATA: a file or folder; repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", help="A good image to train without, by its name or file, as one that stands out; repeatable."
+        ),
     ] = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
@@ -90,87 +89,14 @@ def train(
     strategy: StrategyOption = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
-    from realnet.data import check_dataset, summarize, with_further
-    from realnet.data.checks import describe_empty_masks
-    from realnet.run_folder import Run
-
-    # What is quickly found wrong is said before torch is loaded.
-    budget = seconds(time_budget)
-    wanted = []
-    if find:
-        from realnet.limits.asked import read_asked
-
-        wanted = read_asked(find)
-    categories = one_inspector(data, category, good or ())
-    if add:
-        categories = with_further(categories, add)
-    if output is None:
-        output = default_run(Path(data), categories, resume, devices)
-    config = training_configuration(
-        data, categories, preset, assignments or [], config_file, say, synthesis=synthesis, source=source, seed=seed,
-        select=select, false_alarms=false_alarms, tolerate=tolerate, view=view, align=align, reference=reference,
-    )  # fmt: skip
-    oracle = config.training.select == "oracle"
-    check_dataset(categories, need_test=oracle, test_files=True)
-    place = torch_device(device, devices)
-    say(*summarize(categories), *describe_empty_masks(categories))
-
+    from realnet import api
     from realnet.cli.bar import Bar
-    from realnet.cli.status import status_line
-    from realnet.training.launch import Launch
-    from realnet.training.products import train_products
-    from realnet.training.run import ODD_FILE
 
-    launch = Launch(place, devices, precision, strategy, budget, resume)
-    good_images = [sample for one in categories for sample in one.train]
-    if wanted:
-        from realnet.limits.choosing import choose
-        from realnet.limits.reaching import reach
-
-        with status_line("Choosing") as watcher:
-            config = choose(good_images, config, wanted, watcher, place)
-    bar = Bar(oracle, budget)
-    with bar.display:
-        progress = train_products(categories, config, output, launch, bar)
-    judged = (
-        "of the TEST IMAGES (oracle)"
-        if oracle
-        else "of good images and synthetic defects not trained on, no test image"
-    )
-    if config.training.select == "last":
-        kept = "the last one"
-    else:
-        kept = f"the best that was judged ({progress.best_value:.3f}, {judged})"
-    if config.training.steps == 0:
-        said = f"Solved in {progress.seconds:.0f} s: with training.steps=0 no step is trained."
-    else:
-        said = (
-            f"Trained {plural(progress.step, 'step')} in {progress.seconds:.0f} s. Kept: the state after step "
-            f"{progress.best_step}, {kept}."
-        )
-    run = Run(output)
-    if run.members:
-        said = f"{len(run.members)} inspectors, one a product, are joined: {progress.seconds:.0f} s."
-    say(said)
-    if run.calibration is not None:
-        say(*run.calibration.sentences())
-        if (odd := run.calibration.odd()) and not run.members:
-            say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
-    if wanted:
-        with status_line("Drawing defects") as watcher:
-            reached = reach(output, good_images, wanted, false_alarms, watcher)
-        say(*reached)
-    say_what_next(run)
-
-
-def say_what_next(run: "Run") -> None:
-    """What to do with a trained run: inspect, or train better where it is not to be relied on."""
-    from realnet.training.doubts import find_doubts
-
-    doubts = find_doubts(run.record)
-    for sentence in doubts:
-        warn(f"Warning: {sentence}")
-    if doubts:
-        say(f"The inspector is {run.folder}; do not rely on it before that is mended.")
-    else:
-        say(f"The inspector is {run.folder}. Next: realnet inspect {run.folder} IMAGES --output DIR")
+    with (bar := Bar()).display:
+        api.train(
+            data, output, category=category, good=good or (), add=add or (), exclude=exclude or (),
+            preset=preset or "lite", synthesis=synthesis, source=source, time_budget=time_budget, seed=seed,
+            resume=resume, config=config_file, select=select, false_alarms=false_alarms, find=find or (),
+            tolerate=tolerate, view=view, align=align, reference=reference, device=device, devices=devices,
+            precision=precision, strategy=strategy, set=assignments or (), progress=bar,
+        )  # fmt: skip

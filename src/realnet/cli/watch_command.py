@@ -22,7 +22,7 @@ from realnet.cli.history_options import (
 )
 from realnet.cli.inspect_command import QUEUE_FILE, finishing
 from realnet.cli.options import DeviceOption, OverwriteOption, ResumeOption
-from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announcing, signals_to
+from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _stations(
     stations = []
     for name, settings in named.items():
         judge = judges[settings.run.resolve()]
-        request = InspectionRequest(judge.origin.model_digest, overlays, earlier=earlier, limit=limit)
+        request = InspectionRequest(overlays, earlier=earlier, limit=limit)
         stations.append(Station(name, judge, places[name], output / name, request))
     return stations
 
@@ -155,7 +155,6 @@ def _connected(
         if opened is not None:
             request = replace(request, recorder=Recording(opened[0], model, station.name, opened[1]))
         if signals is not None:
-            identify, announce = announcing(signals, f"{series}/{station.name}", model=model, camera=station.name)
-            request = replace(request, identify=identify, announce=announce)
+            request = announced(request, signals, f"{series}/{station.name}", model=model, camera=station.name)
         connected.append(replace(station, request=request))
     return connected

@@ -122,7 +122,6 @@ def connected(address: str, share: Share) -> Iterator[Cluster]:
     Args:
         address: ``local``: this machine alone; ``auto``: the cluster that this machine belongs to; ``HOST:PORT`` of its
             head, for a machine that belongs to it.
-        share: what each piece of work takes.
 
     Raises:
         UserError: where Ray is not installed, there is no cluster, or no machine of it has so much.

@@ -21,9 +21,7 @@ def maker_on(cluster: Cluster, model: DiffusionModel, request: Request) -> Maker
     lost, the same call goes on with the images that are missing.
 
     Args:
-        cluster: where; its share says on what device.
         model: is sent to the machines with all it starts from.
-        request: of the sets.
     """
     packed = pack(cluster.ray, model.folder)
     shared = {"packed": packed, "request": request, "device": cluster.share.device}

@@ -22,11 +22,10 @@ from realnet.errors import UserError
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
 from realnet.inspection.loading import load
-from realnet.inspection.result_folder import Summary, row_for
+from realnet.inspection.result_folder import Summary
 from realnet.inspection.rows import Row
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
 from realnet.progress import Watcher
-from realnet.run_folder import Run
 from realnet.view import Looked
 
 _FORMAT = "realnet inspect on a cluster 1"
@@ -48,54 +47,10 @@ class Task:
     device: str
 
 
-def inspect_run_on(
-    cluster: Cluster,
-    run: Run,
-    images: Sequence[str],
-    output: str,
-    threshold: float | None,
-    minimum_area: int,
-    resume: bool,
-    watcher: Watcher,
-) -> tuple[Summary, float]:
-    """As :func:`inspect_on`, of ``images`` as a person names them: files, folders and patterns of paths or URLs.
-
-    Args:
-        threshold: of the image score; None: the run's.
-        watcher: told how far it is, and what of the images is not used.
-
-    Returns:
-        The summary, and the threshold.
-
-    Raises:
-        UserError: likewise, and for what is no run.
-    """
-    judge = load(run.folder, "cpu")
-    if threshold is not None:
-        judge.threshold = threshold
-    judge.minimum_area = minimum_area
-    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
-    left_out: list[LeftOut] = []
-    listed = partial(find_images, images, left_out)
-    summary = inspect_on(
-        cluster, run.folder, judge, listed, output, settings, resume,
-        lambda done, total: watcher.stage("Inspecting", done, total),
-    )  # fmt: skip
-    for line in describe_not_used(left_out):
-        watcher.warn(line)
-    return summary, judge.threshold
-
-
 def inspect_on(
-    cluster: Cluster,
-    run: Path,
-    judge: Judge,
-    files: Callable[[], Sequence[str]],
-    output: str,
-    settings: Settings,
-    resume: bool,
-    told: Callable[[int, int], None] = lambda done, total: None,
-) -> Summary:
+    cluster: Cluster, run: Path, images: Sequence[str], output: str, threshold: float | None, minimum_area: int,
+    resume: bool, watcher: Watcher,
+) -> tuple[Judge, Summary]:  # fmt: skip
     """Judge files on ``cluster`` and write ``output/parts/part-NNNNNN.parquet``, with a row for each in their order.
 
     Which file belongs to which part is settled by ``output/files.parquet`` before anything is judged. A part appears
@@ -104,17 +59,24 @@ def inspect_on(
 
     Args:
         run: folder of the run or export; is sent to the machines.
-        judge: the same, loaded here.
-        files: paths or URLs; asked for unless an earlier call's list is taken up.
+        images: files, folders and patterns of paths or URLs; looked through unless an earlier call's list is taken up.
         output: folder, a path or URL that all machines can write.
-        settings: as the journal of `realnet inspect` keeps them.
+        threshold: of the image score; None: the run's.
+        minimum_area: of a defect, in pixels of the image.
         resume: go on with an earlier call's list.
-        told: how many files of how many are done.
+        watcher: told how many files of how many are done, and what of the images is not used.
+
+    Returns:
+        The judge that the machines were given, and the summary.
 
     Raises:
         UserError: where ``output`` holds other results or cannot be written.
     """
-    listed = _begin(output, settings, files, resume)
+    packed = pack(cluster.ray, run)
+    judge = load(run, "cpu").judge_by(threshold, minimum_area)
+    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
+    left_out: list[LeftOut] = []
+    listed = _begin(output, settings, partial(find_images, images, left_out), resume)
     size = max(_PART, math.ceil(len(listed) / _MOST_PARTS))
     parts = [listed[start : start + size] for start in range(0, len(listed), size)]
     there = set(range(len(parts))) & _there(output)
@@ -125,14 +87,16 @@ def inspect_on(
         _count(summary, {name: verdicts.count(name) for name in _VERDICTS}, len(verdicts), known)
         done += len(parts[number])
     summary.earlier = summary.images
-    told(done, len(listed))
-    task = Task(pack(cluster.ray, run), output, judge.threshold, judge.minimum_area, cluster.share.device)
+    watcher.stage("Inspecting", done, len(listed))
+    task = Task(packed, output, judge.threshold, judge.minimum_area, cluster.share.device)
     missing = [{"part": n, "files": json.dumps(files)} for n, files in enumerate(parts) if n not in there]
     for row in _rows(cluster, missing, task):
         _count(summary, json.loads(row["verdicts"]), row["images"], json.loads(row["scores"]))
         done += row["images"]
-        told(done, len(listed))
-    return summary
+        watcher.stage("Inspecting", done, len(listed))
+    for line in describe_not_used(left_out):
+        watcher.warn(line)
+    return judge, summary
 
 
 def _begin(output: str, settings: Settings, files: Callable[[], Sequence[str]], resume: bool) -> list[str]:
@@ -232,7 +196,7 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
                 return
             batch, ahead = [future.result() for future in ahead[:_BATCH]], ahead[_BATCH:]
             for (file, _), found in zip(batch, judge.inspect_each([looked for _, looked in batch]), strict=True):
-                yield row_for(judge, file, found)
+                yield judge.row(file, found)
 
 
 def _look(judge: Judge, file: str) -> tuple[str, Looked | UserError]:

@@ -19,10 +19,8 @@ def is_url(text: str) -> bool:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system of a path or URL, and the path in it.
-
-    Raises:
-        UserError: for a kind of storage that is unknown, or whose package is missing.
+    """fsspec's file system of a path or URL, and the path in it; UserError for a kind of storage that is unknown, or
+    whose package is missing.
     """
     import fsspec
 
@@ -98,22 +96,14 @@ def _reason(path: PurePosixPath, root: PurePosixPath, outputs: dict[PurePosixPat
 
 
 def exists(url: str) -> bool:
-    """Whether there is a file.
-
-    Raises:
-        UserError: where that cannot be known.
-    """
+    """Whether there is a file; UserError where that cannot be known."""
     system, path = filesystem(url)
     with _said(f"look for {url}"):
         return bool(system.exists(path))
 
 
 def names_in(folder: str) -> list[str]:
-    """Names of the files in a folder; none where there is no folder.
-
-    Raises:
-        UserError: where it cannot be listed.
-    """
+    """Names of the files in a folder; none where there is no folder; UserError where it cannot be listed."""
     system, path = filesystem(folder)
     with _said(f"list {folder}"):
         system.invalidate_cache()
@@ -124,21 +114,15 @@ def names_in(folder: str) -> list[str]:
 
 
 def read_bytes(url: str) -> bytes:
-    """A file's content.
-
-    Raises:
-        UserError: where it cannot be had.
-    """
+    """A file's content; UserError where it cannot be had."""
     system, path = filesystem(url)
     with _said(f"read {url}"):
         return bytes(system.cat_file(path))
 
 
 def write_whole(url: str, content: bytes) -> None:
-    """Write a file that appears whole or not at all: renamed on a disk, while object storage knows no other way.
-
-    Raises:
-        UserError: where it cannot be written.
+    """Write a file that appears whole or not at all: renamed on a disk, while object storage knows no other way;
+    UserError where it cannot be written.
     """
     if not is_url(url):
         with atomic_path(Path(url.removeprefix("file://"))) as temporary:

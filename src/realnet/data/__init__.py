@@ -3,10 +3,10 @@
 from realnet.data.checks import check_dataset
 from realnet.data.finding import list_images
 from realnet.data.good_images import GoodImages
-from realnet.data.images import decode_image, image_from_array, read_image, read_mask, resize_image
-from realnet.data.masks import read_truth
+from realnet.data.images import decode_image, image_from_array, read_image, resize_image
+from realnet.data.masks import read_mask, read_truth
 from realnet.data.notes import Notes
-from realnet.data.opening import open_dataset, open_good, with_further
+from realnet.data.opening import open_dataset, open_good, with_further, without
 from realnet.data.samples import Category, Sample, fingerprint
 from realnet.data.summary import summarize
 from realnet.data.survey import survey
@@ -32,4 +32,5 @@ __all__ = [
     "summarize",
     "survey",
     "with_further",
+    "without",
 ]

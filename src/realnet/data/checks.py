@@ -3,27 +3,25 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 
 MOST_SHOWN = 20
-_MOST_NAMED = 5
 
 
 def check_dataset(
     categories: Sequence[Category], need_test: bool, *, need_train: bool = True, test_files: bool = False
-) -> None:
+) -> list[str]:
     """Open every image and mask, and count them.
 
     Args:
-        categories: from `open_dataset`.
         need_test: whether figures will be computed: test images are needed, both good and defective ones.
-        need_train: whether good images to train on are needed.
         test_files: whether test images are looked at, should there be any, though none is needed yet.
+
+    Returns:
+        A line that names the defective images whose masks mark nothing; none where there are none.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -40,31 +38,14 @@ def check_dataset(
         if need_test:
             problems += _missing_tests(category)
     with ThreadPoolExecutor() as pool:
-        problems += [problem for problem in pool.map(_problem, samples) if problem]
-    raise_problems(problems)
-
-
-def empty_masks(samples: Sequence[Sample]) -> list[Sample]:
-    """The defective ones whose masks mark nothing: they count for the image figures only.
-
-    Raises:
-        UserError: where a mask cannot be read.
-    """
-    masked = [sample for sample in samples if sample.mask is not None]
-    with ThreadPoolExecutor() as pool:
-        marked = pool.map(lambda sample: bool(np.any(read_truth(sample))), masked)
-        return [sample for sample, marks in zip(masked, marked, strict=True) if not marks]
-
-
-def describe_empty_masks(categories: Sequence[Category]) -> list[str]:
-    """A line that names the defective images whose masks mark nothing; none where there are none."""
-    empty = empty_masks([sample for category in categories for sample in category.test])
+        checked = list(pool.map(_check, samples))
+    raise_problems([*problems, *(one for one in checked if isinstance(one, str))])
+    empty = [sample for sample, marked in zip(samples, checked, strict=True) if marked is False]
     if not empty:
         return []
-    names = ", ".join(f"{sample.defect}/{sample.name}" for sample in empty[:_MOST_NAMED])
-    more = f" and {len(empty) - _MOST_NAMED} more" if len(empty) > _MOST_NAMED else ""
+    names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
     counted = f"{len(empty)}; these images count for the image figures only"
-    return [f"Masks that mark nothing ({counted}): {names}{more}."]
+    return [f"Masks that mark nothing ({counted}): {names}."]
 
 
 def raise_problems(problems: Sequence[str]) -> None:
@@ -94,18 +75,20 @@ def _missing_tests(category: Category) -> list[str]:
     return problems
 
 
-def _problem(sample: Sample) -> str | None:
-    """What is wrong with the files of a sample, in a sentence."""
+def _check(sample: Sample) -> str | bool | None:
+    """What is wrong with the files of a sample, in a sentence; else whether its mask, if any, marks anything."""
     try:
         width, height = verify_image(sample.image)
         truth = read_truth(sample)
-        if truth is None or truth.shape == (height, width):
+        if truth is None:
             return None
+        if truth.shape == (height, width):
+            return bool(truth.any())
         height, width = image_shape(sample.image)
     except UserError as error:
         return str(error)
     if truth.shape == (height, width):
-        return None
+        return bool(truth.any())
     return (
         f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
         f"{width} x {height}; make the mask as large as the image."

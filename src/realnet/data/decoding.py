@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from realnet.data.levels import Levels
 from realnet.data.notes import FRAMES, PAGES
-from realnet.data.tiff import Page, check_page, decode_quietly, is_tiff, largest, read_deep, read_pages, unsupported
+from realnet.data.tiff import Page, decode_quietly, is_tiff, largest, read_deep, read_pages, unread_kind
 from realnet.data.unsupported import foreign_format, is_heic
 from realnet.distribution import install_hint
 from realnet.errors import UserError
@@ -59,10 +59,8 @@ class Picture:
 
 
 def decode_file(path: Path) -> Picture:
-    """The picture in the file ``path``.
-
-    Raises:
-        UserError: where the file is missing, a folder, empty, no image, damaged, not supported or too large.
+    """The picture in the file ``path``; UserError where the file is missing, a folder, empty, no image, damaged, not
+    supported or too large.
     """
     refuse_absent(path)
     try:
@@ -73,11 +71,7 @@ def decode_file(path: Path) -> Picture:
 
 
 def decode_stream(stream: IO[bytes], name: str, max_pixels: int) -> Picture:
-    """The picture in ``stream``, which can be searched; ``name`` is what errors call it.
-
-    Raises:
-        UserError: as `decode_file`.
-    """
+    """The picture in ``stream``, which can be searched; ``name`` is what errors call it; UserError as `decode_file`."""
     try:
         start = stream.read(4096)
         if is_tiff(start) and (pages := read_pages(stream)):
@@ -129,10 +123,8 @@ def _many_bits(start: bytes) -> tuple[Levels | None] | None:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether the first bytes of a file say that its picture has 8 bits, one frame and no alpha channel.
-
-    Raises:
-        UserError: where the file cannot be read.
+    """Whether the first bytes of a file say that its picture has 8 bits, one frame and no alpha channel; UserError
+    where the file cannot be read.
     """
     refuse_absent(path)
     try:
@@ -146,10 +138,8 @@ def is_plain(path: Path) -> bool:
 
 
 def reads_alike(path: Path) -> bool:
-    """Whether every usual reader, which opens the first page and converts it to RGB, sees what is read here.
-
-    Raises:
-        UserError: where the file cannot be read.
+    """Whether every usual reader, which opens the first page and converts it to RGB, sees what is read here; UserError
+    where the file cannot be read.
     """
     if not is_plain(path):
         return False
@@ -163,11 +153,17 @@ def reads_alike(path: Path) -> bool:
 def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: int) -> Picture:
     page = largest(pages)
     refuse_enormous(name, page.width, page.height, max_pixels)
-    check_page(page, name)
+    if (kind := unread_kind(page)) is not None:
+        raise unsupported(name, kind)
+    if page.garbled:
+        raise UserError(f"{name} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
     notes = (PAGES,) if sum(other.number is not None and not other.is_mask for other in pages) > 1 else ()
     stream.seek(0)
     if page.is_deep:
-        values = read_deep(stream.read(), page, name)
+        if (values := read_deep(stream.read(), page)) is None:
+            raise UserError(
+                f"{name} is damaged, or compressed in a way that is not supported: convert it to PNG or plain TIFF."
+            )
         return Picture(values, "TIFF", page.full, page.white_is_zero, notes)
     with open_header(stream, name, max_pixels) as picture:
         if page.number:
@@ -177,10 +173,8 @@ def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: in
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of the upright picture by its header; None where that takes decoding.
-
-    Raises:
-        UserError: as `decode_file`, as far as the header tells.
+    """(width, height) of the upright picture by its header; None where that takes decoding; UserError as `decode_file`,
+    as far as the header tells.
     """
     refuse_absent(path)
     try:
@@ -202,11 +196,7 @@ def upright_size(path: Path) -> tuple[int, int] | None:
 
 
 def refuse_absent(path: Path) -> None:
-    """Refuse what is no file with something in it.
-
-    Raises:
-        UserError: saying what ``path`` is.
-    """
+    """Refuse what is no file with something in it; UserError saying what ``path`` is."""
     try:
         length = path.stat().st_size
     except (OSError, ValueError) as error:
@@ -223,6 +213,12 @@ def damaged(name: str | Path, error: Exception) -> UserError:
     if isinstance(error, PermissionError):
         return UserError(f"{name} cannot be read; check its permissions.")
     return UserError(f"{name} is damaged or truncated ({error}); copy it again or remove it.")
+
+
+def unsupported(name: str, what: str, remedy: str = "") -> UserError:
+    """The sentence for a picture that is one, but is not read here; ``remedy`` is a call after which it would be."""
+    other = f", or call `{remedy}`" if remedy else ""
+    return UserError(f"{name} is {what}, which is not supported: convert it to PNG, TIFF or JPEG{other}.")
 
 
 def open_header(source: Path | IO[bytes], name: str | Path, max_pixels: int) -> Image.Image:
@@ -272,11 +268,7 @@ def _add_heic() -> bool:
 
 
 def refuse_enormous(name: str | Path, width: int, height: int, max_pixels: int) -> None:
-    """Refuse a picture of more than ``max_pixels`` before it is decoded.
-
-    Raises:
-        UserError: saying how large it is.
-    """
+    """Refuse a picture of more than ``max_pixels`` before it is decoded; UserError saying how large it is."""
     if width * height > max_pixels:
         raise UserError(
             f"{name} has {width} x {height} pixels ({width * height / 1e6:.0f} megapixels), more than the "

@@ -17,10 +17,8 @@ TRAIN_SHARE = 0.6
 
 
 def package_folder() -> Path:
-    """Where the installed package keeps labels.csv and images/; the package's code is not run.
-
-    Raises:
-        UserError: where it is not installed.
+    """Where the installed package keeps labels.csv and images/; the package's code is not run; UserError where it is
+    not installed.
     """
     specification = importlib.util.find_spec("elpv_dataset")
     places = specification.submodule_search_locations if specification is not None else None

@@ -105,10 +105,7 @@ def no_images(folder: Path, left_out: Sequence[LeftOut]) -> UserError:
 
 
 def walk(
-    root: Path,
-    leave_out: Collection[Path] = (),
-    generated: bool = False,
-    is_own: Callable[[Path], bool] | None = None,
+    root: Path, leave_out: Collection[Path] = (), generated: bool = False, is_own: Callable[[Path], bool] | None = None
 ) -> Iterator[Path | LeftOut]:
     """Every image file below ``root``, by its name, folder after folder; linked folders are followed once, at the end.
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realnet.data.finding import LeftOut, find_images
-from realnet.data.images import read_mask
-from realnet.data.masks import Place, masks_beside, pair_masks
+from realnet.data.masks import Place, masks_beside, pair_masks, read_mask
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
 from realnet.data.vocabulary import Meaning, meaning
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 
 LAYOUT = "folders"
 HERE = "."
@@ -26,7 +25,6 @@ class Reader:
     """The products below one folder. Its files are looked at once.
 
     Args:
-        root: the folder.
         good: names of folders (or paths below ``root``) that hold the good images, in the place of the usual words;
             `HERE` for all that nothing else is said of.
     """
@@ -55,7 +53,7 @@ class Reader:
         for name in self.good:
             if name != HERE and name not in known:
                 folders = sorted({place[0] for place in self._places if place})
-                has = f"its folders are {_some(folders)}" if folders else "it has no folders"
+                has = f"its folders are {listed(folders, 8)}" if folders else "it has no folders"
                 raise UserError(f"{self.root} holds no folder {name} with images (--good): {has}.")
 
     def _find_products(self) -> dict[str, Place]:
@@ -94,10 +92,8 @@ class Reader:
         return any(said.split or said.label == GOOD for said in says)
 
     def read(self, name: str, problems: list[str]) -> Category:
-        """One product; a sentence is added to ``problems`` for each thing that cannot be right.
-
-        Raises:
-            UserError: where it cannot be told which images are good.
+        """One product; a sentence is added to ``problems`` for each thing that cannot be right; UserError where it
+        cannot be told which images are good.
         """
         top = self.products[name]
         inside = {file: place for file, place in self._files.items() if place[: len(top)] == top}
@@ -297,10 +293,10 @@ class _Tree:
 
     def _undecided(self) -> UserError:
         folders = Counter(_shown(image.place) for image in self.images)
-        listed = _some([f"{folder} ({count})" for folder, count in sorted(folders.items())])
+        named = listed([f"{folder} ({count})" for folder, count in sorted(folders.items())], 8)
         place = self.reader.root.joinpath(*self.top)
         return UserError(
-            f"It cannot be told which images of {place} are good: it has {listed}. Name the folder of good images with "
+            f"It cannot be told which images of {place} are good: it has {named}. Name the folder of good images with "
             "--good NAME, or write --good . if all images that no folder's name calls defective are good."
         )
 
@@ -321,19 +317,10 @@ class _Tree:
 
 
 def marks_something(masks: Iterable[Sequence[Path]]) -> list[bool]:
-    """Of each group of masks, whether any pixel is marked in one of them.
-
-    Raises:
-        UserError: where one cannot be read.
-    """
+    """Of each group of masks, whether any pixel is marked in one of them; UserError where one cannot be read."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda own: any(bool(read_mask(file).any()) for file in own), masks))
 
 
 def _shown(place: Place) -> str:
     return "/".join(place) + "/" if place else "images directly in it"
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    listed = ", ".join(names[:most])
-    return f"{listed} and {len(names) - most} more" if len(names) > most else listed

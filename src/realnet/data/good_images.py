@@ -51,7 +51,6 @@ class GoodImages(Sequence[np.ndarray]):
     starts with an empty cache. Each access gives an array of its own.
 
     Args:
-        paths: image files.
         size: side in pixels (plain resize).
         cache_bytes: memory for decoded images; 0 keeps none.
         tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none.

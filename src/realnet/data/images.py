@@ -1,4 +1,4 @@
-"""Reading image and mask files of any kind, and pictures in memory, into the two forms that the package uses."""
+"""Reading image files of any kind, and pictures in memory, into the one form that the package uses."""
 
 import hashlib
 import io
@@ -32,7 +32,6 @@ _FORMATS = "png apng jpg jpeg jpe jfif bmp dib tif tiff webp gif avif jp2 ppm pg
 _HEIC = " heic heif hif" if find_spec("pillow_heif") is not None else ""
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in (_FORMATS + _HEIC).split())
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-_GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 # Pillow holds 16-bit greys in mode I, too.
 _MODE_I: Levels = (0.0, 65535.0)
 
@@ -61,11 +60,7 @@ def read_image(
 
 
 def decode_image(
-    data: bytes,
-    name: str,
-    max_pixels: int = MAX_PIXELS,
-    levels: Levels | None = None,
-    notes: Notes | None = None,
+    data: bytes, name: str, max_pixels: int = MAX_PIXELS, levels: Levels | None = None, notes: Notes | None = None
 ) -> np.ndarray:
     """The image in ``data``, the contents of a file, as :func:`read_image` would read it.
 
@@ -83,37 +78,14 @@ def decode_image(
 
 
 def stored_values(path: Path) -> np.ndarray:
-    """What the file at ``path`` stores, upright, [h, w, c]: 8 bits as :func:`read_image` gives them, more as they are.
-
-    Raises:
-        UserError: as `read_image`, but for the levels.
+    """What the file at ``path`` stores, upright, [h, w, c]: 8 bits as :func:`read_image` gives them, more as they are;
+    UserError as `read_image`, but for the levels.
     """
     picture = decode_file(path)
     content = picture.content
     if isinstance(content, Image.Image) or content.dtype in (np.uint8, np.bool_):
         return as_rgb(picture, str(path), None, None)
     return content[..., None] if content.ndim == 2 else content
-
-
-def read_mask(path: str | Path) -> np.ndarray:
-    """The mask at ``path`` as bool [h, w], True where the value is not zero (a JPEG's: 128 or more).
-
-    A palette counts by its colours, and what is fully transparent is False.
-
-    Raises:
-        UserError: as `read_image`.
-    """
-    picture = decode_file(Path(path))
-    content, file_format = picture.content, picture.form
-    if isinstance(content, Image.Image) and content.mode not in _GREY_MODES:
-        rgba = np.asarray(content.convert("RGBA"))
-        values = rgba[..., :3].max(axis=2) * (rgba[..., 3] > 0)
-    else:
-        values = np.asarray(content)
-        values = values.max(axis=2) if values.ndim == 3 else values
-    # JPEG leaves faint noise around every edge; lossless masks may number their defects 1, 2, 3, ...
-    mask: np.ndarray = values >= 128 if file_format == "JPEG" else values != 0
-    return mask
 
 
 def image_from_array(array: Any, levels: Levels | None = None) -> np.ndarray:
@@ -196,10 +168,8 @@ def verify_image(path: Path) -> tuple[int, int]:
 
 
 def image_shape(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the upright image at ``path``; only where its header does not say is it decoded.
-
-    Raises:
-        UserError: as `read_image`, but for the levels.
+    """(height, width) of the upright image at ``path``; only where its header does not say is it decoded; UserError as
+    `read_image`, but for the levels.
     """
     path = Path(path)
     size = upright_size(path)

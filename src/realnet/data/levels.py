@@ -38,10 +38,8 @@ class Span(NamedTuple):
 
 
 def span_of(values: np.ndarray, full: Levels | None) -> Span:
-    """The span of ``values`` of any shape; at least one on either side counts as an outlier.
-
-    Raises:
-        UserError: for values that are not finite.
+    """The span of ``values`` of any shape; at least one on either side counts as an outlier; UserError for values that
+    are not finite.
     """
     flat = values.reshape(-1)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():

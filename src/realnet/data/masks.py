@@ -1,4 +1,4 @@
-"""Masks: how they are told from images, which image each belongs to, and how they shrink without losing a defect."""
+"""Masks: how they are told from images, which image each belongs to, how they are read, and shrink without loss."""
 
 import re
 from collections import defaultdict
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from realnet.data.images import read_mask, stored_values
+from realnet.data.decoding import decode_file
+from realnet.data.images import stored_values
 from realnet.data.samples import Sample
 from realnet.data.vocabulary import meaning
 from realnet.errors import UserError
@@ -22,6 +24,7 @@ _MAY_BEGIN = re.compile(rf"(?:{_WORDS}|{_DOUBTFUL})[ ._-]+(?P<image>.+)", re.IGN
 _NUMBERED = re.compile(rf".+?[ ._-]+(?:{_WORDS}|{_DOUBTFUL})[ ._-]*\d+", re.IGNORECASE)
 _LOSSLESS = frozenset((".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".pbm"))
 _MASK_COLOURS = 8
+_GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Place = tuple[str, ...]
 """The names of the folders a file lies in, below the product's own."""
@@ -154,6 +157,27 @@ def _refuse_two(image: Path, masks: Sequence[Path], problems: list[str]) -> None
     plain = [m for m in masks if m.parent.name.casefold() != stem and not _NUMBERED.fullmatch(m.stem)]
     if len(plain) > 1:
         problems.append(f"{image} has the masks {plain[0].name} and {plain[1].name}; keep one.")
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """The mask at ``path`` as bool [h, w], True where the value is not zero (a JPEG's: 128 or more).
+
+    A palette counts by its colours, and what is fully transparent is False.
+
+    Raises:
+        UserError: as `read_image`.
+    """
+    picture = decode_file(Path(path))
+    content, file_format = picture.content, picture.form
+    if isinstance(content, Image.Image) and content.mode not in _GREY_MODES:
+        rgba = np.asarray(content.convert("RGBA"))
+        values = rgba[..., :3].max(axis=2) * (rgba[..., 3] > 0)
+    else:
+        values = np.asarray(content)
+        values = values.max(axis=2) if values.ndim == 3 else values
+    # JPEG leaves faint noise around every edge; lossless masks may number their defects 1, 2, 3, ...
+    mask: np.ndarray = values >= 128 if file_format == "JPEG" else values != 0
+    return mask
 
 
 def read_truth(sample: Sample, shape: tuple[int, int] | None = None) -> np.ndarray | None:

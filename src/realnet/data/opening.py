@@ -67,10 +67,8 @@ def open_good(places: Sequence[Path], good: Sequence[str] = ()) -> Category:
 
 
 def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list[Category]:
-    """One product, and good images that do not lie in its data set as well; files that it has are not taken twice.
-
-    Raises:
-        UserError: for several products; as `open_good`.
+    """One product, and good images that do not lie in its data set as well; files that it has are not taken twice;
+    UserError for several products; as `open_good`.
     """
     if len(categories) != 1:
         raise UserError("Further good images belong to one product, and these are several: choose one of them.")
@@ -83,6 +81,35 @@ def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list
         if sample.image.resolve() not in known
     ]
     return [replace(category, train=(*category.train, *added), left_out=(*category.left_out, *more.left_out))]
+
+
+def without(categories: Sequence[Category], named: Sequence[str]) -> list[Category]:
+    """``categories`` without some good images for training, which are counted as left out.
+
+    Args:
+        named: what they are called, as a training names those that stand out, or their files.
+
+    Raises:
+        UserError: for one that is none of the good images.
+    """
+    wanted = {name: Path(name).resolve() for name in named}
+    missed = dict(wanted)
+    found = []
+    for category in categories:
+        kept: list[Sample] = []
+        out: list[Sample] = []
+        for sample in category.train:
+            by = [name for name, path in wanted.items() if name == sample.name or path == sample.image.resolve()]
+            (out if by else kept).append(sample)
+            for name in by:
+                missed.pop(name, None)
+        left = [LeftOut(sample.name, "excluded") for sample in out]
+        found.append(replace(category, train=tuple(kept), left_out=(*category.left_out, *left)))
+    if missed:
+        raise UserError(
+            f"{next(iter(missed))} is none of the good images: nothing is excluded. Look at its name again."
+        )
+    return found
 
 
 def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
@@ -98,10 +125,8 @@ def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
 
 
 def dataset_folders(root: str, good: Sequence[str] = ()) -> list[str]:
-    """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``.
-
-    Raises:
-        UserError: where there is no such folder.
+    """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``;
+    UserError where there is no such folder.
     """
     place = Path(root)
     if _is_elpv(place) or visa.find(place):

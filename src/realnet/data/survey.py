@@ -33,7 +33,6 @@ def survey(files: Sequence[Path], asked: Levels | None = None) -> Survey:
     Only what has more than 8 bits, pages, frames or an alpha channel costs the time of decoding.
 
     Args:
-        files: of the good images.
         asked: levels that are given; the images are checked to fit them.
 
     Raises:

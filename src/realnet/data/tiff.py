@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from PIL import TiffImagePlugin
 
-from realnet.errors import UserError
-
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _ORIENTATION = 256, 257, 258, 259, 262, 273, 274
 _SAMPLES, _LENGTHS, _PLANES, _KIND, _SUBPAGES, _FORMAT = 277, 279, 284, 254, 330, 339
 _TILE_OFFSETS, _TILE_LENGTHS, _DNG = 324, 325, 50706
@@ -127,32 +125,27 @@ def page_of(tags: Any, number: int | None = 0) -> Page:
     )
 
 
-def check_page(page: Page, name: str) -> None:
-    """Refuse what no decoder here reads as it was meant.
-
-    Raises:
-        UserError: for a camera's raw picture, colours of more than 8 bits in planes, half floats, odd numbers of bits.
-    """
+def unread_kind(page: Page) -> str | None:
+    """What a page is that no decoder here reads as it was meant: a raw picture, half floats, odd numbers of bits."""
     if page.raw or page.number is None:
-        raise unsupported(name, "a camera's raw picture" if page.raw else "a TIFF with its picture below another")
-    if page.garbled:
-        raise UserError(f"{name} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
+        return "a camera's raw picture" if page.raw else "a TIFF with its picture below another"
     if not page.is_deep:
-        return
+        return None
     kind = {_FLOAT: "float ", _SIGNED: "signed "}.get(page.form, "")
     known = (page.form, page.bits) in _TYPES or (page.form == _UNSIGNED and page.bits in _PACKED)
     if not known or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or page.samples not in (1, 3, 4):
-        raise unsupported(name, f"a TIFF of {page.samples} {kind}values of {page.bits} bits a pixel")
+        return f"a TIFF of {page.samples} {kind}values of {page.bits} bits a pixel"
+    return None
 
 
-def read_deep(data: bytes, page: Page, name: str) -> np.ndarray:
-    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]`` (RGB, RGBA), upright.
+def read_deep(data: bytes, page: Page) -> np.ndarray | None:
+    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]`` (RGB, RGBA), upright; None: not to be decoded.
 
     Raises:
-        UserError: where it is cut off or cannot be decoded.
+        OSError: where it is cut off.
     """
     if page.end > len(data):
-        raise UserError(f"{name} is damaged or truncated (pixels are missing); copy it again or remove it.")
+        raise OSError("pixels are missing")
     buffer = np.frombuffer(data, np.uint8)
     number = page.number or 0
     array = decode_quietly(buffer, number)
@@ -162,11 +155,7 @@ def read_deep(data: bytes, page: Page, name: str) -> np.ndarray:
         array = _by_pillow(data, page, expected)
     elif array.dtype != expected or channels != page.samples:
         array = None
-    if array is None:
-        raise UserError(
-            f"{name} is damaged, or compressed in a way that is not supported: convert it to PNG or plain TIFF."
-        )
-    return array >> (16 - page.bits) if page.bits in _PACKED else array
+    return array >> (16 - page.bits) if array is not None and page.bits in _PACKED else array
 
 
 def _by_pillow(data: bytes, page: Page, expected: Any) -> np.ndarray | None:
@@ -200,9 +189,3 @@ def decode_quietly(buffer: np.ndarray, number: int = 0) -> np.ndarray | None:
     if array is None or array.ndim == 2:
         return array
     return array[..., [2, 1, 0, 3][: array.shape[2]]] if array.shape[2] in (3, 4) else array
-
-
-def unsupported(name: str, what: str, remedy: str = "") -> UserError:
-    """The sentence for a picture that is one, but is not read here; ``remedy`` is a call after which it would be."""
-    other = f", or call `{remedy}`" if remedy else ""
-    return UserError(f"{name} is {what}, which is not supported: convert it to PNG, TIFF or JPEG{other}.")

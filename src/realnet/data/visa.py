@@ -21,10 +21,8 @@ def find(root: Path) -> dict[str, Path]:
 
 
 def read(folder: Path, name: str, problems: list[str]) -> Category:
-    """One category as split_csv/1cls.csv lists it; a sentence is added to ``problems`` for each fault.
-
-    Raises:
-        UserError: where that table is missing or has other columns.
+    """One category as split_csv/1cls.csv lists it; a sentence is added to ``problems`` for each fault; UserError where
+    that table is missing or has other columns.
     """
     root = folder.resolve().parent
     table = root / SPLIT

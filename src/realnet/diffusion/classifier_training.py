@@ -30,7 +30,6 @@ def train_classifier(
     The network is the way down of the model's own U-Net at half its width, as in Dhariwal & Nichol 2021.
 
     Args:
-        model: of two categories or more.
         categories: their images; every category of the model must be there.
         steps: of ``training.batch_size`` images (16 at least).
         report: is told the step and the mean loss of the last steps, in nats.

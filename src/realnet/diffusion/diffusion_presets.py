@@ -55,10 +55,5 @@ def _lite() -> DiffusionConfig:
 
 
 diffusion_presets: Mapping[str, DiffusionConfig] = MappingProxyType(
-    {
-        "paper": DiffusionConfig(),
-        "gpu": _gpu(),
-        "cpu": _cpu(),
-        "lite": _lite(),
-    }
+    {"paper": DiffusionConfig(), "gpu": _gpu(), "cpu": _cpu(), "lite": _lite()}
 )

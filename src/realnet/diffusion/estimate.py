@@ -47,11 +47,7 @@ def duration(seconds: float) -> str:
 
 
 def check_memory(device: torch.device, config: DiffusionConfig) -> int:
-    """The bytes that training needs on a device, before anything is allocated.
-
-    Raises:
-        UserError: where the device has less.
-    """
+    """The bytes that training needs on a device, before anything is allocated; UserError where the device has less."""
     size = config.training.batch_size
     with torch.device("meta"):
         parameters = parameter_count(Denoiser(config.denoiser, torch.ones(1)))

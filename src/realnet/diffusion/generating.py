@@ -68,7 +68,6 @@ def sample_numbers(
     """Images ``numbers`` of the set with ``request.seed``: ``[B, 3, S, S]`` in -1..1, on the model's device.
 
     Args:
-        categories, strengths: one an image.
         starts: good images uint8 ``[S, S, 3]``, one each, for a model that starts from such; S is the size of what is
             made, see `with_detail`.
     """
@@ -144,7 +143,6 @@ def sample_set(
     interrupted one and gives the same set; with a larger ``count`` it adds to it.
 
     Args:
-        progress: told how many images are there.
         maker: makes the images elsewhere; default: `make_batch`, here.
 
     Raises:

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from realnet.config import first_problem
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.denoiser import Denoiser, parameter_count, unet_arguments, unet_class
 from realnet.errors import UserError
 from realnet.model.foreign import load_foreign
+from realnet.overriding import first_problem
 
 _GROUPS = 32
 _LABELS, _TIME_BIAS = "label_emb.weight", "time_embed.2.bias"
@@ -42,7 +42,6 @@ def initialise(denoiser: Denoiser, file: Path) -> str:
     its time embedding, which the class embedding would have been added to.
 
     Args:
-        denoiser: its weights are replaced.
         file: ``.safetensors``, or a torch file, of which nothing is executed.
 
     Returns:
@@ -71,10 +70,8 @@ def initialise(denoiser: Denoiser, file: Path) -> str:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, of the averaged weights where it holds those too.
-
-    Raises:
-        UserError: where the file is missing, damaged, would have to be executed, or holds something else.
+    """The tensors of a file by name, of the averaged weights where it holds those too; UserError where the file is
+    missing, damaged, would have to be executed, or holds something else.
     """
     if not file.is_file():
         raise UserError(f"There is no weight file {file}: check the path.")
@@ -103,7 +100,6 @@ def describe_layout(tensors: dict[str, Tensor], image_size: int = 256) -> Denois
     """The configuration of the denoiser that a checkpoint fits, from the names and shapes of its tensors.
 
     Args:
-        tensors: of the layout.
         image_size: side in pixels, which the tensors do not show; nor do they show ``head_channels``.
 
     Raises:

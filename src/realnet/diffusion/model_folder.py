@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from torch import nn
 
 from realnet.atomic import write_text
-from realnet.config import first_problem
 from realnet.data import GoodImages, list_images, read_image
 from realnet.data.samples import spread
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
@@ -21,6 +20,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, read_json
 from realnet.model.saving import read_weights
+from realnet.overriding import first_problem
 from realnet.synthesis import write_image
 
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"
@@ -42,10 +42,8 @@ class DiffusionModel:
     classifier: NoisyClassifier | None = None
 
     def category_number(self, name: str | None) -> int:
-        """The number of category ``name``; None is the only one there is.
-
-        Raises:
-            UserError: for a name the model was not trained on, or none where there are several.
+        """The number of category ``name``; None is the only one there is; UserError for a name the model was not
+        trained on, or none where there are several.
         """
         if name is None and len(self.categories) == 1:
             return 0
@@ -55,11 +53,7 @@ class DiffusionModel:
         return self.categories.index(name)
 
     def starts(self, category: str) -> GoodImages | None:
-        """The good images that sampling begins with; None where it begins with noise.
-
-        Raises:
-            UserError: where they are gone.
-        """
+        """The good images that sampling begins with; None where it begins with noise; UserError where they are gone."""
         if self.config.process.start >= 1:
             return None
         folder = self.folder / STARTS_FOLDER / category
@@ -97,11 +91,7 @@ def save_starts(
 
 
 def load_diffusion_config(folder: Path) -> DiffusionConfig:
-    """The configuration of the diffusion model in ``folder``.
-
-    Raises:
-        UserError: where there is none or it is damaged.
-    """
+    """The configuration of the diffusion model in ``folder``; UserError where there is none or it is damaged."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{folder} is no diffusion model: it has no {CONFIG_FILE}. Give the --output of `sdas train`.")
@@ -113,10 +103,8 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
 
 
 def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: bool = False) -> DiffusionModel:
-    """Load a trained diffusion model; with ``guided`` its classifier too.
-
-    Raises:
-        UserError: for a folder without a finished model, damaged or foreign weights, or a missing classifier.
+    """Load a trained diffusion model; with ``guided`` its classifier too; UserError for a folder without a finished
+    model, damaged or foreign weights, or a missing classifier.
     """
     config = load_diffusion_config(folder)
     path = folder / WEIGHTS_FILE
@@ -141,11 +129,7 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
 
 
 def read_categories(folder: Path) -> tuple[str, ...]:
-    """The categories that the diffusion model in ``folder`` was trained on.
-
-    Raises:
-        UserError: where they cannot be read.
-    """
+    """The categories that the diffusion model in ``folder`` was trained on; UserError where they cannot be read."""
     names = _read_json(folder / FACTS_FILE).get("categories")
     if not isinstance(names, list) or not names or not all(_plain(name) for name in names):
         raise UserError(f"{folder / FACTS_FILE} names no categories: restore it or train again.")

@@ -35,7 +35,6 @@ class NoisedBatches:
     Args:
         images: good images, uint8 ``[S, S, 3]``.
         categories: the number of each one's category.
-        config: of the diffusion model.
         rank, world_size: this process's share under DDP; each process has ``batch_size`` images of its own.
     """
 

@@ -80,7 +80,6 @@ def judge_samples(
     Args:
         samples: made with s = 0, uint8 ``[N, S, S, 3]``.
         goods: good images of the training, at least two.
-        held_out: good images outside the training.
         describe: from images to vectors ``[N, D]``.
         features: what ``describe`` is called.
     """

@@ -29,8 +29,6 @@ class ImageNoise:
     """Standard normal noise of which image number n's share depends on the seed and n only.
 
     Args:
-        seed: of the whole set.
-        numbers: the images of this batch.
         shape: ``[3, H, W]``.
         device: where the noise is handed out; it is always drawn on the CPU, so that devices agree.
     """

@@ -77,15 +77,8 @@ def build(
     finds them. What is done is not done again, what was begun is continued.
 
     Args:
-        parts: as :func:`plan_parts` returns them.
-        config: of the diffusion models.
-        request: of all sets.
         count: images a category (the paper: 10,000).
-        output: the folder of it all.
         launch: of the trainings; its time budget is each one's.
-        init: the checkpoint that each training begins with.
-        device: where images are made.
-        watcher: is told how it goes.
         maker_of: makes images elsewhere than on ``device``.
 
     Raises:

@@ -156,8 +156,7 @@ def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
 def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> None:
     assert denoiser.prior is not None
     denoiser.prior.fit(
-        (to_signed([images[i]]) for i in spread(len(images), _PRIOR_IMAGES)),
-        (to_signed([image]) for image in held_out),
+        (to_signed([images[i]]) for i in spread(len(images), _PRIOR_IMAGES)), (to_signed([image]) for image in held_out)
     )
 
 

@@ -3,30 +3,25 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from realnet.atomic import atomic_path
-from realnet.calibration import drift
-from realnet.config import Config
-from realnet.data import Category, Notes, Sample, fingerprint, read_truth
+from realnet.data import Category, Notes, Sample, read_truth
 from realnet.data.finding import OWN_MARK
-from realnet.data.images import image_shape
 from realnet.errors import UserError, advise
 from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, with_caveats
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.judging import full_size
-from realnet.model.joined import JoinedNet
-from realnet.model.network import RealNet
 from realnet.model.saving import load_network
 from realnet.model.threads import Threads
 from realnet.progress import Watcher
 from realnet.record import read_record, save_record
 from realnet.run_folder import Run
+from realnet.seen import seems_other
 
-_ANOTHER_P = 1e-4
 _TIFF_SOFTWARE, _LONGEST = 305, 100
 
 
@@ -34,20 +29,18 @@ _TIFF_SOFTWARE, _LONGEST = 305, 100
 class Evaluation:
     """Results, and what they were computed from: all the report needs.
 
+    ``judge`` is the run's, with its model, configuration and thresholds.
     ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``. ``notes`` say
     what of the images was read differently than a person might expect. ``refusal`` says why the figures are not to be
     filed under the run; None: they are.
     """
 
     results: Results
-    model: RealNet | JoinedNet
-    config: Config
+    judge: Inspector
     samples: list[Sample]
     maps: np.ndarray
     masks: list[np.ndarray | None]
     scores: np.ndarray
-    threshold: float
-    pixel_threshold: float
     notes: tuple[str, ...] = ()
     refusal: UserError | None = None
 
@@ -68,13 +61,8 @@ def evaluate_run(
     """Judge the test images of ``categories`` with the run's model and compute every figure.
 
     Args:
-        run: a trained run.
         data: name of the data set, for the record.
-        categories: with test images.
         protocol: ``exact``, or ``realnet`` for the authors' evaluator.
-        device: where the model runs.
-        watcher: told how many images of how many are judged.
-        batch_size: images at a time.
         at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
         caveats: why every figure is to be marked.
         force: file and mark figures of what seems to be another product, too.
@@ -82,68 +70,46 @@ def evaluate_run(
     Raises:
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
-    model, config = load_network(run, device), run.config
-    threshold, pixel_threshold = run.thresholds
-    judge, notes = Inspector(model, config, threshold, pixel_threshold, threads=Threads()), Notes()
+    judge = Inspector(load_network(run, device), run.config, *run.thresholds, threads=Threads())
+    config, notes = run.config, Notes()
     samples = [sample for category in categories for sample in category.test]
     size = config.model.image_size
     maps, scores = np.empty((len(samples), size, size), np.float32), np.empty(len(samples), np.float32)
+    shapes: list[tuple[int, int]] = []
     for start in range(0, len(samples), batch_size):
         batch = [judge.look(sample.image, notes=notes) for sample in samples[start : start + batch_size]]
         place = slice(start, start + len(batch))
         maps[place], scores[place] = judge.measure_small(batch)
+        shapes += [looked.image.shape[:2] for looked in batch]
         if watcher is not None:
             watcher.stage("Evaluating", start + len(batch), len(samples))
     masks = [read_truth(sample, (size, size)) for sample in samples]
-    provenance = Provenance.collect(
-        data=f"{Path(data).name} ({', '.join(category.name for category in categories)})",
-        data_fingerprint=fingerprint(samples),
-        split="test",
-        seed=config.seed,
-        preset=config.preset,
-        image_score=config.model.image_score,
-        selection=config.training.select,
-    )
+    good = [float(s) for s, one in zip(scores, samples, strict=True) if not one.is_anomalous]
+    another = seems_other(run, [category.name for category in categories], good)
+    judged: Sequence[np.ndarray] | np.ndarray = maps
+    truths = masks
     if at_image_size:
-        provenance = provenance.model_copy(update={"pixels": "image"})
-        shapes = [image_shape(sample.image) for sample in samples]
         judged = [full_size(anomaly_map, *shape) for anomaly_map, shape in zip(maps, shapes, strict=True)]
         truths = [read_truth(sample) for sample in samples]
-        results = evaluate_maps(samples, judged, truths, scores, provenance, protocol=protocol, threshold=threshold)
-    else:
-        results = evaluate_maps(samples, maps, masks, scores, provenance, protocol=protocol, threshold=threshold)
-    results, said = with_caveats(results, caveats), tuple(notes.sentences())
-    found = Evaluation(results, model, config, samples, maps, masks, scores, threshold, pixel_threshold, said)
-    if not (another := _other_product(run, categories, found)):
-        return found
-    if force:
-        return replace(found, results=with_caveats(found.results, [another]))
-    files_them = "files them, with a mark."
-    unfiled = f"{another} The figures are not filed under the run;"
-    return replace(found, refusal=advise(unfiled, f"force=True {files_them}", f"--force {files_them}"))
-
-
-def _other_product(run: Run, categories: Sequence[Category], evaluation: Evaluation) -> str:
-    """Why these images seem to show another product than the run was trained on; empty where they do not.
-
-    More than half of the good ones are above the threshold, and that either is no chance (Kolmogorov-Smirnov, p below
-    0.0001) or goes with another name than the run was trained on.
-    """
-    trained = run.products
-    names = [category.name for category in categories]
-    good = [float(s) for s, one in zip(evaluation.scores, evaluation.samples, strict=True) if not one.is_anomalous]
-    if not good or float(np.mean([score > evaluation.threshold for score in good])) <= 0.5:
-        return ""
-    renamed = bool(trained) and not set(trained) & set(names)
-    found = drift(run.calibration.good_scores, good) if run.calibration is not None else None
-    if not renamed and not (found is not None and found.higher and found.p_value < _ANOTHER_P):
-        return ""
-    was = f"{', '.join(trained)}, this is {', '.join(names)}; " if renamed else ""
-    high = sum(score > evaluation.threshold for score in good)
-    return (
-        f"These images seem to show another product than {run.folder} was trained on: {was}"
-        f"{high} of {len(good)} good images score above its threshold."
-    )
+    results = with_caveats(
+        evaluate_maps(
+            samples, judged, truths, scores,
+            Provenance.of_tests(
+                Path(data).name, categories, seed=config.seed, preset=config.preset,
+                image_score=config.model.image_score, selection=config.training.select,
+                pixels="image" if at_image_size else "map",
+            ),
+            protocol=protocol, threshold=judge.threshold,
+        ),
+        [another, *caveats] if another and force else caveats,
+    )  # fmt: skip
+    refusal = None
+    if another and not force:
+        files_them = "files them, with a mark."
+        unfiled = f"{another} The figures are not filed under the run;"
+        refusal = advise(unfiled, f"force=True {files_them}", f"--force {files_them}")
+    said = tuple(notes.sentences())
+    return Evaluation(results, judge, samples, maps, masks, scores, said, refusal)
 
 
 def record(run: Path, results: Results) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from realnet.data import Category, Sample, fingerprint, read_truth
+from realnet.data import Category, Sample, read_truth
 from realnet.data.checks import raise_problems
 from realnet.data.finding import subfolders
 from realnet.data.masks import shrink_mask
@@ -47,7 +47,6 @@ def score_maps(
         image_score: ``max`` or ``pooled16``, of the maps.
         scores: CSV file with the method's own image scores, which count instead (exact only); see `read_scores`.
         protocol: ``exact``, or ``realnet`` for the authors' evaluator, which has an image score of its own.
-        progress: told how many maps of how many are read.
 
     Returns:
         Results with the preset ``name``, no seed and the selection ``unknown``: none of that is in a map.
@@ -65,14 +64,9 @@ def score_maps(
     files = {category.name: find_maps(maps_dir, category, problems, len(categories) == 1) for category in categories}
     raise_problems(problems)
     own = None if scores is None else read_scores(scores, samples)
-    provenance = Provenance.collect(
-        data=f"{Path(data).name} ({', '.join(category.name for category in categories)})",
-        data_fingerprint=fingerprint(samples),
-        split="test",
-        seed=None,
-        preset=name,
-        image_score=image_score if scores is None else f"the method's own ({scores.name})",
-        selection="unknown",
+    score = image_score if scores is None else f"the method's own ({scores.name})"
+    provenance = Provenance.of_tests(
+        Path(data).name, categories, seed=None, preset=name, image_score=score, selection="unknown"
     )
     parts: list[Results] = []
     resized = done = 0
@@ -94,10 +88,8 @@ def score_maps(
 
 
 def with_maps(maps_dir: Path, categories: Sequence[Category]) -> list[Category]:
-    """Those of ``categories`` that ``maps_dir`` has a folder of; where it is one category's own, that one.
-
-    Raises:
-        UserError: where there is none, or it cannot be told which.
+    """Those of ``categories`` that ``maps_dir`` has a folder of; where it is one category's own, that one; UserError
+    where there is none, or it cannot be told which.
     """
     if not maps_dir.is_dir():
         raise UserError(f"{maps_dir} is no folder; give the one that holds CATEGORY/test/DEFECT/NAME.tiff.")
@@ -119,8 +111,6 @@ def find_maps(maps_dir: Path, category: Category, problems: list[str], alone: bo
     """The map of each test image, in order; complete where no sentence was added to ``problems``.
 
     Args:
-        maps_dir: as in `score_maps`.
-        category: whose test images are meant.
         problems: a sentence is added for each image without map, map without image and doubtful name.
         alone: ``maps_dir`` may be the category's own folder.
     """
@@ -244,10 +234,8 @@ class _Loaded:
             )
 
     def evaluate(self, scores: np.ndarray, provenance: Provenance, protocol: Protocol) -> Results:
-        """The category's figures, with what a reader must know about its maps.
-
-        Raises:
-            UserError: where the authors' evaluator has no answer to such maps.
+        """The category's figures, with what a reader must know about its maps; UserError where the authors' evaluator
+        has no answer to such maps.
         """
         name = self.category.name
         try:

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from realnet.data.samples import Sample
-from realnet.errors import UserError
+from realnet.data.samples import Category, Sample, fingerprint
+from realnet.errors import UserError, listed
 from realnet.evaluation.metrics import average_precision, f1_max, image_auroc, pixel_figures
 from realnet.evaluation.protocol import realnet_protocol
 from realnet.provenance import collect_provenance
@@ -17,17 +17,10 @@ Protocol = Literal["exact", "realnet"]
 
 
 def check_protocol(name: str) -> Protocol:
-    """``name`` as a protocol.
-
-    Raises:
-        UserError: for another word.
-    """
+    """``name`` as a protocol; UserError for another word."""
     if name not in get_args(Protocol):
         raise UserError(f"There is no protocol {name!r}: use exact, or realnet for the authors' evaluator.")
     return cast(Protocol, name)
-
-
-_SHOWN = 5
 
 
 class Metric(NamedTuple):
@@ -161,28 +154,13 @@ class Provenance(_Node):
     date: str
 
     @classmethod
-    def collect(
-        cls,
-        *,
-        data: str,
-        data_fingerprint: str,
-        split: str,
-        seed: int | None,
-        preset: str,
-        image_score: str,
-        selection: str,
-    ) -> "Provenance":
-        """These facts with the versions, hardware and date of now."""
+    def of_tests(cls, data: str, categories: Sequence[Category], **facts: Any) -> "Provenance":
+        """These facts of figures on the test images of ``categories``, with the versions, hardware and date of now."""
         return cls(
-            **collect_provenance(
-                data=data,
-                data_fingerprint=data_fingerprint,
-                split=split,
-                seed=seed,
-                preset=preset,
-                image_score=image_score,
-                selection=selection,
-            )
+            data=f"{data} ({', '.join(category.name for category in categories)})",
+            data_fingerprint=fingerprint([sample for category in categories for sample in category.test]),
+            split="test",
+            **collect_provenance(**facts),
         )
 
 
@@ -208,11 +186,7 @@ class Results(_Node):
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            UserError: for anything else.
-        """
+        """Read what :meth:`to_json` wrote; UserError for anything else."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -241,10 +215,8 @@ def evaluate_maps(
         maps: their anomaly maps ``[h, w]``, which may differ in size.
         masks: at the size of the map (nearest neighbour); None for good images, or where there is no truth.
         scores: image scores ``[N]`` of the kind ``provenance.image_score``.
-        provenance: where it all comes from.
         protocol: ``exact``, or ``realnet`` to repeat the authors' evaluator: its three figures only, of its own
             image score (``pooled16``) and FPR limit, whatever ``scores``, ``fpr_limit`` and ``threshold`` are.
-        fpr_limit: of PRO.
         threshold: the run's; above it an image counts as anomalous.
 
     Raises:
@@ -267,7 +239,7 @@ def evaluate_maps(
         for kind in sorted({s.defect for s in samples if s.category == name and s.is_anomalous})
     )
     return Results(
-        overall=categories[0] if len(categories) == 1 else _mean(categories),
+        overall=_mean(categories),
         categories=categories,
         defects=defects,
         provenance=evaluation.provenance,
@@ -303,7 +275,7 @@ def merge(parts: Sequence[Results]) -> Results:
         raise ValueError("there are no results to merge")
     categories = tuple(row for part in parts for row in part.categories)
     return Results(
-        overall=categories[0] if len(categories) == 1 else _mean(categories),
+        overall=_mean(categories),
         categories=categories,
         defects=tuple(row for part in parts for row in part.defects),
         provenance=parts[0].provenance,
@@ -361,10 +333,9 @@ class _Evaluation:
         if len(without) == len(defective):
             return f"{row.category}: none of {len(defective)} defective images has a mask: no pixel figures."
         names = [f"{self.samples[i].defect}/{self.samples[i].name}" for i in without]
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         return (
             f"{row.category}: {len(without)} of {len(defective)} defective images have no mask or an empty one and "
-            f"count for the image figures only: {shown}."
+            f"count for the image figures only: {listed(names)}."
         )
 
     def _exact(self, chosen: Sequence[int], labels: np.ndarray) -> dict[str, float | None]:
@@ -415,7 +386,9 @@ class _Evaluation:
 
 
 def _mean(rows: Sequence[Figures]) -> Figures:
-    """The mean row; a figure is the mean over the categories in which it is defined."""
+    """The mean row of several; a figure is the mean over the categories in which it is defined."""
+    if len(rows) == 1:
+        return rows[0]
 
     def mean_of(values: list[Any], combine: Callable[[list[Any]], Any]) -> Any:
         known = [value for value in values if value is not None]

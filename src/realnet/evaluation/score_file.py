@@ -22,7 +22,6 @@ def read_scores(path: Path, samples: Sequence[Sample]) -> np.ndarray:
         path: CSV file with the columns ``image`` and ``score``, such as `realnet inspect` writes. An image is named
             by its path, or by ``CATEGORY/test/DEFECT/NAME`` from any part on that tells it from the others; lines
             of other images are skipped.
-        samples: whose scores are wanted.
 
     Raises:
         UserError: for an unreadable file or other columns, and a sentence for each image without a score or with

@@ -53,16 +53,11 @@ _OTHER_IMAGES = (
 
 
 def export_run(
-    run: Run,
-    output: Path,
-    request: Request,
-    tolerance: float | None = None,
-    watcher: Watcher | None = None,
+    run: Run, output: Path, request: Request, tolerance: float | None = None, watcher: Watcher | None = None
 ) -> Manifest:
     """Export the trained ``run`` to the folder ``output``, which appears whole or not at all.
 
     Args:
-        run: a finished run.
         output: a folder that is new or empty.
         request: the format, and real images to verify on and, for int8, to calibrate with.
         tolerance: in the place of the format's own in :data:`realnet.export.verify.TOLERANCES`.
@@ -173,10 +168,8 @@ def _provenance(config: Config, record: Record) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _whole_folder(output: Path) -> Iterator[Path]:
-    """A folder beside ``output`` that becomes it on success and is removed on failure.
-
-    Raises:
-        UserError: where it cannot be written or the disk is full.
+    """A folder beside ``output`` that becomes it on success and is removed on failure; UserError where it cannot be
+    written or the disk is full.
     """
     place = output.parent / f".{output.name}.{os.getpid()}.part"
     try:

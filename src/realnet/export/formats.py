@@ -31,7 +31,6 @@ class Graph(nn.Module):
         input: ``[N, 3, S, S]``, RGB in 0..1; output: map ``[N, 1, S, S]`` in 0..1 and score ``[N]``.
 
     Args:
-        model: the run's.
         inner: also give the reconstructions, so that a converter's graph can be told apart into what makes these and
             what judges them.
     """
@@ -53,18 +52,12 @@ class Graph(nn.Module):
 
 
 def write_graph(
-    folder: Path,
-    model: RealNet | JoinedNet,
-    size: int,
-    form: ExportFormat,
-    calibration: Iterable[np.ndarray] = (),
+    folder: Path, model: RealNet | JoinedNet, size: int, form: ExportFormat, calibration: Iterable[np.ndarray] = ()
 ) -> list[Path]:
     """Write the graph into ``folder`` and return its files, the one to open first.
 
     Args:
-        model: the run's, in eval mode.
         size: S, the side of its images.
-        form: one of the formats.
         calibration: for int8: images as :func:`realnet.inspection.exported.to_batch` gives them, a batch at a time.
     """
     if form == "torch":

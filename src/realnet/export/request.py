@@ -51,9 +51,7 @@ def request_export(
     """What is asked for, once it is known to be possible.
 
     Args:
-        run: the run to export.
         output: a folder that is new or empty.
-        form: the format's name.
         images: good images, and nothing else.
         data: in their place a data set. Its good training images are taken, for the comparison its test images, too.
         category: one category of it; default: those the run was trained on, where it has them.
@@ -86,11 +84,7 @@ def request_export(
 
 
 def check_format(name: str) -> ExportFormat:
-    """``name`` as a format whose packages are installed.
-
-    Raises:
-        UserError: for another name, or an absent package.
-    """
+    """``name`` as a format whose packages are installed; UserError for another name, or an absent package."""
     if name not in FORMATS:
         raise UserError(f"There is no export format {name!r}; choose one of {', '.join(FORMATS)}.")
     form = cast(ExportFormat, name)
@@ -101,11 +95,7 @@ def check_format(name: str) -> ExportFormat:
 
 
 def check_output(output: Path) -> None:
-    """Refuse a place that is in use.
-
-    Raises:
-        UserError: for a file, or a folder that is not empty.
-    """
+    """Refuse a place that is in use; UserError for a file, or a folder that is not empty."""
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; give --output a folder.")
     if output.is_dir() and (inside := [path.name for path in output.iterdir()]):

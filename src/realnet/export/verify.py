@@ -170,10 +170,8 @@ def refuse_disagreement(agreement: Agreement, form: ExportFormat) -> None:
 def judge_held_out(
     reference: Engine, exported: Engine, held_out: Sequence[Sample], config: Config, threshold: float, tolerance: float
 ) -> HeldOut:
-    """Figures of both engines on held-out good images (at most 48, spread evenly) and two defects of each.
-
-    Raises:
-        UserError: where the run's source of defects is not there.
+    """Figures of both engines on held-out good images (at most 48, spread evenly) and two defects of each; UserError
+    where the run's source of defects is not there.
     """
     chosen = [held_out[i] for i in spread(len(held_out), 48)]
     images = good_images(chosen, config, 96)
@@ -199,11 +197,7 @@ def judge_held_out(
 
 
 def refuse_loss(found: HeldOut) -> None:
-    """Refuse 8 bits where image AUROC falls by more than the tolerance.
-
-    Raises:
-        UserError: with what was found.
-    """
+    """Refuse 8 bits where image AUROC falls by more than the tolerance; UserError with what was found."""
     if found.image_auroc_before - found.image_auroc_after > found.tolerance:
         raise UserError(
             f"The openvino-int8 export is refused: image AUROC on held-out synthetic defects falls from "

@@ -39,11 +39,7 @@ class Confirmed:
 
 
 def read_confirmed(base: Base, model_digest: str) -> Confirmed:
-    """The confirmed images that the model of this digest has judged.
-
-    Raises:
-        UserError: where the file is damaged.
-    """
+    """The confirmed images that the model of this digest has judged; UserError where the file is damaged."""
     rows = base.ask(_CONFIRMED, model_digest)
     good, defects = (
         tuple((row["image"], row["image_hash"], row["score"]) for row in rows if row["label"] == label)

@@ -42,7 +42,6 @@ def labelled_images(base: Base, digests: Sequence[str], folder: Path, hash_of: C
     """What people said of images that an inspector judged, with the images.
 
     Args:
-        base: the results store.
         digests: of the inspector's model, of all its versions.
         folder: where originals that the store kept are put as files.
         hash_of: the hash of an image file's pixels, as results have it; raises UserError where it cannot be read.

@@ -62,11 +62,7 @@ def lossless(image: np.ndarray) -> bytes:
 
 
 def for_browsers(content: bytes) -> tuple[bytes, str]:
-    """A kept picture in a format that browsers show, and its media type.
-
-    Raises:
-        UserError: where it is damaged.
-    """
+    """A kept picture in a format that browsers show, and its media type; UserError where it is damaged."""
     if content.startswith(_PNG):
         return content, "image/png"
     if content.startswith(_JPEG):

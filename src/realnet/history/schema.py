@@ -101,30 +101,20 @@ class Base:
             self._connection.close()
 
     def ask(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        """The rows that a statement gives.
-
-        Raises:
-            UserError: where the file is damaged, or cannot be written.
-        """
+        """The rows that a statement gives; UserError where the file is damaged, or cannot be written."""
         with self._lock, self._told():
             return self._connection.execute(statement, values).fetchall()
 
     def shrink(self) -> None:
-        """Give what is not in use of the file back to the disk.
-
-        Raises:
-            UserError: where the file cannot be written.
-        """
+        """Give what is not in use of the file back to the disk; UserError where the file cannot be written."""
         with self._lock, self._told():
             # A script is run to its end; a statement frees a single page.
             self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within is written, or nothing of it.
-
-        Raises:
-            UserError: where the disk is full or the file cannot be written.
+        """All that is written within is written, or nothing of it; UserError where the disk is full or the file cannot
+        be written.
         """
         with self._lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")

@@ -88,11 +88,7 @@ class Entry:
 
 
 def search(base: Base, query: Query) -> list[Entry]:
-    """The results that ``query`` means, the latest first.
-
-    Raises:
-        UserError: where the file is damaged.
-    """
+    """The results that ``query`` means, the latest first; UserError where the file is damaged."""
     where, values = _conditions(query)
     statement = f"{_SELECT} WHERE {where} ORDER BY r.number DESC LIMIT ?"
     return [_entry(row) for row in base.ask(statement, *values, query.limit)]
@@ -106,10 +102,8 @@ def count(base: Base, query: Query) -> int:
 
 
 def find(base: Base, result: str) -> Entry:
-    """The result of that id; its first digits do, six at least, where no other begins so.
-
-    Raises:
-        UserError: where there is none, or several.
+    """The result of that id; its first digits do, six at least, where no other begins so; UserError where there is
+    none, or several.
     """
     if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},32}}", result):
         raise UserError(f"{result!r} is no id of a result: it has hexadecimal digits, {_LEAST_PREFIX} at least.")

@@ -9,7 +9,7 @@ from realnet.history.pictures import KEEP, Keep, Picture, make_picture
 from realnet.history.schema import Base
 from realnet.history.searching import Entry, find_whole
 from realnet.inspection.inspection import Inspection
-from realnet.inspection.rows import Row, judged_row
+from realnet.inspection.rows import Row
 from realnet.inspection.trace import utc_now
 
 LABELS = ("good", "defective")
@@ -25,7 +25,6 @@ class Store(Base):
     """The results store of a line. Made by :func:`open_history`.
 
     Args:
-        path: the file.
         make: whether it is made where there is none.
         keep: what is kept of the images: ``nothing``, ``thumbnails`` (JPEG, 320 pixels) or ``originals``.
     """
@@ -38,15 +37,13 @@ class Store(Base):
         """Add a result of Python's; returns its id.
 
         Args:
-            found: what the inspector said.
             image: what the image is called, such as a file's name or a part's number.
-            model: what the inspector is called.
             source: where the image comes from, such as ``inspect``, ``serve`` or a camera's name.
 
         Raises:
             UserError: where the disk is full or the file cannot be written.
         """
-        row = judged_row(image, found, found.mask)
+        row = found.row(image)
         self.add(row, model, source, make_picture(found.image, self.keep))
         return row.id
 
@@ -54,8 +51,6 @@ class Store(Base):
         """Add one row with its picture; a row whose id is there already changes nothing.
 
         Args:
-            row: the result.
-            model, source: as for :meth:`record`.
             picture: what is kept of the image; None where it could not be read.
 
         Raises:
@@ -84,9 +79,7 @@ class Store(Base):
         """Add a person's verdict on a result; a later one about the same result counts in the place of this.
 
         Args:
-            result: its id.
             label: ``good`` or ``defective``.
-            who: the person.
             why: in words; may be empty.
 
         Raises:

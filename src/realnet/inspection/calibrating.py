@@ -66,18 +66,12 @@ class Judged:
 
 
 def judge_good(
-    inspector: Judge,
-    good: Sequence[Path],
-    trained: AbstractSet[str] = frozenset(),
-    watcher: Watcher | None = None,
+    inspector: Judge, good: Sequence[Path], trained: AbstractSet[str] = frozenset(), watcher: Watcher | None = None
 ) -> Judged:
     """Judge the good images in the files ``good``.
 
     Args:
-        inspector: of the run or export.
-        good: image files.
         trained: digests of the images that the run was trained on.
-        watcher: told how many are done.
 
     Raises:
         UserError: where a file cannot be read, as a calibration must not rest on other images than were given.
@@ -119,21 +113,15 @@ def judged_before(before: Calibration) -> Judged:
 
 
 def check_unseen(run: Run, judged: Judged) -> None:
-    """Refuse images that the run was trained on, whose scores are too low.
-
-    Raises:
-        UserError: which names them.
-    """
+    """Refuse images that the run was trained on, whose scores are too low; UserError which names them."""
     if judged.trained:
         sentence = Seen(judged.trained, ()).sentence(run.folder, len(judged.scores))
         raise advise(f"{sentence} Give others, or go on with", "force=True.", "--force.")
 
 
 def check_enough(images: int, false_alarms: float) -> None:
-    """Refuse a rate of false alarms that so few images cannot promise.
-
-    Raises:
-        UserError: which says how many it takes, and what these images can promise.
+    """Refuse a rate of false alarms that so few images cannot promise; UserError which says how many it takes, and what
+    these images can promise.
     """
     needed = images_needed(false_alarms)
     if images < needed:
@@ -144,10 +132,8 @@ def check_enough(images: int, false_alarms: float) -> None:
 
 
 def check_product(scores: Sequence[float], before: Calibration | None) -> None:
-    """Refuse images most of which the inspector takes for defective.
-
-    Raises:
-        UserError: where more than half of ``scores`` are above the threshold in force.
+    """Refuse images most of which the inspector takes for defective; UserError where more than half of ``scores`` are
+    above the threshold in force.
     """
     if before is None:
         return
@@ -166,8 +152,6 @@ def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None
     """Thresholds for ``false_alarms`` by good images that were judged.
 
     Args:
-        judged: good images.
-        false_alarms: the rate asked for.
         before: the calibration in force, whose synthetic defects measure the new threshold.
     """
     made = calibrate(

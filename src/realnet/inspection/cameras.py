@@ -15,7 +15,7 @@ import numpy as np
 
 from realnet.errors import UserError
 from realnet.inspection.items import Item, frame_item, version_of
-from realnet.inspection.walking import Say
+from realnet.progress import Notify
 
 PREFIX = "camera:"
 _RETRY_SECONDS = 1.0
@@ -53,7 +53,7 @@ def film_items(path: Path, every: float) -> Iterator[Item]:
         film.release()
 
 
-def camera_items(address: str, every: float, say: Say, stop: threading.Event) -> Iterator[Item]:
+def camera_items(address: str, every: float, say: Notify, stop: threading.Event) -> Iterator[Item]:
     """A picture every ``every`` seconds, until ``stop`` is set; a camera that is away is waited for.
 
     Args:

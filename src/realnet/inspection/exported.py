@@ -16,13 +16,7 @@ from realnet.view import View, find_reference, view_of
 
 
 class ExportedInspector(Judge):
-    """An exported graph with its thresholds. Made by :func:`load_exported`, and by ``realnet.load``.
-
-    Args:
-        engine: runs the graph.
-        manifest: what the export says of itself.
-        view: where it looks, as the manifest says.
-    """
+    """An exported graph with its thresholds. Made by :func:`load_exported`, and by ``realnet.load``."""
 
     def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
         super().__init__(
@@ -36,6 +30,11 @@ class ExportedInspector(Judge):
         """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
         super().after_fork()
         self.engine = self.engine.reopened()
+
+    @property
+    def bytes_held(self) -> int:
+        """As :attr:`Judge.bytes_held`: programs keep the file's numbers, and about as much to compute with."""
+        return 2 * sum(file.length for file in self.manifest.files)
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""

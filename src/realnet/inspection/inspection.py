@@ -1,6 +1,7 @@
 """What an inspector says of one image."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,8 +9,9 @@ import numpy as np
 
 from realnet.calibration import level
 from realnet.errors import UserError
-from realnet.inspection.overlay import as_png, outline, overlay, side_by_side
+from realnet.inspection.overlay import as_png, outline, overlay, side_by_side, to_levels
 from realnet.inspection.regions import Region, find_regions, keep_large
+from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace
 from realnet.view import Alignment
 
@@ -82,14 +84,14 @@ class Inspection:
         """The score for people: 0..1 with the threshold at 0.5, whatever run it comes from."""
         return level(self.score, self.threshold)
 
-    @property
+    @cached_property
     def mask(self) -> np.ndarray:
         """What is outlined: bool ``[h, w]``; nothing of an image that passes, or is of another product."""
         if self.is_unknown or not self.is_anomalous:
             return np.zeros(self.anomaly_map.shape, dtype=bool)
         return keep_large(self.anomaly_map > self.pixel_threshold, self.minimum_area)
 
-    @property
+    @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The outlined areas, the most suspicious first."""
         return find_regions(self.anomaly_map, self.mask)
@@ -107,7 +109,8 @@ class Inspection:
     @property
     def picture(self) -> np.ndarray:
         """Image, heat map and outline side by side, as ``inspect`` writes it: uint8 ``[h, 3 w + 16, 3]`` RGB."""
-        return side_by_side(self.image, self.anomaly_map, self.mask, inside=self.inside)
+        levels = to_levels(self.anomaly_map, self.pixel_threshold)
+        return side_by_side(self.image, levels, self.mask, inside=self.inside)
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows: the picture, at most 1200 pixels wide."""
@@ -123,7 +126,10 @@ class Inspection:
 
         height, width = self.anomaly_map.shape
         figure, axes = pyplot.subplots(1, 3, figsize=(12, 1 + 4 * height / width), layout="constrained")
-        heat, outlined = overlay(self.image, self.anomaly_map), outline(self.image, self.mask)
+        heat, outlined = (
+            overlay(self.image, to_levels(self.anomaly_map, self.pixel_threshold)),
+            outline(self.image, self.mask),
+        )
         titles = ("image", "heat map", "outline")
         for one, title, picture in zip(axes, titles, (self.image, heat, outlined), strict=True):
             one.imshow(picture)
@@ -132,25 +138,42 @@ class Inspection:
         figure.suptitle(self._verdict())
         return list(axes)
 
-    def to_dict(self, image: str = "") -> dict[str, Any]:
-        """The verdict in plain values, by the names of the columns of ``results.json``.
+    def row(self, image: str, overlay: str = "", mask_file: str = "") -> Row:
+        """The row of this image in results.
 
         Args:
-            image: what the image is called.
+            overlay, mask_file: what was written beside.
         """
-        from realnet.inspection.rows import judged_row
+        lay = self.alignment
+        return Row(
+            image=image,
+            verdict=self.verdict,
+            score=self.score,
+            threshold=self.threshold,
+            anomalous_area=float(self.mask.mean()),
+            overlay=overlay,
+            level=self.level,
+            regions=self.regions,
+            mask=mask_file,
+            moved_x=None if lay is None else lay.dx,
+            moved_y=None if lay is None else lay.dy,
+            turned=None if lay is None else lay.angle,
+            match=None if lay is None else lay.match,
+            note=self.note,
+            **self.trace.as_dict(),
+        )
 
-        cells = judged_row(image, self, self.mask).as_dict()
+    def to_dict(self, image: str = "") -> dict[str, Any]:
+        """The verdict in plain values, by the names of the columns of ``results.json``."""
+        cells = self.row(image).as_dict()
         left_out = {"overlay", "mask", "error"}
         if self.alignment is None:
             left_out |= {"moved_x", "moved_y", "turned", "match"}
         return {name: value for name, value in cells.items() if name not in left_out}
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write :attr:`picture` as a PNG file, and return its path.
-
-        Raises:
-            UserError: for another kind of file, or one that is there already and not to be overwritten.
+        """Write :attr:`picture` as a PNG file, and return its path; UserError for another kind of file, or one that is
+        there already and not to be overwritten.
         """
         from realnet.synthesis import write_figure
 

@@ -26,8 +26,6 @@ class Inspector(Judge):
     """A model with its thresholds. Made by :func:`load`.
 
     Args:
-        model: in eval mode.
-        config: the run's.
         threshold: of the image score.
         pixel_threshold: of the anomaly map.
         minimum_area: of a defect, in pixels of the image; 0: any.
@@ -59,6 +57,12 @@ class Inspector(Judge):
             )
         super().after_fork()
         torch.set_num_threads(1)
+
+    @property
+    def bytes_held(self) -> int:
+        """As :attr:`Judge.bytes_held`: all tensors but those of the backbone."""
+        named = [*self.model.named_parameters(), *self.model.named_buffers()]
+        return sum(t.numel() * t.element_size() for name, t in named if "backbone.network." not in name)
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         """As :meth:`Judge.measure`."""

@@ -24,11 +24,7 @@ _GO_ON = "What is judged is kept: continue with the same call and --resume."
 
 
 def what_of_earlier(resume: bool, overwrite: bool) -> Earlier:
-    """What to do with earlier results, as a person says it.
-
-    Raises:
-        UserError: where both are asked for.
-    """
+    """What to do with earlier results, as a person says it; UserError where both are asked for."""
     if resume and overwrite:
         said = "keeps earlier results and {}overwrite replaces them: choose one."
         raise UserError(f"resume {said.format('')}", f"--resume {said.format('--')}")
@@ -70,11 +66,7 @@ class Journal:
         self._stream.close()
 
     def append(self, item: Item, registration: Registration, row: Row) -> None:
-        """Write one line, whole or not at all.
-
-        Raises:
-            UserError: where the disk is full.
-        """
+        """Write one line, whole or not at all; UserError where the disk is full."""
         size, changed = item.version
         line = line_of(
             {**row.as_dict(), "key": item.key, "name": registration.name, "size": size, "changed_ns": changed}
@@ -105,7 +97,6 @@ def open_journal(
     """The journal of ``output``, for this process alone.
 
     Args:
-        settings: of the inspection.
         earlier: what to do with an earlier inspection's results, where there are any.
         stale: files in ``output`` that go with an earlier inspection that is not resumed.
 

@@ -6,18 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from realnet.calibration import UNKNOWN_SCORE, Calibration
 from realnet.config import DiscriminatorKind
-from realnet.data import Notes, image_from_array, measure_tiled, read_image, resize_image
+from realnet.data import Notes, image_from_array, list_images, measure_tiled, read_image, resize_image
 from realnet.data.levels import Levels
 from realnet.data.tiling import cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
+from realnet.inspection.rows import Row
 from realnet.inspection.trace import Origin, Trace
 from realnet.view import Looked, View
 
@@ -83,12 +84,13 @@ class Judge(ABC):
             self._process = os.getpid()
 
     def after_fork(self) -> None:
-        """What the engine needs in a forked process before it is used there.
-
-        Raises:
-            UserError: where it cannot be used there.
-        """
+        """What the engine needs in a forked process before it is used there; UserError where it cannot be."""
         cv2.setNumThreads(0)
+
+    @property
+    def bytes_held(self) -> int:
+        """About what it takes of the memory, without what it shares with others."""
+        return 0
 
     @abstractmethod
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
@@ -178,6 +180,16 @@ class Judge(ABC):
             self.discriminator == "evidence" and score >= UNKNOWN_SCORE,
         )
 
+    def judge_by(self, threshold: float | None, minimum_area: int) -> Self:
+        """Judge by this threshold of the image score, where one is given, and minimum area from now on; UserError for a
+        threshold outside 0..1.
+        """
+        if threshold is not None:
+            check_threshold(threshold)
+            self.threshold = threshold
+        self.minimum_area = minimum_area
+        return self
+
     def follow(self, calibration: Calibration) -> None:
         """Take the thresholds of ``calibration``, and name it in results from now on."""
         self.threshold, self.pixel_threshold = calibration.score, calibration.pixel
@@ -219,15 +231,54 @@ class Judge(ABC):
     def __call__(self, images: Any, batch_size: int = 8, threshold: float | None = None) -> list[dict[str, Any]]:
         """Judge several images, and give a row for each: ``pandas.DataFrame(inspector(images))`` is a table.
 
-        As :func:`realnet.inspection.calling.judge_rows`, whose arguments these are.
-        """
-        from realnet.inspection.calling import judge_rows
+        Nothing is written, and no picture or map is kept.
 
-        return judge_rows(self, images, batch_size, threshold)
+        Args:
+            images: paths, PIL images, arrays or tensors; or one of them; or a folder, for all images in it.
+            batch_size: images judged at a time.
+            threshold: of the image score; None: the inspector's.
+
+        Returns:
+            A row for each image, with the columns of ``results.json`` but for the files. ``image`` is the path; of an
+            image without one its number, from 0. Where a file cannot be read, ``verdict`` is ``unreadable`` and
+            ``error`` says why.
+
+        Raises:
+            UserError: for a threshold outside 0..1.
+        """
+        rows: list[dict[str, Any]] = []
+        remaining = iter(_named(images))
+        while block := list(itertools.islice(remaining, batch_size)):
+            ready = [self.look_or_say(image, name) for name, image in block]
+            for (name, _), found in zip(block, self.inspect_each(ready, batch_size, threshold), strict=True):
+                if isinstance(found, UserError):
+                    rows.append({"image": name, "verdict": "unreadable", "error": str(found)})
+                else:
+                    rows.append({**found.to_dict(name), "error": ""})
+        return rows
+
+    def row(self, image: str, found: Inspection | UserError, overlay: str = "", mask: str = "") -> Row:
+        """The row of what :meth:`inspect_each` gave for an image, and of the files that were drawn of it."""
+        if isinstance(found, Inspection):
+            return found.row(image, overlay, mask)
+        trace = self.origin.trace(None, self.threshold)
+        return Row(image, "unreadable", None, None, self.threshold, None, error=str(found), **trace.as_dict())
 
     def __repr__(self) -> str:
         size = f"{self.image_size}x{self.image_size} pixels"
         return f"<{type(self).__name__}: {size}, threshold {self.threshold:.4f}>"
+
+
+def _named(images: Any) -> Iterator[tuple[str, Any]]:
+    """Every image with its name."""
+    if isinstance(images, str | Path):
+        place = Path(images)
+        images = list_images([place]) if place.is_dir() else [place]
+    elif hasattr(images, "convert") or getattr(images, "ndim", 4) < 4:  # one of PIL, or one array
+        images = [images]
+    each: Iterable[Any] = images
+    for number, image in enumerate(each):
+        yield str(image) if isinstance(image, str | Path) else str(number), image
 
 
 def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -236,10 +287,8 @@ def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def finite(maps: np.ndarray, scores: list[float]) -> tuple[np.ndarray, list[float]]:
-    """Maps and scores as they came, once they are numbers: of any other no image would be found anomalous.
-
-    Raises:
-        UserError: for values that are not finite.
+    """Maps and scores as they came, once they are numbers: of any other no image would be found anomalous; UserError
+    for values that are not finite.
     """
     if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
         raise UserError("The model gives values that are not finite: it is damaged. Restore it or train again.")
@@ -247,10 +296,6 @@ def finite(maps: np.ndarray, scores: list[float]) -> tuple[np.ndarray, list[floa
 
 
 def check_threshold(value: float) -> None:
-    """Refuse what is no score.
-
-    Raises:
-        UserError: for a threshold outside 0..1, also what is no number.
-    """
+    """Refuse what is no score; UserError for a threshold outside 0..1, also what is no number."""
     if not 0 <= value <= 1:
         raise UserError(f"A threshold is a score in 0..1, not {value:g}.")

@@ -10,12 +10,12 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from realnet.config import first_problem
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
 from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import Sources
+from realnet.overriding import first_problem
 
 _POLL_SECONDS = 0.2
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -46,10 +46,8 @@ class LineSettings(BaseModel):
 
 
 def read_line(path: Path) -> dict[str, CameraSettings]:
-    """The cameras of a line by name, from a YAML file; folders in it are relative to where the program runs.
-
-    Raises:
-        UserError: where it is missing or says something else.
+    """The cameras of a line by name, from a YAML file; folders in it are relative to where the program runs; UserError
+    where it is missing or says something else.
     """
     try:
         return LineSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).cameras

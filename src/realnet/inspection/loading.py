@@ -10,15 +10,35 @@ from realnet.run_folder import Run
 
 if TYPE_CHECKING:
     from realnet.inspection.inspector import Inspector
+    from realnet.model.saving import Backbones
 
 
-def load(folder: str | Path, device: str = "auto") -> Union["Inspector", ExportedInspector]:
+class Sharing:
+    """What several inspectors of one process have in common, given to :func:`load` with each: their backbone."""
+
+    def __init__(self) -> None:
+        self._backbones: Backbones | None = None
+
+    @property
+    def backbones(self) -> "Backbones":
+        """The networks, made with the first run: exports need no torch."""
+        if self._backbones is None:
+            from realnet.model.saving import Backbones
+
+            self._backbones = Backbones()
+        return self._backbones
+
+
+def load(
+    folder: str | Path, device: str = "auto", sharing: Sharing | None = None
+) -> Union["Inspector", ExportedInspector]:
     """Load a trained run, or what ``realnet export`` made of one, as an inspector.
 
     Args:
         folder: the ``--output`` folder of ``realnet train`` or ``realnet export``.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; of an export
             also what the program that runs it calls its own.
+        sharing: with other inspectors of this process.
 
     Raises:
         UserError: for a folder that is no finished run and no export, or is damaged; for an absent device or package.
@@ -31,7 +51,7 @@ def load(folder: str | Path, device: str = "auto") -> Union["Inspector", Exporte
         return load_exported(folder, device)
     from realnet.inspection.inspector import load as load_run
 
-    return load_run(folder, device)
+    return load_run(folder, device, None if sharing is None else sharing.backbones)
 
 
 def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str:
@@ -45,9 +65,5 @@ def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str
 
 
 def load_on(run: Run, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
-    """As :func:`load`, once a line has said which device judges.
-
-    Raises:
-        UserError: likewise.
-    """
+    """As :func:`load`, once a line has said which device judges; UserError likewise."""
     return load(run.folder, judging_device(device, run.is_export, say))

@@ -1,7 +1,11 @@
 """Drawing anomaly maps: heat colours, overlays, outlines, side by side."""
 
+import base64
+import io
+
 import cv2
 import numpy as np
+from PIL import Image
 
 _GAP = 8
 _STRONGEST = 0.75
@@ -107,6 +111,38 @@ def as_png(image: np.ndarray, widest: int) -> bytes:
     if width > widest:
         image = cv2.resize(image, (widest, max(1, round(height * widest / width))), interpolation=cv2.INTER_AREA)
     return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
+
+
+def shrunk(image: np.ndarray, longest: int) -> np.ndarray:
+    """A picture whose longer side is ``longest`` pixels at most."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+
+
+def fitted_mask(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """A mask at the size of the image; averaged first, so that small defects do not vanish."""
+    return resized(mask, image) > 0.2
+
+
+def resized(plane: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """A map or mask, float32, at the size of the image."""
+    shrinking = plane.shape[0] > image.shape[0]
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return cv2.resize(plane.astype(np.float32), image.shape[1::-1], interpolation=method)
+
+
+def white(mask: np.ndarray) -> np.ndarray:
+    """A mask as a picture, white where it marks."""
+    return np.repeat(mask.astype(np.uint8)[..., None] * np.uint8(255), 3, axis=2)
+
+
+def as_webp(image: np.ndarray, lossless: bool = False) -> str:
+    """A picture, uint8 ``[h, w, 3]`` RGB, as a data URI."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, "WEBP", quality=80, method=4, lossless=lossless)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _share(anomaly_map: np.ndarray, high: float) -> np.ndarray:

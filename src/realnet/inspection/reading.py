@@ -25,10 +25,7 @@ class QueuedImage:
 
 
 def in_blocks(
-    items: Iterable[Item | None],
-    register: Callable[[Item], Registration | None],
-    size: int,
-    limit: int | None = None,
+    items: Iterable[Item | None], register: Callable[[Item], Registration | None], size: int, limit: int | None = None
 ) -> Iterator[list[QueuedImage]]:
     """Images in blocks that are judged together: of ``size``, but live ones alone; no more than ``limit`` images.
 
@@ -74,7 +71,6 @@ def read_ahead(
     Args:
         stop: ends it after the present block; set when the iteration ends.
         inspector: whose levels the images are read by, and who looks at them.
-        notes: counts what of the images is to be said.
 
     Raises:
         Whatever ``blocks`` does.

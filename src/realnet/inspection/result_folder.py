@@ -12,15 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from realnet.data.notes import Notes
-from realnet.errors import UserError
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item
 from realnet.inspection.journal import Earlier, Journal, Settings, open_journal, read_rows, resumable
 from realnet.inspection.judging import Judge
-from realnet.inspection.overlay import side_by_side, to_levels
 from realnet.inspection.reading import QueuedImage, in_blocks, read_ahead
-from realnet.inspection.rows import Row, judged_row, unreadable_row
+from realnet.inspection.rows import Row
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.summary_page import PAGE_FILE, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
@@ -48,7 +46,6 @@ class InspectionRequest:
     """What is made of the images.
 
     Attributes:
-        model: digest of the model, by which `resume` knows it.
         overlays, masks: whether ``overlays/NAME.png`` and ``masks/NAME.png`` are written.
         formats: of the tables.
         earlier: what to do with results in the output folder: refuse, resume (leave out what they have) or overwrite.
@@ -59,7 +56,6 @@ class InspectionRequest:
         announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
     """
 
-    model: str = ""
     overlays: bool = True
     masks: bool = False
     formats: tuple[str, ...] = ("csv", "json")
@@ -120,11 +116,7 @@ def inspect_items(
     """Judge images of any source: each row is in ``results.jsonl`` as soon as it is known, the tables at the end.
 
     Args:
-        inspector: a loaded run or export.
         items: ``Sources.items``, or another function that gives images.
-        output: folder.
-        request: what is to be made.
-        told: of each new row, once it is written.
         stop: where set, what is begun is finished, and the tables are written.
 
     Raises:
@@ -133,13 +125,9 @@ def inspect_items(
     """
     stop = stop or threading.Event()
     settings = Settings(
-        request.model,
-        inspector.threshold,
-        inspector.pixel_threshold,
-        inspector.minimum_area,
-        request.overlays,
-        request.masks,
-    )
+        inspector.origin.model_digest, inspector.threshold, inspector.pixel_threshold, inspector.minimum_area,
+        request.overlays, request.masks,
+    )  # fmt: skip
     stale = (*(table_name(form) for form in FORMATS), PAGE_FILE)
     new, notes = 0, Notes()
     with open_journal(output, settings, request.earlier, stale) as journal:
@@ -175,10 +163,16 @@ def _judge(
     for queued, result in zip(block, judged, strict=True):
         if queued.registration.done:
             continue
-        if isinstance(result, UserError):
-            row = row_for(inspector, queued.item.image, result)
-        else:
-            row = _describe(result, queued, output, request)
+        overlay = mask = ""
+        if isinstance(result, Inspection):
+            overlay = f"overlays/{queued.registration.name}.png" if request.overlays else ""
+            mask = f"masks/{queued.registration.name}.png" if request.masks else ""
+            with resumable():
+                if overlay:
+                    write_figure(output / overlay, result.picture)
+                if mask:
+                    write_figure(output / mask, result.mask.astype(np.uint8) * np.uint8(255))
+        row = inspector.row(queued.item.image, result, overlay, mask)
         if request.identify is not None:
             row = replace(row, id=request.identify(queued.item))
         with resumable():
@@ -190,24 +184,6 @@ def _judge(
         yield row
 
 
-def _describe(result: Inspection, queued: QueuedImage, output: Path, request: InspectionRequest) -> Row:
-    """The row of an image, once its pictures are written."""
-    mask = result.mask
-    overlay = f"overlays/{queued.registration.name}.png" if request.overlays else ""
-    mask_file = f"masks/{queued.registration.name}.png" if request.masks else ""
-    with resumable():
-        if overlay:
-            write_figure(
-                output / overlay,
-                side_by_side(
-                    result.image, to_levels(result.anomaly_map, result.pixel_threshold), mask, inside=result.inside
-                ),
-            )
-        if mask_file:
-            write_figure(output / mask_file, mask.astype(np.uint8) * np.uint8(255))
-    return judged_row(queued.item.image, result, mask, overlay, mask_file)
-
-
 def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:
     summary = Summary()
     for row in journal.rows():
@@ -217,10 +193,3 @@ def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: i
             write_table(output / table_name(form), form, journal.rows())
     summary.earlier = max(0, summary.images - new)
     return summary
-
-
-def row_for(judge: Judge, image: str, found: Inspection | UserError) -> Row:
-    """The row of what :meth:`Judge.inspect_each` gave for an image, with no picture written."""
-    if isinstance(found, UserError):
-        return unreadable_row(image, judge.threshold, str(found), judge.origin.trace(None, judge.threshold))
-    return judged_row(image, found, found.mask)

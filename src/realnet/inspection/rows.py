@@ -4,11 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from realnet.inspection.inspection import Inspection
-from realnet.inspection.regions import Region, find_regions
-from realnet.inspection.trace import Trace
+from realnet.inspection.regions import Region
 
 
 @dataclass(frozen=True)
@@ -48,39 +44,6 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """Its fields, the regions' as well, as JSON has them."""
         return asdict(self)
-
-
-def judged_row(image: str, found: Inspection, mask: np.ndarray, overlay: str = "", mask_file: str = "") -> Row:
-    """The row of an image that was judged.
-
-    Args:
-        image: what the results call it.
-        mask: ``found.mask``, which is computed whenever it is asked for.
-        overlay, mask_file: what was written beside.
-    """
-    lay = found.alignment
-    return Row(
-        image=image,
-        verdict=found.verdict,
-        score=found.score,
-        threshold=found.threshold,
-        anomalous_area=float(mask.mean()),
-        overlay=overlay,
-        level=found.level,
-        regions=find_regions(found.anomaly_map, mask),
-        mask=mask_file,
-        moved_x=None if lay is None else lay.dx,
-        moved_y=None if lay is None else lay.dy,
-        turned=None if lay is None else lay.angle,
-        match=None if lay is None else lay.match,
-        note=found.note,
-        **found.trace.as_dict(),
-    )
-
-
-def unreadable_row(image: str, threshold: float, error: str, trace: Trace) -> Row:
-    """The row of an image that could not be read, with the sentence that says why."""
-    return Row(image, "unreadable", None, None, threshold, None, error=error, **trace.as_dict())
 
 
 def row_of(fields: dict[str, Any]) -> Row:

@@ -11,8 +11,9 @@ from realnet.data.finding import LeftOut, no_images, walk
 from realnet.errors import UserError
 from realnet.inspection.cameras import PREFIX, camera_items, check_film, film_items
 from realnet.inspection.items import Item, file_item
-from realnet.inspection.walking import Say, is_pattern, match, walk_images
+from realnet.inspection.walking import is_pattern, match, walk_images
 from realnet.inspection.watching import watch
+from realnet.progress import Notify
 
 STANDARD_INPUT = "-"
 IsKnown = Callable[[str, tuple[int, int]], bool]
@@ -34,7 +35,7 @@ class Sources:
     watched: tuple[Path, ...] = ()
     every: float = 1.0
     leave_out: frozenset[Path] = frozenset()
-    say: Say = field(default=lambda sentence: None)
+    say: Notify = field(default=lambda sentence: None)
 
     @property
     def endless(self) -> bool:
@@ -100,7 +101,7 @@ def open_sources(
     output: Path,
     under_watch: bool = False,
     every: float | None = None,
-    say: Say = lambda sentence: None,
+    say: Notify = lambda sentence: None,
 ) -> Sources:
     """The images that a command line asks for, once it is sure that there are some.
 
@@ -182,11 +183,7 @@ def _read(descriptor: int) -> bytes:
 
 
 def _standard_input() -> int:
-    """Its descriptor.
-
-    Raises:
-        UserError: where it is closed.
-    """
+    """Its descriptor; UserError where it is closed."""
     try:
         return sys.stdin.fileno()
     except (AttributeError, ValueError, OSError) as error:  # None, closed, or not a file

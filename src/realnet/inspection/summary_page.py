@@ -27,10 +27,8 @@ class Counted(Protocol):
 
 
 def write_page(output: Path, found: Counted, threshold: float) -> None:
-    """Write ``results.html`` into ``output``; it shows the overlays that lie there, and loads nothing from elsewhere.
-
-    Raises:
-        UserError: where the file cannot be written.
+    """Write ``results.html`` into ``output``; it shows the overlays that lie there, and loads nothing from elsewhere;
+    UserError where the file cannot be written.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("realnet.inspection", "."),

@@ -34,10 +34,8 @@ def check_formats(forms: Sequence[str]) -> None:
 
 
 def write_table(path: Path, form: str, rows: Iterable[Row]) -> None:
-    """Write ``rows`` to ``path``, atomically; they are not held in memory.
-
-    Raises:
-        UserError: where the disk is full; for Parquet without pyarrow.
+    """Write ``rows`` to ``path``, atomically; they are not held in memory; UserError where the disk is full; for
+    Parquet without pyarrow.
     """
     writers: dict[str, Callable[[Path, Iterable[Row]], None]] = {
         "csv": _write_csv,
@@ -84,11 +82,7 @@ def names_to_parquet(names: Sequence[str]) -> bytes:
 
 
 def from_parquet(content: bytes, columns: Sequence[str]) -> list[list[Any]]:
-    """The values of ``columns`` in a Parquet file's content.
-
-    Raises:
-        UserError: where it is damaged or lacks them.
-    """
+    """The values of ``columns`` in a Parquet file's content; UserError where it is damaged or lacks them."""
     pyarrow, parquet = _pyarrow()
     try:
         table = parquet.read_table(pyarrow.BufferReader(content), columns=list(columns))

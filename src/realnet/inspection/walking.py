@@ -2,27 +2,18 @@
 
 import fnmatch
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from realnet.data.finding import (
-    OWN_PICTURES,
-    LeftOut,
-    count_images,
-    file_reason,
-    is_own_picture,
-    left_out_folder,
-    walk,
-)
-
-Say = Callable[[str], None]
+from realnet.data.finding import OWN_PICTURES, LeftOut, count_images, file_reason, is_own_picture, left_out_folder, walk
+from realnet.progress import Notify
 
 
 class Unused:
     """What of a folder or pattern is not inspected, counted by reason."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Notify) -> None:
         self._say = say
         self._found: dict[str, LeftOut] = {}
 
@@ -38,7 +29,7 @@ class Unused:
             self._say(f"Not inspected, by reason, with the first place of each: {'; '.join(phrases)}.")
 
 
-def walk_images(folder: Path, leave_out: Collection[Path], say: Say) -> Iterator[Path]:
+def walk_images(folder: Path, leave_out: Collection[Path], say: Notify) -> Iterator[Path]:
     """The files that ``list_images`` finds in ``folder``, one after the other.
 
     Args:
@@ -59,7 +50,7 @@ def is_pattern(text: str) -> bool:
     return any(character in text for character in "*?[")
 
 
-def match(pattern: str, leave_out: Collection[Path], say: Say) -> Iterator[Path]:
+def match(pattern: str, leave_out: Collection[Path], say: Notify) -> Iterator[Path]:
     """The files that a pattern such as ``photos/**/*.png`` stands for, each folder's sorted by name.
 
     ``**`` stands for any number of folders, but for those that a search of a folder would leave out. A pattern that

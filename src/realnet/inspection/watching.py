@@ -6,7 +6,7 @@ from pathlib import Path
 
 from realnet.data.finding import OWN_PICTURES, is_own_picture, walk
 from realnet.inspection.items import Item, file_item, key_of, version_of
-from realnet.inspection.walking import Say
+from realnet.progress import Notify
 
 _POLL_SECONDS = 1.0
 
@@ -15,7 +15,7 @@ def watch(
     folders: Sequence[Path],
     is_known: Callable[[str, tuple[int, int]], bool],
     leave_out: Collection[Path],
-    say: Say,
+    say: Notify,
     stop: threading.Event,
 ) -> Iterator[Item]:
     """Images in ``folders`` and below that are new or replaced, until ``stop`` is set.
@@ -25,7 +25,6 @@ def watch(
 
     Args:
         is_known: whether the image of this key and version has been had.
-        leave_out: as for `walk`.
         say: told what is left out and why, each place once. A folder that goes away may come back.
     """
     said: set[str] = set()

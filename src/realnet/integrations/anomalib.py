@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
@@ -60,7 +61,6 @@ class InspectorModel(nn.Module):
         output: ``anomaly_map`` ``[B, 1, H, W]`` and ``pred_score`` ``[B]``, both in 0..1 before post-processing.
 
     Args:
-        config: of the network and its image score.
         pre_trained: load the backbone's ImageNet weights.
     """
 
@@ -111,9 +111,6 @@ class RealNet(AnomalibModule):
         pre_trained: load the backbone's ImageNet weights; needless for a model that is then loaded.
         pre_processor: default: a resize to ``model.image_size``. One of your own must give RGB in 0..1, not
             normalised, with sides divisible by 32.
-        post_processor: as everywhere in anomalib.
-        evaluator: as everywhere in anomalib.
-        visualizer: as everywhere in anomalib.
 
     Raises:
         UserError: for an unknown preset, field or value, or weights that cannot be had.
@@ -166,10 +163,8 @@ class RealNet(AnomalibModule):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> "RealNet":
-        """The model that ``realnet train`` saved in ``run``, with the run's thresholds in the post-processor.
-
-        Raises:
-            UserError: for a folder that is no finished run, or is damaged.
+        """The model that ``realnet train`` saved in ``run``, with the run's thresholds in the post-processor; UserError
+        for a folder that is no finished run, or is damaged.
         """
         opened = Run(Path(run))
         network = load_model(opened)
@@ -220,10 +215,8 @@ class RealNet(AnomalibModule):
         return torch.optim.Adam(trained, lr=self.config.training.learning_rate, betas=(0.9, 0.999))
 
     def on_train_start(self) -> None:
-        """Read the good images, fit the selection to them unless that is done, and cache their features.
-
-        Raises:
-            UserError: where the pre-processor gives images that the network does not take.
+        """Read the good images, fit the selection to them unless that is done, and cache their features; UserError
+        where the pre-processor gives images that the network does not take.
         """
         settings, network = self.config.training, self.model.network
         loader: Any = self.trainer.train_dataloader
@@ -356,10 +349,8 @@ def _listed(dataset: Any) -> bool:
 
 
 def _good_images(dataset: Any, pre_processor: Any) -> list[np.ndarray]:
-    """The images of ``dataset`` as the network sees them, uint8 ``[h, w, 3]``.
-
-    Raises:
-        UserError: where they are not in 0..1, differ in size, or have a side that 32 does not divide.
+    """The images of ``dataset`` as the network sees them, uint8 ``[h, w, 3]``; UserError where they are not in 0..1,
+    differ in size, or have a side that 32 does not divide.
     """
     images: list[np.ndarray] = []
     transform = getattr(pre_processor, "transform", None)

@@ -33,10 +33,8 @@ class SamePixels(PreProcessor):
         self.levels: Levels | None = None
 
     def shrink(self, image: Tensor, path: str | Path | None = None) -> Tensor:
-        """One image ``[3, H, W]`` in 0..1 as ``[3, size, size]``; ``path`` is its file, where it has one.
-
-        Raises:
-            UserError: for a file that is read anew and does not fit the levels.
+        """One image ``[3, H, W]`` in 0..1 as ``[3, size, size]``; ``path`` is its file, where it has one; UserError for
+        a file that is read anew and does not fit the levels.
         """
         if path is not None and Path(path).is_file() and not reads_alike(Path(path)):
             small = read_image(path, self.size, self.levels)
@@ -45,31 +43,11 @@ class SamePixels(PreProcessor):
             small = resize_image(np.ascontiguousarray(pixels.numpy()), self.size)
         return torch.from_numpy(small).permute(2, 0, 1).to(image.device).to(image.dtype).div(255)
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, *numbers: int, **named: int) -> None:
         """Shrink a batch; its masks as anomalib does."""
-        del trainer, pl_module, batch_idx
         self._prepare(batch)
 
-    def on_validation_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """As for training."""
-        del trainer, pl_module, batch_idx, dataloader_idx
-        self._prepare(batch)
-
-    def on_test_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """As for training."""
-        del trainer, pl_module, batch_idx, dataloader_idx
-        self._prepare(batch)
-
-    def on_predict_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """As for training."""
-        del trainer, pl_module, batch_idx, dataloader_idx
-        self._prepare(batch)
+    on_validation_batch_start = on_test_batch_start = on_predict_batch_start = on_train_batch_start
 
     def _prepare(self, batch: Any) -> None:
         paths = getattr(batch, "image_path", None) or [None] * len(batch.image)

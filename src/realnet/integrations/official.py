@@ -41,10 +41,8 @@ class Imported:
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """Read a checkpoint, of which nothing is executed: bare tensors by name, or under ``state_dict``.
-
-    Raises:
-        UserError: where the file is missing, damaged, would have to be executed, or holds something else.
+    """Read a checkpoint, of which nothing is executed: bare tensors by name, or under ``state_dict``; UserError where
+    the file is missing, damaged, would have to be executed, or holds something else.
     """
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")

@@ -15,17 +15,10 @@ import torch
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from realnet.config import (
-    AfsConfig,
-    BackboneConfig,
-    DiscriminatorConfig,
-    ModelConfig,
-    ReconstructionConfig,
-    RrsConfig,
-    first_problem,
-)
+from realnet.config import AfsConfig, BackboneConfig, DiscriminatorConfig, ModelConfig, ReconstructionConfig, RrsConfig
 from realnet.errors import UserError
 from realnet.model.reconstruction import layer_groups
+from realnet.overriding import first_problem
 
 MODES = {("max", "mean"): "max&mean", ("max",): "max", ("mean",): "mean"}
 _BACKBONE, _INDEX, _GROUPS, _HEAD = "backbone.feature_extractor.", "afs.indexes.", 32, 64
@@ -126,8 +119,6 @@ def convert(tensors: Mapping[str, Tensor], layout: Layout, own: Mapping[str, Ten
     """The tensors of a checkpoint under our names, every one of them used.
 
     Args:
-        tensors: of the layout.
-        layout: what :func:`describe` says of them.
         own: the state of the network that ``layout.model`` configures; the losses of AFS, which no checkpoint holds,
             are taken from it.
 

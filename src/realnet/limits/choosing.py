@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from realnet.config import Config, override
+from realnet.config import Config
 from realnet.data import Sample, read_image
 from realnet.data.samples import spread
 from realnet.data.tiling import tile_boxes
@@ -17,6 +17,7 @@ from realnet.limits.drawn import Wanted
 from realnet.limits.folded import FoldedScorer
 from realnet.limits.measuring import measure_drawn
 from realnet.model.network import RealNet
+from realnet.overriding import override
 from realnet.presets import presets
 from realnet.progress import Watcher
 from realnet.training.extracting import Extractor

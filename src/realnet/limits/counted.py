@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import first_problem
 from realnet.errors import UserError
 from realnet.limits.drawn import Kind
+from realnet.overriding import first_problem
 
 LIMITS_FILE, CHART_FILE = "limits.json", "limits.png"
 # 29 of 29 found is the least that shows 90 % with a confidence of 95 % (a90/95 of non-destructive testing).

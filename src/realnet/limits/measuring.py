@@ -49,7 +49,6 @@ def measure_limits(
     Args:
         files: good images, rather such that the run was not trained on: it knows its own too well.
         sizes: in pixels of the images; empty: :data:`SHARES` of their shorter side.
-        each: defects of one kind, size and depth.
         generated: anomaly images of the product (SIA), which are a further kind.
 
     Raises:

@@ -70,8 +70,6 @@ class AFS(nn.Module):
     :meth:`fit` was called ``afs`` passes the first m_k channels.
 
     Args:
-        channels: c_k of the backbone.
-        config: method and m_k.
         generator: draws the random choices of ``rdr`` and ``rlpr``.
     """
 

@@ -50,7 +50,6 @@ class Backbone(nn.Module):
     weights it was given, for the record.
 
     Args:
-        config: name, taps, weights, standardisation.
         pretrained: load ImageNet weights: the local file where one is given, the installed package for
             ``tf_efficientnet_lite0``, otherwise timm's hub. ``False`` leaves random weights.
         network: that of another backbone of the same ``config``, to be shared with it; nothing is loaded then.
@@ -119,11 +118,7 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def fit_statistics(self, batches: Iterable[Sequence[Tensor]]) -> None:
-        """Set the standardisation from good images: per channel mean and deviation over images and space.
-
-        Args:
-            batches: what :meth:`extract` gives, batch after batch.
-        """
+        """Set the standardisation from good images: per channel mean and deviation over images and space."""
         count = [0] * len(self.channels)
         total = [torch.zeros(c, dtype=torch.float64) for c in self.channels]
         square = [torch.zeros(c, dtype=torch.float64) for c in self.channels]

@@ -15,7 +15,6 @@ class Discriminator(nn.Module):
 
     Args:
         r: input channels.
-        config: widths and depth.
     """
 
     def __init__(self, r: int, config: DiscriminatorConfig) -> None:

@@ -76,9 +76,6 @@ class EvidenceDiscriminator(nn.Module):
         output: :class:`Judged`.
 
     Args:
-        channels: m_k.
-        config: weights and heads.
-        rrs: mode and share of the selection.
         general: weight gamma of the general head; 0: there is none.
     """
 

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 # Least deviation of a number, in deviations of its channel over good images: where these are all alike, any change of
 # light would make another product.
 _LEAST_DEVIATION = 0.2
+# The least limit: good images that are all alike say nothing of how strange one with a large defect may be.
+_LEAST_LIMIT = 2.0
 # How many times as strange as the strangest good image another product is. A defect is a part of the image, and seldom
 # makes the whole as strange as that (benchmarks/RESULTS.md, "Several products in one inspector").
 _MARGIN = 1.5
@@ -18,8 +20,8 @@ class Familiarity(nn.Module):
 
     Mean and deviation over the image of each channel of the selected features are its description d. Its strangeness is
     the root mean square of (d - c) / s, c and s being mean and deviation of the descriptions of good images, in units
-    of 1.5 times the largest among good images that c and s were found without. Of n such images, a further good one is
-    above the largest with probability 1 / (n + 1) at most, so it is called unknown less often than that.
+    of 1.5 times the largest among good images that c and s were found without, but of 2 at least. Of n such images, a
+    further good one is above the largest with probability 1 / (n + 1) at most, so it is called unknown less often.
 
     Until :meth:`fit` was called every image is known.
 
@@ -75,7 +77,7 @@ class Familiarity(nn.Module):
         self.spread.copy_(spread)
         self.unit.copy_(scales.abs().clamp_min(1e-12).log().mean())
         if bounded and strangest > 0:
-            self.limit.fill_(_MARGIN * strangest)
+            self.limit.fill_(max(_MARGIN * strangest, _LEAST_LIMIT))
 
 
 def describe(features: Sequence[Tensor]) -> Tensor:

@@ -18,7 +18,6 @@ def fold_batch_norms(network: nn.Module, example: Tensor | Sequence[Tensor]) -> 
     Convolutions with TensorFlow's padding take that in as well.
 
     Args:
-        network: in eval mode.
         example: an input, as small as the network takes.
 
     Returns:

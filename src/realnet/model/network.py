@@ -122,11 +122,7 @@ class RealNet(nn.Module):
         return torch.cat([scale.flatten() for scale in self.afs(scales)])
 
     def residuals(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """E_k = [phi_k(A) - G_k(phi_k(A))]^2 (with a subspace in units of good images), and the G_k(phi_k(A)).
-
-        Args:
-            features: as :meth:`select` returns them.
-        """
+        """E_k = [phi_k(A) - G_k(phi_k(A))]^2 (with a subspace in units of good images), and the G_k(phi_k(A))."""
         reconstructions = self.reconstruction(features)
         residuals = [(f - r).square() for f, r in zip(features, reconstructions, strict=True)]
         return self.reconstruction.in_units(residuals), reconstructions
@@ -135,7 +131,6 @@ class RealNet(nn.Module):
         """Reconstruct selected ``features`` and judge their residuals by the paper's RRS and discriminator.
 
         Args:
-            features: as :meth:`select` returns them.
             size: the image's ``(H, W)``.
         """
         residuals, reconstructions = self.residuals(features)
@@ -210,11 +205,7 @@ class Judging(Protocol):
 def measure(
     model: Judging, images: Sequence[np.ndarray], lanes: Threads | None = None
 ) -> tuple[np.ndarray, list[float]]:
-    """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode.
-
-    Args:
-        lanes: divide the images among threads.
-    """
+    """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode."""
     device = next(model.buffers()).device
     batch = torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float().div_(255)
     batch = batch.contiguous(memory_format=torch.channels_last)

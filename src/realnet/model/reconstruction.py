@@ -36,7 +36,6 @@ class Reconstruction(nn.Module):
     Args:
         dimensions: m_k.
         grids: ``(h_k, w_k)`` of images of the model's size, which a subspace is tied to.
-        config: arrangement and kind.
     """
 
     def __init__(

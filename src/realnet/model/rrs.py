@@ -74,10 +74,6 @@ class RRS(nn.Module):
 
     Shapes:
         input: ``[B, channels, h', w']``; output: ``[B, r, h', w']``.
-
-    Args:
-        channels: of the global residual.
-        config: mode and retention.
     """
 
     def __init__(self, channels: int, config: RrsConfig) -> None:

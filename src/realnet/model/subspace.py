@@ -27,7 +27,6 @@ class Subspace(nn.Module):
         input and output: ``[B, channels, h, w]``, h and w those of ``grid``.
 
     Args:
-        channels: m_k.
         grid: ``(h, w)``.
     """
 
@@ -53,7 +52,7 @@ class Subspace(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         stored = state_dict.get(f"{prefix}basis")
         if stored is not None and stored.ndim == 2 and stored.shape[1] == self.basis.shape[1]:
-            self.basis = self.basis.new_zeros(stored.shape)
+            self.basis = self.basis.new_empty(stored.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -64,12 +63,12 @@ class Gram:
     eigenvectors of the n x n matrix of their inner products say which. It is computed once for all subsets.
 
     Args:
-        maps: ``[n, D]``.
+        maps: ``[n, D]``; they are centred in place, as there is hardly anything larger.
     """
 
     def __init__(self, maps: Tensor) -> None:
         self.origin = maps.mean(0)
-        self.maps = maps - self.origin
+        self.maps = maps.sub_(self.origin)
         # Sums of up to a million products: float32 alone would lose the small eigenvalues.
         self.products = torch.zeros(len(maps), len(maps), dtype=torch.float64, device=maps.device)
         for part in self.maps.split(65536, dim=1):

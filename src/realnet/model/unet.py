@@ -84,9 +84,7 @@ class UNet(nn.Module):
                 self.down.append(ResidualBlock(width, width, "down"))
                 skips.append(width)
         self.middle = nn.Sequential(
-            ResidualBlock(width, width),
-            SelfAttention(width, config.head_channels),
-            ResidualBlock(width, width),
+            ResidualBlock(width, width), SelfAttention(width, config.head_channels), ResidualBlock(width, width)
         )
         self.up = nn.ModuleList()
         for level, out in reversed(list(enumerate(widths))):

@@ -97,12 +97,9 @@ def afs_layer(
     """A row of the AFS view: ``columns`` channels evenly spread from the best to the worst loss.
 
     Args:
-        name: of the layer.
         good: features of I, ``[C, h, w]``.
         anomalous: features of A, ``[C, h, w]``.
-        losses: AFS loss a channel, ``[C]``.
         selected: indices of the channels that AFS kept.
-        columns: how many to show.
     """
     ranked = np.argsort(losses, kind="stable")
     chosen = ranked[spread(len(ranked), columns)]
@@ -133,7 +130,6 @@ def worst_first(
         scores: ``[N]``.
         labels: ``[N]``, whether each image is defective.
         threshold: scores above it are anomalous.
-        limit: how many at most.
 
     Returns:
         Indices.

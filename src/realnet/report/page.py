@@ -1,7 +1,5 @@
 """The report: one HTML file that opens anywhere, offline."""
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,15 +9,14 @@ import cv2
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from realnet.atomic import write_text
 from realnet.evaluation.result_table import cells_of, heading, remarks, shown_metrics
 from realnet.evaluation.results import METRICS, Results
-from realnet.inspection.overlay import heatmap, outline
+from realnet.inspection.overlay import as_webp, fitted_mask, heatmap, outline, resized, shrunk, white
 from realnet.limits import Limits
 from realnet.report.charts import histogram, limits_chart, roc_chart
-from realnet.report.contents import AfsView, GalleryItem, worst_first
+from realnet.report.contents import AfsView, GalleryItem
 from realnet.synthesis.anomaly import Anomaly
 
 _THUMBNAIL = 224
@@ -41,24 +38,19 @@ def write_report(
     threshold: float | None = None,
     title: str | None = None,
     facts: Mapping[str, Any] | None = None,
-    limit: int = 40,
 ) -> None:
     """Write ``report.html``: everything in one file, nothing loaded from anywhere.
 
     Args:
-        path: the file.
-        results: the figures.
         scores: image scores of all images evaluated, ``[N]``.
         labels: whether each is defective, ``[N]``.
-        gallery: judged images to choose from (see `worst_first` to read no more than needed).
+        gallery: judged images to show, in this order (see `worst_first`).
         afs: which channels see a defect; None: left out.
         synthetic: pairs of a good image and the defect made of it.
         odd: names and pictures of good images that score far above the others.
         limits: what it finds of drawn defects; None: left out.
         threshold: the run's, of the image score.
-        title: default: the categories.
         facts: further lines for the table of where the figures come from, such as training time.
-        limit: how many images of the gallery are shown at most.
 
     Raises:
         UserError: where the file cannot be written.
@@ -71,6 +63,8 @@ def write_report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    origin = _provenance(results, facts or {})
+    charts = _charts(values, defective, threshold, results.overall.oracle)
     shown = shown_metrics(results)
     names = ", ".join(row.category for row in results.categories)
     text = environment.get_template("report.html.jinja").render(
@@ -81,16 +75,16 @@ def write_report(
         metrics=[[(name, METRICS[name]) for name in shown if (name in _FOREMOST) == first] for first in (True, False)],
         table=cells_of(results, shown),
         remarks=remarks(results),
-        charts=_charts(values, defective, threshold, results.overall.oracle),
-        gallery=_gallery(gallery, limit),
-        gallery_size=len(gallery),
+        charts=charts,
+        gallery=_gallery(gallery),
+        judged=len(values),
         gradient=_gradient(),
         afs=None if afs is None else _afs(afs),
         synthetic=[_defect(good, anomaly) for good, anomaly in synthetic],
-        odd=[{"name": name, "image": _webp(_shrunk(image, _THUMBNAIL))} for name, image in odd],
+        odd=[{"name": name, "image": as_webp(shrunk(image, _THUMBNAIL))} for name, image in odd],
         limits=limits,
         limits_chart=None if limits is None else Markup(limits_chart(limits)),
-        provenance=_provenance(results, facts or {}),
+        provenance=origin,
     )
     write_text(path, text)
 
@@ -104,47 +98,44 @@ def _charts(scores: np.ndarray, labels: np.ndarray, threshold: float | None, ora
     return [Markup(chart) for chart in charts]
 
 
-def _gallery(items: Sequence[GalleryItem], limit: int) -> dict[str, Any] | None:
+def _gallery(items: Sequence[GalleryItem]) -> dict[str, Any] | None:
     """The items to show, and the colour scale that they share."""
     if not items:
         return None
-    # The order is that of how wrong each is; items of several runs with their own thresholds compare too.
-    order = worst_first([i.score - i.threshold for i in items], [i.label for i in items], 0.0, limit)
-    chosen = [items[index] for index in order]
-    high = max(max(float(item.anomaly_map.max()), item.pixel_threshold) for item in chosen)
+    high = max(max(float(item.anomaly_map.max()), item.pixel_threshold) for item in items)
     high = min(1.0, math.ceil(high * 20) / 20) or 1.0
-    return {"high": f"{high:g}", "items": [_item(item, high) for item in chosen]}
+    return {"high": f"{high:g}", "items": [_item(item, high) for item in items]}
 
 
 def _item(item: GalleryItem, high: float) -> dict[str, Any]:
-    image = _shrunk(item.image, _THUMBNAIL)
+    image = shrunk(item.image, _THUMBNAIL)
     return {
         "name": item.name,
         "defect": item.defect,
         "verdict": item.verdict,
         "score": f"{item.score:.3f}",
         "threshold": f"{item.threshold:.3f}",
-        "image": _webp(image),
-        "truth": None if item.mask is None else _webp(_white(_fitted(item.mask, image)), lossless=True),
+        "image": as_webp(image),
+        "truth": None if item.mask is None else as_webp(white(fitted_mask(item.mask, image)), lossless=True),
         "truth_text": "no mask" if item.label else "good",
-        "map": _webp(heatmap(_resized(item.anomaly_map, image), high)),
-        "outline": _webp(outline(image, _fitted(item.outlined, image))),
+        "map": as_webp(heatmap(resized(item.anomaly_map, image), high)),
+        "outline": as_webp(outline(image, fitted_mask(item.outlined, image))),
     }
 
 
 def _afs(view: AfsView) -> dict[str, Any]:
-    good, anomalous = _shrunk(view.good, _THUMBNAIL), _shrunk(view.anomalous, _THUMBNAIL)
+    good, anomalous = shrunk(view.good, _THUMBNAIL), shrunk(view.anomalous, _THUMBNAIL)
     return {
-        "good": _webp(good),
-        "anomalous": _webp(anomalous),
-        "mask": _webp(_white(_fitted(view.mask, anomalous)), lossless=True),
+        "good": as_webp(good),
+        "anomalous": as_webp(anomalous),
+        "mask": as_webp(white(fitted_mask(view.mask, anomalous)), lossless=True),
         "layers": [
             {
                 "name": layer.name,
                 "total": layer.total,
                 "selected": layer.selected,
                 "tiles": [
-                    {"channel": channel, "loss": f"{loss:.4f}", "kept": kept, "map": _webp(_tile(difference))}
+                    {"channel": channel, "loss": f"{loss:.4f}", "kept": kept, "map": as_webp(_tile(difference))}
                     for channel, loss, kept, difference in zip(
                         layer.channels, layer.losses, layer.kept, layer.differences, strict=True
                     )
@@ -161,11 +152,11 @@ def _tile(difference: np.ndarray) -> np.ndarray:
 
 
 def _defect(good: np.ndarray, anomaly: Anomaly) -> dict[str, str]:
-    image = _shrunk(anomaly.image, _THUMBNAIL)
+    image = shrunk(anomaly.image, _THUMBNAIL)
     return {
-        "good": _webp(_shrunk(good, _THUMBNAIL)),
-        "image": _webp(image),
-        "outline": _webp(outline(image, _fitted(anomaly.mask, image))),
+        "good": as_webp(shrunk(good, _THUMBNAIL)),
+        "image": as_webp(image),
+        "outline": as_webp(outline(image, fitted_mask(anomaly.mask, image))),
         "kind": anomaly.kind,
         "opacity": f"{anomaly.opacity:.2f}",
         "origin": "" if anomaly.origin == "generated" else f", from {anomaly.origin}",
@@ -189,35 +180,6 @@ def _provenance(results: Results, facts: Mapping[str, Any]) -> list[tuple[str, s
         ("versions", ", ".join(f"{name} {number}" for name, number in source.versions.items())),
         ("date", source.date),
     ]
-
-
-def _shrunk(image: np.ndarray, longest: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    scale = min(1.0, longest / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-
-
-def _fitted(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """A mask at the size of the image; averaged first, so that small defects do not vanish."""
-    return _resized(mask, image) > 0.2
-
-
-def _resized(plane: np.ndarray, image: np.ndarray) -> np.ndarray:
-    shrinking = plane.shape[0] > image.shape[0]
-    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return cv2.resize(plane.astype(np.float32), image.shape[1::-1], interpolation=method)
-
-
-def _white(mask: np.ndarray) -> np.ndarray:
-    return np.repeat(mask.astype(np.uint8)[..., None] * np.uint8(255), 3, axis=2)
-
-
-def _webp(image: np.ndarray, lossless: bool = False) -> str:
-    """A data URI."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(file, "WEBP", quality=80, method=4, lossless=lossless)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _gradient() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from realnet.data import Category, Sample, fingerprint, read_image
+from realnet.data import Category, Sample, read_image
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation, record
 from realnet.limits import read_limits
@@ -18,18 +18,12 @@ from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
 from realnet.report.page import write_report
 from realnet.run_folder import Run
 from realnet.synthesis import Anomaly
+from realnet.synthesis.shown_defects import read_defects
 from realnet.training.batches import to_tensor
-from realnet.training.prepare import MOST_TILES, first_defects, good_images, make_synthesizer, split_samples
-
-_SYNTHETIC = 12
 
 
 def file_evaluation(
-    run: Run,
-    evaluation: Evaluation,
-    categories: Sequence[Category],
-    report: Path | None,
-    watcher: Watcher,
+    run: Run, evaluation: Evaluation, categories: Sequence[Category], report: Path | None, watcher: Watcher
 ) -> Path | None:
     """Record the figures in the run and write the report; its path, None where there is none.
 
@@ -54,31 +48,25 @@ def file_evaluation(
 
 
 def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: Sequence[Category]) -> None:
-    """Write ``report.html`` for ``evaluation`` of ``run``.
-
-    The synthetic defects and the AFS view are made again from the good images in ``categories``; where those, or the
-    folder of sources, are no longer at hand, the report does without them.
-    """
-    labels = [sample.is_anomalous for sample in evaluation.samples]
-    model = evaluation.model
-    shown = worst_first(evaluation.scores, labels, evaluation.threshold)
+    """Write ``report.html`` for ``evaluation`` of ``run``; ``categories`` may hold the good images that are odd."""
+    labels, judge = [sample.is_anomalous for sample in evaluation.samples], evaluation.judge
+    shown = worst_first(evaluation.scores, labels, judge.threshold)
+    gallery = [_gallery_item(evaluation, index) for index in shown]
     facts = _facts(run)
-    # What an imported model was trained on is not known: nothing is shown for it.
-    synthetic = [] if run.record.training is None else training_defects(run, categories)
+    odd = odd_images(run, [sample for category in categories for sample in category.train])
+    synthetic = read_defects(run.folder)
+    afs = afs_view(judge.model, *synthetic[0]) if synthetic and isinstance(judge.model, RealNet) else None
     write_report(
         path,
         evaluation.results,
         evaluation.scores,
         labels,
-        gallery=[_gallery_item(evaluation, index) for index in shown],
-        afs=afs_view(model, *synthetic[0]) if synthetic and isinstance(model, RealNet) else None,
+        gallery=gallery,
+        afs=afs,
         synthetic=synthetic,
-        odd=odd_images(
-            run,
-            [sample for category in categories for sample in category.train],
-        ),
-        limits=read_limits(run.folder, run.digest, evaluation.threshold),
-        threshold=evaluation.threshold,
+        odd=odd,
+        limits=read_limits(run.folder, run.digest, judge.threshold),
+        threshold=judge.threshold,
         facts=facts,
     )
 
@@ -110,40 +98,18 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
-    sample = evaluation.samples[index]
+    sample, judge = evaluation.samples[index], evaluation.judge
     return GalleryItem(
-        image=read_image(sample.image, evaluation.config.model.image_size, evaluation.config.data.pair),
+        image=read_image(sample.image, judge.image_size, judge.levels),
         mask=evaluation.masks[index],
         anomaly_map=evaluation.maps[index],
         score=float(evaluation.scores[index]),
         label=sample.is_anomalous,
         name=sample.name,
         defect=sample.defect,
-        threshold=evaluation.threshold,
-        pixel_threshold=evaluation.pixel_threshold,
+        threshold=judge.threshold,
+        pixel_threshold=judge.pixel_threshold,
     )
-
-
-def training_defects(
-    run: Run, categories: Sequence[Category], count: int = _SYNTHETIC
-) -> list[tuple[np.ndarray, Anomaly]]:
-    """The first defects the run was trained on, with their good images; a defect depends on seed and number only.
-
-    None of them where the good images of ``categories`` are not those of the training, or sources are gone.
-    """
-    if run.members:  # each has its own
-        return []
-    samples = [sample for category in categories for sample in category.train]
-    config = run.config
-    try:
-        if run.record.provenance.get("data_fingerprint") != fingerprint(samples):
-            return []
-        train = split_samples(samples, config).train
-        solved = config.model.reconstruction.network == "subspace"
-        images = good_images(train, config, None if solved else MOST_TILES)
-        return first_defects(make_synthesizer(train, images, config, config.seed), config, count)
-    except UserError:
-        return []
 
 
 def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | None:

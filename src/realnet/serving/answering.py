@@ -15,7 +15,7 @@ from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, Standard
 from realnet.inspection.overlay import overlay, to_levels
 from realnet.inspection.regions import Region, find_regions, keep_large
-from realnet.inspection.rows import Row, judged_row
+from realnet.inspection.rows import Row
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import Refusal
 from realnet.serving.models import ServedModel
@@ -80,13 +80,12 @@ def answer(
 
     Args:
         measured: map and score of each of ``decoded.parts``.
-        standard: what the image is judged by.
     """
     looked, judge = decoded.looked, model.judge
     seen, score = judge.assemble(looked, measured)
     found = judge.conclude(looked, seen, score, standard)
     mask = found.mask
-    row = replace(judged_row(request.name, found, mask), regions=_outlined(found.regions, mask))
+    row = replace(found.row(request.name), regions=_outlined(found.regions, mask))
     regions = row.regions
     if request.all_regions:
         every = keep_large(found.anomaly_map > standard.pixel_threshold, 0)

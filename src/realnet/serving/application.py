@@ -1,9 +1,11 @@
 """The server as an ASGI application."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
@@ -20,9 +22,11 @@ from realnet.serving.history import add_history
 from realnet.serving.limits import Gate, Refusal
 from realnet.serving.models import ServedModel
 from realnet.serving.schemas import (
+    GatheredAnswer,
     Health,
     InspectAnswer,
     InspectRequest,
+    LearnAnswer,
     ModelAnswer,
     Problem,
     TeachAnswer,
@@ -30,17 +34,15 @@ from realnet.serving.schemas import (
 )
 from realnet.serving.service import Service, Teach, log_request
 from realnet.serving.settings import Settings
-from realnet.serving.uploads import read_json
+from realnet.serving.shelf import loaded_of
+from realnet.serving.uploads import read_json, read_upload
+from realnet.serving.workshop import Gathered, Workshop
 from realnet.signals.delivery import Signals
 
 _log = logging.getLogger("realnet.serving")
-_SCRIPTS = ("page", "report", "history", "parts", "region", "live", "docs")
+_SCRIPTS = ("page", "report", "history", "parts", "region", "live", "making", "docs")
 _FILES = ("page.css", "docs.css", *(f"{name}.js" for name in _SCRIPTS))
-_PAGE = {
-    "/": "index.html",
-    **{f"/{name}": name for name in _FILES},
-    "/docs": "docs.html",
-}
+_PAGE = {"/": "index.html", **{f"/{name}": name for name in _FILES}, "/docs": "docs.html"}
 # The page loads nothing from elsewhere, and no other page may frame it.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
@@ -94,25 +96,26 @@ def make_app(
     retention: Retention | None = None,
     signals: Signals | None = None,
     teach: Teach | None = None,
+    workshop: Workshop | None = None,
 ) -> FastAPI:
     """The application: ``/v1/inspect``, ``/v1/models``, ``/v1/history``, ``/health``, ``/metrics``, ``/openapi.json``,
     and its pages.
 
     Args:
-        models: by name, one at least.
+        models: by name, one at least unless there is a workshop.
         settings: limits; default: those of :class:`Settings`.
         store: where results go; None: nowhere.
         retention: what may leave the store; default: nothing.
         signals: told of every verdict; its owner closes it.
-        teach: as for :class:`~realnet.serving.service.Service`.
+        teach, workshop: as for :class:`~realnet.serving.service.Service`.
 
     Example:
         >>> from realnet.serving import make_app, open_models  # doctest: +SKIP
         >>> app = make_app(open_models(["runs/bottle"]))  # doctest: +SKIP
     """
-    if not models:
+    if not models and workshop is None:
         raise ValueError("a server needs at least one model")
-    service = Service(models, settings or Settings(), store, retention or Retention(), signals, teach)
+    service = Service(models, settings or Settings(), store, retention or Retention(), signals, teach, workshop)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -135,6 +138,7 @@ def make_app(
     app.add_exception_handler(HTTPException, _not_there)
     _add_inspection(app, service)
     _add_models(app, service)
+    _add_making(app, service)
     add_history(app, service)
     _add_page(app)
     return app
@@ -192,15 +196,21 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
         """Figures in the text format of Prometheus."""
         waiting = service.signals.waiting() if service.signals is not None else {}
         return Response(
-            service.metrics.text(service.models, waiting), media_type="text/plain; version=0.0.4; charset=utf-8"
+            service.metrics.text(loaded_of(service.models), waiting),
+            media_type="text/plain; version=0.0.4; charset=utf-8",
         )
 
 
 def _add_models(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", response_model=list[ModelAnswer])
     async def models() -> list[ModelAnswer]:
-        """The inspectors of this server."""
-        return [service.describe(model) for model in service.models.values()]
+        """The inspectors of this server that are in memory."""
+        return [service.describe(model) for model in loaded_of(service.models).values()]
+
+    @app.get("/v1/models/{name}", response_model=ModelAnswer, responses={404: {"model": Problem}})
+    def one(name: str) -> ModelAnswer:
+        """One inspector, which is loaded where it is not in memory."""
+        return service.describe(service.model(name))
 
     @app.post("/v1/models/{name}/calibration", response_model=ModelAnswer, responses=_REFUSALS)
     async def calibration(name: str, request: Request) -> Any:
@@ -236,6 +246,37 @@ def _add_models(app: FastAPI, service: Service) -> None:
     async def report(name: str) -> Response:
         """The report of the run's evaluation, HTML."""
         return _file(service.model(name), "report.html", "text/html")
+
+
+def _add_making(app: FastAPI, service: Service) -> None:
+    refusals = {**_REFUSALS, 403: {"model": Problem}, 409: {"model": Problem}}
+
+    @app.get("/v1/good", response_model=list[GatheredAnswer])
+    def gathered() -> list[GatheredAnswer]:
+        """The good images that were given, by inspector."""
+        found = service.workshop.gathered() if service.workshop is not None else []
+        return [_gathered(service, one) for one in found]
+
+    @app.post("/v1/models/{name}/good", response_model=GatheredAnswer, responses=refusals, openapi_extra=_BODY)
+    async def good(name: str, request: Request) -> Any:
+        """Keep a good image for the inspector of that name, which need not be there yet; nothing is learned by it."""
+        began = time.monotonic()
+        order = await read_upload(request, service.settings)
+        kept = await asyncio.get_running_loop().run_in_executor(service.pool, service.keep_good, name, order)
+        log_request(request, 200, began)
+        return _gathered(service, kept)
+
+    @app.post("/v1/models/{name}/learn", response_model=LearnAnswer, responses=refusals)
+    def learn(name: str, request: Request) -> Any:
+        """Make the inspector of its good images, or let it learn those that it has not; takes seconds."""
+        began = time.monotonic()
+        answer = service.learn(name)
+        log_request(request, 200, began)
+        return answer
+
+
+def _gathered(service: Service, found: Gathered) -> GatheredAnswer:
+    return GatheredAnswer(made=found.name in service.models, **asdict(found))
 
 
 def _file(model: ServedModel, name: str, kind: str) -> Response:

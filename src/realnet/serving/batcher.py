@@ -24,7 +24,6 @@ class Batcher:
 
     Args:
         batch_size: images measured at a time, at most.
-        observe: told the size of each batch.
     """
 
     def __init__(self, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
@@ -38,7 +37,7 @@ class Batcher:
         """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there.
 
         Args:
-            judge: does the measuring, in either thread; another one than before where the run was taught meanwhile.
+            judge: does the measuring, in either thread; those of other inspectors are measured apart.
         """
         future: Future[Measured] = Future()
         self._waiting.put((image, judge, future))

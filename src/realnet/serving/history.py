@@ -54,7 +54,8 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
             history=service.store is not None,
             keeps=kept,
             saves_thresholds=bool(service.settings.api_key),
-            teaches=service.teaches is not None,
+            teaches=service.teaches is not None and service.store is not None,
+            creates=service.workshop is not None,
         )
 
     @app.get("/v1/history", response_model=HistoryAnswer, responses=_REFUSALS)

@@ -32,7 +32,6 @@ class RateLimiter:
     """A bucket of tokens a client: ``per_minute`` of them, refilled evenly.
 
     Args:
-        per_minute: requests.
         clock: seconds, monotonic.
     """
 
@@ -74,9 +73,7 @@ class Gate:
         key = self.settings.api_key
         if key is not None and not hmac.compare_digest(_given_key(headers).encode(), key.encode()):
             raise Refusal(
-                401,
-                "This server wants an API key: send it as the header X-API-Key.",
-                {"WWW-Authenticate": "Bearer"},
+                401, "This server wants an API key: send it as the header X-API-Key.", {"WWW-Authenticate": "Bearer"}
             )
         if scope["method"] != "POST":
             return

@@ -13,16 +13,15 @@ from realnet.serving.application import make_app
 from realnet.serving.models import ServedModel
 from realnet.serving.service import Teach
 from realnet.serving.settings import Settings
+from realnet.serving.workshop import Workshop
 from realnet.signals.delivery import Signals
 
 _SWITCH_SECONDS = 0.0005
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that a port in use is found before models are loaded.
-
-    Raises:
-        UserError: where the address is not this machine's, or the port is in use or not allowed.
+    """A socket that listens, so that a port in use is found before models are loaded; UserError where the address is
+    not this machine's, or the port is in use or not allowed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
@@ -45,13 +44,14 @@ def run(
     history: tuple[Store, Retention] | None = None,
     signals: Signals | None = None,
     teach: Teach | None = None,
+    workshop: Workshop | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
     store, retention = history or (None, None)
     # A network's threads ask for the interpreter before every operation: for 5 ms, as is usual, they wait too long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
-        make_app(models, settings, store, retention, signals, teach),
+        make_app(models, settings, store, retention, signals, teach, workshop),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -14,8 +14,12 @@ from realnet.inspection.items import version_of
 from realnet.inspection.judging import Judge
 from realnet.limits import Limits, read_limits
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_RECENT = 200
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME_RULE = (
+    "{name} is no name for an inspector: take letters, digits, '-', '_' and '.', 64 at most, and begin with a letter "
+    "or digit."
+)
+RECENT = 200
 _log = logging.getLogger("realnet.serving")
 
 
@@ -36,7 +40,7 @@ class ServedModel:
     folder: Path
     judge: Judge
     calibration: Calibration | None = None
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     device: str = "cpu"
     _seen: tuple[int, int] | None = None
     _loading: threading.Thread | None = None
@@ -122,8 +126,9 @@ def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 
     Raises:
         UserError: for a folder that is no inspector, a name that is not plain, and two of one name.
     """
-    from realnet.inspection.loading import load
+    from realnet.inspection.loading import Sharing, load
 
+    sharing = Sharing()
     models: dict[str, ServedModel] = {}
     for place in places:
         name, folder = _named(place)
@@ -132,7 +137,7 @@ def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 
                 f"Two inspectors are called {name!r} ({models[name].folder} and {folder}): "
                 f"name one of them, as in other={folder}."
             )
-        judge = load(folder, device)
+        judge = load(folder, device, sharing)
         judge.minimum_area = minimum_area
         models[name] = ServedModel(name, folder, judge, read_calibration(folder), device=device)
     return models
@@ -144,9 +149,6 @@ def _named(place: str) -> tuple[str, Path]:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-.") or "inspector"
         return name[:64], folder
     name, _, folder_name = place.partition("=")
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} is no name for an inspector: take letters, digits, '-', '_' and '.', 64 at most, "
-            "and begin with a letter or digit."
-        )
+    if not NAME.fullmatch(name):
+        raise UserError(NAME_RULE.format(name=repr(name)))
     return name, Path(folder_name)

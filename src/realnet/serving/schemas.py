@@ -194,13 +194,46 @@ class TeachAnswer(BaseModel):
     sentences: list[str]
 
 
+class GatheredAnswer(BaseModel):
+    """Good images that were given for an inspector.
+
+    Attributes:
+        name: of the inspector; made: whether there is one yet.
+        images: how many there are; waiting: how many of them it has not learned.
+        known: whether the image that was just given had been given before.
+    """
+
+    name: str
+    made: bool
+    images: int
+    waiting: int
+    known: bool = False
+
+
+class LearnAnswer(BaseModel):
+    """What an inspector is after it was made, or has learned further good images.
+
+    Attributes:
+        sentences: what came out.
+        good_images: that its threshold rests on; promised: the rate of false alarms on average, at most.
+        seconds: what it took.
+    """
+
+    sentences: list[str]
+    good_images: int
+    threshold: float
+    promised: float
+    seconds: float
+
+
 class About(BaseModel):
-    """What the page has to know: whether there is a results store, thresholds can be saved, and runs are taught."""
+    """What the page has to know: whether there is a results store, thresholds are saved, runs taught and made."""
 
     history: bool
     keeps: str
     saves_thresholds: bool
     teaches: bool
+    creates: bool
 
 
 class Health(BaseModel):

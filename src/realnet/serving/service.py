@@ -8,32 +8,44 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.requests import Request
 
-from realnet.calibration import with_threshold
+from realnet.calibration import read_calibration, with_threshold
 from realnet.calibrations import install
 from realnet.errors import UserError
 from realnet.history import Entry, Retention, Store, read_confirmed
 from realnet.history.pictures import Picture
 from realnet.history.recording import Recording
 from realnet.inspection.judging import Judge, Standard
-from realnet.inspection.rows import Row, unreadable_row
+from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
 from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
-from realnet.serving.models import ServedModel
+from realnet.serving.models import NAME, NAME_RULE, ServedModel, open_models
 from realnet.serving.prometheus import Metrics
-from realnet.serving.schemas import InspectAnswer, InspectRequest, ModelAnswer, TeachAnswer, ThresholdRequest
+from realnet.serving.schemas import (
+    InspectAnswer,
+    InspectRequest,
+    LearnAnswer,
+    ModelAnswer,
+    TeachAnswer,
+    ThresholdRequest,
+)
 from realnet.serving.settings import Settings
-from realnet.serving.uploads import read_order
+from realnet.serving.shelf import Shelf
+from realnet.serving.uploads import Upload, read_upload
+from realnet.serving.workshop import Gathered, Workshop
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
 
 Teach = Callable[[Path, Store], list[str]]
+# Names of inspectors that a refusal lists.
+_NAMED = 20
 _log = logging.getLogger("realnet.serving")
 
 
@@ -41,13 +53,12 @@ class Service:
     """The work behind the routes.
 
     Args:
-        models: by name.
-        settings: limits.
         store: where results go; None: nowhere.
         retention: what may leave the store.
         signals: told of every verdict; None: nobody is.
         teach: lets the run in a folder learn what people confirmed in the store, and says what came of it; None: no
             run of this server is taught.
+        workshop: where inspectors are made of good images, and further ones join them; None: nowhere.
     """
 
     def __init__(
@@ -58,20 +69,29 @@ class Service:
         retention: Retention,
         signals: Signals | None = None,
         teach: Teach | None = None,
+        workshop: Workshop | None = None,
     ) -> None:
-        self.teaches, self._teaching = teach, threading.Lock()
-        self.models, self.settings, self.metrics, self.store, self.signals = models, settings, Metrics(), store, signals
-        self.started, self.working = time.monotonic(), 0
-        self.batchers = {name: Batcher(settings.batch_size, self.metrics.batches.observe) for name in models}
+        self.teaches, self._teaching, self.workshop = teach, threading.Lock(), workshop
+        self.settings, self.metrics, self.store, self.signals = settings, Metrics(), store, signals
+        self.models, self.retention, self.started, self.working = models, retention, time.monotonic(), 0
+        # One for all: what computes is the processor's cores, however many inspectors there are.
+        self.batcher = Batcher(settings.batch_size, self.metrics.batches.observe)
         self.recordings = {name: Recording(store, name, "serve", retention) for name in models} if store else {}
         # Decoding is the memory's peak: no more images at a time than there are cores.
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
 
+    def _serve(self, model: ServedModel) -> None:
+        """Let requests find ``model``, last of all."""
+        if self.store is not None:
+            recording = Recording(self.store, model.name, "serve", self.retention)
+            self.recordings = {**self.recordings, model.name: recording}
+        # Another dict, as the one before may be walked through at this moment. A shelf is not added to.
+        self.models = {**self.models, model.name: model}
+
     def close(self) -> None:
         """End the threads; what is under way is finished."""
         self.pool.shutdown()
-        for batcher in self.batchers.values():
-            batcher.close()
+        self.batcher.close()
 
     def model(self, name: str | None) -> ServedModel:
         """The model of that name, with its latest calibration; the only one where there is no other.
@@ -82,10 +102,13 @@ class Service:
         if name is None and len(self.models) == 1:
             name = next(iter(self.models))
         if name is None or name not in self.models:
-            said = "Name a model with the field model" if name is None else "There is no such model"
-            raise Refusal(404, f"{said}: this server has {', '.join(self.models)}.")
-        self.models[name].refresh()
-        return self.models[name]
+            said = "Name a model with the field model" if name is None and self.models else "There is no such model"
+            names, more = list(self.models)[:_NAMED], max(0, len(self.models) - _NAMED)
+            there = f"{', '.join(names) or 'none yet'}{f' and {more} more' if more else ''}"
+            raise Refusal(404, f"{said}: this server has {there}.")
+        model = self.models[name]
+        model.refresh()
+        return model
 
     def describe(self, model: ServedModel) -> ModelAnswer:
         """What the server says of one of its models."""
@@ -148,6 +171,54 @@ class Service:
         model.refresh()
         return TeachAnswer(sentences=said)
 
+    def keep_good(self, name: str, order: Upload) -> Gathered:
+        """Keep a good image for an inspector, which is there or is to be made.
+
+        Raises:
+            Refusal: where the server makes none, for a name that is not plain, and for what is no image.
+        """
+        workshop = self._open_workshop(name)
+        if extra := sorted(order.request.model_fields_set - {"image", "name"}):
+            raise Refusal(422, f"A good image is given with the fields image and name, not {', '.join(extra)}.")
+        try:
+            return workshop.keep(name, order.request.name, order.data, self.settings.max_pixels)
+        except UserError as error:
+            raise Refusal(400, str(error)) from error
+
+    def learn(self, name: str) -> LearnAnswer:
+        """Make an inspector of the good images that were given for it, or let it learn the further ones.
+
+        Raises:
+            Refusal: as :meth:`keep_good`, and where one is being made already, or cannot be.
+        """
+        workshop = self._open_workshop(name)
+        model = self.models.get(name)
+        if not self._teaching.acquire(blocking=False):
+            raise Refusal(409, "An inspector is being made or taught already; wait for its end.")
+        try:
+            folder, said, seconds = workshop.learn(name, model.folder if model is not None else None)
+            if model is None:
+                self._serve(open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)[name])
+            calibration = read_calibration(folder)
+        except UserError as error:
+            raise Refusal(409, str(error)) from error
+        finally:
+            self._teaching.release()
+        if model is not None:
+            model.refresh()
+        assert calibration is not None
+        return LearnAnswer(
+            sentences=said, good_images=len(calibration.good_scores), threshold=calibration.score,
+            promised=calibration.promised, seconds=round(seconds, 1),
+        )  # fmt: skip
+
+    def _open_workshop(self, name: str) -> Workshop:
+        if self.workshop is None:
+            raise Refusal(403, "This server makes no inspectors: start it with --teach --create FOLDER.")
+        if not NAME.fullmatch(name):
+            raise Refusal(422, NAME_RULE.format(name=name))
+        return self.workshop
+
     async def inspect(self, request: Request) -> InspectAnswer:
         """Read, judge, record and answer one request.
 
@@ -159,7 +230,7 @@ class Service:
         self.working += 1
         self.metrics.in_progress.set(self.working)
         try:
-            order = await read_order(request, self.settings)
+            order = await read_upload(request, self.settings)
             with self.metrics.seconds.time():
                 return await self._judge(order.data, order.request)
         finally:
@@ -167,14 +238,16 @@ class Service:
             self.metrics.in_progress.set(self.working)
 
     async def _judge(self, data: bytes, request: InspectRequest) -> InspectAnswer:
-        model = self.model(request.model)
+        loop = asyncio.get_running_loop()
+        # One that has to be loaded must not keep the others waiting.
+        there = not isinstance(self.models, Shelf) or self.models.is_loaded(request.model or "")
+        model = self.model(request.model) if there else await loop.run_in_executor(self.pool, self.model, request.model)
         # The same inspector from here to the answer, whatever the run is taught meanwhile.
         judge = model.judge
-        loop = asyncio.get_running_loop()
         decoded = await self._decode(data, request, model, judge)
         standard = self._standard(decoded, request, judge)
-        batcher = self.batchers[model.name]
-        measured = await asyncio.gather(*(asyncio.wrap_future(batcher.submit(part, judge)) for part in decoded.parts))
+        waiting = [self.batcher.submit(part, judge) for part in decoded.parts]
+        measured = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         found, row = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model, standard)
         if self.store is not None:
             await self._record(row, model, decoded.picture)
@@ -195,9 +268,8 @@ class Service:
         try:
             return await loop.run_in_executor(self.pool, decode, data, request, judge, self.settings.max_pixels, keep)
         except Refusal as refusal:
-            threshold = judge.threshold
-            trace = _named(judge.origin.trace(None, threshold), request.id)
-            row = unreadable_row(request.name, threshold, refusal.sentence, trace)
+            row = judge.row(request.name, UserError(refusal.sentence))
+            row = row if request.id is None else replace(row, id=request.id)
             if self.store is not None:
                 await self._record(row, model, None)
             _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
@@ -256,11 +328,7 @@ def _named(trace: Trace, given: str | None) -> Trace:
 
 
 def log_request(request: Request, status: int, began: float) -> None:
-    """One line about a request that is answered.
-
-    Args:
-        began: when, on the monotonic clock.
-    """
+    """One line about a request that is answered."""
     client = request.client.host if request.client else "unknown"
     facts = {
         "method": request.method,

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from realnet.config import first_problem
+from realnet.overriding import first_problem
 from realnet.serving.limits import Refusal, bounded
 from realnet.serving.schemas import InspectRequest
 from realnet.serving.settings import Settings
@@ -25,14 +25,14 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Order:
+class Upload:
     """What a request asks for: the bytes of an image file, and the other fields of an ``InspectRequest``."""
 
     data: bytes
     request: InspectRequest
 
 
-async def read_order(request: Request, settings: Settings) -> Order:
+async def read_upload(request: Request, settings: Settings) -> Upload:
     """Read and check the body of a request; all of it stays in memory, which the settings bound.
 
     Raises:
@@ -62,7 +62,7 @@ async def read_json(request: Request, settings: Settings, form: type[Body]) -> B
     """The JSON body of ``request`` as a ``form``.
 
     Raises:
-        Refusal: as :func:`read_order`.
+        Refusal: as :func:`read_upload`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -80,7 +80,7 @@ async def read_json(request: Request, settings: Settings, form: type[Body]) -> B
         raise Refusal(422, f"The request is wrong: {first_problem(error)}.") from error
 
 
-def _json(body: bytes) -> Order:
+def _json(body: bytes) -> Upload:
     try:
         given: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -94,10 +94,10 @@ def _json(body: bytes) -> Order:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refusal(422, "The field image is no base64 of an image file.") from error
-    return Order(data, order.model_copy(update={"image": ""}))
+    return Upload(data, order.model_copy(update={"image": ""}))
 
 
-async def _multipart(request: Request, settings: Settings) -> Order:
+async def _multipart(request: Request, settings: Settings) -> Upload:
     parser = MultiPartParser(request.headers, bounded(request, settings), max_files=1, max_fields=8, max_part_size=4096)
     # Never to the disk, which may be full; the body's length is bounded already.
     parser.spool_max_size = settings.max_bytes + 1
@@ -115,7 +115,7 @@ async def _multipart(request: Request, settings: Settings) -> Order:
         file = files[0][1]
         given.setdefault("name", (file.filename or "image")[-500:])
         order = _checked({**given, "image": ""}, strings=True)
-        return Order(await file.read(), order)
+        return Upload(await file.read(), order)
     finally:
         await form.close()
 

@@ -4,16 +4,16 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from realnet import __version__
+from realnet.progress import Notify
 from realnet.signals.outbox import Outbox, open_outbox
 from realnet.signals.sink import Message, Refused, Sink, Unreachable
 
-Say = Callable[[str], None]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _CLOSING_SECONDS = 10.0
 
@@ -22,7 +22,6 @@ class Signals:
     """Sends messages to receivers. Made by :func:`open_signals`; any thread may use it.
 
     Args:
-        sinks: the receivers.
         outbox: where what is not taken yet waits.
         which: ``all`` verdicts, or those that are not good.
         heartbeat: seconds between signs of life; None: none.
@@ -37,17 +36,15 @@ class Signals:
         outbox: Outbox,
         which: Literal["all", "anomalous"] = "all",
         heartbeat: float | None = None,
-        say: Say = lambda sentence: None,
+        say: Notify = lambda sentence: None,
     ) -> None:
         self.sinks, self.outbox, self._which = list(sinks), outbox, which
         self.life: Message = {}
         self._deliveries = [_Delivery(sink, outbox, heartbeat, say, self.life) for sink in sinks]
 
     def announce(self, message: Message) -> None:
-        """Send ``message``, which has an ``id`` and a ``verdict``: once this returns, it is on disk and will be sent.
-
-        Raises:
-            UserError: where the disk is full.
+        """Send ``message``, which has an ``id`` and a ``verdict``: once this returns, it is on disk and will be sent;
+        UserError where the disk is full.
         """
         if self._which == "anomalous" and message["verdict"] == "good":
             return
@@ -71,7 +68,7 @@ class Signals:
 class _Delivery:
     """The thread of one receiver."""
 
-    def __init__(self, sink: Sink, outbox: Outbox, heartbeat: float | None, say: Say, life: Message) -> None:
+    def __init__(self, sink: Sink, outbox: Outbox, heartbeat: float | None, say: Notify, life: Message) -> None:
         self._sink, self._outbox, self._heartbeat, self._say = sink, outbox, heartbeat, say
         self._life = life
         self._news, self._deadline = threading.Event(), float("inf")
@@ -172,12 +169,10 @@ def open_signals(
     queue: Path,
     which: Literal["all", "anomalous"] = "all",
     heartbeat: float | None = None,
-    say: Say = lambda sentence: None,
+    say: Notify = lambda sentence: None,
 ) -> Iterator[Signals]:
-    """Signals to ``sinks`` that wait in the file ``queue`` meanwhile; at the end what can be sent is sent.
-
-    Raises:
-        UserError: where the file cannot be written, or another process uses it.
+    """Signals to ``sinks`` that wait in the file ``queue`` meanwhile; at the end what can be sent is sent; UserError
+    where the file cannot be written, or another process uses it.
     """
     with open_outbox(queue) as outbox:
         elsewhere = outbox.waiting_elsewhere([sink.key for sink in sinks])

@@ -22,7 +22,6 @@ class Mqtt(Sink):
 
     Args:
         address: ``mqtt://[USER@]HOST[:PORT]/TOPIC``, or ``mqtts://`` with TLS.
-        password: of the user.
         seconds: that the broker may take.
 
     Raises:

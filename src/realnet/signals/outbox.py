@@ -74,10 +74,8 @@ class Outbox:
         return made
 
     def put(self, sinks: list[str], message: Message) -> None:
-        """Keep a signal for each of ``sinks``; one that is known by its ``id`` is not kept twice.
-
-        Raises:
-            UserError: where the disk is full.
+        """Keep a signal for each of ``sinks``; one that is known by its ``id`` is not kept twice; UserError where the
+        disk is full.
         """
         body, now = json.dumps(message, separators=(",", ":")), time.time()
         statement = "INSERT OR IGNORE INTO signals (sink, id, made, body) VALUES (?, ?, ?, ?)"
@@ -99,8 +97,7 @@ class Outbox:
     def first(self, sink: str) -> Waiting | None:
         """The oldest signal that waits for ``sink``."""
         found = self._ask(
-            "SELECT number, made, tries, body FROM signals WHERE sink = ? AND state = 'waiting' ORDER BY number",
-            sink,
+            "SELECT number, made, tries, body FROM signals WHERE sink = ? AND state = 'waiting' ORDER BY number", sink
         ).fetchone()
         return None if found is None else Waiting(*found)
 
@@ -129,10 +126,8 @@ class Outbox:
 
 @contextlib.contextmanager
 def open_outbox(path: Path) -> Iterator[Outbox]:
-    """The outbox in the file ``path``, for this process alone; made where it is not there.
-
-    Raises:
-        UserError: where another process has it, or it cannot be written.
+    """The outbox in the file ``path``, for this process alone; made where it is not there; UserError where another
+    process has it, or it cannot be written.
     """
     busy = f"Another process sends the signals in {path}: wait for its end or choose another file."
     with alone_with(path.with_name(path.name + ".lock"), busy), contextlib.closing(Outbox(path)) as outbox:

@@ -66,13 +66,7 @@ class Part(Protocol):
 
 
 def compose(
-    image: Image,
-    source: Image,
-    region: Mask,
-    opacity: float,
-    kind: str,
-    origin: str,
-    trim: Trim | None = None,
+    image: Image, source: Image, region: Mask, opacity: float, kind: str, origin: str, trim: Trim | None = None
 ) -> Anomaly | None:
     """Blend ``source`` into ``region`` (Eq. 3), or return None where hardly anything changed.
 

@@ -111,10 +111,7 @@ def three_random(image: Image, rng: np.random.Generator) -> Image:
 
 
 def rotated(
-    image: Image,
-    degrees: float,
-    centre: tuple[float, float] | None = None,
-    shift: tuple[float, float] = (0.0, 0.0),
+    image: Image, degrees: float, centre: tuple[float, float] | None = None, shift: tuple[float, float] = (0.0, 0.0)
 ) -> Image:
     """Turn about ``centre`` (column, row; default the middle), then move by ``shift``; the edges are
     mirrored.

@@ -66,13 +66,7 @@ def _cut(image: Image, height: int, width: int, rng: np.random.Generator) -> Ima
 
 
 def _pasted(
-    image: Image,
-    patch: Image,
-    degrees: float,
-    foreground: Mask,
-    opacity: float,
-    kind: str,
-    rng: np.random.Generator,
+    image: Image, patch: Image, degrees: float, foreground: Mask, opacity: float, kind: str, rng: np.random.Generator
 ) -> Anomaly | None:
     """Put ``patch``, turned, with its centre on a foreground pixel; what leaves the image is cut off."""
     rows, columns = foreground.shape

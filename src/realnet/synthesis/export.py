@@ -63,10 +63,8 @@ def write_pairs(
 
 
 def write_image(path: str | Path, array: NDArray[np.uint8], info: PngInfo | None = None) -> None:
-    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically; ``info`` goes in as well.
-
-    Raises:
-        UserError: where the folder cannot be written.
+    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically; ``info`` goes in as well; UserError where the
+    folder cannot be written.
     """
     with atomic_path(path) as temporary:
         Image.fromarray(array).save(temporary, format="PNG", pnginfo=info)

@@ -87,10 +87,8 @@ def settle_foreground(config: SynthesisConfig, categories: Sequence[Category]) -
 
 
 def check_foreground(name: str) -> None:
-    """Check that ``name`` is ``auto``, ``known``, ``none`` or a known category.
-
-    Raises:
-        UserError: otherwise; the message lists the names.
+    """Check that ``name`` is ``auto``, ``known``, ``none`` or a known category; UserError otherwise; the message lists
+    the names.
     """
     known = ["auto", "known", "none", *sorted(RULES)]
     if name not in known:

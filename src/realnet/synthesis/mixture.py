@@ -9,10 +9,8 @@ from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part
 
 
 class Mixture:
-    """Draw one of ``parts`` for each defect, with probabilities proportional to ``weights``.
-
-    Raises:
-        UserError: where no weight is above zero.
+    """Draw one of ``parts`` for each defect, with probabilities proportional to ``weights``; UserError where no weight
+    is above zero.
     """
 
     def __init__(self, parts: Sequence[Part], weights: Sequence[float]) -> None:

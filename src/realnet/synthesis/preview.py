@@ -41,8 +41,6 @@ def grid_image(columns: Sequence[Sequence[Image]], titles: Sequence[str] | None 
 
     Args:
         columns: uint8 ``[s, s, 3]`` images, equally many a column.
-        titles: ASCII, one a column.
-        cell: side of each picture.
     """
     head = _HEAD if titles else 0
     rows = len(columns[0])

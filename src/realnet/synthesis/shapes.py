@@ -50,15 +50,7 @@ def crack(
     varies, and one in three has a branch.
     """
     coverage = np.zeros(shape, dtype=np.uint8)
-    _walk(
-        coverage,
-        start,
-        float(rng.uniform(0.0, 2.0 * np.pi)),
-        length,
-        width,
-        float(rng.uniform(0.02, 0.6)),
-        rng,
-    )
+    _walk(coverage, start, float(rng.uniform(0.0, 2.0 * np.pi)), length, width, float(rng.uniform(0.02, 0.6)), rng)
     return coverage
 
 
@@ -88,16 +80,7 @@ def _walk(
     if branches and rng.random() < 1 / 3:
         at = int(rng.integers(count + 1))
         side = heading + float(turns[min(at, count - 1)]) + float(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.2))
-        _walk(
-            coverage,
-            (float(rows[at]), float(columns[at])),
-            side,
-            0.5 * length,
-            0.7 * width,
-            jitter,
-            rng,
-            False,
-        )
+        _walk(coverage, (float(rows[at]), float(columns[at])), side, 0.5 * length, 0.7 * width, jitter, rng, False)
 
 
 def few_pieces(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -27,11 +27,7 @@ class Sia:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        category: str | None = None,
-        opacity: Range = (0.5, 1.0),
-        least_change: float = 0.0,
+        self, directory: Path, category: str | None = None, opacity: Range = (0.5, 1.0), least_change: float = 0.0
     ) -> None:
         self.opacity, self.least_change = opacity, least_change
         self.generated = ImageFolder(_of_category(directory, category), "generated images of this product")

@@ -111,15 +111,10 @@ class Synthesizer:
 
 
 def make_part(
-    config: SynthesisConfig,
-    goods: Sequence[Image],
-    category: str | None = None,
-    names: Sequence[str] | None = None,
+    config: SynthesisConfig, goods: Sequence[Image], category: str | None = None, names: Sequence[str] | None = None
 ) -> Part:
-    """Return the part, or mixture of parts, that ``config`` describes.
-
-    Raises:
-        UserError: where dtd or sia is asked for without a usable folder.
+    """Return the part, or mixture of parts, that ``config`` describes; UserError where dtd or sia is asked for without
+    a usable folder.
     """
     limits: dict[str, Any] = {} if config.opacity is None else {"opacity": config.opacity}
     if config.source == "dtd":

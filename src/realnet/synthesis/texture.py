@@ -4,16 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realnet.synthesis.anomaly import (
-    Anomaly,
-    Image,
-    Mask,
-    Range,
-    Trim,
-    compose,
-    draw_opacity,
-    first_visible,
-)
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, Trim, compose, draw_opacity, first_visible
 from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import blob, crack, few_pieces, pixel_of
 

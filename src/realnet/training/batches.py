@@ -132,8 +132,6 @@ class Batches:
 
     Args:
         model: with its selection fitted.
-        synthesizer: makes defect number n.
-        good: features of the good images.
         seed: of the order of everything.
         batch_size: B, even.
         fresh: new defects a step.
@@ -165,11 +163,7 @@ class Batches:
         samples = AnomalySamples(self.synthesizer, len(self.good.images), self.seed, numbers.stop)
         loader = iter(
             DataLoader(
-                samples,
-                batch_size=self.fresh,
-                sampler=numbers,
-                num_workers=self.workers,
-                worker_init_fn=_one_thread,
+                samples, batch_size=self.fresh, sampler=numbers, num_workers=self.workers, worker_init_fn=_one_thread
             )
         )
         # Defects arrive `fresh` at a time: with room for one more delivery none of the window is overwritten.

@@ -36,12 +36,9 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path,
-    model: nn.Module,
-    best: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer | None,
+    folder: Path, model: nn.Module, best: dict[str, Tensor], optimizer: torch.optim.Optimizer | None,
     progress: Progress,
-) -> None:
+) -> None:  # fmt: skip
     """Write model, best state so far (or whatever else is to be kept beside), optimiser state and progress.
 
     Where nothing is trained there is no optimiser.
@@ -57,10 +54,8 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
 ) -> tuple[dict[str, Tensor], Progress]:
-    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress.
-
-    Raises:
-        UserError: for a damaged file.
+    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress; UserError for a
+    damaged file.
     """
     path = folder / CHECKPOINT_FILE
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}

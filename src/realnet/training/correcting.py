@@ -10,6 +10,7 @@ from realnet.data import read_image
 from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Labelled, Store, labelled_images
+from realnet.progress import Watcher
 from realnet.run_folder import Run
 from realnet.training.folds import Stage, quiet
 from realnet.training.teaching import Compared, Lesson, check_teachable, compare_defects, learn, save_lesson
@@ -41,8 +42,6 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
     """What people said of the images that the run judged, in any of its versions, with the images.
 
     Args:
-        run: the run.
-        store: of its results.
         folder: where originals that the store kept are put.
 
     Raises:
@@ -56,10 +55,8 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
 def prepare_correction(
     run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet
 ) -> Correction:
-    """Learn ``good``, and judge confirmed ``defects`` before and after.
-
-    Raises:
-        UserError: as :func:`realnet.training.teaching.learn`.
+    """Learn ``good``, and judge confirmed ``defects`` before and after; UserError as
+    :func:`realnet.training.teaching.learn`.
     """
     lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage)
     compared = compare_defects(run, lesson, [file for file, _ in defects], device)
@@ -67,10 +64,8 @@ def prepare_correction(
 
 
 def apply_correction(run: Path, correction: Correction, force: bool = False) -> Calibration:
-    """Make it the state in force.
-
-    Raises:
-        UserError: where a confirmed defect would be missed that is found now, unless ``force``; for a full disk.
+    """Make it the state in force; UserError where a confirmed defect would be missed that is found now, unless
+    ``force``; for a full disk.
     """
     if correction.missed and not force:
         raise UserError(
@@ -80,27 +75,50 @@ def apply_correction(run: Path, correction: Correction, force: bool = False) -> 
     return save_lesson(run, correction.lesson)
 
 
-def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:
-    """Teach the run what a results store says people confirmed; what to say of it.
+def correct(
+    run: Path, good: Sequence[Named], store: Store | None, device: str, watcher: Watcher, *, force: bool = False,
+    dry_run: bool = False,
+) -> Calibration:  # fmt: skip
+    """Teach the run ``good`` images and what a results store says people confirmed, and say what comes of it; UserError
+    where nothing is new, a confirmed defect would be missed and that is not forced, or the run cannot learn.
 
-    Raises:
-        UserError: where nothing is new, a confirmed defect would be missed, or the run cannot learn.
+    Args:
+        dry_run: say it, and change nothing.
     """
-    check_teachable(run)
+    defects: Sequence[Named] = ()
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
-        labelled = read_labelled(run, store, Path(folder))
-        check_some(run, labelled.good, store)
-        correction = prepare_correction(run, labelled.good, labelled.defects, device)
-        made = apply_correction(run, correction)
-    lost = [labelled.sentence()] if labelled.lost else []
-    return [*lost, *correction.sentences(), *made.sentences()]
+        if store is not None:
+            labelled = read_labelled(run, store, Path(folder))
+            if labelled.lost:
+                watcher.say(labelled.sentence())
+            good, defects = [*good, *labelled.good], labelled.defects
+            check_some(run, good, store)
+        correction = prepare_correction(run, good, defects, device, watcher.stage)
+        for line in correction.sentences():
+            watcher.say(line)
+        made = correction.lesson.calibration if dry_run else apply_correction(run, correction, force)
+    for line in made.sentences():
+        watcher.say(line)
+    return made
+
+
+class _Listening(Watcher):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:
+    """As :func:`correct`, by what the store says; what to say of it."""
+    check_teachable(run)
+    listening = _Listening()
+    correct(run, [], store, device, listening)
+    return listening.said
 
 
 def check_some(run: Path, good: Sequence[Named], store: Store) -> None:
-    """Refuse to learn nothing.
-
-    Raises:
-        UserError: where there is no image.
-    """
+    """Refuse to learn nothing; UserError where there is no image."""
     if not good:
         raise UserError(f"Nobody has confirmed an image of {run} as good yet: {store.path} holds none of them.")

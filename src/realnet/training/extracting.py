@@ -23,7 +23,6 @@ class Extractor:
 
     Args:
         model: its backbone is copied; its standardisation and selection are used as they are when asked.
-        device: where features are made.
     """
 
     def __init__(self, model: RealNet, device: torch.device) -> None:
@@ -45,7 +44,6 @@ class Extractor:
 
         Args:
             kept: the precision of the result.
-            told: how many are done.
         """
         found: list[list[Tensor]] = []
         for number, batch in enumerate(batched(images, _BATCH)):

@@ -102,18 +102,10 @@ class Solver:
     Args:
         model: statistics, selection and subspaces are set in place.
         synthesizer: of the good images that are fitted to.
-        config: of the run.
-        device: where features are made.
-        stage: told what happens.
     """
 
     def __init__(
-        self,
-        model: RealNet,
-        synthesizer: Synthesizer,
-        config: Config,
-        device: torch.device,
-        stage: Stage = quiet,
+        self, model: RealNet, synthesizer: Synthesizer, config: Config, device: torch.device, stage: Stage = quiet
     ) -> None:
         self.model, self.synthesizer, self.config, self.device, self.stage = model, synthesizer, config, device, stage
         self.images = synthesizer.images
@@ -258,17 +250,12 @@ class Solver:
 
 
 def judge_by_folds(
-    model: RealNet,
-    config: Config,
-    result: OutOfSample,
-    parts: Mapping[str, Sequence[Tensor]],
-    judged: Sequence[str],
+    model: RealNet, config: Config, result: OutOfSample, parts: Mapping[str, Sequence[Tensor]], judged: Sequence[str]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Judge some parts out of sample; returns mean, basis and level of the subspace of all good images, a network.
 
     Args:
         model: its evidence is fitted.
-        config: of the run.
         result: how the images belong together; residuals and energies are set.
         parts: selected features ``[n, m_k, h_k, w_k]`` a network, named as the parts of ``result``: ``good`` and, where
             there are copies, ``moved`` join the subspaces.

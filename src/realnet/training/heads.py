@@ -38,7 +38,6 @@ class HeadBatches:
     Head j never sees the good images whose group leaves the remainder j, nor anything made of them.
 
     Args:
-        seen: what there is.
         heads: how many are trained.
         seed: of the order of everything.
         batch_size: B, even.
@@ -145,7 +144,6 @@ class FoldedValidation:
 
     Args:
         model: judged as it is now; what its learned part is standardised by is fitted on the way.
-        seen: the images.
         learned: whether there is a learned part; False: the evidence alone.
     """
 

@@ -69,10 +69,8 @@ def kept_of(
     """What is kept of a training.
 
     Args:
-        names: of the files.
         seen: how its images belong together.
         each: copies of each good image.
-        features: by part.
     """
     parts = {name: [f.half().cpu() for f in features[name]] for name in PARTS if name in features}
     of = {name: getattr(seen, name).of for name in parts}
@@ -80,10 +78,8 @@ def kept_of(
 
 
 def save_features(path: Path, kept: KeptFeatures) -> None:
-    """Write ``kept`` as safetensors, whole or not at all.
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full.
+    """Write ``kept`` as safetensors, whole or not at all; UserError where the folder cannot be written or the disk is
+    full.
     """
     tensors = {f"{name}.{k}": f.contiguous() for name, parts in kept.parts.items() for k, f in enumerate(parts)}
     tensors |= {f"of.{name}": of for name, of in kept.of.items()}
@@ -92,11 +88,7 @@ def save_features(path: Path, kept: KeptFeatures) -> None:
 
 
 def read_features(path: Path) -> KeptFeatures:
-    """What :func:`save_features` wrote. Nothing is unpickled.
-
-    Raises:
-        UserError: where it is missing or damaged.
-    """
+    """What :func:`save_features` wrote. Nothing is unpickled; UserError where it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})["kept"])

@@ -22,7 +22,6 @@ class TrainingLog:
     """Keeps a run's log on disk up to date.
 
     Args:
-        folder: the run's.
         oracle: whether the figures of ``validation`` are those of the test images; they are then named so.
     """
 

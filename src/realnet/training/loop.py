@@ -99,7 +99,6 @@ def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, contro
     Args:
         fabric: devices, precision and DDP are its business.
         task: what is trained, on what, judged how; everything frozen is ready.
-        config: of the run.
         identity: what the run is made of (configuration and data), kept in the checkpoint.
         control: how it is carried on and watched.
     """

@@ -31,12 +31,7 @@ def moved(image: np.ndarray, shift: tuple[float, float], rotation: float, light:
 
 
 def copies(
-    images: Sequence[np.ndarray],
-    limits: ToleranceConfig,
-    each: int,
-    seed: int,
-    at_limit: bool = False,
-    first: int = 0,
+    images: Sequence[np.ndarray], limits: ToleranceConfig, each: int, seed: int, at_limit: bool = False, first: int = 0
 ) -> Iterator[np.ndarray]:
     """``each`` copies of every image, in the order of the images, moved at random within ``limits``.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from realnet.config import Config, DataConfig
-from realnet.data import Category, GoodImages, Sample, read_image, read_truth, survey
+from realnet.data import Category, GoodImages, Sample, fingerprint, read_image, read_truth, survey
 from realnet.data.good_images import seen_shape
 from realnet.data.levels import written
 from realnet.data.samples import spread
@@ -18,6 +18,7 @@ from realnet.data.tiling import tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector
 from realnet.model.network import RealNet
+from realnet.run_folder import Run
 from realnet.synthesis.anomaly import Anomaly
 from realnet.synthesis.foreground import settle_foreground
 from realnet.synthesis.synthesizer import Synthesizer
@@ -70,11 +71,7 @@ def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
 
 
 def check_enough(samples: Sequence[Sample]) -> None:
-    """Refuse a category that good images cannot be held out of.
-
-    Raises:
-        UserError: for one with fewer than two images.
-    """
+    """Refuse a category that good images cannot be held out of; UserError for one with fewer than two images."""
     for category in sorted({sample.category for sample in samples}):
         count = sum(sample.category == category for sample in samples)
         if count < 2:
@@ -110,10 +107,8 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
 
 
 def with_levels(config: Config, files: Sequence[Path]) -> tuple[Config, tuple[str, ...]]:
-    """``config`` with the levels that the good images ``files`` have in common, unless it names some; what to say.
-
-    Raises:
-        UserError: for images that cannot be read or do not fit the levels.
+    """``config`` with the levels that the good images ``files`` have in common, unless it names some; what to say;
+    UserError for images that cannot be read or do not fit the levels.
     """
     found = survey(files, config.data.pair)
     if found.levels is None or config.data.levels is not None:
@@ -131,10 +126,8 @@ def good_images(samples: Sequence[Sample], config: Config, most: int | None = MO
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
-    """Defects of these good images; a single category is passed on, so that its SIA folder is found.
-
-    Raises:
-        UserError: for generated images of several categories, as they belong to one product.
+    """Defects of these good images; a single category is passed on, so that its SIA folder is found; UserError for
+    generated images of several categories, as they belong to one product.
     """
     categories = {sample.category for sample in samples}
     if config.synthesis.source == "sia" and len(categories) > 1:
@@ -190,6 +183,26 @@ def first_defects(synthesizer: Synthesizer, config: Config, count: int) -> list[
         numbers = list(drawn)[:count]
     goods = [shuffled_index(len(images), config.seed, number) for number in numbers]
     return [(images[good], synthesizer(number, good)) for number, good in zip(numbers, goods, strict=True)]
+
+
+def training_defects(run: Run, categories: Sequence[Category], count: int) -> list[tuple[np.ndarray, Anomaly]]:
+    """The first defects the run was trained on, with their good images, made again: by seed and number.
+
+    None of them where the good images of ``categories`` are not those of the training, or sources are gone.
+    """
+    if run.members:  # each has its own
+        return []
+    samples = [sample for category in categories for sample in category.train]
+    config = run.config
+    try:
+        if run.record.provenance.get("data_fingerprint") != fingerprint(samples):
+            return []
+        train = split_samples(samples, config).train
+        solved = config.model.reconstruction.network == "subspace"
+        images = good_images(train, config, None if solved else MOST_TILES)
+        return first_defects(make_synthesizer(train, images, config, config.seed), config, count)
+    except UserError:
+        return []
 
 
 def fit_selection(model: RealNet, raw: GoodFeatures, synthesizer: Synthesizer, config: Config) -> None:

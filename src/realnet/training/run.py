@@ -28,6 +28,7 @@ from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from realnet.seen import picture_digests, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
+from realnet.training.doubts import find_doubts
 from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
 from realnet.training.log import reporting
@@ -53,11 +54,7 @@ _ODD_SIDE = 320
 
 
 def train(
-    categories: Sequence[Category],
-    config: Config,
-    output: Path,
-    launch: Launch,
-    watcher: Watcher | None = None,
+    categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher | None = None
 ) -> Progress:
     """Train an inspector on the good images of ``categories`` (together, where several) and save it as ``output``.
 
@@ -116,6 +113,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
             task = replace(task, validation=by_test_images)
         spent = time.monotonic() - started
         with reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report:
+            watcher.trains(config.training.select == "oracle", launch.time_budget)
             control = Control(output, launch.time_budget, spent, report, stop)
             progress = optimise(fabric, task, config, identity, control)
         watcher.stage("Calibrating")
@@ -124,6 +122,39 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
             _finish(output, model, judged, config, progress, categories, split, data_fingerprint, launch)
     fabric.barrier()
     return progress
+
+
+def describe_run(output: Path, progress: Progress, watcher: Watcher) -> None:
+    """Say what came of a training: which state was kept, and what the threshold promises."""
+    run = Run(output)
+    oracle = run.config.training.select == "oracle"
+    of = "the TEST IMAGES (oracle)" if oracle else "good images and synthetic defects not trained on, no test image"
+    kept = f"the best that was judged ({progress.best_value:.3f}, of {of})"
+    if run.config.training.select == "last":
+        kept = "the last one"
+    took = f"in {progress.seconds:.0f} s"
+    if run.members:
+        watcher.say(f"{len(run.members)} inspectors, one a product, are joined: {took[3:]}.")
+    elif run.config.training.steps == 0:
+        watcher.say(f"Solved {took}: with training.steps=0 no step is trained.")
+    else:
+        steps = f"{progress.step:,} step{'s' * (progress.step != 1)}"
+        watcher.say(f"Trained {steps} {took}. Kept: the state after step {progress.best_step}, {kept}.")
+    if run.calibration is not None:
+        for line in run.calibration.sentences():
+            watcher.say(line)
+        if (odd := run.calibration.odd()) and not run.members:
+            watcher.say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
+
+
+def say_what_next(output: Path, watcher: Watcher) -> None:
+    """Say what to do with a trained run: inspect, or train better where it is not to be relied on."""
+    doubts = find_doubts(Run(output).record)
+    for sentence in doubts:
+        watcher.warn(f"Warning: {sentence}")
+    relied = "do not rely on it before that is mended." if doubts else ""
+    next_step = relied or f"Next: realnet inspect {output} IMAGES --output DIR"
+    watcher.say(f"The inspector is {output}{'; ' if doubts else '. '}{next_step}")
 
 
 def _fabric(config: Config, launch: Launch) -> "Fabric":

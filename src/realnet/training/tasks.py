@@ -12,6 +12,7 @@ from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
+from realnet.synthesis.shown_defects import save_defects
 from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.folds import OutOfSample, Solver, Stage, scores_by_file, source_of
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
@@ -178,5 +179,6 @@ def _save_preparation(given: Preparation) -> None:
     }
     write_tensors(given.output / PREPARED_FILE, fitted, {"identity": given.identity})
     shown = first_defects(given.synthesizer, given.config, _SHOWN_DEFECTS)
+    save_defects(given.output, shown)
     sheet = contact_sheet([defect for _, defect in shown], [good for good, _ in shown])
     write_figure(given.output / SHEET_FILE, sheet)

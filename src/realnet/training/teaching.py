@@ -84,10 +84,8 @@ class Lesson:
 
 
 def check_teachable(run: Path) -> None:
-    """Refuse a run whose reconstruction is trained, and one that kept no features.
-
-    Raises:
-        UserError: which says what to do instead.
+    """Refuse a run whose reconstruction is trained, and one that kept no features; UserError which says what to do
+    instead.
     """
     if members := Run(run).members:
         raise UserError(
@@ -114,8 +112,6 @@ def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = 
         run: a finished closed-form run, as it is now.
         files: images; those that the run has been trained on are left out.
         names: what they are called.
-        device: where features are made.
-        stage: told what happens.
 
     Raises:
         UserError: for another kind of run, a damaged one, images that cannot be read, and where none is new.
@@ -147,10 +143,8 @@ def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = 
 
 
 def save_lesson(run: Path, lesson: Lesson) -> Calibration:
-    """Make what was learned the state in force, as a version; the one before stays in the run.
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full. The run is then as it was.
+    """Make what was learned the state in force, as a version; the one before stays in the run; UserError where the
+    folder cannot be written or the disk is full. The run is then as it was.
     """
     version = next_version(run)
     folder = taught_folder(run, version)
@@ -184,10 +178,8 @@ class Compared:
 
 
 def compare_defects(run: Path, lesson: Lesson, files: Sequence[Path], device: str = "cpu") -> Compared:
-    """What the lesson means for images that people called defective; they only measure, and join nothing.
-
-    Raises:
-        UserError: where a file cannot be read.
+    """What the lesson means for images that people called defective; they only measure, and join nothing; UserError
+    where a file cannot be read.
     """
     now = load(run, device)
     calibration = lesson.calibration

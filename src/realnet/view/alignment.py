@@ -61,7 +61,6 @@ class Reference:
 
         Args:
             image: uint8 ``[h, w, 3]`` RGB.
-            name: what an error calls it.
 
         Returns:
             The matrix float64 ``[2, 3]`` that takes a place in the reference, at the image's size, to that in the

@@ -74,13 +74,8 @@ class View:
             self._align = Reference(reference, whole, config.align, config.reach, config.match)
 
     def look(self, image: np.ndarray, name: str = "The image") -> Looked:
-        """What the network is to see of ``image`` uint8 ``[h, w, 3]``.
-
-        Args:
-            name: what an error calls it.
-
-        Raises:
-            UserError: where it cannot be aligned, or what is to be looked at lies outside.
+        """What the network is to see of ``image`` uint8 ``[h, w, 3]``; UserError where it cannot be aligned, or what is
+        to be looked at lies outside.
         """
         height, width = image.shape[:2]
         inside = self._inside(height, width)

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realnet.data.images import read_mask
+from realnet.data.masks import read_mask
 from realnet.errors import UserError
 
 Polygon = tuple[tuple[float, float], ...]

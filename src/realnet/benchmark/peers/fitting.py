@@ -86,11 +86,7 @@ class PeerOutcome:
 
 
 def find_peer(name: str) -> Peer:
-    """The peer of that name.
-
-    Raises:
-        UserError: where there is none.
-    """
+    """The peer of that name; UserError where there is none."""
     if name not in PEERS:
         raise UserError(f"There is no peer {name!r}; choose one of {', '.join(PEERS)}.")
     return PEERS[name]

@@ -32,8 +32,6 @@ def nearest_centres(items: Embedding, count: int, centres: Embedding, centre_cou
 
     Args:
         items: what is clustered; gone through once for every block of centres that ``memory`` holds.
-        count: number of items.
-        centres: what is clustered around.
         centre_count: number of centres, one at least.
         memory: bytes of centres to hold at a time.
     """
@@ -91,11 +89,7 @@ def mean_distances(items: Embedding, members: Sequence[int], draws: Sequence[fro
 
 
 def cluster_diversity(
-    items: Embedding,
-    count: int,
-    centres: Embedding,
-    centre_count: int,
-    draws: Sequence[Sequence[int]] | None = None,
+    items: Embedding, count: int, centres: Embedding, centre_count: int, draws: Sequence[Sequence[int]] | None = None
 ) -> list[Diversity]:
     """Mean pairwise distance within the clusters around given images, averaged over clusters (App. C.6).
 
@@ -105,9 +99,7 @@ def cluster_diversity(
 
     Args:
         items: embeddings of what is measured; gone through twice, or more where the centres fill the memory.
-        count: number of items.
         centres: embeddings of the images to cluster around.
-        centre_count: number of centres.
         draws: subsets of the items, each measured by itself; all items where None.
 
     Returns:

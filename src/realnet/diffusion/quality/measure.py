@@ -57,12 +57,9 @@ def measure_quality(
         repeats: how many draws of ``sample`` synthetic images, disjoint where there are enough (the paper: 3 of
             1,000). Without ``sample`` all images are measured once.
         sample: synthetic images a draw; None for all.
-        seed: of all draws.
         inception: local file of torch-fidelity's Inception v3; else torch's cache is looked into.
         alexnet: local file of torchvision's AlexNet; else torch's cache is looked into.
         download: fetch either into torch's cache where it is missing.
-        device: where the networks run.
-        progress: is told how far it is.
         levels: the stored values that are black and white in images of more than 8 bits.
 
     Raises:

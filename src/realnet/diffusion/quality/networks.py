@@ -43,10 +43,8 @@ class Network(NamedTuple):
 
 
 def inception_weights(given: Path | None = None, download: bool = False) -> Path | None:
-    """The file that `pooled_network` reads; None where EfficientNet-Lite0 serves.
-
-    Raises:
-        UserError: for a given file that does not exist, or a download that fails.
+    """The file that `pooled_network` reads; None where EfficientNet-Lite0 serves; UserError for a given file that does
+    not exist, or a download that fails.
     """
     if given is None and not download and not find_spec("torch_fidelity"):
         return None
@@ -54,11 +52,7 @@ def inception_weights(given: Path | None = None, download: bool = False) -> Path
 
 
 def alexnet_weights(given: Path | None = None, download: bool = False) -> Path | None:
-    """The file that `perceptual_network` reads; None where EfficientNet-Lite0 serves.
-
-    Raises:
-        UserError: as `inception_weights`.
-    """
+    """What `perceptual_network` reads; None where EfficientNet-Lite0 serves; UserError as `inception_weights`."""
     return find_weights(given, _alexnet_url(), "AlexNet", download)
 
 
@@ -72,7 +66,6 @@ def pooled_network(weights: Path | None = None, download: bool = False, device: 
     Args:
         weights: local file ``weights-inception-2015-12-05-6726825d.pth``; without it the one in torch's cache.
         download: fetch it where neither is there; otherwise EfficientNet-Lite0 serves.
-        device: where it runs.
 
     Raises:
         UserError: for a file that is missing or another network's, a failed download, or a package that is not
@@ -100,7 +93,6 @@ def perceptual_network(weights: Path | None = None, download: bool = False, devi
     Args:
         weights: local file of torchvision's AlexNet (``alexnet-owt-7be5be79.pth``); without it torch's cache.
         download: fetch it where neither is there; otherwise EfficientNet-Lite0 serves.
-        device: where it runs.
 
     Raises:
         UserError: as :func:`pooled_network`.

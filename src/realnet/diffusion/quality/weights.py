@@ -14,7 +14,6 @@ def find_weights(given: Path | None, url: str, what: str, download: bool) -> Pat
     """The file to read ``what`` from; None where there is none and nothing may be fetched.
 
     Args:
-        given: a local file.
         url: where it is published; the name ends in the first digits of its SHA-256, which a download must match.
         what: the network's name for the user.
         download: fetch it into torch's cache where it is not there.
@@ -44,10 +43,8 @@ def find_weights(given: Path | None, url: str, what: str, download: bool) -> Pat
 
 
 def read_weights(path: Path, what: str) -> dict[str, Tensor]:
-    """The tensors in a torch file by name, weights-only, so that nothing in it is executed.
-
-    Raises:
-        UserError: for anything else.
+    """The tensors in a torch file by name, weights-only, so that nothing in it is executed; UserError for anything
+    else.
     """
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)

@@ -57,6 +57,12 @@ async function watch(own, judge, conclude) {
   }
 }
 
+/** A picture of the camera that is watched; where none is, the camera starts, and the next call has one. */
+export async function photograph() {
+  if (!stream) return $("live-start").click(), null;
+  return picture();
+}
+
 /** The picture that the camera shows now, as a file named by the time. */
 async function picture() {
   const video = $("live-video");

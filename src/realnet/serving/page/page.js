@@ -1,6 +1,7 @@
 // The page: images are sent once, judged by the calibrated threshold, and the verdicts follow the sliders here.
 import { loadHistory, startHistory } from "/history.js";
-import { startLive } from "/live.js";
+import { photograph, startLive } from "/live.js";
+import { startMaking } from "/making.js";
 import { $, Away, ask, complain, draw as drawn, enlarge, give, labelButtons, labelOf, make, outlines, post, refreshLarge, sentence, show, startLarge } from "/parts.js";
 import { drawRegion } from "/region.js";
 import { download, escaped, reportCsv, reportHtml } from "/report.js";
@@ -39,7 +40,9 @@ async function loadModels() {
     ? `They are judged by this server, and the results kept with ${about.keeps === "nothing" ? "no pictures" : about.keeps} in its results store.`
     : "They are judged by this server and kept nowhere.";
   $("who-label").hidden = !about.history;
-  if (about.history && $("history").hidden) startHistory(models);
+  if (about.history && models.length && $("history").hidden) startHistory(models);
+  if (about.creates && $("making").hidden) startMaking(photograph, dropped, taughtOrMade);
+  for (const id of ["drop", "about"]) $(id).hidden = !models.length; // nothing is there to judge by
   describe();
   if (items.length) enqueue(); // given before the models were known, or before the key
 }
@@ -83,6 +86,14 @@ function lost() {
     setTimeout(again, 1000 * away);
   };
   wait();
+}
+
+/** An inspector is new, or has learned: show it. */
+async function taughtOrMade(name) {
+  if (models.some((m) => m.name === name)) return look();
+  await loadModels();
+  $("model").value = name;
+  $("model").dispatchEvent(new Event("change"));
 }
 
 async function judge(item, name, id) {
@@ -557,7 +568,7 @@ $("who").addEventListener("change", () => {
 $("news").addEventListener("click", () => { $("news").hidden = true; });
 startLarge();
 startLive(
-  (file) => judge({ file }, $("model").value, newId()),
+  async (file) => (models.length ? judge({ file }, $("model").value, newId()) : { error: "There is no inspector yet: photograph good parts." }),
   (answer) => conclude(answer, $("model").value),
   (file) => add([file]),
 );

@@ -1,0 +1,78 @@
+"""Fields of a configuration set by a YAML file or by hand, checked, and what is wrong with them in words."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from realnet.errors import UserError
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing wrong, as ``field: what``, in words a user can act on."""
+    details = error.errors()[0]
+    place = ".".join(str(part) for part in details["loc"])
+    if details["type"] == "extra_forbidden":
+        return f"there is no field {place}"
+    message = details["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def override(config: C, assignments: list[str], file: Path | None = None) -> C:
+    """``config`` with the fields of a YAML file, then ``path=value`` assignments, replaced and validated.
+
+    Args:
+        config: where to start.
+        assignments: such as ``model.rrs.retention=0.25``; the value is read as YAML.
+        file: YAML of the same shape as ``config.yaml``; any part of it.
+
+    Raises:
+        UserError: naming the field that is unknown or of the wrong type.
+    """
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    if file is not None:
+        _merge(tree, _read_yaml(file), "")
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        if not separator or not path.strip():
+            raise UserError(f"--set takes FIELD=VALUE, such as model.rrs.retention=0.25, not {assignment!r}.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {path}: {text!r} is no YAML value.") from error
+        if isinstance(value, int | float) and ":" in text:
+            value = text.strip()  # YAML reads 1:30 as ninety
+        for part in reversed(path.strip().split(".")):
+            value = {part: value}
+        _merge(tree, value, "")
+    try:
+        return type(config).model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"The configuration is wrong: {first_problem(error)}.") from error
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{file} cannot be read as a YAML configuration: {str(error).splitlines()[0]}.") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{file} holds no table of fields; write it like the config.yaml of a run.")
+    return loaded
+
+
+def _merge(tree: dict[str, Any], changes: dict[str, Any], prefix: str) -> None:
+    for name, value in changes.items():
+        path = f"{prefix}{name}"
+        if name not in tree:
+            known = ", ".join(tree)
+            raise UserError(f"The configuration has no field {path}; {prefix or 'the top '}level has: {known}.")
+        if isinstance(tree[name], dict):
+            if not isinstance(value, dict):
+                raise UserError(f"{path} is a group of fields ({', '.join(tree[name])}); set one of them.")
+            _merge(tree[name], value, f"{path}.")
+        else:
+            tree[name] = value
