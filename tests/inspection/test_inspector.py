@@ -146,9 +146,10 @@ def test_images_are_read_a_batch_at_a_time(inspector: Inspector, defective: np.n
     assert len(read) == 2
 
 
-def test_the_verdict_is_score_against_threshold(inspector: Inspector, trained: Path, defective: np.ndarray) -> None:
+def test_the_verdict_is_score_against_threshold(inspector: Inspector, trained: Path) -> None:
     kept = json.loads((trained / "calibration.json").read_text())
     assert (inspector.threshold, inspector.pixel_threshold) == (kept["score"], kept["pixel"])
+    defective = picture(np.random.default_rng(1), defect=True)[0]  # not so odd that it is of another product
     score = inspector.inspect(defective).score
     for threshold, anomalous in ((score - 1e-6, True), (score + 1e-6, False), (1.0, False)):
         judge = Inspector(inspector.model, inspector.config, threshold, 0.0)
