@@ -55,7 +55,7 @@ def build(
     if config is not None:
         source = _source(peer, config)
         statistics = _statistics(source)
-        settings |= _layers(peer, source, side)
+        settings |= _layers(peer, config.name, side)
         if "backbone" in inspect.signature(constructor).parameters:
             settings["backbone"] = peer.stand_in or config.name
     if peer.size_option:
@@ -92,9 +92,9 @@ def _statistics(source: Backbone) -> _Statistics:
     return tuple(source.input_mean.flatten().tolist()), tuple(source.input_std.flatten().tolist())
 
 
-def _layers(peer: Peer, source: Backbone, side: int) -> dict[str, Any]:
-    """The layers by the names that they have in this network, and the sizes that follow from them."""
-    info: Any = source.network.feature_info
+def _layers(peer: Peer, network: str, side: int) -> dict[str, Any]:
+    """The layers by the names that they have in this network of timm, and the sizes that follow from them."""
+    info: Any = timm.create_model(network, pretrained=False, features_only=True).feature_info
     layers = [info.info[tap] for tap in peer.taps]
     if not layers:
         return {}
