@@ -23,6 +23,7 @@ from realnet.inspection.journal import read_rows
 from realnet.inspection.result_folder import InspectionRequest, inspect_items
 from realnet.inspection.rows import Row, row_of
 from realnet.inspection.sources import IsKnown
+from realnet.inspection.trace import Origin
 from tests.data.layouts import picture, save
 from tests.inspection.judged import inspect_files
 from tests.traces import untraced
@@ -207,18 +208,21 @@ def test_what_changed_is_judged_again_and_keeps_its_place(
 
 def test_only_the_same_inspection_is_resumed(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(inspector, files[:1], out, model="a")
+    run(inspector, files[:1], out)
+    stranger = Inspector(inspector.model, inspector.config, inspector.threshold, inspector.pixel_threshold)
+    stranger.origin = Origin("b")
     other = Inspector(inspector.model, inspector.config, 0.25, inspector.pixel_threshold, 7)
+    other.origin = inspector.origin
     for judge, wanted, message in (
-        (inspector, {"model": "b"}, r"begun with another model: .* start anew with --overwrite"),
-        (other, {"model": "a"}, r"another threshold .*, not 0.25, another minimum area 0, not 7"),
-        (inspector, {"model": "a", "masks": True}, r"another masks False, not True"),
+        (stranger, {}, r"begun with another model: .* start anew with --overwrite"),
+        (other, {}, r"another threshold .*, not 0.25, another minimum area 0, not 7"),
+        (inspector, {"masks": True}, r"another masks False, not True"),
     ):
         with pytest.raises(UserError, match=message):
             run(judge, files, out, earlier="resume", **wanted)
     (out / "inspect.json").write_text("{")
     with pytest.raises(UserError, match=r"inspect.json is missing or damaged: start anew"):
-        run(inspector, files, out, earlier="resume", model="a")
+        run(inspector, files, out, earlier="resume")
     run(inspector, files[:1], tmp_path / "damaged")
     with (tmp_path / "damaged" / "results.jsonl").open("ab") as stream:
         stream.write(b'{"image": 3}\n')

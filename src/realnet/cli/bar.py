@@ -1,10 +1,14 @@
 """How training is shown in a terminal."""
 
+from typing import TYPE_CHECKING
+
 from rich import progress as rich_progress
 
 from realnet.cli.console import console, warn
 from realnet.progress import Watcher
-from realnet.training.checkpoint import Progress
+
+if TYPE_CHECKING:
+    from realnet.training.checkpoint import Progress
 
 _WHOLE = 1000
 
@@ -55,7 +59,7 @@ class Bar(Watcher):
         """How figures are called, and when the bar is full."""
         self.judge, self.budget = "TEST IMAGES (oracle)" if oracle else "validation", budget
 
-    def step(self, progress: Progress, steps: int) -> None:
+    def step(self, progress: "Progress", steps: int) -> None:
         """One step more; its figures where there are new ones."""
         before = progress.log[-1] if progress.log else {}
         since = progress.step - int(before.get("step", 0))
@@ -69,7 +73,7 @@ class Bar(Watcher):
             self.shown = len(progress.log)
             self._report(progress, steps)
 
-    def _report(self, progress: Progress, steps: int) -> None:
+    def _report(self, progress: "Progress", steps: int) -> None:
         row = progress.log[-1]
         pixels = f"pixel AP {row['validation_pixel_average_precision']:.3f}"
         if "validation_pixel_auroc" in row:
