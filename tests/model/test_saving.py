@@ -9,7 +9,7 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from realnet.config import Config
 from realnet.errors import UserError
@@ -254,7 +254,7 @@ def test_configurations_that_are_none(run: Path, content: bytes, what: str) -> N
 
 
 def test_a_network_that_finds_no_room(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def built(config: Config, pretrained: bool) -> RealNet:
+    def built(config: Config, pretrained: bool, network: nn.Module | None) -> RealNet:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2268000 MB.\nC++")
 
     monkeypatch.setattr(saving, "RealNet", built)
