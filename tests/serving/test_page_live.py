@@ -34,9 +34,8 @@ def test_a_camera_is_watched(page, own: Path, tmp_path: Path) -> None:
     with serving(open_models([f"part={own}"]), Settings(), store) as address:
         page.goto(address)
         page.click("#live-start")
-        expect(page.locator("#live-verdict")).to_have_text(
-            re.compile(r"(good|anomalous) level [01]\.\d\d, score 0\.\d+")
-        )
+        # The browser's camera shows a pattern of its own.
+        expect(page.locator("#live-verdict")).to_have_text("unknown not a product this inspector knows")
         expect(page.locator("#live-frame svg")).to_have_count(1)
         assert page.locator("#live-camera option").count() >= 1
         page.fill("#live-every", "0.1")
