@@ -43,6 +43,7 @@ FILES = {
     "calibration.json",
     "calibrations",
     "model.safetensors",
+    "synthetic_defects.npz",
     "synthetic_defects.png",
 }
 
@@ -65,9 +66,12 @@ def test_a_run_is_one_folder_without_pickle(trained: Path) -> None:
     for path in trained.rglob("*"):
         if path.is_file() and path.parent.name != "tensorboard":
             kind = path.suffix
-            assert kind in {".md", ".safetensors", ".yaml", ".csv", ".json", ".png"}
+            assert kind in {".md", ".safetensors", ".yaml", ".csv", ".json", ".png", ".npz"}
             if kind == ".safetensors":
                 assert load_file(path)
+            if kind == ".npz":
+                with np.load(path, allow_pickle=False) as arrays:
+                    assert all(len(np.atleast_1d(arrays[name])) for name in arrays.files)
     assert Config.model_validate(yaml.safe_load((trained / "config.yaml").read_text())) == tiny()
     with Image.open(trained / "synthetic_defects.png") as sheet:
         assert min(sheet.size) >= 64
