@@ -95,7 +95,8 @@ def test_what_is_said_of_it_is_of_all(joined: Path, data: Path) -> None:
     assert Run(changed).digest != before, "each product's threshold is part of what is computed"
 
 
-@pytest.mark.parametrize("form", [pytest.param("onnx", marks=pytest.mark.slow), "openvino"])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_it_is_exported_whole(form: str, joined: Path, data: Path, tmp_path: Path) -> None:
     pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[form])
     run = Run(joined)
