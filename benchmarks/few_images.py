@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from realnet.errors import UserError
+
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "lite": ("lite", {}),
     "instant": ("instant", {}),
@@ -66,7 +68,7 @@ def measure_peer(method: str, data: Path, category: str, draw: int, budget: floa
     """Fit and judge a peer; one that is trained by steps ends after ``budget`` seconds."""
     from realnet.benchmark.peers import PeerConfig
     from realnet.benchmark.peers.fitting import fit_module, judge_images
-    from realnet.data import fingerprint, open_dataset, read_truth
+    from realnet.data import open_dataset, read_truth
     from realnet.evaluation.results import Provenance, evaluate_maps
 
     config = PeerConfig(name=method, seed=draw, time_budget=budget)
@@ -77,10 +79,9 @@ def measure_peer(method: str, data: Path, category: str, draw: int, budget: floa
     maps, scores, _ = judge_images(fitted.module.model, chosen, config.image_size, fitted.transform, "cpu")
     assert maps is not None, "every method of PEERS makes maps"
     masks = [read_truth(sample, (config.image_size, config.image_size)) for sample in chosen.test]
-    provenance = Provenance.collect(
-        data=data.name, data_fingerprint=fingerprint(chosen.test), split="test", seed=draw, preset=method,
-        image_score="the method's own", selection="its last state",
-    )  # fmt: skip
+    provenance = Provenance.of_tests(
+        data.name, [chosen], seed=draw, preset=method, image_score="the method's own", selection="its last state"
+    )
     overall = evaluate_maps(chosen.test, maps, masks, scores, provenance).overall
     return {name: getattr(overall, name) for name in FIGURES} | {"cpu_seconds": used, "seconds": fitted.seconds}
 
@@ -108,12 +109,16 @@ def measure(given: argparse.Namespace) -> None:
                         line = (given.data.name, given.category, str(kept), str(draw), method)
                         if line in done:
                             continue
-                        if method in RUNS:
-                            found = measure_run(method, data, given.category, draw)
-                        else:
-                            found = measure_peer(method, data, given.category, draw, given.budget)
-                        shown = {name: "" if value is None else f"{value:.5f}" for name, value in found.items()}
-                        shown |= {name: f"{found[name]:.1f}" for name in ("cpu_seconds", "seconds")}
+                        try:
+                            if method in RUNS:
+                                found = measure_run(method, data, given.category, draw)
+                            else:
+                                found = measure_peer(method, data, given.category, draw, given.budget)
+                        except UserError as error:  # such as one image for RealNet: a line without figures
+                            print(f"{method} with {kept} good images: {error}")
+                            found = {}
+                        shown = {name: f"{found[name]:.5f}" for name in FIGURES if found.get(name) is not None}
+                        shown |= {name: f"{found[name]:.1f}" for name in ("cpu_seconds", "seconds") if name in found}
                         threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
                         writer.writerow(dict(zip(COLUMNS, line, strict=False)) | shown | {"threads": threads})
                         stream.flush()
@@ -126,7 +131,7 @@ def chart(files: list[Path], output: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    lines = read_lines(files)
+    lines = [line for line in read_lines(files) if line["image_auroc"]]
     categories = list(dict.fromkeys(line["category"] for line in lines))
     figure, panels = plt.subplots(1, len(categories), figsize=(4.6 * len(categories), 4.2), squeeze=False)
     for panel, category in zip(panels[0], categories, strict=True):

@@ -39,7 +39,7 @@ class Inspection(litserve.LitAPI):
         """The image of a multipart request, decoded and made small."""
         given: Any = request
         data = given["image"].file.read()
-        return decode(data, InspectRequest(image=""), self.judge, PIXELS)
+        return decode(data, InspectRequest(image=""), self.judge, PIXELS, "nothing")
 
     def batch(self, inputs: list[Decoded]) -> list[Decoded]:
         """As they are: the network takes a list."""
@@ -56,7 +56,9 @@ class Inspection(litserve.LitAPI):
 
     def encode_response(self, output: tuple[Decoded, Any]) -> dict[str, Any]:
         """The JSON that RealNet's server sends."""
-        return answer(output[0], output[1], InspectRequest(image=""), self.model).model_dump()
+        standard = self.judge.standard(output[0].looked)
+        found, _ = answer(output[0], output[1], InspectRequest(image=""), self.model, standard)
+        return found.model_dump()
 
 
 def main() -> None:
