@@ -26,6 +26,10 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "evidence": ("instant", {"model.discriminator.general": 0.0}),
 }
 PEERS = ("patchcore", "padim", "dfm", "fre")
+NAMES = {
+    "instant": "instant", "lite": "lite", "evidence": "evidence alone", "patchcore": "PatchCore", "padim": "PaDiM",
+    "dfm": "DFM", "fre": "FRE",
+}  # fmt: skip
 FIGURES = ("image_auroc", "pixel_auroc", "pro")
 COLUMNS = ("data", "category", "count", "draw", "method", *FIGURES, "cpu_seconds", "seconds", "threads")
 
@@ -133,27 +137,28 @@ def chart(files: list[Path], output: Path) -> None:
 
     lines = [line for line in read_lines(files) if line["image_auroc"]]
     categories = list(dict.fromkeys(line["category"] for line in lines))
-    figure, panels = plt.subplots(1, len(categories), figsize=(4.6 * len(categories), 4.2), squeeze=False)
+    methods = [method for method in NAMES if any(line["method"] == method for line in lines)]
+    figure, panels = plt.subplots(1, len(categories), figsize=(4.6 * len(categories), 4.4), squeeze=False)
     for panel, category in zip(panels[0], categories, strict=True):
-        own = [line for line in lines if line["category"] == category]
-        for method in dict.fromkeys(line["method"] for line in own):
-            own_lines = [line for line in own if line["method"] == method]
-            points = []
-            for count in sorted({int(line["count"]) for line in own_lines}):
-                draws = [line for line in own_lines if int(line["count"]) == count]
+        for number, method in enumerate(methods):
+            own = [line for line in lines if (line["category"], line["method"]) == (category, method)]
+            points: list[tuple[int, float, float]] = []
+            for count in sorted({int(line["count"]) for line in own}):
+                draws = [line for line in own if int(line["count"]) == count]
                 seconds, auroc = (
                     np.mean([float(line[name]) for line in draws]) for name in ("cpu_seconds", "image_auroc")
                 )
-                points.append((count, seconds, auroc))
-            style = "-o" if method in RUNS else "--s"
-            panel.plot(*zip(*[point[1:] for point in points], strict=True), style, label=method, markersize=4)
-            for count, seconds, auroc in points:
-                panel.annotate(str(count), (seconds, auroc), fontsize=6, xytext=(2, 2), textcoords="offset points")
-        panel.set(title=category, xscale="log", xlabel="set-up, CPU seconds", ylabel="image AUROC")
+                points.append((count, float(seconds), float(auroc)))
+            x, y = [point[1] for point in points], [point[2] for point in points]
+            panel.plot(x, y, "-o" if method in RUNS else "--s", color=f"C{number}", label=NAMES[method], markersize=4)
+            for count, *place in points:
+                panel.annotate(str(count), (place[0], place[1]), fontsize=7, xytext=(3, -8), textcoords="offset points")
+        panel.set(title=category.replace("_", " "), xscale="log", xlabel="set-up, CPU seconds", ylabel="image AUROC")
         panel.grid(alpha=0.3)
-    panels[0][-1].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(output, dpi=120)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncol=len(labels), fontsize=9, frameon=False)
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.savefig(output, dpi=110)
 
 
 def main() -> None:
