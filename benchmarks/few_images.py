@@ -70,10 +70,10 @@ def measure_run(method: str, data: Path, category: str, draw: int) -> dict[str, 
 
 def measure_peer(method: str, data: Path, category: str, draw: int, budget: float) -> dict[str, float | None]:
     """Fit and judge a peer; one that is trained by steps ends after ``budget`` seconds."""
+    from realnet.benchmark.peer_job import figures_of
     from realnet.benchmark.peers import PeerConfig
     from realnet.benchmark.peers.fitting import fit_module, judge_images
-    from realnet.data import open_dataset, read_truth
-    from realnet.evaluation.results import Provenance, evaluate_maps
+    from realnet.data import open_dataset
 
     config = PeerConfig(name=method, seed=draw, time_budget=budget)
     chosen = open_dataset(data, category)[0]
@@ -81,12 +81,7 @@ def measure_peer(method: str, data: Path, category: str, draw: int, budget: floa
     fitted = fit_module(chosen, config)
     used = processor_seconds() - used
     maps, scores, _ = judge_images(fitted.module.model, chosen, config.image_size, fitted.transform, "cpu")
-    assert maps is not None, "every method of PEERS makes maps"
-    masks = [read_truth(sample, (config.image_size, config.image_size)) for sample in chosen.test]
-    provenance = Provenance.of_tests(
-        data.name, [chosen], seed=draw, preset=method, image_score="the method's own", selection="its last state"
-    )
-    overall = evaluate_maps(chosen.test, maps, masks, scores, provenance).overall
+    overall = figures_of(data.name, [chosen], config, maps, scores).overall
     return {name: getattr(overall, name) for name in FIGURES} | {"cpu_seconds": used, "seconds": fitted.seconds}
 
 

@@ -13,7 +13,7 @@ from realnet.data import open_dataset, read_image
 from realnet.data.samples import spread
 from realnet.inspection.judging import Judge
 from realnet.limits.asked import read_asked
-from realnet.limits.measuring import measure_drawn
+from realnet.limits.measuring import measure_drawn, scorer_of
 from realnet.limits.reaching import EACH
 from realnet.progress import Watcher
 
@@ -30,10 +30,7 @@ def found_on(judge: Judge, files: list[Path], find: str, seed: int) -> list[str]
     images = [read_image(file, None, judge.levels) for file in files]
     verdicts = list(judge.inspect_many(images))
     good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous]
-    cells = measure_drawn(
-        lambda drawn: [found.score for found in judge.inspect_many(image for image, _ in drawn)],
-        good, read_asked([find]), each=EACH, seed=seed,
-    )  # fmt: skip
+    cells = measure_drawn(scorer_of(judge), good, read_asked([find]), each=EACH, seed=seed)
     said = [f"On good test images: {cell.at(judge.threshold).sentence()} found" for cell in cells]
     return [*said, f"Good test images rejected: {len(images) - len(good)} of {len(images)}"]
 

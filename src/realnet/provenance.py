@@ -31,6 +31,11 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def timestamp() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def collect_provenance(**facts: Any) -> dict[str, Any]:
     """``facts`` (data, fingerprint, split, seed, preset, image score ...) with versions, hardware and date."""
     versions = {"realnet": __version__}
@@ -45,5 +50,5 @@ def collect_provenance(**facts: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "hardware": hardware(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": timestamp(),
     }

@@ -11,7 +11,7 @@ from realnet.benchmark.jobs import Outcome, PeerJob
 from realnet.benchmark.peers import PeerConfig, fit_peer
 from realnet.data import Category, read_truth
 from realnet.errors import UserError
-from realnet.evaluation.results import Provenance, evaluate_maps
+from realnet.evaluation.results import Provenance, Results, evaluate_maps
 from realnet.overriding import first_problem
 
 
@@ -30,19 +30,8 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
         test=tuple(sample for category in categories for sample in category.test),
     )
     found = fit_peer(together, config, lab_device(), job.textures)
-    samples = together.test
-    size = config.image_size
-    masks = [read_truth(sample, (size, size)) for sample in samples]
-    maps = found.maps
-    if maps is None:
-        # Image figures only: without masks nothing is said of pixels.
-        masks, maps = [None] * len(samples), np.zeros((len(samples), 1, 1), np.float32)
     names = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    provenance = Provenance.of_tests(
-        names, categories, seed=config.seed, preset=config.name, image_score="the method's own",
-        selection="its last state",
-    )  # fmt: skip
-    results = evaluate_maps(samples, maps, masks, found.scores, provenance)
+    results = figures_of(names, categories, config, found.maps, found.scores)
     measured = {
         "images_per_second": found.images_per_second,
         "fit_seconds": found.fit_seconds,
@@ -50,3 +39,23 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
         "parameters_millions": found.parameters / 1e6,
     }
     return Outcome(results=results, measured=measured, notes=found.notes)
+
+
+def figures_of(
+    data: str, categories: Sequence[Category], config: PeerConfig, maps: np.ndarray | None, scores: np.ndarray
+) -> Results:
+    """Every figure of a peer's ``maps`` and ``scores`` of the test images of ``categories``, all in their order.
+
+    Args:
+        data: what the data is called.
+        maps: None of a peer that scores whole images: then nothing is said of pixels.
+    """
+    samples, size = [sample for category in categories for sample in category.test], config.image_size
+    masks = [None if maps is None else read_truth(sample, (size, size)) for sample in samples]
+    if maps is None:
+        maps = np.zeros((len(samples), 1, 1), np.float32)
+    provenance = Provenance.of_tests(
+        data, categories, seed=config.seed, preset=config.name, image_score="the method's own",
+        selection="its last state",
+    )  # fmt: skip
+    return evaluate_maps(samples, maps, masks, scores, provenance)

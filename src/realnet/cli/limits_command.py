@@ -100,13 +100,12 @@ def _sizes(text: str | None) -> list[float]:
 def _table(found: "Limits") -> Table:
     """The smallest size that is found reliably, a row a kind, a column a depth."""
     from realnet.limits.counted import title_of
-    from realnet.limits.measuring import DEPTHS, STRENGTHS
+    from realnet.limits.measuring import DEPTHS, STRENGTHS, depths_of
 
     table = Table("found reliably from", *(f"{depth} levels" for depth in DEPTHS), box=None, pad_edge=False)
     for kind in found.kinds:
         if kind == "sia":
             table.add_row("", *(f"{strength}%" for strength in STRENGTHS))
-        depths = {"missing": (None,), "sia": STRENGTHS}.get(kind, DEPTHS)
-        sizes = [found.smallest(kind, depth) for depth in depths]
+        sizes = [found.smallest(kind, depth) for depth in depths_of(kind)]
         table.add_row(title_of(kind), *("-" if size is None else f"{size:g} px" for size in sizes))
     return table

@@ -91,18 +91,12 @@ def evaluate_run(
     if at_image_size:
         judged = [full_size(anomaly_map, *shape) for anomaly_map, shape in zip(maps, shapes, strict=True)]
         truths = [read_truth(sample) for sample in samples]
-    results = with_caveats(
-        evaluate_maps(
-            samples, judged, truths, scores,
-            Provenance.of_tests(
-                Path(data).name, categories, seed=config.seed, preset=config.preset,
-                image_score=config.model.image_score, selection=config.training.select,
-                pixels="image" if at_image_size else "map",
-            ),
-            protocol=protocol, threshold=judge.threshold,
-        ),
-        [another, *caveats] if another and force else caveats,
+    provenance = Provenance.of_tests(
+        Path(data).name, categories, seed=config.seed, preset=config.preset, image_score=config.model.image_score,
+        selection=config.training.select, pixels="image" if at_image_size else "map",
     )  # fmt: skip
+    results = evaluate_maps(samples, judged, truths, scores, provenance, protocol=protocol, threshold=judge.threshold)
+    results = with_caveats(results, [another, *caveats] if another and force else caveats)
     refusal = None
     if another and not force:
         files_them = "files them, with a mark."

@@ -1,6 +1,5 @@
 """Calibration of a trained or exported inspector on good images of the line."""
 
-import datetime
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from realnet.data.good_images import short_names
 from realnet.errors import UserError, advise
 from realnet.inspection.judging import Judge
 from realnet.progress import Watcher
+from realnet.provenance import timestamp
 from realnet.run_folder import Run
 from realnet.seen import Seen
 
@@ -159,7 +159,7 @@ def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None
         judged.pixel,
         false_alarms,
         judged.source,
-        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        timestamp(),
         before.defect_scores if before else (),
         judged.names,
         judged.seen,

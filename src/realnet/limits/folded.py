@@ -5,14 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from realnet.config import Config
 from realnet.inspection.inspector import Inspector
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.training.extracting import Extractor
-from realnet.training.folds import Residuals, judge_by_folds
+from realnet.training.folds import Residuals, judge_by_folds, scores_by_file
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_features import KeptFeatures
 
@@ -61,14 +60,6 @@ class FoldedScorer:
             assert isinstance(discriminator, EvidenceDiscriminator)
             side = self.config.model.image_size
             discriminator.fit_learned(logits, (side, side))
-        groups = self.kept.groups.tolist()
-        self.good_scores = _highest(validation.scores(result.good), groups, len(self.kept.names))
-        return _highest(validation.scores(result.faint), images, max(images) + 1)
-
-
-def _highest(scores: Tensor, of: Iterable[int], count: int) -> list[float]:
-    """The highest score of the tiles of each image."""
-    found = [0.0] * count
-    for number, score in zip(of, scores.tolist(), strict=True):
-        found[number] = max(found[number], score)
-    return found
+        groups, good = self.kept.groups.tolist(), validation.scores(result.good).tolist()
+        self.good_scores = scores_by_file(groups, good, len(self.kept.names))
+        return scores_by_file(images, validation.scores(result.faint).tolist(), max(images) + 1)

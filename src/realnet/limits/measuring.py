@@ -1,18 +1,15 @@
 """How small and how faint a defect an inspector finds: the scores of defects drawn on good images."""
 
-import base64
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from realnet.data import read_image
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
+from realnet.inspection.overlay import as_webp, shrunk
 from realnet.limits.counted import EACH, Cell, Limits
 from realnet.limits.drawn import KINDS, Kind, Wanted, draw
 from realnet.progress import Watcher
@@ -61,19 +58,29 @@ def measure_limits(
         raise UserError("The inspector takes all of these images for defective: calibrate it first.")
     side = int(np.median([min(image.shape[:2]) for image in good]))
     chosen = [float(size) for size in sizes or sorted({max(1, round(share * side)) for share in SHARES})]
-    of_kind: dict[Kind, Sequence[int | None]] = {kind: (None,) if kind == "missing" else depths for kind in kinds}
-    if generated is not None:
-        of_kind["sia"] = STRENGTHS
-    wanted = [Wanted(kind, size, depth) for kind, own in of_kind.items() for size in chosen for depth in own]
+    drawn: tuple[Kind, ...] = (*kinds, *(("sia",) if generated is not None else ()))
+    wanted = [Wanted(kind, size, depth) for kind in drawn for size in chosen for depth in depths_of(kind, depths)]
+    cells = measure_drawn(scorer_of(judge), good, wanted, each=each, seed=seed, generated=generated, watcher=watcher)
+    return Limits(
+        drawn=cells, images=len(good), left_out=len(images) - len(good), side=side, threshold=judge.threshold,
+        digest=judge.origin.model_digest, picture=as_webp(shrunk(good[0], _PICTURE)).partition(",")[2],
+    )  # fmt: skip
+
+
+def depths_of(kind: Kind, depths: Sequence[int] = DEPTHS) -> Sequence[int | None]:
+    """The depths that a kind is drawn with: ``depths``, strengths of SIA, and none of a missing part."""
+    if kind == "missing":
+        return (None,)
+    return STRENGTHS if kind == "sia" else depths
+
+
+def scorer_of(judge: Judge) -> Scorer:
+    """Scores by an inspector, whichever good image each was made of."""
 
     def scores(drawn: Iterable[tuple[NDArray[np.uint8], int]]) -> list[float]:
         return [found.score for found in judge.inspect_many((image for image, _ in drawn), _BATCH)]
 
-    cells = measure_drawn(scores, good, wanted, each=each, seed=seed, generated=generated, watcher=watcher)
-    return Limits(
-        drawn=cells, images=len(good), left_out=len(images) - len(good), side=side, threshold=judge.threshold,
-        digest=judge.origin.model_digest, picture=_picture(good[0]),
-    )  # fmt: skip
+    return scores
 
 
 def measure_drawn(
@@ -119,11 +126,3 @@ def measure_drawn(
         Cell(kind=one.kind, size=one.size, depth=one.depth, scores=tuple(scores[part]), places=tuple(places[part]))
         for one, part in zip(wanted, parts, strict=True)
     )
-
-
-def _picture(image: NDArray[np.uint8]) -> str:
-    scale = _PICTURE / max(image.shape[:2])
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(small)).save(stream, "WEBP", quality=80)
-    return base64.b64encode(stream.getvalue()).decode()

@@ -1,12 +1,10 @@
 """What a trained run finds of what it was to find, and the threshold that takes."""
 
-import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from realnet.calibration import Calibration, with_threshold
 from realnet.calibrations import install
@@ -16,8 +14,9 @@ from realnet.inspection.inspector import load
 from realnet.limits.asked import named
 from realnet.limits.counted import Cell, Found
 from realnet.limits.drawn import Wanted
-from realnet.limits.measuring import measure_drawn
+from realnet.limits.measuring import measure_drawn, scorer_of
 from realnet.progress import Watcher
+from realnet.provenance import timestamp
 from realnet.run_folder import Run
 
 # Drawn of each: half of them set the threshold, the other half say what it finds.
@@ -71,7 +70,7 @@ def reach(
         return _said(found.found, calibration)
     lowered = with_threshold(
         calibration, needed, f"The threshold was lowered to find {named(wanted)} (--find).",
-        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        timestamp(),
     )  # fmt: skip
     if asked is not None or lowered.promised > MOST_FALSE_ALARMS:
         return [*_said(found.found, calibration), _beyond(found)]
@@ -88,11 +87,7 @@ def _drawn_and_judged(
     verdicts = judge.inspect_many(images)
     # On those that are rejected as they are, everything would be found.
     good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous] or images
-
-    def scores(drawn: Iterable[tuple[NDArray[np.uint8], int]]) -> list[float]:
-        return [found.score for found in judge.inspect_many(image for image, _ in drawn)]
-
-    cells = measure_drawn(scores, good, wanted, each=2 * EACH, seed=judge.config.seed + 1, watcher=watcher)
+    cells = measure_drawn(scorer_of(judge), good, wanted, each=2 * EACH, seed=judge.config.seed + 1, watcher=watcher)
     halves = [slice(None, EACH), slice(EACH, None)]
     first, second = (
         [cell.model_copy(update={"scores": cell.scores[half], "places": cell.places[half]}) for cell in cells]

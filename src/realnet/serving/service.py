@@ -1,7 +1,6 @@
 """What the routes share: inspectors, their batchers, the results store, counters."""
 
 import asyncio
-import datetime
 import logging
 import os
 import threading
@@ -23,6 +22,7 @@ from realnet.inspection.judging import Judge, Standard
 from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
+from realnet.provenance import timestamp
 from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
@@ -146,9 +146,8 @@ class Service:
         if model.calibration is None:
             raise Refusal(409, f"{name} has no calibration to start from: make one with `realnet calibrate`.")
         why = f": {order.why.strip()}" if order.why.strip() else ""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         note = f"The threshold was moved by hand by {order.who.strip()}{why}."
-        install(model.folder, with_threshold(model.calibration, order.threshold, note, now))
+        install(model.folder, with_threshold(model.calibration, order.threshold, note, timestamp()))
         return self.describe(model)
 
     def teach(self, name: str) -> TeachAnswer:

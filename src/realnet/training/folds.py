@@ -378,10 +378,10 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
         yield conclusion(discriminator.conclude(energies, own, general, (side, side)), model.config.image_score)
 
 
-def scores_by_file(seen: OutOfSample, scores: Sequence[float], files: int) -> list[float]:
-    """The score of each file: the highest of its tiles'."""
+def scores_by_file(groups: Iterable[int], scores: Sequence[float], files: int) -> list[float]:
+    """The score of each file: the highest of its tiles'; ``groups`` says of which file each tile is."""
     highest = [0.0] * files
-    for group, score in zip(seen.groups.tolist(), scores, strict=True):
+    for group, score in zip(groups, scores, strict=True):
         highest[group] = max(highest[group], score)
     return highest
 

@@ -1,6 +1,5 @@
 """Several products in one inspector: one is trained for each, and all are joined, to be told no names."""
 
-import datetime
 import json
 import re
 from collections import Counter
@@ -14,7 +13,7 @@ from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, fingerprint
 from realnet.progress import Watcher
-from realnet.provenance import collect_provenance
+from realnet.provenance import collect_provenance, timestamp
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, PRODUCTS_FILE, PRODUCTS_FOLDER, Run, save_config
 from realnet.training.checkpoint import Progress
@@ -141,6 +140,6 @@ def joined_calibration(calibrations: Sequence[Calibration]) -> Calibration:
         good_names=tuple(name for _, name in good),
         defects_found=share_above(defects, 0.5),
         source=f"good images of {len(calibrations)} products, each product by a threshold of its own",
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        date=timestamp(),
         defect_scores=tuple(defects),
     )

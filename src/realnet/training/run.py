@@ -1,6 +1,5 @@
 """A training run as a folder: what is checked, prepared, trained, calibrated and written, in this order."""
 
-import datetime
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from realnet.files import text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.progress import Watcher
-from realnet.provenance import collect_provenance
+from realnet.provenance import collect_provenance, timestamp
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from realnet.seen import picture_digests, save_seen
@@ -220,7 +219,7 @@ def _finish(
         judged.pixel_threshold,
         config.training.false_alarms,
         judged.source,
-        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        timestamp(),
         judged.figure.defect_scores,
         judged.names,
         len(judged.scores) if not split.held_out and config.model.reconstruction.network != "subspace" else 0,

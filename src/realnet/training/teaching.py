@@ -5,7 +5,6 @@ for again, out of the kept features of the earlier good images and those of the 
 has not seen it.
 """
 
-import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from realnet.inspection.inspector import Inspector, load
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
+from realnet.provenance import timestamp
 from realnet.run_folder import Run, read_digests
 from realnet.seen import picture_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
@@ -234,13 +234,13 @@ def _solve(
         side = config.model.image_size
         discriminator.fit_learned(logits, (side, side))
     judged = result.at_limit if len(result.at_limit) else result.good
-    scores = scores_by_file(result, validation.scores(judged).tolist(), len(kept.names))
+    scores = scores_by_file(result.groups.tolist(), validation.scores(judged).tolist(), len(kept.names))
     calibration = calibrate(
         scores,
         validation.pixel_threshold(),
         config.training.false_alarms if before is None else before.asked,
         source_of(result),
-        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        timestamp(),
         validation.scores(result.faint).tolist(),
         kept.names,
     )
@@ -255,4 +255,4 @@ def _scores(model: RealNet, kept: KeptFeatures) -> tuple[float, ...]:
     for start in range(0, len(kept.groups), 16):
         features = [f[start : start + 16].to(device).float() for f in kept.parts["good"]]
         found.append(model.judge_selected(features, (side, side))[0].score.cpu())
-    return tuple(scores_by_file(kept.out_of_sample(), torch.cat(found).tolist(), len(kept.names)))
+    return tuple(scores_by_file(kept.groups.tolist(), torch.cat(found).tolist(), len(kept.names)))
