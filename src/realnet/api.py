@@ -110,8 +110,9 @@ def train(
     folder = choices.default_run(Path(data), categories, resume, devices) if output is None else Path(output)
 
     from realnet.acceleration import use_device
-    from realnet.inspection.inspector import load
+    from realnet.inspection.inspector import trained_inspector
     from realnet.notebook_bar import watching
+    from realnet.run_folder import Run
     from realnet.training.launch import Launch
     from realnet.training.many_products import train_products
     from realnet.training.run import describe_run, say_what_next
@@ -137,7 +138,7 @@ def train(
         for line in reach(folder, samples, wanted, false_alarms, watcher) if wanted else ():
             watcher.say(line)
         say_what_next(folder, watcher)
-    return load(folder, place)
+    return trained_inspector(Run(folder), place)
 
 
 def evaluate(
@@ -446,8 +447,8 @@ def export(
         UserError: for an absent package, a place in use, images that cannot be used, and where the export differs.
     """
     from realnet.export.request import request_export
-    from realnet.inspection.exported import load_exported
-    from realnet.run_folder import open_run
+    from realnet.inspection.exported import exported_inspector
+    from realnet.run_folder import Run, open_run
 
     opened = open_run(run)
     request = request_export(opened, Path(output), format, _path(images), data, category)
@@ -457,7 +458,7 @@ def export(
 
     with watching("Exporting", progress) as watcher:
         export_run(opened, Path(output), request, tolerance, watcher)
-    return None if format == "torch" else load_exported(output)
+    return None if format == "torch" else exported_inspector(Run(Path(output)))
 
 
 def synthesize(
