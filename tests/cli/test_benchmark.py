@@ -31,13 +31,13 @@ def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path
         "title: My table\nquestion: Which?\nreported: table1\nrows:\n"
         "  - {name: NSA, synthesis: nsa}\n  - {name: DTD, synthesis: dtd}\n"
     )
-    call = ["benchmark", plan, "--data", shelf, "--output", tmp_path / "lab", "--only", "cap", *flags()]
+    call = ["benchmark", plan, "--data", shelf, "--output", tmp_path / "tables", "--only", "cap", *flags()]
     first = realnet(*call)
     assert first.status == 0, first.err
     assert "1/2  cap, NSA, seed 0: Image AUROC" in first.out and "done before" not in first.out
     assert "--textures" in first.err  # DTD cannot be done, and the rest went on
     assert "training.steps=6" in first.out  # a changed preset is no secret
-    (job,) = (tmp_path / "lab" / "jobs").glob("[!.]*")
+    (job,) = (tmp_path / "tables" / "jobs").glob("[!.]*")
     stamp = (job / "outcome.json").stat().st_mtime_ns
 
     again = realnet(*call)
@@ -46,10 +46,10 @@ def test_a_table_and_its_continuation(realnet: Call, shelf: Path, tmp_path: Path
 
     shown = realnet(*call, "--show", "--only", "nut")
     assert shown.status == 0 and "cap" in shown.out
-    assert len(list((tmp_path / "lab" / "jobs").glob("[!.]*"))) == 1, "--show runs nothing"
-    text = (tmp_path / "lab" / "mine.md").read_text(encoding="utf-8")
+    assert len(list((tmp_path / "tables" / "jobs").glob("[!.]*"))) == 1, "--show runs nothing"
+    text = (tmp_path / "tables" / "mine.md").read_text(encoding="utf-8")
     assert "### My table" in text and "| NSA |" in text and "100.00" in text
-    assert (tmp_path / "lab" / "mine.html").is_file() and (tmp_path / "lab" / "mine.csv").is_file()
+    assert (tmp_path / "tables" / "mine.html").is_file() and (tmp_path / "tables" / "mine.csv").is_file()
 
 
 @pytest.mark.slow
@@ -58,12 +58,12 @@ def test_ctrl_c_loses_nothing(realnet: Call, shelf: Path, tmp_path: Path) -> Non
     plan = tmp_path / "mine.yaml"
     rows = "".join(f"  - {{name: {name}, synthesis: {name}}}\n" for name in ("nsa", "cutpaste"))
     plan.write_text(f"title: My table\nquestion: Which?\nrows:\n{rows}")
-    call = ["benchmark", plan, "--data", shelf, "--output", tmp_path / "lab", "--only", "cap", "--jobs", "2"]
-    call += flags("training.steps=120")
+    call = ["benchmark", plan, "--data", shelf, "--output", tmp_path / "tables", "--only", "cap", "--jobs", "2"]
+    call += flags("training.steps=30")
     command = [sys.executable, "-m", "realnet", *map(str, call)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("benchmark/jobs/*/run/checkpoint.safetensors")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("tables/jobs/*/run/checkpoint.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
     # As a terminal does: the call and its jobs are told alike.
     os.killpg(process.pid, signal.SIGINT)
@@ -98,9 +98,9 @@ def test_the_plans_are_listed(realnet: Call) -> None:
 def test_mistakes_are_answered_before_anything_runs(
     realnet: Call, shelf: Path, tmp_path: Path, options: list[str], words: str
 ) -> None:
-    finished = realnet("benchmark", *options, "--data", shelf, "--output", tmp_path / "lab")
+    finished = realnet("benchmark", *options, "--data", shelf, "--output", tmp_path / "tables")
     assert (finished.status, words in finished.err) == (2, True), finished.err
-    assert not (tmp_path / "lab").exists()
+    assert not (tmp_path / "tables").exists()
 
 
 def test_data_is_needed(realnet: Call) -> None:
