@@ -11,7 +11,8 @@ from realnet.benchmark.jobs import Outcome, PeerJob
 from realnet.benchmark.peers import PeerConfig, fit_peer
 from realnet.data import Category, read_truth
 from realnet.errors import UserError
-from realnet.evaluation.results import Provenance, Results, evaluate_maps
+from realnet.evaluation.figures import evaluate_maps
+from realnet.evaluation.results import Provenance, Results
 from realnet.overriding import first_problem
 
 

@@ -10,7 +10,7 @@ from realnet.calibration import Calibration, with_threshold
 from realnet.calibrations import install
 from realnet.data import Sample, read_image
 from realnet.data.samples import spread
-from realnet.inspection.inspector import load
+from realnet.inspection.inspector import trained_inspector
 from realnet.limits.asked import named
 from realnet.limits.counted import Cell, Found
 from realnet.limits.drawn import Wanted
@@ -82,7 +82,7 @@ def _drawn_and_judged(
     run: Path, samples: Sequence[Sample], wanted: Sequence[Wanted], watcher: Watcher
 ) -> tuple[list[Cell], list[Cell]]:
     """Scores of what is wanted, twice: to choose a threshold by, and to say what it finds."""
-    judge = load(run, "cpu")
+    judge = trained_inspector(Run(run), "cpu")
     images = [read_image(samples[i].image, None, judge.levels) for i in spread(len(samples), 2 * EACH)]
     verdicts = judge.inspect_many(images)
     # On those that are rejected as they are, everything would be found.

@@ -36,7 +36,6 @@ def write_report(
     odd: Sequence[tuple[str, np.ndarray]] = (),
     limits: Limits | None = None,
     threshold: float | None = None,
-    title: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``report.html``: everything in one file, nothing loaded from anywhere.
@@ -68,7 +67,7 @@ def write_report(
     shown = shown_metrics(results)
     names = ", ".join(row.category for row in results.categories)
     text = environment.get_template("report.html.jinja").render(
-        title=title or names,
+        title=names,
         heading=heading(results),
         results=results,
         overall=results.overall,
