@@ -62,6 +62,24 @@ def evaluate_maps(
     )
 
 
+def with_caveats(results: Results, caveats: Sequence[str]) -> Results:
+    """The same results with every figure marked, and why; as they are where there is no reason."""
+    if not caveats:
+        return results
+
+    def marked(rows: Sequence[Figures]) -> tuple[Figures, ...]:
+        return tuple(row.model_copy(update={"seen": True}) for row in rows)
+
+    return results.model_copy(
+        update={
+            "overall": marked([results.overall])[0],
+            "categories": marked(results.categories),
+            "defects": marked(results.defects),
+            "notes": (*(f"(forced) {caveat}" for caveat in caveats), *results.notes),
+        }
+    )
+
+
 def merge(parts: Sequence[Results]) -> Results:
     """Results of different categories, evaluated alike, as one; the provenance is the first one's.
 

@@ -192,21 +192,3 @@ class Results(_Node):
             raise UserError(
                 f"These are no evaluation results ({place}: {first['msg']}); evaluate the run again."
             ) from error
-
-
-def with_caveats(results: Results, caveats: Sequence[str]) -> Results:
-    """The same results with every figure marked, and why; as they are where there is no reason."""
-    if not caveats:
-        return results
-
-    def marked(rows: Sequence[Figures]) -> tuple[Figures, ...]:
-        return tuple(row.model_copy(update={"seen": True}) for row in rows)
-
-    return results.model_copy(
-        update={
-            "overall": marked([results.overall])[0],
-            "categories": marked(results.categories),
-            "defects": marked(results.defects),
-            "notes": (*(f"(forced) {caveat}" for caveat in caveats), *results.notes),
-        }
-    )
