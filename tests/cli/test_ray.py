@@ -59,7 +59,7 @@ def test_what_cannot_be_is_a_sentence(
 def test_shares_of_no_cluster_are_refused_elsewhere_too(
     realnet: Callable[..., Finished], product: Path, tmp_path: Path
 ) -> None:
-    done = realnet("benchmark", "table1", "--data", product, "--ray-gpus", "1", "--output", tmp_path / "lab")
+    done = realnet("benchmark", "table1", "--data", product, "--ray-gpus", "1", "--output", tmp_path / "tables")
     assert done.status == 2
     assert "name it with --ray" in done.err
 
@@ -84,6 +84,6 @@ def test_a_table_is_measured_on_a_cluster(realnet: Callable[..., Finished], tmp_
     plan = tmp_path / "plan.yaml"
     plan.write_text("title: T\nquestion: Q?\nrows:\n  - {name: A, synthesis: nsa}\n")
     fields = [part for field in FIELDS for part in ("--set", field)]
-    done = realnet("benchmark", plan, "--data", data, *fields, "--output", tmp_path / "lab", "--ray", "local")
+    done = realnet("benchmark", plan, "--data", data, *fields, "--output", tmp_path / "tables", "--ray", "local")
     assert done.status == 0, done.err
-    assert "A" in (tmp_path / "lab" / "plan.csv").read_text()
+    assert "A" in (tmp_path / "tables" / "plan.csv").read_text()
