@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -18,6 +17,7 @@ from realnet.limits import Limits
 from realnet.report.charts import histogram, limits_chart, roc_chart
 from realnet.report.contents import AfsView, GalleryItem
 from realnet.synthesis.anomaly import Anomaly
+from realnet.templates import filled
 
 _THUMBNAIL = 224
 _TILE = 96
@@ -55,18 +55,13 @@ def write_report(
         UserError: where the file cannot be written.
     """
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("realnet.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     origin = _provenance(results, facts or {})
     charts = _charts(values, defective, threshold, results.overall.oracle)
     shown = shown_metrics(results)
     names = ", ".join(row.category for row in results.categories)
-    text = environment.get_template("report.html.jinja").render(
+    text = filled(
+        "realnet.report",
+        "report.html.jinja",
         title=names,
         heading=heading(results),
         results=results,
