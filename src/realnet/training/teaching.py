@@ -244,7 +244,7 @@ def _solve(
         validation.scores(result.faint).tolist(),
         kept.names,
     )
-    return calibration, tuple(scores)
+    return calibration.with_confirmed(() if before is None else before.confirmed), tuple(scores)
 
 
 @torch.no_grad()
