@@ -4,9 +4,10 @@
 
 Half of the test defects are set aside, some of them join the good images, and the other half is judged with the good
 test images, by preset `instant` without copies of good images: subspaces, levels and statistics are fitted to the
-mixture. An image is named where its score, judged by subspaces that have not seen it, lies far above the median, either
-as a whole or by the general head alone; both limits were chosen on synthetic defects put among the good images. "Left
-out" fits again without what is named, judges all good images again, names again, and fits once more.
+mixture. Then, twice, the three quarters of the images with the lowest scores are fitted to (each of them judged by
+folds, the others by all three quarters), so that defects of a kind no longer rebuild each other. Named is what then
+scores far above the median; share and limit were chosen on synthetic defects of one kind put among the good images.
+"Left out" fits once more without what is named.
 """
 
 import argparse
@@ -21,7 +22,6 @@ from torch import Tensor
 
 from realnet.data import open_dataset
 from realnet.evaluation.metrics import image_auroc
-from realnet.model.evidence import EvidenceDiscriminator, smooth
 from realnet.model.network import RealNet
 from realnet.presets import presets
 from realnet.training.extracting import Extractor
@@ -30,8 +30,9 @@ from realnet.training.kept_features import KeptFeatures
 from realnet.training.prepare import good_images
 
 CONFIG = presets["instant"]
-# Robust deviations above the median: of the whole score's logit, and of the general head's largest logits.
-FAR, FAR_BY_GENERAL = 3.0, 4.0
+# The share of the images that are fitted to before any is named, how often, and the robust deviations of the scores'
+# logits above their median from which on an image is named.
+CORE, ROUNDS, FAR = 0.75, 2, 2.0
 Features = list[Tensor]
 
 
@@ -59,18 +60,15 @@ def read_product(data: Path, category: str, folder: Path) -> Product:
 
 
 @torch.no_grad()
-def fit(model: RealNet, good: Features) -> tuple[np.ndarray, np.ndarray]:
-    """Fit ``model`` to good images: their scores and what the general head says, judged by what has not seen them."""
+def fit(model: RealNet, good: Features) -> np.ndarray:
+    """Fit ``model`` to good images; logits of their scores, each judged by what has not seen it."""
     model.backbone.fit_statistics([[f.float() for f in good]])
     count = len(good[0])
     rows = torch.arange(count)
     parts = {"good": selected(model, good)}
     seen = KeptFeatures(tuple(map(str, range(count))), rows, "none", 0, {"good": rows}, parts).out_of_sample()
     set_solved(model, judge_by_folds(model, CONFIG, seen, parts, ["good"]))
-    discriminator = model.discriminator
-    assert isinstance(discriminator, EvidenceDiscriminator) and seen.good.general is not None
-    general = smooth(seen.good.general).flatten(1).topk(4, 1).values.mean(1)
-    return logit(part_scores(model, seen.good).numpy()), general.numpy()
+    return logit(part_scores(model, seen.good).numpy())
 
 
 @torch.no_grad()
@@ -91,42 +89,32 @@ def selected(model: RealNet, raw: Features) -> Features:
     return [torch.cat([part[k] for part in parts]) for k in range(len(raw))]
 
 
-@torch.no_grad()
-def general_of(model: RealNet, raw: Features) -> np.ndarray:
-    """What the general head alone says of images that are new to ``model``."""
-    features, discriminator = selected(model, raw), model.discriminator
-    assert isinstance(discriminator, EvidenceDiscriminator) and discriminator.general is not None
-    logs = [residual.log1p() for residual in model.residuals(features)[0]]
-    return smooth(discriminator.general(logs)).flatten(1).topk(4, 1).values.mean(1).numpy()
-
-
 def logit(scores: np.ndarray) -> np.ndarray:
     """On a scale without ends."""
     inside = np.clip(scores.astype(np.float64), 1e-9, 1 - 1e-9)
     return np.log(inside / (1 - inside))
 
 
-def far(values: np.ndarray, own: np.ndarray, limit: float) -> np.ndarray:
-    """Which of ``values`` lie more than ``limit`` robust deviations of ``own`` above their median."""
-    middle = np.median(own)
-    return values > middle + limit * 1.4826 * np.median(np.abs(own - middle))
-
-
-def leave_out(model: RealNet, good: Features, whole: np.ndarray, general: np.ndarray) -> np.ndarray:
-    """Which good images are named, after two rounds; ``model`` is then fitted to the others.
+def name_suspicious(model: RealNet, good: Features, scores: np.ndarray) -> np.ndarray:
+    """Which good images are suspicious, as a mask; ``model`` is fitted on the way.
 
     Args:
-        whole, general: what :func:`fit` gave of all of them.
+        scores: what :func:`fit` gave of all of them.
     """
-    named = far(whole, whole, FAR) | far(general, general, FAR_BY_GENERAL)
-    kept, out = np.flatnonzero(~named), np.flatnonzero(named)
-    own, own_general = fit(model, [f[kept] for f in good])
-    whole, general = whole.copy(), general.copy()
-    whole[kept], general[kept] = own, own_general
-    if len(out):
-        rest = [f[out] for f in good]
-        whole[out], general[out] = judge(model, rest), general_of(model, rest)
-    named = far(whole, own, FAR) | far(general, own_general, FAR_BY_GENERAL)
+    count = int(CORE * len(scores))
+    for _ in range(ROUNDS):
+        order = np.argsort(scores)
+        core, rest = np.sort(order[:count]), np.sort(order[count:])
+        scores = np.empty_like(scores)
+        scores[core] = fit(model, [f[core] for f in good])
+        scores[rest] = judge(model, [f[rest] for f in good])
+    middle = np.median(scores)
+    return scores > middle + FAR * 1.4826 * np.median(np.abs(scores - middle))
+
+
+def leave_out(model: RealNet, good: Features, scores: np.ndarray) -> np.ndarray:
+    """Which good images are named; ``model`` is then fitted to the others. ``scores``: what :func:`fit` gave."""
+    named = name_suspicious(model, good, scores)
     fit(model, [f[np.flatnonzero(~named)] for f in good])
     return named
 
@@ -145,9 +133,9 @@ def main() -> None:
     model = RealNet(CONFIG).eval()
     load_general(model)
     count, defects = len(product.good[0]), np.flatnonzero(product.defective)
-    whole, general = fit(model, product.good)
+    scores = fit(model, product.good)
     clean = judge(model, product.test)
-    named = leave_out(model, product.good, whole, general)
+    named = leave_out(model, product.good, scores)
     trimmed = judge(model, product.test)
     with (order.output / f"{order.category}.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
@@ -158,7 +146,7 @@ def main() -> None:
             print(*(f"{value:.4f}" if isinstance(value, float) else value for value in row), flush=True)
 
         put("share", "draw", "defects", "clean", "mixed", "left_out", "named", "named_defects")
-        found = [image_auroc(scores, product.defective) for scores in (clean, trimmed)]
+        found = [image_auroc(judged, product.defective) for judged in (clean, trimmed)]
         put(0.0, 0, 0, found[0], found[0], found[1], int(named.sum()), 0)
         for draw in range(order.draws):
             shuffled = np.random.default_rng(draw).permutation(defects)
@@ -169,9 +157,9 @@ def main() -> None:
             for share in order.shares:
                 joining = aside[: round(share * count)]
                 mixed = [torch.cat([a, b[joining]]) for a, b in zip(product.good, product.test, strict=True)]
-                whole, general = fit(model, mixed)
+                scores = fit(model, mixed)
                 harmed = judge(model, test)
-                named = leave_out(model, mixed, whole, general)
+                named = leave_out(model, mixed, scores)
                 mended = judge(model, test)
                 put(
                     share, draw, len(joining), image_auroc(clean[judged], truth), image_auroc(harmed, truth),

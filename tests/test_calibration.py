@@ -145,6 +145,17 @@ def test_good_images_far_above_the_others_are_named_highest_first() -> None:
     assert calibrate(scores, 0.3, 0.1, "good images", "2026-01-01").odd() == [], "without names none can be named"
 
 
+def test_what_a_person_called_good_is_not_named_again(tmp_path: Path) -> None:
+    scores, names = [*(0.05 + 0.001 * i for i in range(20)), 0.7, 0.9], [f"{i:03d}.png" for i in range(22)]
+    made = calibrate(scores, 0.3, 0.1, "good images", "2026-01-01", names=names).with_confirmed(["021.png"])
+    save_calibration(tmp_path, made)
+    kept = read_calibration(tmp_path)
+    assert kept is not None and kept.odd() == ["020.png"]
+    assert "--keep 020.png" in " ".join(kept.sentences())
+    assert kept.with_confirmed(["020.png"]).odd() == []
+    assert kept.with_confirmed(["020.png"]).score == kept.score, "the promise rests on all of them"
+
+
 def test_an_equal_score_is_good_after_rounding_too() -> None:
     made = calibrate([0.1, 0.123456789], 0.3, 0.1, "good images", "2026-01-01")
     assert 0.123456789 < made.score <= 0.12347

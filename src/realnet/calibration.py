@@ -1,7 +1,7 @@
 """A threshold without defects: from the scores of good images, with what it promises and how surely."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ class Calibration(BaseModel):
             Both are 1 where nothing is promised.
         good_scores: sorted; drift is measured against them.
         good_names: of the images that have these scores, in their order; empty where they are not known.
+        confirmed: names of good images that a person has looked at and called good: these are not named as odd.
         good_digests: of their pixels, in the order of the scores; empty where they are the images of the training.
         seen: how many of them had been trained on, and so score lower than others would.
         defects_found: share of held-out synthetic defects above the threshold; None where there were none.
@@ -113,6 +114,7 @@ class Calibration(BaseModel):
     confidence: float = CONFIDENCE
     good_scores: tuple[float, ...] = Field(min_length=1)
     good_names: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
     good_digests: tuple[str, ...] = ()
     seen: int = Field(default=0, ge=0)
     defects_found: float | None = None
@@ -147,10 +149,10 @@ class Calibration(BaseModel):
         if odd := self.odd():
             said.append(
                 f"{odd[0]} scores far above the other good images: look at it, and train without it "
-                f"(--exclude {odd[0]}) if it is not good."
+                f"(--exclude {odd[0]}) if it is not good; if it is, --keep {odd[0]} says so."
                 if len(odd) == 1
                 else f"{', '.join(odd)} score far above the other good images: look at them, and train without those "
-                "that are not good (--exclude NAME)."
+                "that are not good (--exclude NAME); --keep NAME says of one that it is good."
             )
         if self.defects_found is not None:
             said.append(
@@ -162,7 +164,8 @@ class Calibration(BaseModel):
     def odd(self) -> list[str]:
         """Names of the good images that score far above the others, the highest first; at most five.
 
-        Far is three interquartile ranges above the third quartile of the scores' logits.
+        Far is three interquartile ranges above the third quartile of the scores' logits. What a person called good is
+        not named.
         """
         if len(self.good_names) != len(self.good_scores) or len(self.good_scores) < _ODD_IMAGES:
             return []
@@ -170,7 +173,12 @@ class Calibration(BaseModel):
         logits = np.log(inside / (1 - inside))
         first, third = np.quantile(logits, [0.25, 0.75])
         limit = third + 3 * max(third - first, 1e-3)
-        return [name for name, logit in zip(self.good_names, logits, strict=True) if logit > limit][:-6:-1]
+        far = [name for name, logit in zip(self.good_names, logits, strict=True) if logit > limit]
+        return [name for name in far if name not in self.confirmed][:-6:-1]
+
+    def with_confirmed(self, names: Iterable[str]) -> "Calibration":
+        """This calibration where a person has looked at the good images ``names`` and called them good."""
+        return self.model_copy(update={"confirmed": tuple(sorted({*self.confirmed, *names}))})
 
 
 def calibrate(

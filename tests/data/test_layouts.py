@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realnet.data import Category, check_dataset, elpv, open_dataset, read_mask, summarize, without
+from realnet.data import Category, check_dataset, elpv, open_dataset, read_mask, summarize, with_confirmed, without
 from realnet.errors import UserError
 from tests.data import layouts
 from tests.data.layouts import make_good, make_mvtec, make_sorted_folder, make_visa, picture, save, save_mask
@@ -306,3 +306,16 @@ def test_good_images_are_excluded_by_name_or_file(tmp_path: Path) -> None:
     assert "(2: excluded)" in " ".join(summarize([left]))
     with pytest.raises(UserError, match=r"nobody\.png is none of the good images"):
         without(categories, ["nobody.png"])
+
+
+def test_good_images_are_kept_by_name_or_file(tmp_path: Path) -> None:
+    categories = open_dataset(make_mvtec(tmp_path / "data"))
+    names = [sample.name for sample in categories[0].train]
+    (kept,) = with_confirmed(categories, [names[1], str(categories[0].train[4].image)])
+    assert [sample.name for sample in kept.train] == names, "nothing is left out"
+    assert [i for i, sample in enumerate(kept.train) if sample.confirmed] == [1, 4]
+    with pytest.raises(UserError, match=r"nobody\.png is none of the good images: nothing is kept"):
+        with_confirmed(categories, ["nobody.png"])
+    (left,) = without(categories, [names[1]])
+    with pytest.raises(UserError, match="none of the good images"):
+        with_confirmed([left], [names[1]])

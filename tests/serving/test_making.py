@@ -1,13 +1,15 @@
 """Inspectors that are made over HTTP, and on the page, of good images."""
 
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
 
+from realnet.calibration import calibrate, save_calibration
 from realnet.errors import UserError
 from realnet.serving import Settings, open_models
 from realnet.serving.workshop import Workshop
@@ -85,7 +87,7 @@ def test_what_is_refused(workshop: Workshop, goods: list[bytes], trained: Path) 
 
 
 def test_nothing_is_lost_where_making_fails(tmp_path: Path, goods: list[bytes]) -> None:
-    def make(images: Path, run: Path) -> list[str]:
+    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
         raise UserError("These images are of two products.")
 
     shop = Workshop(tmp_path / "made", make, lambda run, files: [])
@@ -130,6 +132,85 @@ def test_the_page_makes_one(page, workshop: Workshop, files: list[Path], tmp_pat
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it fits a phone"
         page.screenshot(path=tmp_path / "making.png")
+
+
+@pytest.fixture
+def suspicious(trained: Path, tmp_path: Path) -> Workshop:
+    """What is called bent scores far above the others, unless making fails because one image is called torn."""
+
+    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
+        names = sorted(file.name for file in images.glob("*.png"))
+        shutil.copytree(trained, run)
+        if any("torn" in file.name for file in images.with_suffix(".left-out").glob("*")):
+            raise UserError("It cannot be made.")
+        scores = [0.9 + 0.001 * i if "bent" in name else 0.05 + 0.001 * i for i, name in enumerate(names)]
+        made = calibrate(scores, 0.4, 0.1, "good images", "2026-01-01", names=names)
+        save_calibration(run, made.with_confirmed(confirmed))
+        return [f"Made of {len(names)} images."]
+
+    return Workshop(tmp_path / "made", make, lambda run, files: [])
+
+
+def many(count: int) -> list[bytes]:
+    rng = np.random.default_rng(12)
+    return [as_png(picture(rng)[0]) for _ in range(count)]
+
+
+def test_a_person_says_what_good_images_that_stand_out_are(suspicious: Workshop) -> None:
+    with serving({}, workshop=suspicious) as address:
+        odd = f"{address}/v1/models/part/odd"
+        assert requests.get(odd, timeout=30).status_code == 404, "there is no inspector yet"
+        data = many(12)
+        for number, one in enumerate(data):
+            give(address, one, called={0: "bent-a.png", 1: "bent-b.png", 2: "torn.png"}.get(number, f"{number}.png"))
+        assert learn(address).json()["good_images"] == 12
+        found = requests.get(odd, timeout=30).json()
+        first, second = (one["image"] for one in found)
+        assert "bent" in first and "bent" in second
+        assert all(one["picture"].startswith("data:image/webp;base64,") for one in found)
+        (left,) = requests.post(f"{odd}/{first}/keep", timeout=30).json()
+        assert left["image"] == second
+        out = requests.post(f"{odd}/{second}/leave-out", timeout=60).json()
+        assert out["good_images"] == 11 and "before-1" in out["sentences"][0]
+        assert requests.get(odd, timeout=30).json() == [], "what was called good stays so in the inspector made anew"
+        (model,) = requests.get(f"{address}/v1/models", timeout=30).json()
+        assert model["threshold"] == out["threshold"]
+        number = 0 if second.endswith("-a.png") else 1
+        assert give(address, data[number]).json() == {
+            "name": "part", "made": True, "images": 11, "waiting": 0, "known": True,
+        }, "what was left out does not come back with the whole folder"  # fmt: skip
+        for image in ("nobody.png", "learned.txt", "..%2Fpart.left-out%2Fx.png"):
+            for what in ("keep", "leave-out"):
+                assert requests.post(f"{odd}/{image}/{what}", timeout=30).status_code in (404, 409)
+        torn = next(file for file in (suspicious.folder / "part.good").iterdir() if "torn" in file.name)
+        failed = requests.post(f"{odd}/{torn.name}/leave-out", timeout=30)
+        assert failed.status_code == 409 and failed.json() == {"error": "It cannot be made."}
+        assert torn.is_file() and len(requests.get(f"{address}/v1/models", timeout=30).json()) == 1
+    assert sorted(path.name for path in suspicious.folder.iterdir() if path.is_dir()) == [
+        "part", "part.before-1", "part.good", "part.left-out",
+    ]  # fmt: skip
+    assert suspicious.runs() == [suspicious.folder / "part"]
+
+
+def test_the_page_shows_them(page, suspicious: Workshop, tmp_path: Path) -> None:  # noqa: F811
+    files = []
+    for number, data in enumerate(many(12)):
+        files.append(tmp_path / ({0: "bent-a.png", 1: "bent-b.png"}.get(number, f"{number}.png")))
+        files[-1].write_bytes(data)
+    with serving({}, workshop=suspicious) as address:
+        page.goto(address)
+        page.set_input_files("#making-files", files)
+        expect(page.locator("#making-count")).to_have_text("12 good images", timeout=20_000)
+        page.click("#making-learn")
+        expect(page.locator("#making-odd figure")).to_have_count(2, timeout=20_000)
+        page.locator("#making-odd figure", has_text="bent-a.png").get_by_text("It is good").click()
+        expect(page.locator("#making-odd figcaption")).to_have_text(["bent-b.png"])
+        page.reload()  # it was said once and for all
+        expect(page.locator("#making-odd figcaption")).to_have_text(["bent-b.png"])
+        page.get_by_text("Leave it out").click()
+        expect(page.locator("#making-odd")).to_be_hidden(timeout=20_000)
+        expect(page.locator("#making-said")).to_contain_text("bent-b.png is left out")
+        expect(page.locator("#making-count")).to_have_text("11 good images")
 
 
 def test_good_parts_are_photographed(page, workshop: Workshop) -> None:  # noqa: F811

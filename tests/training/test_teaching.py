@@ -58,6 +58,14 @@ def test_one_after_the_other_is_as_all_at_once(own: Path, further: list[Path]) -
     assert set(later.digests) == set(at_once.digests) and later.names == tuple(names(further[2:]))
 
 
+def test_what_a_person_called_good_stays_so(own: Path, further: list[Path]) -> None:
+    before = read_calibration(own)
+    assert before is not None
+    install(own, before.with_confirmed([before.good_names[-1]]))
+    made = save_lesson(own, learn(own, further, names(further)))
+    assert made.confirmed == (before.good_names[-1],)
+
+
 def test_it_is_what_fitting_to_all_features_gives(own: Path, further: list[Path]) -> None:
     lesson = learn(own, further, names(further))
     kept = read_features(own / FEATURES_FILE)

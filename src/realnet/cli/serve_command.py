@@ -176,9 +176,10 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         def say(self, sentence: str) -> None:
             self.sentences.append(sentence)
 
-    def make(images: Path, run: Path) -> list[str]:
+    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
         heard = Heard()
-        api.train(images, run, preset="instant", device=place, progress=heard)
+        there = [name for name in confirmed if (images / name).is_file()]
+        api.train(images, run, keep=there, preset="instant", device=place, progress=heard)
         made = Run(run)
         return [
             *heard.sentences,

@@ -44,6 +44,12 @@ def train(
             "--exclude", help="A good image to train without, by its name or file, as one that stands out; repeatable."
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", help="A good image that stands out and is good all the same: it is not named again; repeatable."
+        ),
+    ] = None,
     preset: PresetOption = None,
     synthesis: SynthesisOption = None,
     source: SourceOption = None,
@@ -95,8 +101,8 @@ def train(
     with (bar := Bar()).display:
         api.train(
             data, output, category=category, good=good or (), add=add or (), exclude=exclude or (),
-            preset=preset or "lite", synthesis=synthesis, source=source, time_budget=time_budget, seed=seed,
-            resume=resume, config=config_file, select=select, false_alarms=false_alarms, find=find or (),
+            keep=keep or (), preset=preset or "lite", synthesis=synthesis, source=source, time_budget=time_budget,
+            seed=seed, resume=resume, config=config_file, select=select, false_alarms=false_alarms, find=find or (),
             tolerate=tolerate, view=view, align=align, reference=reference, device=device, devices=devices,
             precision=precision, strategy=strategy, set=assignments or (), progress=bar,
         )  # fmt: skip

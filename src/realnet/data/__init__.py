@@ -6,7 +6,7 @@ from realnet.data.good_images import GoodImages
 from realnet.data.images import decode_image, image_from_array, read_image, resize_image
 from realnet.data.masks import read_mask, read_truth
 from realnet.data.notes import Notes
-from realnet.data.opening import open_dataset, open_good, with_further, without
+from realnet.data.opening import open_dataset, open_good, with_confirmed, with_further, without
 from realnet.data.samples import Category, Sample, fingerprint
 from realnet.data.summary import summarize
 from realnet.data.survey import survey
@@ -31,6 +31,7 @@ __all__ = [
     "resize_image",
     "summarize",
     "survey",
+    "with_confirmed",
     "with_further",
     "without",
 ]

@@ -92,24 +92,42 @@ def without(categories: Sequence[Category], named: Sequence[str]) -> list[Catego
     Raises:
         UserError: for one that is none of the good images.
     """
-    wanted = {name: Path(name).resolve() for name in named}
-    missed = dict(wanted)
+    meant = _meant(categories, named, "nothing is excluded")
     found = []
     for category in categories:
-        kept: list[Sample] = []
-        out: list[Sample] = []
-        for sample in category.train:
-            by = [name for name, path in wanted.items() if name == sample.name or path == sample.image.resolve()]
-            (out if by else kept).append(sample)
-            for name in by:
-                missed.pop(name, None)
-        left = [LeftOut(sample.name, "excluded") for sample in out]
-        found.append(replace(category, train=tuple(kept), left_out=(*category.left_out, *left)))
-    if missed:
-        raise UserError(
-            f"{next(iter(missed))} is none of the good images: nothing is excluded. Look at its name again."
-        )
+        kept = tuple(sample for sample in category.train if sample.image not in meant)
+        left = [LeftOut(sample.name, "excluded") for sample in category.train if sample.image in meant]
+        found.append(replace(category, train=kept, left_out=(*category.left_out, *left)))
     return found
+
+
+def with_confirmed(categories: Sequence[Category], named: Sequence[str]) -> list[Category]:
+    """``categories`` with some good images for training marked as those that a person called good.
+
+    Args:
+        named: as for :func:`without`.
+
+    Raises:
+        UserError: for one that is none of the good images.
+    """
+    meant = _meant(categories, named, "nothing is kept")
+    return [
+        replace(category, train=tuple(replace(s, confirmed=s.confirmed or s.image in meant) for s in category.train))
+        for category in categories
+    ]
+
+
+def _meant(categories: Sequence[Category], named: Sequence[str], outcome: str) -> set[Path]:
+    """The good images for training that ``named`` means; UserError, with the ``outcome``, for one that is none."""
+    samples = [sample for category in categories for sample in category.train]
+    meant: set[Path] = set()
+    for name in named:
+        path = Path(name).resolve()
+        found = {sample.image for sample in samples if name == sample.name or path == sample.image.resolve()}
+        if not found:
+            raise UserError(f"{name} is none of the good images: {outcome}. Look at its name again.")
+        meant |= found
+    return meant
 
 
 def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:

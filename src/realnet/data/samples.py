@@ -23,7 +23,7 @@ class Sample:
     ``defect`` is the kind of defect as the data set names it, ``good`` where there is none (whatever the data
     set calls that); ``mask`` the file that marks the defect, None for good images and without masks; ``more_masks``
     those that are merged with it. ``place`` is the image's path without the folders that tell its split and kind,
-    where it lies deeper than these: ``day2/000.png``.
+    where it lies deeper than these: ``day2/000.png``. ``confirmed``: a person has looked at it and called it good.
     """
 
     image: Path
@@ -33,6 +33,7 @@ class Sample:
     mask: Path | None = None
     more_masks: tuple[Path, ...] = ()
     place: str = ""
+    confirmed: bool = False
 
     @property
     def name(self) -> str:

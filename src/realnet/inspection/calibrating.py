@@ -163,7 +163,7 @@ def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None
         before.defect_scores if before else (),
         judged.names,
         judged.seen,
-    )
+    ).with_confirmed(() if before is None else before.confirmed)
     if not any(judged.digests):
         return made
     order = np.argsort(np.asarray(judged.scores), kind="stable")

@@ -28,6 +28,7 @@ from realnet.serving.schemas import (
     InspectRequest,
     LearnAnswer,
     ModelAnswer,
+    OddAnswer,
     Problem,
     TeachAnswer,
     ThresholdRequest,
@@ -271,6 +272,27 @@ def _add_making(app: FastAPI, service: Service) -> None:
         """Make the inspector of its good images, or let it learn those that it has not; takes seconds."""
         began = time.monotonic()
         answer = service.learn(name)
+        log_request(request, 200, began)
+        return answer
+
+    @app.get("/v1/models/{name}/odd", response_model=list[OddAnswer], responses=refusals)
+    def odd(name: str) -> list[OddAnswer]:
+        """The good images that score far above the others, for a person to look at."""
+        return service.odd(name)
+
+    @app.post("/v1/models/{name}/odd/{image}/keep", response_model=list[OddAnswer], responses=refusals)
+    def confirm_odd(name: str, image: str, request: Request) -> Any:
+        """A person says that the image is good: it is not named again. Answers with those that are left."""
+        began = time.monotonic()
+        answer = service.confirm_odd(name, image)
+        log_request(request, 200, began)
+        return answer
+
+    @app.post("/v1/models/{name}/odd/{image}/leave-out", response_model=LearnAnswer, responses=refusals)
+    def leave_out(name: str, image: str, request: Request) -> Any:
+        """Make the inspector anew without the image, which is no good one; takes seconds."""
+        began = time.monotonic()
+        answer = service.leave_out(name, image)
         log_request(request, 200, began)
         return answer
 

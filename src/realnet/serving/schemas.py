@@ -210,6 +210,13 @@ class GatheredAnswer(BaseModel):
     known: bool = False
 
 
+class OddAnswer(BaseModel):
+    """A good image that scores far above the others, for a person to look at; ``picture`` is a data URI."""
+
+    image: str
+    picture: str
+
+
 class LearnAnswer(BaseModel):
     """What an inspector is after it was made, or has learned further good images.
 

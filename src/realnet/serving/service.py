@@ -14,15 +14,18 @@ from starlette.requests import Request
 
 from realnet.calibration import read_calibration, with_threshold
 from realnet.calibrations import install
+from realnet.data import read_image
 from realnet.errors import UserError
 from realnet.history import Entry, Retention, Store, read_confirmed
 from realnet.history.pictures import Picture
 from realnet.history.recording import Recording
 from realnet.inspection.judging import Judge, Standard
+from realnet.inspection.overlay import as_webp, shrunk
 from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
 from realnet.provenance import timestamp
+from realnet.run_folder import Run
 from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
@@ -33,6 +36,7 @@ from realnet.serving.schemas import (
     InspectRequest,
     LearnAnswer,
     ModelAnswer,
+    OddAnswer,
     TeachAnswer,
     ThresholdRequest,
 )
@@ -46,6 +50,8 @@ from realnet.signals.messages import message_of
 Teach = Callable[[Path, Store], list[str]]
 # Names of inspectors that a refusal lists.
 _NAMED = 20
+# Longer side of the picture of a good image to look at.
+_PICTURE = 320
 _log = logging.getLogger("realnet.serving")
 
 
@@ -198,18 +204,64 @@ class Service:
             folder, said, seconds = workshop.learn(name, model.folder if model is not None else None)
             if model is None:
                 self._serve(open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)[name])
-            calibration = read_calibration(folder)
         except UserError as error:
             raise Refusal(409, str(error)) from error
         finally:
             self._teaching.release()
         if model is not None:
             model.refresh()
-        assert calibration is not None
-        return LearnAnswer(
-            sentences=said, good_images=len(calibration.good_scores), threshold=calibration.score,
-            promised=calibration.promised, seconds=round(seconds, 1),
-        )  # fmt: skip
+        return _learned(folder, said, seconds)
+
+    def odd(self, name: str) -> list[OddAnswer]:
+        """The good images of an inspector that score far above the others, with pictures.
+
+        Raises:
+            Refusal: as :meth:`keep_good`, and where there is no such inspector.
+        """
+        workshop, model = self._open_workshop(name), self.model(name)
+        try:
+            levels = Run(model.folder).levels
+            return [
+                OddAnswer(image=file.name, picture=as_webp(shrunk(read_image(file, levels=levels), _PICTURE)))
+                for file in workshop.odd(name, model.folder)
+            ]
+        except UserError as error:
+            raise Refusal(409, str(error)) from error
+
+    def confirm_odd(self, name: str, image: str) -> list[OddAnswer]:
+        """A person calls an odd image good; those that are left.
+
+        Raises:
+            Refusal: as :meth:`odd`, and where there is no such image.
+        """
+        workshop, model = self._open_workshop(name), self.model(name)
+        try:
+            workshop.confirm(name, model.folder, image)
+        except UserError as error:
+            raise Refusal(409, str(error)) from error
+        model.refresh()
+        return self.odd(name)
+
+    def leave_out(self, name: str, image: str) -> LearnAnswer:
+        """Make an inspector anew without one of its good images; until it is there, the one before judges.
+
+        Raises:
+            Refusal: as :meth:`learn`, and where there is no such inspector or image.
+        """
+        workshop, model = self._open_workshop(name), self.model(name)
+        if not self._teaching.acquire(blocking=False):
+            raise Refusal(409, "An inspector is being made or taught already; wait for its end.")
+        model.held = True
+        try:
+            said, seconds = workshop.leave_out(name, model.folder, image)
+            made = open_models([f"{name}={model.folder}"], workshop.device, workshop.minimum_area)[name]
+            self.models = {**self.models, name: made}
+        except UserError as error:
+            model.held = False
+            raise Refusal(409, str(error)) from error
+        finally:
+            self._teaching.release()
+        return _learned(model.folder, said, seconds)
 
     def _open_workshop(self, name: str) -> Workshop:
         if self.workshop is None:
@@ -337,3 +389,12 @@ def log_request(request: Request, status: int, began: float) -> None:
         "client": client,
     }
     _log.info("request", extra={"facts": facts})
+
+
+def _learned(folder: Path, said: list[str], seconds: float) -> LearnAnswer:
+    calibration = read_calibration(folder)
+    assert calibration is not None
+    return LearnAnswer(
+        sentences=said, good_images=len(calibration.good_scores), threshold=calibration.score,
+        promised=calibration.promised, seconds=round(seconds, 1),
+    )  # fmt: skip

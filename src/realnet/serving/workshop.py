@@ -1,5 +1,7 @@
 """Inspectors made on the page: good images gather in a folder, become an inspector, and further ones join it."""
 
+import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -7,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from realnet.atomic import atomic_path, write_text
+from realnet.calibration import read_calibration
+from realnet.calibrations import install
 from realnet.data.images import IMAGE_SUFFIXES, decode_image, image_hash
 from realnet.errors import UserError
 from realnet.files import plain_name
@@ -16,10 +20,11 @@ MOST_IMAGES = 1000
 LEAST_IMAGES = 2
 """Of one good image nothing varies."""
 _LEARNED_FILE = "learned.txt"
-_ENDING = ".good"
+_ENDING, _OUT_ENDING = ".good", ".left-out"
 
-Make = Callable[[Path, Path], list[str]]
-"""Makes the run (second) of the good images in a folder (first), and says what came out."""
+Make = Callable[[Path, Path, Sequence[str]], list[str]]
+"""Makes the run (second) of the good images in a folder (first), some of which (their names, third) a person called
+good although they stand out, and says what came out."""
 Join = Callable[[Path, Sequence[Path]], list[str]]
 """Lets a run learn further good images, and says what came out."""
 
@@ -42,6 +47,8 @@ class Gathered:
 
 class Workshop:
     """Keeps good images beside the runs that are made of them, ``NAME.good`` beside ``NAME``; nothing is overwritten.
+
+    What a person leaves out lies in ``NAME.left-out``; runs that were made with it stay as ``NAME.before-1`` and on.
 
     Args:
         folder: where both are; made when the first image comes.
@@ -79,7 +86,7 @@ class Workshop:
         digest = image_hash(decode_image(data, image_name, max_pixels))[:16]
         with self._writing:
             place = self._place(name)
-            if any(place.glob(f"{digest}-*")):
+            if any(place.glob(f"{digest}-*")) or any(self._out(name).glob(f"{digest}-*")):
                 return self._count(name, known=True)
             if self._count(name).images >= MOST_IMAGES:
                 raise UserError(f"{name} has {MOST_IMAGES} good images; for more use `realnet train`.")
@@ -112,13 +119,80 @@ class Workshop:
             if len(files) < LEAST_IMAGES:
                 raise UserError(f"{name} has too few good images ({len(files)}): give {LEAST_IMAGES}, better 10.")
             run = self.folder / name
-            said = self._make(place, run)
+            said = self._make(place, run, ())
         else:
             if not new:
                 raise UserError(f"{name} has learned all of its good images already: give it further ones.")
             said = self._join(run, new)
-        write_text(place / _LEARNED_FILE, "".join(f"{file.name}\n" for file in files))
+        self._note_learned(name, files)
         return run, said, time.monotonic() - began
+
+    def odd(self, name: str, run: Path) -> list[Path]:
+        """The good images that score far above the others and that nobody has called good, the highest first."""
+        calibration, place = read_calibration(run), self._place(name)
+        found = calibration.odd() if calibration is not None else []
+        return [place / image for image in found if place / image in self._images(name)]
+
+    def confirm(self, name: str, run: Path, image: str) -> None:
+        """A person has looked at ``image`` and calls it good: it is not named again, in this run and in those to come.
+
+        Raises:
+            UserError: where there is no such image, and for a folder that cannot be written.
+        """
+        self._image(name, image)
+        calibration = read_calibration(run)
+        if calibration is not None and image not in calibration.confirmed:
+            install(run, calibration.with_confirmed([image]))
+
+    def leave_out(self, name: str, run: Path, image: str) -> tuple[list[str], float]:
+        """Make the inspector anew of all its good images but ``image``, which is no good one.
+
+        Returns:
+            What came out in sentences, and the seconds it took.
+
+        Raises:
+            UserError: where there is no such image, too few are left, and where making fails: all is then as it was.
+        """
+        began = time.monotonic()
+        file, files = self._image(name, image), self._images(name)
+        if len(files) <= LEAST_IMAGES:
+            raise UserError(f"Without {image} {name} has too few good images: give it further ones first.")
+        calibration, before, out = read_calibration(run), self._before(run), self._out(name) / image
+        try:
+            out.parent.mkdir(exist_ok=True)
+            file.rename(out)
+            run.rename(before)
+        except OSError as error:
+            if out.is_file():
+                out.rename(file)
+            raise UserError(f"{self.folder} cannot be written ({error.strerror or error}).") from error
+        try:
+            said = self._make(self._place(name), run, calibration.confirmed if calibration else ())
+        except BaseException:
+            shutil.rmtree(run, ignore_errors=True)
+            before.rename(run)
+            out.rename(file)
+            raise
+        self._note_learned(name, [one for one in files if one != file])
+        return [f"{image} is left out. The inspector before is kept as {before}.", *said], time.monotonic() - began
+
+    def _note_learned(self, name: str, files: Sequence[Path]) -> None:
+        write_text(self._place(name) / _LEARNED_FILE, "".join(f"{file.name}\n" for file in files))
+
+    def _image(self, name: str, image: str) -> Path:
+        file = self._place(name) / image
+        if file not in self._images(name):
+            raise UserError(f"{image} is none of the good images of {name}.")
+        return file
+
+    @staticmethod
+    def _before(run: Path) -> Path:
+        """Where the run is kept when another takes its place."""
+        places = (run.with_name(f"{run.name}.before-{number}") for number in itertools.count(1))
+        return next(place for place in places if not place.exists())
+
+    def _out(self, name: str) -> Path:
+        return self.folder / f"{name}{_OUT_ENDING}"
 
     def _places(self) -> list[Path]:
         return sorted(place for place in self.folder.glob(f"*{_ENDING}") if place.is_dir())

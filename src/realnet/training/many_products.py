@@ -138,6 +138,7 @@ def joined_calibration(calibrations: Sequence[Calibration]) -> Calibration:
         confident=max(one.confident for one in calibrations),
         good_scores=tuple(score for score, _ in good),
         good_names=tuple(name for _, name in good),
+        confirmed=tuple(sorted({name for one in calibrations for name in one.confirmed})),
         defects_found=share_above(defects, 0.5),
         source=f"good images of {len(calibrations)} products, each product by a threshold of its own",
         date=timestamp(),

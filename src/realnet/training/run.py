@@ -214,6 +214,7 @@ def _finish(
     launch: Launch,
 ) -> None:
     """Calibrate on the good images and write everything a run consists of, the model last."""
+    good = (*split.train, *split.held_out)
     calibration = calibrate(
         judged.scores,
         judged.pixel_threshold,
@@ -223,7 +224,7 @@ def _finish(
         judged.figure.defect_scores,
         judged.names,
         len(judged.scores) if not split.held_out and config.model.reconstruction.network != "subspace" else 0,
-    )
+    ).with_confirmed(sample.name for sample in good if sample.confirmed)
     training = Training(
         categories=tuple(category.name for category in categories),
         good_images=len(split.train),
@@ -247,7 +248,6 @@ def _finish(
         selection=config.training.select,
         backbone_weights=model.backbone.source,
     )
-    good = (*split.train, *split.held_out)
     _write_odd(output, calibration, good, config.data.pair)
     save_record(output, Record(validation=_validated(judged, config), training=training, provenance=provenance))
     save_seen(output, picture_digests([sample.image for sample in good], config.data.pair))

@@ -326,4 +326,4 @@ def _solve(
         validation.scores(result.faint).tolist(),
         kept.names,
     )
-    return calibration, tuple(scores), found
+    return calibration.with_confirmed(() if before is None else before.confirmed), tuple(scores), found

@@ -24,18 +24,20 @@ export async function startMaking(photograph, dropped, made) {
       if (name === "drop") dropped(event.dataTransfer).then(give);
     });
   $("making-name").addEventListener("input", () => { forget(); describe(); });
+  $("making-name").addEventListener("change", () => showOdd(made));
   $("making-learn").addEventListener("click", () => learn(made));
   const response = await ask("/v1/good");
   if (response.ok) gathered = await response.json();
   if (gathered.length) $("making-name").value = gathered[0].name;
   describe();
+  await showOdd(made);
 }
 
 const nameOf = () => $("making-name").value.trim();
 const current = () => gathered.find((one) => one.name === nameOf()) ?? { name: nameOf(), made: false, images: 0, waiting: 0 };
 
 function forget() {
-  $("making-said").hidden = $("making-figures").hidden = true;
+  $("making-said").hidden = $("making-figures").hidden = $("making-odd").hidden = true;
   $("making-figures").tBodies[0].replaceChildren();
 }
 
@@ -85,14 +87,15 @@ async function sent(place, form) {
   }
 }
 
-async function learn(made) {
+/** Let the server do what makes or changes the inspector, and show what came of it. */
+async function work(place, made, becomes) {
   const name = nameOf();
   busy = true;
   describe();
   try {
-    const found = await post(`/v1/models/${encodeURIComponent(name)}/learn`, {});
+    const found = await post(`/v1/models/${encodeURIComponent(name)}/${place}`, {});
     complain("");
-    gathered = gathered.map((one) => (one.name === name ? { ...one, made: true, waiting: 0 } : one));
+    gathered = gathered.map((one) => (one.name === name ? becomes(one) : one));
     $("making-said").replaceChildren(...found.sentences.map((textContent) => make("li", { textContent })));
     const cells = [found.good_images, found.threshold.toFixed(4), `${(100 * found.promised).toFixed(1)} %`, found.seconds.toFixed(1)];
     $("making-figures").tBodies[0].insertRow().append(...cells.map((textContent) => make("td", { textContent })));
@@ -103,4 +106,47 @@ async function learn(made) {
   }
   busy = false;
   describe();
+  await showOdd(made);
+}
+
+const learn = (made) => work("learn", made, (one) => ({ ...one, made: true, waiting: 0 }));
+
+/** Show the good parts that score far above the others, for a person to say of each what it is. */
+async function showOdd(made) {
+  const name = nameOf();
+  let odd = [];
+  if (current().made) {
+    try {
+      const response = await ask(`/v1/models/${encodeURIComponent(name)}/odd`);
+      if (response.ok) odd = await response.json();
+    } catch (error) {
+      if (!(error instanceof Away)) throw error;
+    }
+  }
+  if (name === nameOf()) drawOdd(odd, name, made);
+}
+
+function drawOdd(odd, name, made) {
+  $("making-odd").hidden = !odd.length;
+  $("making-odd-list").replaceChildren(...odd.map(({ image, picture }) => {
+    const called = image.replace(/^[0-9a-f]{16}-/, "");
+    const keep = make("button", { textContent: "It is good" });
+    const out = make("button", { textContent: "Leave it out", title: "Make the inspector anew without it" });
+    const place = `odd/${encodeURIComponent(image)}`;
+    const both = (disabled) => { for (const button of $("making-odd-list").querySelectorAll("button")) button.disabled = disabled; };
+    keep.addEventListener("click", async () => {
+      both(true);
+      try {
+        drawOdd(await post(`/v1/models/${encodeURIComponent(name)}/${place}/keep`, {}), name, made);
+      } catch (error) {
+        complain(error.message);
+        both(false);
+      }
+    });
+    out.addEventListener("click", () => {
+      both(true);
+      work(`${place}/leave-out`, made, (one) => ({ ...one, images: one.images - 1, waiting: 0 }));
+    });
+    return make("figure", {}, make("img", { src: picture, alt: `good part ${called}` }), make("figcaption", { textContent: called, title: called }), keep, out);
+  }));
 }
