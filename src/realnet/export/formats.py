@@ -135,10 +135,11 @@ def _halve(model: Any) -> None:
 
 
 def _quantise(model: Any, calibration: Sequence[np.ndarray]) -> Any:
-    """The convolutions of backbone and reconstruction in 8 bits.
+    """The convolutions of backbone and reconstruction in 8 bits, and of a subspace its components.
 
     Not the discriminator: good images, which the ranges are taken from, have no large residuals, so those of defects
-    would be cut off. Not the prototypes and RRS either: they compare distances and ranks.
+    would be cut off. Not RRS either: it compares ranks. Components are most of the file, and of the time that a lone
+    image takes, which goes into reading them; what is computed with them stays in 32 bits.
     """
     with quiet_openvino(), _silent():
         import nncf
@@ -154,12 +155,19 @@ def _quantise(model: Any, calibration: Sequence[np.ndarray]) -> Any:
             and not ("Convolution" in node.get_type_name() and node.get_friendly_name() in before)
         ]
         nncf.set_log_level(logging.ERROR)
-        return nncf.quantize(
+        quantised = nncf.quantize(
             model,
             nncf.Dataset(calibration),
             subset_size=len(calibration),
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=left_alone, validate=False),
+        )
+        if not any(node.get_type_name() == "MatMul" for node in quantised.get_ops()):
+            return quantised
+        return nncf.compress_weights(
+            quantised,
+            mode=nncf.CompressWeightsMode.INT8_SYM,
+            ignored_scope=nncf.IgnoredScope(types=["Convolution", "GroupConvolution"], validate=False),
         )
 
 

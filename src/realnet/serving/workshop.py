@@ -1,6 +1,5 @@
 """Inspectors made on the page: good images gather in a folder, become an inspector, and further ones join it."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from realnet.atomic import atomic_path, write_text
 from realnet.data.images import IMAGE_SUFFIXES, decode_image, image_hash
 from realnet.errors import UserError
+from realnet.files import plain_name
 
 # Of one inspector: what a browser is asked to send by hand is far fewer.
 MOST_IMAGES = 1000
@@ -83,7 +83,7 @@ class Workshop:
                 return self._count(name, known=True)
             if self._count(name).images >= MOST_IMAGES:
                 raise UserError(f"{name} has {MOST_IMAGES} good images; for more use `realnet train`.")
-            stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", called.stem)[-80:].strip("-.") or "image"
+            stem = plain_name(called.stem, "image", 80)
             try:
                 place.mkdir(parents=True, exist_ok=True)
                 with atomic_path(place / f"{digest}-{stem}{called.suffix.lower()}") as temporary:
