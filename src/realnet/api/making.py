@@ -152,8 +152,8 @@ def teach(
         images: further good images: files, folders, or a data set.
         good: as for :func:`train`.
         feedback: a results store: the images that people confirmed as good join, and confirmed defects stand guard.
-        defects: the confirmed defects of the results store, five at least, are learned as well, so that the like of
-            them is found more often.
+        defects: the confirmed defects of the results store, five at least, are learned as well, so that more like them
+            are found.
         force: go on although a confirmed defect that is found would be missed.
         dry_run: say what would come out, and change nothing.
         device: as for :func:`train`.
@@ -163,8 +163,8 @@ def teach(
         The calibration of the run with these images; its ``sentences()`` say what it promises.
 
     Raises:
-        UserError: for a run that cannot take further images, images that cannot be used, fewer than five defects to
-            learn, and for defects that would be missed.
+        UserError: for a run that cannot take further images, images that cannot be used, too few defects or good
+            images to learn them from, and for defects that would be missed.
     """
     from realnet.acceleration import use_device
     from realnet.data import open_good

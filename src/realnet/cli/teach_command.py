@@ -30,7 +30,7 @@ def teach(
         bool,
         typer.Option(
             "--defects",
-            help="The results store's confirmed defects, 5 at least, are learned: more of their like is found.",
+            help="The results store's confirmed defects, at least 5, are learned, so that more like them are found.",
         ),
     ] = False,
     force: Annotated[

@@ -29,7 +29,7 @@ from realnet.training.heads import FoldedValidation, head_of
 from realnet.training.kept_defects import KeptDefects
 
 LEAST_DEFECTS = 5
-"""With fewer confirmed defects a run finds no more than before (benchmarks/RESULTS.md, "Confirmed defects")."""
+"""The fewest that were measured to help; a single one did harm (benchmarks/RESULTS.md, "Confirmed defects")."""
 LEAST_GOOD = 50
 """With fewer good images, half of which each head is fitted without, more good ones were rejected (likewise)."""
 # Cells of an image that are taken for its defect; of good images, and as many anywhere, for none.
