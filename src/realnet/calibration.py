@@ -45,14 +45,14 @@ def rank_of_threshold(n: int, false_alarms: float) -> int:
     return min(n, math.ceil((n + 1) * (1 - false_alarms) - 1e-9))
 
 
-def confident_rate(n: int, k: int, confidence: float = CONFIDENCE) -> float:
-    """What the rate of false alarms does not exceed with ``confidence``, where the k-th of n scores is the threshold.
+def confident_rate(n: int, k: int) -> float:
+    """What the rate of false alarms hardly exceeds (:data:`CONFIDENCE`) where the k-th of n scores is the threshold.
 
     That rate is distributed as Beta(n + 1 - k, k) over draws of the n images; ties of scores only lower it.
     """
     from scipy.special import betaincinv  # scipy.stats takes seconds to load
 
-    return float(betaincinv(n + 1 - k, k, confidence))
+    return float(betaincinv(n + 1 - k, k, CONFIDENCE))
 
 
 def images_needed(false_alarms: float, confidence: float | None = None) -> int:

@@ -1,8 +1,9 @@
-"""What everything does with files: their digest, tables of JSON, and a folder for one process alone."""
+"""What everything does with files: plain names, digests, tables of JSON, and a folder for one process alone."""
 
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from realnet.errors import UserError
+
+
+def name_pattern(longest: int) -> str:
+    """The regular expression of a name that a file, a folder and an address can have, whatever the system."""
+    return rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{longest - 1}}}$"
+
+
+def plain_name(text: str, otherwise: str, longest: int) -> str:
+    """``text`` as such a name, of ``longest`` characters at most; ``otherwise`` where nothing is left of it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")[:longest] or otherwise
 
 
 def file_sha256(path: Path) -> str:

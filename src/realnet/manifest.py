@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from realnet.atomic import write_text
 from realnet.config import DiscriminatorKind, ImageScore, ViewConfig
 from realnet.errors import UserError
-from realnet.files import file_sha256, text_sha256
+from realnet.files import file_sha256, name_pattern, text_sha256
 from realnet.overriding import first_problem
 
 INSPECTOR_FILE = "inspector.json"
@@ -25,7 +25,7 @@ class ModelFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    name: str = Field(pattern=name_pattern(100))
     length: int = Field(ge=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 

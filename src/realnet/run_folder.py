@@ -16,7 +16,7 @@ from realnet.calibration import Calibration, read_calibration
 from realnet.config import Config
 from realnet.data.levels import Levels
 from realnet.errors import UserError
-from realnet.files import read_json
+from realnet.files import name_pattern, read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
 from realnet.overriding import first_problem
 from realnet.record import Record, read_record
@@ -61,7 +61,7 @@ class Run:
             names = [str(name) for name in read_json(path)["products"]]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged; restore it or train again.") from error
-        if not names or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) for name in names):
+        if not names or not all(re.fullmatch(name_pattern(100), name) for name in names):
             raise UserError(f"{path} names no folders of {PRODUCTS_FOLDER}; restore it or train again.")
         return tuple(Run(self.folder / PRODUCTS_FOLDER / name) for name in names)
 

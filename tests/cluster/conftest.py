@@ -28,7 +28,7 @@ class Nodes:
         self.inside.remove_node(self.workers.pop(0), allow_graceful=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def nodes() -> Iterator[Nodes]:
     """Two machines beside the head."""
     pytest.importorskip("ray")
@@ -42,7 +42,7 @@ def nodes() -> Iterator[Nodes]:
     found.inside.shutdown()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def cluster(nodes: Nodes) -> Iterator[Cluster]:
     """This process, connected to it."""
     with connected(nodes.inside.address, Share()) as connection:

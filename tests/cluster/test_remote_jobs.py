@@ -1,4 +1,4 @@
-"""Jobs of the lab on several machines."""
+"""Jobs of a benchmark on several machines."""
 
 from pathlib import Path
 

@@ -10,8 +10,9 @@ from realnet.data import Sample
 from realnet.data.finding import is_own_picture
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import map_names, record, write_maps
+from realnet.evaluation.figures import evaluate_maps, with_caveats
 from realnet.evaluation.metrics import pixel_figures
-from realnet.evaluation.results import Provenance, Results, evaluate_maps, with_caveats
+from realnet.evaluation.results import Provenance, Results
 from realnet.provenance import collect_provenance
 
 FACTS = Provenance(**collect_provenance(

@@ -13,7 +13,8 @@ from PIL import Image
 
 from realnet import load
 from realnet.errors import UserError
-from realnet.inspection.exported import ExportedInspector, load_exported
+from realnet.inspection.exported import ExportedInspector, exported_inspector
+from realnet.run_folder import Run
 from tests.data.layouts import picture
 
 Export = Callable[[str], Path]
@@ -94,10 +95,10 @@ def test_damage_is_answered_with_a_sentence(export: Path, tmp_path: Path) -> Non
 
     def assert_refused(folder: Path, sentence: str, device: str = "cpu") -> None:
         with pytest.raises(UserError, match=sentence) as raised:
-            load_exported(folder, device)
+            exported_inspector(Run(folder), device)
         assert len(str(raised.value).splitlines()) == 1
 
-    assert_refused(tmp_path / "nowhere", "There is no export .*nowhere")
+    assert_refused(tmp_path / "nowhere", "is no exported inspector")
     (tmp_path / "empty").mkdir()
     assert_refused(tmp_path / "empty", "is no exported inspector")
     assert_refused(export, "no device 'abacus'", "abacus")

@@ -7,7 +7,6 @@ import pytest
 from realnet import load
 from realnet.export.export_folder import export_run
 from realnet.export.request import request_export
-from realnet.inspection.exported import load_exported
 from realnet.run_folder import Run
 from tests.training.test_levels import as_grey, as_twelve_bits
 from tests.training.tiny import run, tiny
@@ -20,6 +19,6 @@ def test_an_export_keeps_the_levels(product: Path, tmp_path: Path) -> None:
     made, output = Run(tmp_path / "run"), tmp_path / "export"
     manifest = export_run(made, output, request_export(made, output, "openvino", data=twelve))
     assert manifest.levels == (0, 4095)
-    exported, inspector = load_exported(tmp_path / "export"), load(tmp_path / "run")
+    exported, inspector = load(tmp_path / "export"), load(tmp_path / "run")
     for file in sorted((twelve / "widget" / "test").rglob("*.tif"))[:3]:
         assert exported.inspect(file).score == pytest.approx(inspector.inspect(file).score, abs=1e-4)

@@ -26,7 +26,7 @@ def test_regions_are_the_connected_areas(mask: np.ndarray, minimum: int, seed: i
             expected[tuple(int(v) for v in box), len(rows)] = (
                 columns.mean(), rows.mean(), anomaly_map[rows, columns].max()
             )  # fmt: skip
-    found = find_regions(anomaly_map, mask, minimum)
+    found = find_regions(anomaly_map, keep_large(mask, minimum))
     assert sorted((region.box, region.area) for region in found) == sorted(expected)
     for region in found:
         x, y, peak = expected[region.box, region.area]

@@ -211,7 +211,7 @@ WRONG: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     "no reconstruction": (without("recon.block1"), r"recon\.block1_recon\.\* is neither a U-Net nor the simple"),
     "one of the others": (
         without("recon.block3"),
-        r"it lacks recon\.block3_recon\._residual_stack.* and 13 more tensors\.",
+        r"it lacks recon\.block3_recon\._residual_stack.* and 13 more\.",
     ),
     "a bias": (without("rrs.decoder2.2.bias"), r"it lacks rrs\.decoder2\.2\.bias\."),
     "unknown": (lambda t: {**t, "head.weight": torch.zeros(2)}, r"has no place for head\.weight\."),

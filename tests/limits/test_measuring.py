@@ -10,8 +10,9 @@ import pytest
 
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
-from realnet.limits import Cell, Found, measure_limits, read_limits, save_limits
+from realnet.limits import Cell, Found, measure_limits, measuring, read_limits, save_limits
 from realnet.limits.limits_chart import write_chart
+from realnet.progress import Watcher
 from realnet.synthesis.image_folder import ImageFolder
 
 
@@ -63,6 +64,17 @@ def test_images_above_the_threshold_are_left_out_with_a_count(files: list[Path])
         cv2.imwrite(str(path), np.zeros((200, 240, 3), np.uint8))
     with pytest.raises(UserError, match="calibrate it first"):
         measure_limits(Counting(40), files, ("hole",), (4,), (60,), each=3)
+
+
+def test_images_that_do_not_fit_in_memory_are_thinned_out_and_that_is_said(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_MEMORY", 2 * 3 * 200 * 240)
+    watcher, said = Watcher(), list[str]()
+    monkeypatch.setattr(watcher, "say", said.append)
+    limits = measure_limits(Counting(40), files, ("hole",), (20,), (60,), watcher=watcher)
+    assert limits.images == 2
+    assert said == ["Defects are drawn on 2 of the 4 images: all do not fit in memory at once."]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realnet.report import GalleryItem, afs_layer, worst_first
+from realnet.report.contents import GalleryItem, afs_layer
+from realnet.report.run_report import worst_first
 
 
 def item(score: float, label: bool) -> GalleryItem:

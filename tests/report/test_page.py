@@ -15,7 +15,8 @@ from realnet.errors import UserError
 from realnet.evaluation import Provenance, Results, evaluate_maps
 from realnet.limits import Cell, Limits
 from realnet.provenance import collect_provenance
-from realnet.report import AfsView, GalleryItem, afs_layer, write_report
+from realnet.report.contents import AfsView, GalleryItem, afs_layer
+from realnet.report.page import write_report
 from realnet.synthesis import Anomaly
 
 RNG = np.random.default_rng(0)

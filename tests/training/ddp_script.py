@@ -12,10 +12,10 @@ from realnet.cli import main
 optimise = run.optimise
 
 
-def watched(fabric: Any, model: Any, *rest: Any) -> Any:
+def watched(fabric: Any, task: Any, *rest: Any) -> Any:
     """Train, then write the model's state under the process's number."""
-    progress = optimise(fabric, model, *rest)
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    progress = optimise(fabric, task, *rest)
+    state = {name: tensor.contiguous() for name, tensor in task.model.state_dict().items()}
     file = Path(os.environ["REALNET_TEST_STATES"]) / f"{fabric.global_rank}.safetensors"
     save_file(state, file, metadata={"steps": str(progress.step), "best": str(progress.best_value)})
     return progress

@@ -16,10 +16,10 @@ from realnet.errors import UserError
 _WARM_UP, _IMAGES = 3, 20
 
 
-DEVICE_VARIABLE = "REALNET_LAB_DEVICE"
+DEVICE_VARIABLE = "REALNET_BENCHMARK_DEVICE"
 
 
-def lab_device() -> str:
+def benchmark_device() -> str:
     """Where this process of a benchmark runs models: as the process that started it says, otherwise the best there is;
     UserError where that device is not there.
     """
@@ -72,7 +72,7 @@ def _measure(run: Path) -> dict[str, float]:
     from realnet.model.saving import load_network
     from realnet.run_folder import Run
 
-    device = lab_device()
+    device = benchmark_device()
     allow_tf32(device)
     opened = Run(run)
     model, size = load_network(opened, device), opened.config.model.image_size

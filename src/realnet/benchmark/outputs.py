@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 from rich import box
 from rich.table import Table
@@ -18,6 +17,7 @@ from realnet.benchmark.columns import COLUMNS
 from realnet.benchmark.reported import Reported
 from realnet.evaluation.result_table import markdown_line, markdown_text
 from realnet.evaluation.results import METRICS
+from realnet.templates import filled
 
 _DASH = "–"
 Grid = tuple[str, list[str], list[list[str]]]
@@ -121,13 +121,11 @@ def to_html(table: BenchmarkTable) -> str:
     """One page that opens anywhere, offline."""
     from realnet.benchmark.bar_charts import bars, curves
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("realnet.benchmark", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
     draw = curves if table.plan.chart else bars
     charts = [(COLUMNS[metric].title, Markup(draw(table, metric))) for metric in table.metrics if _drawn(table, metric)]
-    return environment.get_template("table.html.jinja").render(
+    return filled(
+        "realnet.benchmark",
+        "table.html.jinja",
         title=table.plan.title,
         question=table.plan.question,
         grids=grids(table),

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from realnet.benchmark.footprint import lab_device
+from realnet.benchmark.footprint import benchmark_device
 from realnet.benchmark.jobs import Outcome, PeerJob
 from realnet.benchmark.peers import PeerConfig, fit_peer
 from realnet.data import Category, read_truth
 from realnet.errors import UserError
-from realnet.evaluation.results import Provenance, Results, evaluate_maps
+from realnet.evaluation.figures import evaluate_maps
+from realnet.evaluation.results import Provenance, Results
 from realnet.overriding import first_problem
 
 
@@ -29,7 +30,7 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
         train=tuple(sample for category in categories for sample in category.train),
         test=tuple(sample for category in categories for sample in category.test),
     )
-    found = fit_peer(together, config, lab_device(), job.textures)
+    found = fit_peer(together, config, benchmark_device(), job.textures)
     names = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
     results = figures_of(names, categories, config, found.maps, found.scores)
     measured = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from realnet.acceleration import allow_tf32
 from realnet.atomic import write_text
-from realnet.benchmark.footprint import lab_device, measure_run, peak_memory
+from realnet.benchmark.footprint import benchmark_device, measure_run, peak_memory
 from realnet.benchmark.jobs import (
     FAILURE_FILE,
     OUTCOME_FILE,
@@ -79,7 +79,7 @@ def end_with_parent() -> None:
 
 def work(folder: Path, job: Job) -> Outcome:
     """Do ``job`` in ``folder``, continuing what was begun; UserError where it cannot be done."""
-    allow_tf32(lab_device())
+    allow_tf32(benchmark_device())
     categories = [_category(place) for place in job.places]
     if isinstance(job, InspectorJob):
         return _inspector(folder, job, categories)
@@ -102,12 +102,12 @@ def _inspector(folder: Path, job: InspectorJob, categories: Sequence[Category]) 
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
     progress = train_products(
-        categories, job.config, run, Launch(lab_device(), time_budget=job.time_budget, resume=True), _Lines()
+        categories, job.config, run, Launch(benchmark_device(), time_budget=job.time_budget, resume=True), _Lines()
     )
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    evaluation = evaluate_run(Run(run), name, categories, device=lab_device())
+    evaluation = evaluate_run(Run(run), name, categories, device=benchmark_device())
     record(run, evaluation.results)
     measured = measure_run(run)
     measured["fit_seconds"] = round(progress.seconds, 1)
@@ -137,7 +137,7 @@ def _diffusion(folder: Path, job: DiffusionJob, categories: Sequence[Category]) 
             print(sentence, flush=True)
 
     check_dataset(categories, need_test=False)
-    launch = Launch(lab_device(), time_budget=job.time_budget, resume=True)
+    launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
     progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, Words())
     return Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
 
@@ -146,7 +146,7 @@ def _samples(folder: Path, job: SamplesJob, category: Category) -> Outcome:
     from realnet.diffusion.generating import Request, sample_set
     from realnet.diffusion.model_folder import load_diffusion
 
-    model = load_diffusion(job.model, lab_device())
+    model = load_diffusion(job.model, benchmark_device())
     request = Request(job.low, job.high, model.config.training.sampling_steps, job.seed)
     own = job.places[0].category
 
@@ -173,7 +173,7 @@ def _quality(folder: Path, job: QualityJob, category: Category) -> Outcome:
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=job.config.model.image_size, repeats=1, seed=job.config.seed,
         inception=job.inception, alexnet=job.alexnet, progress=lambda text: print(text, flush=True),
-        device=lab_device(), levels=config.data.pair,
+        device=benchmark_device(), levels=config.data.pair,
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())

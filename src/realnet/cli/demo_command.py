@@ -24,7 +24,7 @@ def demo(
     from realnet.choices import configuration
     from realnet.cli.bar import Bar
     from realnet.data import check_dataset, open_dataset
-    from realnet.inspection.inspector import load
+    from realnet.inspection.loading import load
     from realnet.synthesis import write_figure
     from realnet.training.launch import Launch
     from realnet.training.run import train

@@ -52,7 +52,7 @@ def strength(
 
     wanted = None if values is None else strengths(values, ",")
     check_png(output)
-    open_run(run)
+    opened = open_run(run)
     loaded, request = ready(model, [0.0], steps, seed, "iddpm", "learned", 0.0, min(rows, 8), device)
     low, high = usual_strength(loaded.config, "iddpm")
     columns = wanted or [0.0, low / 2, low, high, 1.5 * high, 2.5 * high, 5 * high]
@@ -60,11 +60,11 @@ def strength(
     from rich.table import Table
 
     from realnet.diffusion.grid import strength_columns
-    from realnet.inspection.inspector import load
+    from realnet.inspection.inspector import trained_inspector
     from realnet.inspection.strength import advice, respond
     from realnet.synthesis import grid_image, write_figure
 
-    inspector = load(run, device)
+    inspector = trained_inspector(opened, device)
     name = loaded.categories[loaded.category_number(category)]
     with bar() as shown:
         task = shown.add_task(name, total=len(columns) + (loaded.config.process.start < 1))

@@ -2,7 +2,6 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,10 +26,10 @@ class Packed:
     place: tuple[Any, ...]
 
 
-def pack(ray: Any, folder: Path, patterns: Iterable[str] = PATTERNS) -> Packed:
+def pack(ray: Any, folder: Path) -> Packed:
     """Put what a model is loaded from into the memory of the cluster that ``ray`` is connected to."""
     files: dict[str, bytes] = {}
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+    for path in sorted(path for pattern in PATTERNS for path in folder.glob(pattern)):
         if not path.name.startswith(_NOT_NEEDED) and path.is_file():
             files[path.relative_to(folder).as_posix()] = path.read_bytes()
     if not files:

@@ -142,7 +142,7 @@ def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
     return sorted((*category.train, *good), key=lambda sample: sample.image), left
 
 
-def dataset_folders(root: str, good: Sequence[str] = ()) -> list[str]:
+def dataset_folders(root: str) -> list[str]:
     """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``;
     UserError where there is no such folder.
     """

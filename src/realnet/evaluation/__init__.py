@@ -1,5 +1,6 @@
 """Figures of an inspector on images with known truth: exact, and labelled with where they come from."""
 
+from realnet.evaluation.figures import evaluate_maps
 from realnet.evaluation.metrics import (
     F1Max,
     PixelFigures,
@@ -13,7 +14,7 @@ from realnet.evaluation.metrics import (
     roc_curve,
 )
 from realnet.evaluation.protocol import ProtocolFigures, realnet_protocol
-from realnet.evaluation.results import Figures, Provenance, Results, evaluate_maps
+from realnet.evaluation.results import Figures, Provenance, Results
 from realnet.evaluation.scores import image_scores, max_score, pooled16_score
 
 __all__ = [

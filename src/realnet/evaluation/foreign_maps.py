@@ -16,7 +16,8 @@ from realnet.data.checks import raise_problems
 from realnet.data.finding import subfolders
 from realnet.data.masks import shrink_mask
 from realnet.errors import UserError
-from realnet.evaluation.results import Protocol, Provenance, Results, evaluate_maps, merge
+from realnet.evaluation.figures import evaluate_maps, merge
+from realnet.evaluation.results import Protocol, Provenance, Results
 from realnet.evaluation.score_file import place_names, read_scores
 from realnet.evaluation.scores import image_scores
 

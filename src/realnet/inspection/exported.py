@@ -1,12 +1,10 @@
 """An exported inspector: the same answers as a trained run's, from another program."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from realnet.data import resize_image
-from realnet.errors import UserError
 from realnet.inspection.engines import OpenedEngine, open_engine
 from realnet.inspection.judging import Judge, finite
 from realnet.inspection.trace import Origin
@@ -16,7 +14,7 @@ from realnet.view import View, find_reference, view_of
 
 
 class ExportedInspector(Judge):
-    """An exported graph with its thresholds. Made by :func:`load_exported`, and by ``realnet.load``."""
+    """An exported graph with its thresholds. Made by :func:`realnet.load`."""
 
     def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
         super().__init__(
@@ -48,18 +46,15 @@ def to_batch(images: Sequence[np.ndarray]) -> np.ndarray:
     return stacked.astype(np.float32) / np.float32(255)
 
 
-def load_exported(folder: str | Path, device: str = "auto") -> ExportedInspector:
-    """Load the folder that ``realnet export`` wrote.
+def exported_inspector(run: Run, device: str = "auto") -> ExportedInspector:
+    """The inspector of an export, as :func:`realnet.load` gives it.
 
     Args:
         device: see :func:`realnet.inspection.engines.open_engine`.
 
     Raises:
-        UserError: for a folder that is no export, a damaged one, an absent package or device.
+        UserError: for a damaged export, an absent package or device.
     """
-    run = Run(Path(folder))
-    if not run.folder.is_dir():
-        raise UserError(f"There is no export {folder}: give the --output folder of `realnet export`.")
     view = view_of(find_reference(run.folder, run.manifest.view))
     inspector = ExportedInspector(open_engine(run.folder, run.manifest, device), run.manifest, view)
     if run.calibration is not None:

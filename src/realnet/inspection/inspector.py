@@ -1,7 +1,6 @@
 """The trained inspector: one image in, score, verdict and anomaly map out."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from realnet.errors import UserError
 from realnet.inspection.judging import Judge, finite
 from realnet.inspection.trace import Origin
 from realnet.model.devices import choose_device
-from realnet.model.evidence import EvidenceDiscriminator
-from realnet.model.folding import fold_batch_norms
+from realnet.model.folding import fold
 from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet, measure
 from realnet.model.saving import Backbones, load_network
@@ -23,7 +21,7 @@ from realnet.view import view_of
 
 
 class Inspector(Judge):
-    """A model with its thresholds. Made by :func:`load`.
+    """A model with its thresholds. Made by :func:`realnet.load`.
 
     Args:
         threshold: of the image score.
@@ -70,42 +68,20 @@ class Inspector(Judge):
         return finite(*measure(self.model, resized, self._threads))
 
 
-def load(folder: str | Path, device: str | torch.device = "auto", backbones: Backbones | None = None) -> Inspector:
-    """Load a trained run as an inspector.
+def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: Backbones | None = None) -> Inspector:
+    """The inspector of a trained ``run``, as :func:`realnet.load` gives it.
 
     Args:
-        folder: the ``--output`` folder of ``realnet train``.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         backbones: networks that other inspectors of this process have loaded, to be shared with them.
 
     Raises:
-        UserError: for a folder that is no finished run, or is damaged.
-
-    Example:
-        >>> from realnet import load  # doctest: +SKIP
-        >>> load("runs/bottle").inspect("photo.png").is_anomalous  # doctest: +SKIP
+        UserError: for a run that is not finished, or is damaged.
     """
-    run = Run(Path(folder))
-    if not run.folder.is_dir():
-        raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
     model = load_network(run, choose_device(device), backbones)
-    for one in model.members if isinstance(model, JoinedNet) else [model]:
-        assert isinstance(one, RealNet)
-        _fold(one)
+    fold(model)
     inspector = Inspector(model, run.config, *run.thresholds, threads=Threads())
     inspector.origin = Origin(run.digest)
     if run.calibration is not None:
         inspector.follow(run.calibration)
     return inspector
-
-
-def _fold(model: RealNet) -> None:
-    """Fold what can be folded; of closed-form inspectors by examples that cost nothing."""
-    zeros = next(model.buffers()).new_zeros
-    if not isinstance(model.discriminator, EvidenceDiscriminator):
-        fold_batch_norms(model, zeros(1, 3, model.config.image_size, model.config.image_size))
-        return
-    fold_batch_norms(model.backbone.network, zeros(1, 3, 64, 64))
-    general = model.discriminator.general
-    for head in [*model.discriminator.heads, *([] if general is None else [general])]:
-        fold_batch_norms(head, [zeros(1, channels, 8, 8) for channels in model.reconstruction.widths])

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from realnet.errors import UserError
+from realnet.files import name_pattern
 from realnet.inspection.judging import Judge
 from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
 from realnet.inspection.rows import Row
@@ -18,7 +19,9 @@ from realnet.inspection.sources import Sources
 from realnet.overriding import first_problem
 
 _POLL_SECONDS = 0.2
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+# Of an inspector or a camera.
+LONGEST_NAME = 64
+Name = Annotated[str, StringConstraints(pattern=name_pattern(LONGEST_NAME))]
 
 
 class CameraSettings(BaseModel):

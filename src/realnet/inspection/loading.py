@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from realnet.inspection.exported import ExportedInspector, load_exported
-from realnet.manifest import is_export
+from realnet.errors import UserError
+from realnet.inspection.exported import ExportedInspector, exported_inspector
 from realnet.run_folder import Run
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ def load(
         >>> from realnet import load  # doctest: +SKIP
         >>> load("runs/bottle").inspect("photo.png").is_anomalous  # doctest: +SKIP
     """
-    if is_export(Path(folder)):
-        return load_exported(folder, device)
-    from realnet.inspection.inspector import load as load_run
-
-    return load_run(folder, device, None if sharing is None else sharing.backbones)
+    run = Run(Path(folder))
+    if not run.folder.is_dir():
+        raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
+    return _inspector(run, device, sharing)
 
 
 def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str:
@@ -66,4 +65,12 @@ def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str
 
 def load_on(run: Run, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
     """As :func:`load`, once a line has said which device judges; UserError likewise."""
-    return load(run.folder, judging_device(device, run.is_export, say))
+    return _inspector(run, judging_device(device, run.is_export, say))
+
+
+def _inspector(run: Run, device: str, sharing: Sharing | None = None) -> Union["Inspector", ExportedInspector]:
+    if run.is_export:
+        return exported_inspector(run, device)
+    from realnet.inspection.inspector import trained_inspector
+
+    return trained_inspector(run, device, None if sharing is None else sharing.backbones)

@@ -84,7 +84,7 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def side_by_side(
-    image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, high: float = 1.0, inside: np.ndarray | None = None
+    image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, inside: np.ndarray | None = None
 ) -> np.ndarray:
     """Image, overlay and outline next to each other, with white gaps.
 
@@ -92,14 +92,13 @@ def side_by_side(
         image: uint8 ``[h, w, 3]`` RGB.
         anomaly_map: ``[h', w']``.
         mask: bool ``[h', w']``, what is outlined.
-        high: as for :func:`heatmap`.
         inside: bool ``[h, w]``, what was looked at: the heat map is dark elsewhere; None: everything.
 
     Returns:
         uint8 ``[h, 3 w + 16, 3]`` RGB.
     """
     gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
-    heat = overlay(image, anomaly_map, high)
+    heat = overlay(image, anomaly_map)
     if inside is not None:
         heat[~inside] //= _DARK
     return np.hstack([image, gap, heat, gap, outline(image, mask)])

@@ -25,20 +25,17 @@ class Region:
     peak_at: tuple[int, int]
 
 
-def find_regions(anomaly_map: np.ndarray, mask: np.ndarray, minimum_area: int = 1) -> tuple[Region, ...]:
+def find_regions(anomaly_map: np.ndarray, mask: np.ndarray) -> tuple[Region, ...]:
     """The 8-connected areas of ``mask``, the highest peak first.
 
     Args:
         anomaly_map: ``[h, w]``.
         mask: bool ``[h, w]``, what is outlined.
-        minimum_area: in pixels; smaller areas are left out.
     """
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     found = []
     for label in range(1, count):
         x, y, width, height, area = (int(value) for value in stats[label])
-        if area < minimum_area:
-            continue
         inside = np.where(
             labels[y : y + height, x : x + width] == label, anomaly_map[y : y + height, x : x + width], -np.inf
         )

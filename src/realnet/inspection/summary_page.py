@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-import jinja2
-
 from realnet.atomic import write_text
 from realnet.inspection.rows import Row
+from realnet.templates import filled
 
 PAGE_FILE = "results.html"
 
@@ -30,15 +29,10 @@ def write_page(output: Path, found: Counted, threshold: float) -> None:
     """Write ``results.html`` into ``output``; it shows the overlays that lie there, and loads nothing from elsewhere;
     UserError where the file cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("realnet.inspection", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     rows = found.worst()
-    page = environment.get_template("results.html.jinja").render(
+    page = filled(
+        "realnet.inspection",
+        "results.html.jinja",
         found=found,
         judged=found.images - found.unreadable,
         threshold=threshold,

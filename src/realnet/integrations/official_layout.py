@@ -16,7 +16,7 @@ from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from realnet.config import AfsConfig, BackboneConfig, DiscriminatorConfig, ModelConfig, ReconstructionConfig, RrsConfig
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 from realnet.model.reconstruction import layer_groups
 from realnet.overriding import first_problem
 
@@ -133,7 +133,7 @@ def convert(tensors: Mapping[str, Tensor], layout: Layout, own: Mapping[str, Ten
     ):
         if found:
             whose = "it" if what == "lacks" else "a RealNet of its settings"
-            raise UserError(f"{whose} {what} {_listed(found)}.")
+            raise UserError(f"{whose} {what} {listed(sorted(found), 3)}.")
     for name, theirs in names.items():
         tensor, shape = tensors[theirs], tuple(own[name].shape)
         if tuple(tensor.shape) != shape:
@@ -323,10 +323,3 @@ def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[i
     if len(shape) != dimensions or 0 in shape:
         raise UserError(f"its {name} has the shape {shape}, not one of {dimensions} dimensions.")
     return shape
-
-
-def _listed(names: Iterable[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - most} more tensors" if len(ordered) > most else ""
-    return ", ".join(ordered[:most]) + more

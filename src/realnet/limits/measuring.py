@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realnet.data import read_image
+from realnet.data.images import image_shape
+from realnet.data.samples import spread
 from realnet.errors import UserError
 from realnet.inspection.judging import Judge
 from realnet.inspection.overlay import as_webp, shrunk
@@ -23,6 +25,8 @@ STRENGTHS = (20, 40, 60, 80, 100)
 SHARES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 """Sizes that are tried where none are given, in shares of the images' shorter side."""
 _BATCH, _PICTURE = 16, 240
+# Bytes of images, as they are on the disk, that defects are drawn on.
+_MEMORY = 2 << 30
 # Image scores of images with the number of the good image that each was made of.
 Scorer = Callable[[Iterable[tuple[NDArray[np.uint8], int]]], Iterable[float]]
 
@@ -51,20 +55,37 @@ def measure_limits(
     Raises:
         UserError: where an image cannot be read, or none is good to the inspector.
     """
-    images = [read_image(path, None, judge.levels) for path in files]
-    verdicts = judge.inspect_many(images, _BATCH)
-    good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous]
-    if not good:
-        raise UserError("The inspector takes all of these images for defective: calibrate it first.")
+    watcher = watcher or Watcher()
+    good, left_out = read_to_draw_on(judge, files, watcher)
     side = int(np.median([min(image.shape[:2]) for image in good]))
     chosen = [float(size) for size in sizes or sorted({max(1, round(share * side)) for share in SHARES})]
     drawn: tuple[Kind, ...] = (*kinds, *(("sia",) if generated is not None else ()))
     wanted = [Wanted(kind, size, depth) for kind in drawn for size in chosen for depth in depths_of(kind, depths)]
     cells = measure_drawn(scorer_of(judge), good, wanted, each=each, seed=seed, generated=generated, watcher=watcher)
     return Limits(
-        drawn=cells, images=len(good), left_out=len(images) - len(good), side=side, threshold=judge.threshold,
+        drawn=cells, images=len(good), left_out=left_out, side=side, threshold=judge.threshold,
         digest=judge.origin.model_digest, picture=as_webp(shrunk(good[0], _PICTURE)).partition(",")[2],
     )  # fmt: skip
+
+
+def read_to_draw_on(judge: Judge, files: Sequence[Path], watcher: Watcher) -> tuple[list[NDArray[np.uint8]], int]:
+    """Read the images of ``files`` that the inspector takes for good; also, how many it does not.
+
+    Where all would take more than :data:`_MEMORY`, evenly spread ones are looked at, and that is said.
+
+    Raises:
+        UserError: where an image cannot be read, or none is good to the inspector.
+    """
+    largest = max(3 * height * width for height, width in map(image_shape, files))
+    chosen = [files[i] for i in spread(len(files), max(1, _MEMORY // largest))]
+    if len(chosen) < len(files):
+        watcher.say(f"Defects are drawn on {len(chosen)} of the {len(files)} images: all do not fit in memory at once.")
+    images = [read_image(path, None, judge.levels) for path in chosen]
+    verdicts = judge.inspect_many(images, _BATCH)
+    good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous]
+    if not good:
+        raise UserError("The inspector takes all of these images for defective: calibrate it first.")
+    return good, len(images) - len(good)
 
 
 def depths_of(kind: Kind, depths: Sequence[int] = DEPTHS) -> Sequence[int | None]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from realnet.calibration import Calibration, with_threshold
 from realnet.calibrations import install
-from realnet.data import Sample, read_image
+from realnet.data import Sample
 from realnet.data.samples import spread
-from realnet.inspection.inspector import load
+from realnet.inspection.inspector import trained_inspector
 from realnet.limits.asked import named
 from realnet.limits.counted import Cell, Found
 from realnet.limits.drawn import Wanted
-from realnet.limits.measuring import measure_drawn, scorer_of
+from realnet.limits.measuring import measure_drawn, read_to_draw_on, scorer_of
 from realnet.progress import Watcher
 from realnet.provenance import timestamp
 from realnet.run_folder import Run
@@ -82,11 +82,9 @@ def _drawn_and_judged(
     run: Path, samples: Sequence[Sample], wanted: Sequence[Wanted], watcher: Watcher
 ) -> tuple[list[Cell], list[Cell]]:
     """Scores of what is wanted, twice: to choose a threshold by, and to say what it finds."""
-    judge = load(run, "cpu")
-    images = [read_image(samples[i].image, None, judge.levels) for i in spread(len(samples), 2 * EACH)]
-    verdicts = judge.inspect_many(images)
-    # On those that are rejected as they are, everything would be found.
-    good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous] or images
+    judge = trained_inspector(Run(run), "cpu")
+    files = [samples[i].image for i in spread(len(samples), 2 * EACH)]
+    good, _ = read_to_draw_on(judge, files, watcher)
     cells = measure_drawn(scorer_of(judge), good, wanted, each=2 * EACH, seed=judge.config.seed + 1, watcher=watcher)
     halves = [slice(None, EACH), slice(EACH, None)]
     first, second = (

@@ -6,7 +6,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.joined import JoinedNet
 from realnet.model.lite0 import PaddedConv
+from realnet.model.network import RealNet
+
+
+def fold(model: RealNet | JoinedNet) -> None:
+    """Fold all of a model that can be folded, in place, as :func:`fold_batch_norms` does."""
+    if isinstance(model, JoinedNet):
+        for k in range(len(model.members)):
+            fold(model.member(k))
+        return
+    zeros = next(model.buffers()).new_zeros
+    if not isinstance(model.discriminator, EvidenceDiscriminator):
+        fold_batch_norms(model, zeros(1, 3, model.config.image_size, model.config.image_size))
+        return
+    # Of closed-form inspectors by examples that cost nothing.
+    fold_batch_norms(model.backbone.network, zeros(1, 3, 64, 64))
+    general = model.discriminator.general
+    for head in [*model.discriminator.heads, *([] if general is None else [general])]:
+        fold_batch_norms(head, [zeros(1, channels, 8, 8) for channels in model.reconstruction.widths])
 
 
 @torch.no_grad()

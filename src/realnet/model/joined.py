@@ -36,8 +36,8 @@ class JoinedNet(nn.Module):
 
     def select(self, image: Tensor) -> list[list[Tensor]]:
         """The selected features of ``image``, as each member standardises and selects them."""
-        raw = self._of(0).backbone.extract(image)
-        return [self._of(k).select_from(raw) for k in range(len(self.members))]
+        raw = self.member(0).backbone.extract(image)
+        return [self.member(k).select_from(raw) for k in range(len(self.members))]
 
     def product(self, selected: Sequence[Sequence[Tensor]]) -> Tensor:
         """The number of the most likely product of each image ``[B]``.
@@ -47,7 +47,7 @@ class JoinedNet(nn.Module):
         """
         found = []
         for k, features in enumerate(selected):
-            familiarity = self._of(k).familiarity
+            familiarity = self.member(k).familiarity
             assert isinstance(familiarity, Familiarity)
             found.append(familiarity.unlikelihood(describe(features)))
         return torch.stack(found, 1).argmin(1)
@@ -81,11 +81,12 @@ class JoinedNet(nn.Module):
 
     def _own(self, k: int, features: Sequence[Tensor], size: tuple[int, int]) -> Judgement:
         """What member ``k`` says, as levels."""
-        (anomaly_map, score), _ = self._of(k).judge_selected(features, size)
+        (anomaly_map, score), _ = self.member(k).judge_selected(features, size)
         known = levels(score, self.scores[k]).clamp_max(HIGHEST_KNOWN)
         return Judgement(levels(anomaly_map, self.pixels[k]), torch.where(score >= UNKNOWN_SCORE, UNKNOWN_SCORE, known))
 
-    def _of(self, k: int) -> RealNet:
+    def member(self, k: int) -> RealNet:
+        """The inspector of product ``k``."""
         member = self.members[k]
         assert isinstance(member, RealNet)
         return member

@@ -115,36 +115,3 @@ def afs_layer(
         total=len(ranked),
         selected=len(kept),
     )
-
-
-def worst_first(
-    scores: Sequence[float] | np.ndarray, labels: Sequence[bool] | np.ndarray, threshold: float, limit: int = 40
-) -> list[int]:
-    """Which images to show, and in which order: wrong verdicts, the worst first, then right ones, the closest first.
-
-    How wrong a verdict is counts relative to the room on that side of the threshold, so that misses (just below a
-    low threshold) are not pushed out by false alarms. At most three quarters of ``limit`` are wrong ones where
-    there are right ones to show as well; where not all right ones fit, they are spread evenly.
-
-    Args:
-        scores: ``[N]``.
-        labels: ``[N]``, whether each image is defective.
-        threshold: scores above it are anomalous.
-
-    Returns:
-        Indices.
-    """
-    values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    if not len(values):
-        return []
-    rejected = values > threshold
-    room = np.where(rejected, values.max() - threshold, threshold - values.min())
-    distance = np.abs(values - threshold) / np.where(room > 0, room, 1)
-    wrong = np.flatnonzero(rejected != defective)
-    right = np.flatnonzero(rejected == defective)
-    wrong = wrong[np.argsort(-distance[wrong], kind="stable")]
-    right = right[np.argsort(distance[right], kind="stable")]
-    wrong = wrong[: max(limit - len(right), 3 * limit // 4)]
-    places = min(limit - len(wrong), len(right))
-    spread = np.linspace(0, len(right) - 1, places).round().astype(int) if places else np.array([], int)
-    return [int(index) for index in np.concatenate([wrong, right[spread]])]

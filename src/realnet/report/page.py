@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -18,6 +17,7 @@ from realnet.limits import Limits
 from realnet.report.charts import histogram, limits_chart, roc_chart
 from realnet.report.contents import AfsView, GalleryItem
 from realnet.synthesis.anomaly import Anomaly
+from realnet.templates import filled
 
 _THUMBNAIL = 224
 _TILE = 96
@@ -36,7 +36,6 @@ def write_report(
     odd: Sequence[tuple[str, np.ndarray]] = (),
     limits: Limits | None = None,
     threshold: float | None = None,
-    title: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``report.html``: everything in one file, nothing loaded from anywhere.
@@ -56,19 +55,14 @@ def write_report(
         UserError: where the file cannot be written.
     """
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("realnet.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     origin = _provenance(results, facts or {})
     charts = _charts(values, defective, threshold, results.overall.oracle)
     shown = shown_metrics(results)
     names = ", ".join(row.category for row in results.categories)
-    text = environment.get_template("report.html.jinja").render(
-        title=title or names,
+    text = filled(
+        "realnet.report",
+        "report.html.jinja",
+        title=names,
         heading=heading(results),
         results=results,
         overall=results.overall,

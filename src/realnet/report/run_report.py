@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from realnet.data import Category, Sample, read_image
+from realnet.data.samples import spread
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation, record
 from realnet.limits import read_limits
 from realnet.model.network import RealNet
 from realnet.progress import Watcher
 from realnet.record import METRICS_FILE
-from realnet.report.contents import AfsView, GalleryItem, afs_layer, worst_first
+from realnet.report.contents import AfsView, GalleryItem, afs_layer
 from realnet.report.page import write_report
 from realnet.run_folder import Run
 from realnet.synthesis import Anomaly
@@ -69,6 +70,38 @@ def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: 
         threshold=judge.threshold,
         facts=facts,
     )
+
+
+def worst_first(
+    scores: Sequence[float] | np.ndarray, labels: Sequence[bool] | np.ndarray, threshold: float, limit: int = 40
+) -> list[int]:
+    """Which images to show, and in which order: wrong verdicts, the worst first, then right ones, the closest first.
+
+    How wrong a verdict is counts relative to the room on that side of the threshold, so that misses (just below a
+    low threshold) are not pushed out by false alarms. At most three quarters of ``limit`` are wrong ones where
+    there are right ones to show as well; where not all right ones fit, they are spread evenly.
+
+    Args:
+        scores: ``[N]``.
+        labels: ``[N]``, whether each image is defective.
+        threshold: scores above it are anomalous.
+
+    Returns:
+        Indices.
+    """
+    values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
+    if not len(values):
+        return []
+    rejected = values > threshold
+    room = np.where(rejected, values.max() - threshold, threshold - values.min())
+    distance = np.abs(values - threshold) / np.where(room > 0, room, 1)
+    wrong = np.flatnonzero(rejected != defective)
+    right = np.flatnonzero(rejected == defective)
+    wrong = wrong[np.argsort(-distance[wrong], kind="stable")]
+    right = right[np.argsort(distance[right], kind="stable")]
+    wrong = wrong[: max(limit - len(right), 3 * limit // 4)]
+    places = min(limit - len(wrong), len(right))
+    return [int(index) for index in [*wrong, *right[spread(len(right), places)]]]
 
 
 def odd_images(run: Run, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:

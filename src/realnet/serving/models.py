@@ -10,14 +10,16 @@ from pathlib import Path
 
 from realnet.calibration import CALIBRATION_FILE, Calibration, Drift, drift, read_calibration
 from realnet.errors import UserError
+from realnet.files import name_pattern, plain_name
 from realnet.inspection.items import version_of
 from realnet.inspection.judging import Judge
+from realnet.inspection.line import LONGEST_NAME
 from realnet.limits import Limits, read_limits
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME = re.compile(name_pattern(LONGEST_NAME))
 NAME_RULE = (
-    "{name} is no name for an inspector: take letters, digits, '-', '_' and '.', 64 at most, and begin with a letter "
-    "or digit."
+    "{name} is no name for an inspector: take letters, digits, '-', '_' and '.', "
+    f"{LONGEST_NAME} at most, and begin with a letter or digit."
 )
 RECENT = 200
 _log = logging.getLogger("realnet.serving")
@@ -148,8 +150,7 @@ def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 
 def _named(place: str) -> tuple[str, Path]:
     if Path(place).is_dir() or "=" not in place:
         folder = Path(place)
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-.") or "inspector"
-        return name[:64], folder
+        return plain_name(folder.resolve().name, "inspector", LONGEST_NAME), folder
     name, _, folder_name = place.partition("=")
     if not NAME.fullmatch(name):
         raise UserError(NAME_RULE.format(name=repr(name)))

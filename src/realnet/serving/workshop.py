@@ -1,7 +1,6 @@
 """Inspectors made on the page: good images gather in a folder, become an inspector, and further ones join it."""
 
 import itertools
-import re
 import shutil
 import threading
 import time
@@ -14,6 +13,7 @@ from realnet.calibration import read_calibration
 from realnet.calibrations import install
 from realnet.data.images import IMAGE_SUFFIXES, decode_image, image_hash
 from realnet.errors import UserError
+from realnet.files import plain_name
 
 # Of one inspector: what a browser is asked to send by hand is far fewer.
 MOST_IMAGES = 1000
@@ -90,7 +90,7 @@ class Workshop:
                 return self._count(name, known=True)
             if self._count(name).images >= MOST_IMAGES:
                 raise UserError(f"{name} has {MOST_IMAGES} good images; for more use `realnet train`.")
-            stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", called.stem)[-80:].strip("-.") or "image"
+            stem = plain_name(called.stem, "image", 80)
             try:
                 place.mkdir(parents=True, exist_ok=True)
                 with atomic_path(place / f"{digest}-{stem}{called.suffix.lower()}") as temporary:

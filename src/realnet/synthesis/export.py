@@ -19,6 +19,8 @@ from realnet.synthesis.synthesizer import Synthesizer
 
 SETTINGS = "synthesis.json"
 MANIFEST = "manifest.jsonl"
+# zlib's level: of photographs as small as its usual 6, in half the time.
+_COMPRESSION = 4
 
 
 def write_pairs(
@@ -67,7 +69,7 @@ def write_image(path: str | Path, array: NDArray[np.uint8], info: PngInfo | None
     folder cannot be written.
     """
     with atomic_path(path) as temporary:
-        Image.fromarray(array).save(temporary, format="PNG", pnginfo=info)
+        Image.fromarray(array).save(temporary, format="PNG", pnginfo=info, compress_level=_COMPRESSION)
 
 
 def write_figure(path: str | Path, array: NDArray[np.uint8]) -> None:

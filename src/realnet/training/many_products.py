@@ -1,7 +1,6 @@
 """Several products in one inspector: one is trained for each, and all are joined, to be told no names."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from realnet.calibration import Calibration, level, save_calibration, share_abov
 from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, fingerprint
+from realnet.files import plain_name
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance, timestamp
 from realnet.record import Record, Training, Validated, save_record
@@ -72,7 +72,7 @@ def _separable(categories: Sequence[Category], config: Config, launch: Launch) -
 
 def named_products(categories: Sequence[Category]) -> list[Category]:
     """The good images of each category, under a name that a folder can have."""
-    names = [re.sub(r"[^A-Za-z0-9_.-]+", "-", category.name).strip("-._")[:80] or "product" for category in categories]
+    names = [plain_name(category.name, "product", 80) for category in categories]
     counts, numbers, products = Counter(names), Counter[str](), []
     for name, category in zip(names, categories, strict=True):
         numbers[name] += 1

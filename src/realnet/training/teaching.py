@@ -18,7 +18,7 @@ from realnet.calibrations import install
 from realnet.config import Config
 from realnet.data import GoodImages
 from realnet.errors import UserError
-from realnet.inspection.inspector import Inspector, load
+from realnet.inspection.inspector import Inspector, trained_inspector
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
@@ -181,7 +181,7 @@ def compare_defects(run: Path, lesson: Lesson, files: Sequence[Path], device: st
     """What the lesson means for images that people called defective; they only measure, and join nothing; UserError
     where a file cannot be read.
     """
-    now = load(run, device)
+    now = trained_inspector(Run(run), device)
     calibration = lesson.calibration
     then = Inspector(lesson.model, now.config, calibration.score, calibration.pixel)
     before, after = (tuple(found.score for found in one.inspect_many(files)) for one in (now, then))
