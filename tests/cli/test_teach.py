@@ -10,7 +10,9 @@ import pytest
 from realnet.calibration import read_calibration
 from realnet.calibrations import install
 from realnet.history import Query, Store, search
-from tests.data.layouts import picture, save
+from realnet.training.confirmed import LEAST_GOOD
+from tests.data.layouts import make_good, picture, save
+from tests.training.tiny import flags
 
 InProcess = Callable[..., tuple[int, str]]
 
@@ -108,3 +110,34 @@ def test_undone_and_said(in_process: InProcess, own: Path, tmp_path: Path) -> No
     ):
         status, said = in_process("teach", *arguments)
         assert status == 2 and words in said, said
+
+
+def test_confirmed_defects_are_learned_when_asked(in_process: InProcess, tmp_path: Path) -> None:
+    make_good(tmp_path / "good", LEAST_GOOD, np.random.default_rng(8))
+    own, store = tmp_path / "widget", tmp_path / "line.sqlite"
+    fields = flags("training.augmentation=none", "training.steps=0")
+    assert in_process("train", tmp_path / "good", "--output", own, "--device", "cpu", *fields)[0] == 0
+    bad = make_lot(tmp_path / "in", 6, 2, defect=True)
+    call = ("inspect", own, tmp_path / "in", "--output", tmp_path / "out", "--history", store)
+    assert in_process(*call)[0] == 0
+    entries = search(Store(store), Query())
+    for entry in entries[:4]:
+        assert in_process("feedback", store, entry.id, "--defective", "--who", "Ann")[0] == 0
+    for arguments, words in (
+        ((tmp_path / "good", "--defects"), "give --feedback, too"),
+        (("--feedback", store, "--defects"), "4 different confirmed defects"),
+    ):
+        status, said = in_process("teach", own, *arguments)
+        assert status == 2 and words in said, said
+    for entry in entries[4:]:
+        assert in_process("feedback", store, entry.id, "--defective", "--who", "Ann")[0] == 0
+    status, said = in_process("teach", own, "--feedback", store)
+    assert status == 2 and "Nobody has confirmed" in said, "a word of its own is asked for"
+    assert not (own / "taught").exists()
+    status, said = in_process("teach", own, "--feedback", store, "--defects")
+    assert status == 0 and "6 confirmed defects are learned: 6 of them are found without that, and 6 with it" in said
+    assert read_calibration(own).taught == 1  # type: ignore[union-attr]
+    status, said = in_process("inspect", own, *bad, "--output", tmp_path / "again")
+    assert status == 0 and "6 images judged, 6 anomalous" in said, said
+    status, said = in_process("teach", own, "--feedback", store, "--defects")
+    assert status == 2 and "nothing new" in said

@@ -141,6 +141,7 @@ def teach(
     *,
     good: Sequence[str] = (),
     feedback: FilePath | None = None,
+    defects: bool = False,
     force: bool = False,
     dry_run: bool = False,
     device: str = "auto",
@@ -155,6 +156,8 @@ def teach(
         images: further good images: files, folders, or a data set.
         good: as for :func:`train`.
         feedback: a results store: the images that people confirmed as good join, and confirmed defects stand guard.
+        defects: the confirmed defects of the results store, five at least, are learned as well, so that the like of
+            them is found more often.
         force: go on although a confirmed defect that is found would be missed.
         dry_run: say what would come out, and change nothing.
         device: as for :func:`train`.
@@ -164,13 +167,13 @@ def teach(
         The calibration of the run with these images; its ``sentences()`` say what it promises.
 
     Raises:
-        UserError: for a run that cannot take further images, images that cannot be used, and for defects that would be
-            missed.
+        UserError: for a run that cannot take further images, images that cannot be used, fewer than five defects to
+            learn, and for defects that would be missed.
     """
     from realnet.acceleration import use_device
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
-    from realnet.errors import UserError
+    from realnet.errors import UserError, advise
     from realnet.history import Store
     from realnet.notebook_bar import watching
     from realnet.run_folder import open_run
@@ -180,6 +183,12 @@ def teach(
     places, folder = as_paths(images), open_run(run).folder
     if not places and feedback is None:
         raise UserError("Give good images, or a results store with people's feedback.")
+    if defects and feedback is None:
+        raise advise(
+            "Confirmed defects are learned from a results store:",
+            "give feedback, too.",
+            "give --feedback, too.",
+        )
     check_teachable(folder)
     with watching("Learning", progress) as watcher:
         chosen: list[tuple[Path, str]] = []
@@ -190,7 +199,7 @@ def teach(
             chosen = [(sample.image, sample.name) for sample in category.train]
         store = None if feedback is None else Store(Path(feedback), make=False)
         place = use_device(device, watcher.say)
-        return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run)
+        return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run, join=defects)
 
 
 def export(

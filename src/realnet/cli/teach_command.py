@@ -26,6 +26,13 @@ def teach(
             help="Results store: the images that people confirmed as good join; confirmed defects show what it costs.",
         ),
     ] = None,
+    defects: Annotated[
+        bool,
+        typer.Option(
+            "--defects",
+            help="The results store's confirmed defects, 5 at least, are learned: more of their like is found.",
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Go on although a confirmed defect that was found would be missed.")
     ] = False,
@@ -45,8 +52,8 @@ def teach(
     before = open_run(run).calibration
     with status_line("Learning") as watcher:
         made = api.teach(
-            run, images or (), good=good or (), feedback=feedback, force=force, dry_run=dry_run, device=device,
-            progress=watcher,
+            run, images or (), good=good or (), feedback=feedback, defects=defects, force=force,
+            dry_run=dry_run, device=device, progress=watcher,
         )  # fmt: skip
     if before is not None:
         say(f"The threshold was {before.score:.4f}.")

@@ -10,6 +10,7 @@ from realnet.config import Config
 from realnet.inspection.inspector import Inspector
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
+from realnet.training.confirmed import judge_confirmed
 from realnet.training.extracting import Extractor
 from realnet.training.folds import Residuals, judge_by_folds, scores_by_file
 from realnet.training.heads import FoldedValidation
@@ -60,6 +61,7 @@ class FoldedScorer:
             assert isinstance(discriminator, EvidenceDiscriminator)
             side = self.config.model.image_size
             discriminator.fit_learned(logits, (side, side))
+        judge_confirmed(self.model, result)
         groups, good = self.kept.groups.tolist(), validation.scores(result.good).tolist()
         self.good_scores = scores_by_file(groups, good, len(self.kept.names))
         return scores_by_file(images, validation.scores(result.faint).tolist(), max(images) + 1)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.config import DiscriminatorConfig, RrsConfig
+from realnet.model.confirmed import ConfirmedHead
 from realnet.model.general import WIDTH
 from realnet.model.rrs import selected_share
 
@@ -21,6 +22,8 @@ _LEAST_DEVIATION = 0.05
 _LEAST_ENERGY = 1e-2
 # Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
 _MAP, _SCORE = 0, 1
+# Weight of the head of confirmed defects in the score.
+_CONFIRMED = 0.5
 
 
 class Judged(NamedTuple):
@@ -67,9 +70,10 @@ class EvidenceDiscriminator(nn.Module):
     once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
     score. Both are standardised again, smoothed, and the mean logit l of the heads, standardised likewise, is added
     with its weight: z = (e + lambda l) / (1 + lambda). In the score the logit g of the general head, which knows other
-    products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma). All means and deviations are
+    products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma). Where a run was taught
+    confirmed defects, what their head says joins the score likewise, with the weight 0.5. All means and deviations are
     those of good images that neither the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`,
-    :meth:`fit_general`).
+    :meth:`fit_general`, :meth:`fit_confirmed`).
 
     Shapes:
         input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
@@ -97,6 +101,8 @@ class EvidenceDiscriminator(nn.Module):
         self.learned, self.general_weight = config.learned, general
         self.heads = nn.ModuleList(EvidenceHead(channels, config.width) for _ in range(config.heads))
         self.general = EvidenceHead(channels, WIDTH).requires_grad_(False) if general else None
+        self.confirmed: ConfirmedHead | None = None
+        self.channels = tuple(channels)
         for k, c in enumerate(channels):
             self.register_buffer(f"typical_{k}", torch.ones(c))
         self.register_buffer("layer_mean", torch.zeros(self.count, 2))
@@ -114,12 +120,16 @@ class EvidenceDiscriminator(nn.Module):
         logs = [residual.log1p() for residual in residuals]
         logits = torch.stack([head(logs) for head in self.heads]).mean(0)
         general = None if self.general is None else self.general(logs)
-        return self.conclude(self.log_energies(residuals), logits, general, size)
+        confirmed = None if self.confirmed is None else self.confirmed(logs).mean(1, keepdim=True)
+        return self.conclude(self.log_energies(residuals), logits, general, size, confirmed)
 
     def conclude(
-        self, energies: Sequence[Tensor], logits: Tensor, general: Tensor | None, size: tuple[int, int]
-    ) -> Judged:
-        """Add up log energies (of :meth:`log_energies`), logits ``[B, 1, h, w]`` of heads, and of the general head."""
+        self, energies: Sequence[Tensor], logits: Tensor, general: Tensor | None, size: tuple[int, int],
+        confirmed: Tensor | None = None,
+    ) -> Judged:  # fmt: skip
+        """Add up log energies (of :meth:`log_energies`), logits ``[B, 1, h, w]`` of heads, of the general head, and of
+        that of confirmed defects.
+        """
         grid = (int(size[0]) // _CELL, int(size[1]) // _CELL)
         evidence = smooth(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
         evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
@@ -132,6 +142,9 @@ class EvidenceDiscriminator(nn.Module):
             known = smooth(_enlarged((general - self.general_mean) * self.general_scale, grid))
             score = score + self.general_weight * known
             share = share + self.general_weight
+        if confirmed is not None and self.confirmed is not None:
+            score = score + _CONFIRMED * smooth(_enlarged(self.confirmed.standardised(confirmed), grid))
+            share = share + _CONFIRMED
         together = _enlarged(torch.cat([found, score / (1 + share)], 1), size)  # [B, 2, H, W]
         return Judged(together[:, _MAP : _MAP + 1], together[:, _SCORE : _SCORE + 1])
 
@@ -179,6 +192,19 @@ class EvidenceDiscriminator(nn.Module):
         mean, deviation = _smoothed_moments(logits, size)
         self.general_mean.copy_(mean)
         self.general_scale.copy_(1 / deviation)
+
+    def add_confirmed(self) -> ConfirmedHead:
+        """A head of confirmed defects joins, that says nothing until it is fitted."""
+        self.confirmed = ConfirmedHead(self.channels).to(self.layer_mean.device)
+        return self.confirmed
+
+    @torch.no_grad()
+    def fit_confirmed(self, logits: Tensor, size: tuple[int, int]) -> None:
+        """Set mean and scale of that head's part by logits ``[N, 1, h, w]`` of good images new to what gave them."""
+        assert self.confirmed is not None
+        mean, deviation = _smoothed_moments(logits, size)
+        self.confirmed.mean.copy_(mean)
+        self.confirmed.scale.copy_(1 / deviation)
 
 
 def probability(z: Tensor) -> Tensor:

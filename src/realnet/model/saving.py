@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from realnet.atomic import atomic_path
 from realnet.config import BackboneConfig
 from realnet.errors import UserError
+from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run
@@ -24,6 +25,8 @@ _BASIS = ".basis"
 _SHARED, _DIGEST = "backbone.network.", "backbone"
 # What a run is taught changes these, and nothing else.
 TAUGHT_PARTS = ("reconstruction.", "discriminator.", "familiarity.")
+# The part of them that only confirmed defects bring.
+_CONFIRMED = "discriminator.confirmed."
 
 
 def save_model(folder: Path, model: RealNet) -> None:
@@ -140,6 +143,15 @@ def _fits(name: str, stored: Tensor, expected: Tensor) -> bool:
     return (stored.shape, stored.dtype) == (expected.shape, expected.dtype)
 
 
+def _knows_defects(path: Path) -> bool:
+    """Whether the file has a head of confirmed defects; not where it is damaged, which reading it will say."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(name.startswith(_CONFIRMED) for name in file.keys())  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
 def read_digest(path: Path) -> str:
     """What the file says the digest of its backbone's network is; empty where it does not."""
     try:
@@ -202,6 +214,8 @@ def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbone
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
     if run.taught is not None:
+        if _knows_defects(run.taught / SUBSPACES_FILE) and isinstance(model.discriminator, EvidenceDiscriminator):
+            model.discriminator.add_confirmed()
         tensors |= read_weights(run.taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
     model.load_state_dict(tensors, strict=shared is None)
     if backbones is not None and shared is None:

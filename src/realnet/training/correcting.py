@@ -35,7 +35,8 @@ class Correction:
 
     def sentences(self) -> list[str]:
         """What became of the new images and of the defects."""
-        return [*self.lesson.sentences(), *([self.compared.sentence()] if self.compared.before else [])]
+        learned = self.lesson.defects is not None
+        return [*self.lesson.sentences(), *([self.compared.sentence(learned)] if self.compared.before else [])]
 
 
 def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
@@ -53,37 +54,49 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
 
 
 def prepare_correction(
-    run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet
-) -> Correction:
+    run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet,
+    join: bool = False,
+) -> Correction:  # fmt: skip
     """Learn ``good``, and judge confirmed ``defects`` before and after; UserError as
     :func:`realnet.training.teaching.learn`.
+
+    Args:
+        join: the defects are learned, too.
     """
-    lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage)
-    compared = compare_defects(run, lesson, [file for file, _ in defects], device)
+    shown = [file for file, _ in defects]
+    lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage, shown if join else None)
+    compared = compare_defects(run, lesson, shown, device)
     return Correction(lesson, compared, tuple(compared.newly_missed([name for _, name in defects])))
 
 
 def apply_correction(run: Path, correction: Correction, force: bool = False) -> Calibration:
-    """Make it the state in force; UserError where a confirmed defect would be missed that is found now, unless
-    ``force``; for a full disk.
+    """Make it the state in force; UserError where a confirmed defect would be missed that is found now, or fewer are
+    found by what they teach than without it, unless ``force``; for a full disk.
     """
+    without, learned = correction.lesson.found
+    if learned < without and not force:
+        raise UserError(
+            f"{without} of the confirmed defects are found without learning from them, and {learned} with it: nothing "
+            "is changed. Teach without --defects, or go on with --force."
+        )
     if correction.missed and not force:
         raise UserError(
             f"{', '.join(correction.missed[:5])} would be missed, which people called defective and the run finds: "
-            "nothing is changed. Look at the good images that were given, or go on with `realnet teach --force`."
+            "nothing is changed. Look at the images that were given, or go on with `realnet teach --force`."
         )
     return save_lesson(run, correction.lesson)
 
 
 def correct(
     run: Path, good: Sequence[Named], store: Store | None, device: str, watcher: Watcher, *, force: bool = False,
-    dry_run: bool = False,
+    dry_run: bool = False, join: bool = False,
 ) -> Calibration:  # fmt: skip
     """Teach the run ``good`` images and what a results store says people confirmed, and say what comes of it; UserError
     where nothing is new, a confirmed defect would be missed and that is not forced, or the run cannot learn.
 
     Args:
         dry_run: say it, and change nothing.
+        join: confirmed defects are learned, too.
     """
     defects: Sequence[Named] = ()
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
@@ -92,8 +105,9 @@ def correct(
             if labelled.lost:
                 watcher.say(labelled.sentence())
             good, defects = [*good, *labelled.good], labelled.defects
-            check_some(run, good, store)
-        correction = prepare_correction(run, good, defects, device, watcher.stage)
+            if not join:
+                check_some(run, good, store)
+        correction = prepare_correction(run, good, defects, device, watcher.stage, join)
         for line in correction.sentences():
             watcher.say(line)
         made = correction.lesson.calibration if dry_run else apply_correction(run, correction, force)

@@ -11,7 +11,7 @@ from torch import Tensor
 from realnet.config import Config, ToleranceConfig
 from realnet.data import GoodImages
 from realnet.evaluation.metrics import image_auroc
-from realnet.model.evidence import EvidenceDiscriminator
+from realnet.model.evidence import EvidenceDiscriminator, Judged
 from realnet.model.familiarity import describe
 from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
@@ -45,13 +45,14 @@ class Residuals:
 
     ``logs`` is log(1 + E) in units of good images, half precision, ``[n, m_k, h_k, w_k]`` a reconstruction; ``of`` the
     number of the good image each was made of, ``energies`` the discriminator's log energies of them, ``general`` the
-    logits ``[n, 1, h, w]`` of its general head (None: it has none).
+    logits ``[n, 1, h, w]`` of its general head (None: it has none), ``confirmed`` of its head of confirmed defects.
     """
 
     of: Tensor
     logs: list[Tensor] = field(default_factory=list)
     energies: list[Tensor] = field(default_factory=list)
     general: Tensor | None = None
+    confirmed: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.of)
@@ -366,16 +367,26 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
         logits: of the heads, ``[n, 1, h, w]``, a row each of ``rows``; None where nothing was learned.
     """
     side = model.config.image_size
-    discriminator = model.discriminator
+    if isinstance(model.discriminator, EvidenceDiscriminator):
+        for judged in judged_evidence(model.discriminator, part, rows, side, logits):
+            yield conclusion(judged, model.config.image_score)
+        return
+    for batch in rows.split(32):
+        yield model.conclude(part.residuals(batch), (side, side))
+
+
+@torch.no_grad()
+def judged_evidence(
+    discriminator: EvidenceDiscriminator, part: Residuals, rows: Tensor, side: int, logits: Tensor | None = None
+) -> Iterator[Judged]:
+    """Likewise in deviations of good images; images of ``side`` by ``side`` pixels."""
     for start in range(0, len(rows), 32):
         batch = rows[start : start + 32]
-        if not isinstance(discriminator, EvidenceDiscriminator):
-            yield model.conclude(part.residuals(batch), (side, side))
-            continue
         energies = [energy[batch] for energy in part.energies]
         own = torch.zeros_like(energies[0][:, :1]) if logits is None else logits[start : start + 32]
         general = None if part.general is None else part.general[batch]
-        yield conclusion(discriminator.conclude(energies, own, general, (side, side)), model.config.image_score)
+        known = None if part.confirmed is None else part.confirmed[batch]
+        yield discriminator.conclude(energies, own, general, (side, side), known)
 
 
 def scores_by_file(groups: Iterable[int], scores: Sequence[float], files: int) -> list[float]:
@@ -390,3 +401,16 @@ def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -
     """Scores ``[n]`` of all of ``part``; see :func:`judged_maps`."""
     rows = torch.arange(len(part))
     return torch.cat([score.cpu() for _, score in judged_maps(model, part, rows, logits)])
+
+
+@torch.no_grad()
+def file_scores(model: RealNet, features: Sequence[Tensor], groups: Tensor, files: int) -> list[float]:
+    """The score of each file by ``model`` as it is; ``features`` as :meth:`RealNet.select` returns them, of images new
+    to it, and of which file each is.
+    """
+    device, side = next(model.buffers()).device, model.config.image_size
+    found: list[float] = []
+    for start in range(0, len(groups), 16):
+        batch = [f[start : start + 16].to(device).float() for f in features]
+        found += model.judge_selected(batch, (side, side))[0].score.tolist()
+    return scores_by_file(groups.tolist(), found, files)

@@ -49,6 +49,12 @@ class KeptFeatures:
             augmentation=self.augmentation,
         )  # fmt: skip
 
+    def none_of_them(self) -> "KeptFeatures":
+        """Likewise of no further image."""
+        parts = {name: [f[:0] for f in features] for name, features in self.parts.items() if name != "faint"}
+        of = {name: self.of[name][:0] for name in parts}
+        return KeptFeatures((), self.groups[:0], self.augmentation, self.each, of, parts)
+
     def with_others(self, other: "KeptFeatures") -> "KeptFeatures":
         """These images and then those of ``other``, made by the same selection and with the same copies."""
         files, images = len(self.names), len(self.groups)

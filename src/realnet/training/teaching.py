@@ -26,9 +26,12 @@ from realnet.provenance import timestamp
 from realnet.run_folder import Run, read_digests
 from realnet.seen import picture_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
+from realnet.training.confirmed import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.extracting import Extractor
 from realnet.training.folds import (
+    OutOfSample,
     Stage,
+    file_scores,
     fit_familiarity,
     groups_of,
     judge_by_folds,
@@ -38,6 +41,7 @@ from realnet.training.folds import (
     source_of,
 )
 from realnet.training.heads import FoldedValidation
+from realnet.training.kept_defects import DEFECTS_FILE, KeptDefects, read_defect_images, read_defects, save_defects
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features, save_features
 from realnet.training.moved import STRENGTHS, copies
 from realnet.view import view_of
@@ -55,6 +59,9 @@ class Lesson:
         left_out: how many images the run had seen already, or that came twice.
         taught: features of all that the run was taught, these images last; ``digests``: of their pixels.
         threshold: that was in force before.
+        defects: all confirmed defects that the run has learned, with these; None: none.
+        found: how many of them are found without what they teach, and by what has not seen them.
+        wrong: how many confirmed defects are left out, as the run has learned the same image as good.
     """
 
     model: RealNet
@@ -66,6 +73,9 @@ class Lesson:
     taught: KeptFeatures
     digests: tuple[str, ...]
     threshold: float
+    defects: KeptDefects | None = None
+    found: tuple[int, int] = (0, 0)
+    wrong: int = 0
 
     def sentences(self) -> list[str]:
         """What the new images are to the inspector, before and after."""
@@ -76,11 +86,23 @@ class Lesson:
         left = (
             [f"{images} left out: the run has been trained on the same, or they came twice."] if self.left_out else []
         )
-        return [
-            *left,
-            f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}: {were} "
-            f"of them were rejected, and {are} are, each judged by what has not seen it.",
-        ]
+        if count:
+            left.append(
+                f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}: "
+                f"{were} of them were rejected, and {are} are, each judged by what has not seen it."
+            )
+        if self.wrong:
+            those = "1 confirmed defect is" if self.wrong == 1 else f"{self.wrong} confirmed defects are"
+            left.append(
+                f"{those} left out: the run has learned the same images as good ones. Train again without them, "
+                "`realnet train DATA --exclude IMAGE`."
+            )
+        if self.defects is not None:
+            left.append(
+                f"{len(self.defects.digests)} confirmed defects are learned: {self.found[0]} of them are found without "
+                f"that, and {self.found[1]} with it, each judged by what has not seen it."
+            )
+        return left
 
 
 def check_teachable(run: Path) -> None:
@@ -105,41 +127,81 @@ def check_teachable(run: Path) -> None:
         )
 
 
-def learn(run: Path, files: Sequence[Path], names: Sequence[str], device: str = "cpu", stage: Stage = quiet) -> Lesson:
+def learn(
+    run: Path, files: Sequence[Path], names: Sequence[str], device: str = "cpu", stage: Stage = quiet,
+    defects: Sequence[Path] | None = None,
+) -> Lesson:  # fmt: skip
     """What the run becomes once the good images in ``files`` have joined it.
 
     Args:
         run: a finished closed-form run, as it is now.
         files: images; those that the run has been trained on are left out.
         names: what they are called.
+        defects: confirmed defects, that join what the run has learned of such; None: it stays as it is.
 
     Raises:
-        UserError: for another kind of run, a damaged one, images that cannot be read, and where none is new.
+        UserError: for another kind of run, a damaged one, images that cannot be read, where none is new, and for fewer
+            than five confirmed defects.
     """
     check_teachable(run)
     opened = Run(run)
     model, config, seen = load_model(opened, device), opened.config, opened.trained_on
-    new = {
-        digest: (file, name)
-        for digest, file, name in zip(picture_digests(files, config.data.pair), files, names, strict=True)
-        if digest not in seen
-    }
-    if not new:
+    digests = picture_digests(files, config.data.pair)
+    new = {d: (file, name) for d, file, name in zip(digests, files, names, strict=True) if d not in seen}
+    known, more, wrong = _defects_to_learn(run, opened, model, digests, defects)
+    if not new and not more:
         raise UserError(f"{run} has been trained on all of these images already: there is nothing new to learn.")
     folder, threshold = opened.taught, opened.calibration.score if opened.calibration else 1.0
     trained = read_features(run / FEATURES_FILE)
     earlier = None if folder is None else read_features(folder / FEATURES_FILE)
     there = trained if earlier is None else trained.with_others(earlier)
     stage(f"Reading {len(new)} good images")
-    added = _features(model, config, list(new.values()), there, torch.device(device))
-    before = _scores(model, added)
+    place = torch.device(device)
+    added = _features(model, config, list(new.values()), there, place) if new else there.none_of_them()
+    if more:
+        stage(f"Reading {len(more)} confirmed defects")
+        read = read_defect_images(model, config, more, place)
+        known = read if known is None else known.with_others(read)
+    before = tuple(file_scores(model, added.parts["good"], added.groups, len(added.names)))
     stage(f"Solving for the subspaces of {len(there.groups) + len(added.groups)} good images")
-    calibration, scores = _solve(model, config, there.with_others(added), opened.calibration)
+    calibration, scores, found = _solve(model, config, there.with_others(added), opened.calibration, known, stage)
     return Lesson(
-        model, calibration, added.names, before, scores[-len(added.names) :], len(files) - len(new),
+        model, calibration, added.names, before, scores[len(scores) - len(added.names) :], len(files) - len(new),
         added if earlier is None else earlier.with_others(added),
-        (*(read_digests(folder) if folder is not None else ()), *new), threshold,
+        (*(read_digests(folder) if folder is not None else ()), *new), threshold, known, found, wrong,
     )  # fmt: skip
+
+
+def _defects_to_learn(
+    run: Path, opened: Run, model: RealNet, good: Sequence[str], files: Sequence[Path] | None
+) -> tuple[KeptDefects | None, dict[str, Path], int]:
+    """Those that the run has learned, without what is called good now, the new ones of ``files`` by their pixels'
+    digests, and how many of these it has learned as good; UserError where there are fewer than five in all.
+    """
+    known = None if opened.taught is None else read_defects(opened.taught / DEFECTS_FILE)
+    known = None if known is None else known.without(set(good))
+    if known is None and files is None:
+        return None, {}, 0
+    if not isinstance(model.discriminator, EvidenceDiscriminator):
+        raise UserError(
+            f"{run} has the paper's discriminator, which confirmed defects cannot join: leave out --defects."
+        )
+    there = () if known is None else known.digests
+    given = dict(zip(picture_digests(files or (), opened.config.data.pair), files or (), strict=True))
+    wrong = [digest for digest in given if digest in opened.trained_on or digest in good]
+    more = {digest: file for digest, file in given.items() if digest not in there and digest not in wrong}
+    count = len(there) + len(more)
+    if count < LEAST_DEFECTS:
+        raise UserError(
+            f"There {'is 1 confirmed defect' if count == 1 else f'are {count} different confirmed defects'} for {run} "
+            f"to learn; with fewer than {LEAST_DEFECTS} an inspector can become worse: confirm more first."
+        )
+    if (there_are := len(opened.trained_on | set(good))) < LEAST_GOOD:
+        raise UserError(
+            f"{run} has {there_are} good image{'' if there_are == 1 else 's'}. Confirmed defects are learned from "
+            f"{LEAST_GOOD} on: teach it more good images first."
+        )
+    return known, more, len(wrong)
 
 
 def save_lesson(run: Path, lesson: Lesson) -> Calibration:
@@ -149,6 +211,8 @@ def save_lesson(run: Path, lesson: Lesson) -> Calibration:
     version = next_version(run)
     folder = taught_folder(run, version)
     save_features(folder / FEATURES_FILE, lesson.taught)
+    if lesson.defects is not None:
+        save_defects(folder / DEFECTS_FILE, lesson.defects)
     save_seen(folder, lesson.digests)
     save_weights(folder / SUBSPACES_FILE, lesson.model, TAUGHT_PARTS)
     return install(run, lesson.calibration, version)
@@ -167,14 +231,15 @@ class Compared:
         pairs = zip(names, self.before, self.after, strict=True)
         return [name for name, was, now in pairs if was > self.thresholds[0] and now <= self.thresholds[1]]
 
-    def sentence(self) -> str:
-        """How many are found."""
+    def sentence(self, learned: bool = False) -> str:
+        """How many are found; ``learned``: by an inspector that has learned some of them."""
         was, now = (
             sum(score > limit for score in scores)
             for scores, limit in zip((self.before, self.after), self.thresholds, strict=True)
         )
         noun = "confirmed defect" if len(self.before) == 1 else "confirmed defects"
-        return f"Of {len(self.before)} {noun} {was} were found, and {now} are."
+        how = ", those included that the inspector has learned" if learned else ""
+        return f"Of {len(self.before)} {noun} {was} were found, and {now} are{how}."
 
 
 def compare_defects(run: Path, lesson: Lesson, files: Sequence[Path], device: str = "cpu") -> Compared:
@@ -215,10 +280,8 @@ def _features(
 
 
 @torch.no_grad()
-def _solve(
-    model: RealNet, config: Config, kept: KeptFeatures, before: Calibration | None
-) -> tuple[Calibration, tuple[float, ...]]:
-    """Fit what is solved for to ``kept``, in place; the calibration, and the score of each file in order."""
+def refit(model: RealNet, config: Config, kept: KeptFeatures) -> tuple[OutOfSample, FoldedValidation]:
+    """Fit what is solved for to ``kept``, in place; these images, judged by folds, and what judges them."""
     device = next(model.buffers()).device
     result = kept.out_of_sample()
     parts = {name: [f.to(device) for f in features] for name, features in kept.parts.items()}
@@ -233,26 +296,34 @@ def _solve(
         assert isinstance(discriminator, EvidenceDiscriminator)
         side = config.model.image_size
         discriminator.fit_learned(logits, (side, side))
+    return result, validation
+
+
+@torch.no_grad()
+def _solve(
+    model: RealNet, config: Config, kept: KeptFeatures, before: Calibration | None, defects: KeptDefects | None,
+    stage: Stage,
+) -> tuple[Calibration, tuple[float, ...], tuple[int, int]]:  # fmt: skip
+    """Fit what is solved for to ``kept`` and to confirmed ``defects``, in place; the calibration, the score of each
+    file in order, and how many of the defects are found without what they teach, and by what has not seen them.
+    """
+    result, validation = refit(model, config, kept)
+    asked, found = config.training.false_alarms if before is None else before.asked, (0, 0)
+    if defects is not None:
+        learner = DefectsLearner(model, result, defects, validation, config.seed)
+        found = learner.found(asked, len(kept.names), stage)
+        learner.fit()
+    elif isinstance(model.discriminator, EvidenceDiscriminator):
+        model.discriminator.confirmed = None
     judged = result.at_limit if len(result.at_limit) else result.good
     scores = scores_by_file(result.groups.tolist(), validation.scores(judged).tolist(), len(kept.names))
     calibration = calibrate(
         scores,
         validation.pixel_threshold(),
-        config.training.false_alarms if before is None else before.asked,
+        asked,
         source_of(result),
         timestamp(),
         validation.scores(result.faint).tolist(),
         kept.names,
     )
-    return calibration.with_confirmed(() if before is None else before.confirmed), tuple(scores)
-
-
-@torch.no_grad()
-def _scores(model: RealNet, kept: KeptFeatures) -> tuple[float, ...]:
-    """The score of each file by ``model`` as it is."""
-    device, side = next(model.buffers()).device, model.config.image_size
-    found: list[Tensor] = []
-    for start in range(0, len(kept.groups), 16):
-        features = [f[start : start + 16].to(device).float() for f in kept.parts["good"]]
-        found.append(model.judge_selected(features, (side, side))[0].score.cpu())
-    return tuple(scores_by_file(kept.groups.tolist(), torch.cat(found).tolist(), len(kept.names)))
+    return calibration.with_confirmed(() if before is None else before.confirmed), tuple(scores), found
