@@ -21,6 +21,7 @@ def train(
     good: Sequence[str] = (),
     add: FilePath | Sequence[FilePath] = (),
     exclude: FilePath | Sequence[FilePath] = (),
+    keep: FilePath | Sequence[FilePath] = (),
     preset: str = "lite",
     synthesis: str | None = None,
     source: FilePath | None = None,
@@ -52,6 +53,7 @@ def train(
         good: folders of good images in ``data``, where their names do not say so.
         add: further good images, which are not in ``data``.
         exclude: good images to train without: files, or their names as a training names those that stand out.
+        keep: good images that stand out and are good all the same, named likewise: they are not named again.
         preset: a name in :data:`realnet.presets`.
         synthesis: how defects are made: ``mix``, ``nsa``, ``cutpaste``, ``dtd`` or ``sia``.
         source: folder of textures (dtd, mix) or of generated images (sia).
@@ -83,7 +85,7 @@ def train(
         KeyboardInterrupt: when interrupted, after a checkpoint was saved; ``resume=True`` continues.
     """
     from realnet import choices
-    from realnet.data import check_dataset, summarize, with_further, without
+    from realnet.data import check_dataset, summarize, with_confirmed, with_further, without
 
     # What is quickly found wrong is said before torch is loaded.
     wanted = []
@@ -97,6 +99,8 @@ def train(
         categories = with_further(categories, further)
     if excluded := as_paths(exclude):
         categories = without(categories, [str(one) for one in excluded])
+    if kept := as_paths(keep):
+        categories = with_confirmed(categories, [str(one) for one in kept])
     folder = choices.default_run(Path(data), categories, resume, devices) if output is None else Path(output)
 
     from realnet.acceleration import use_device
