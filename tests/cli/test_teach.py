@@ -10,7 +10,7 @@ import pytest
 from realnet.calibration import read_calibration
 from realnet.calibrations import install
 from realnet.history import Query, Store, search
-from realnet.training.confirmed import LEAST_GOOD
+from realnet.training.learned_defects import LEAST_GOOD
 from tests.data.layouts import make_good, picture, save
 from tests.training.tiny import flags
 

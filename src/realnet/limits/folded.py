@@ -1,6 +1,7 @@
 """Drawn defects judged by what has not seen the good image that each was made of, though the run was trained on it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,13 +9,12 @@ from numpy.typing import NDArray
 
 from realnet.config import Config
 from realnet.inspection.inspector import Inspector
-from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
-from realnet.training.confirmed import judge_confirmed
 from realnet.training.extracting import Extractor
-from realnet.training.folds import Residuals, judge_by_folds, scores_by_file
-from realnet.training.heads import FoldedValidation
+from realnet.training.folds import scores_by_file
 from realnet.training.kept_features import KeptFeatures
+from realnet.training.learned_defects import judge_confirmed
+from realnet.training.teaching import refit
 
 
 class FoldedScorer:
@@ -23,7 +23,7 @@ class FoldedScorer:
     That is how the threshold of a closed-form run is set; so what it says needs no image that was held out.
 
     Args:
-        model: of the run; its evidence is fitted again, to the same features.
+        model: of the run; what is solved for is fitted again, to the same features.
         config: of the run.
         kept: features of the good images, numbered as those that defects are drawn on.
         device: where features are made.
@@ -49,18 +49,13 @@ class FoldedScorer:
                 yield from tiles
 
         features = extractor.selected(extractor.raw(parts()))
-        result = self.kept.out_of_sample()
-        result.faint = Residuals(torch.tensor(of))
-        own = {name: some for name, some in self.kept.parts.items() if name in ("good", "moved")}
-        judge_by_folds(self.model, self.config, result, {**own, "faint": features}, ("good", "faint"))
-        discriminator = self.model.discriminator
-        learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.learned_scale > 0)
-        validation = FoldedValidation(self.model, result, learned)
-        logits = validation.logits(result.good)
-        if logits is not None:
-            assert isinstance(discriminator, EvidenceDiscriminator)
-            side = self.config.model.image_size
-            discriminator.fit_learned(logits, (side, side))
+        own = [name for name in self.kept.parts if name in ("good", "moved")]
+        kept = replace(
+            self.kept,
+            of={**{name: self.kept.of[name] for name in own}, "faint": torch.tensor(of)},
+            parts={**{name: self.kept.parts[name] for name in own}, "faint": features},
+        )
+        result, validation = refit(self.model, self.config, kept)
         judge_confirmed(self.model, result)
         groups, good = self.kept.groups.tolist(), validation.scores(result.good).tolist()
         self.good_scores = scores_by_file(groups, good, len(self.kept.names))

@@ -26,7 +26,6 @@ from realnet.provenance import timestamp
 from realnet.run_folder import Run, read_digests
 from realnet.seen import picture_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
-from realnet.training.confirmed import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.extracting import Extractor
 from realnet.training.folds import (
     OutOfSample,
@@ -43,6 +42,7 @@ from realnet.training.folds import (
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_defects import DEFECTS_FILE, KeptDefects, read_defect_images, read_defects, save_defects
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features, save_features
+from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.moved import STRENGTHS, copies
 from realnet.view import view_of
 

@@ -16,8 +16,8 @@ from realnet.inspection.judging import Judge
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.saving import load_model, save_weights
 from realnet.run_folder import Run
-from realnet.training.confirmed import LEAST_DEFECTS, LEAST_GOOD, linear_discriminant
 from realnet.training.correcting import Correction, apply_correction, prepare_correction
+from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, linear_discriminant
 from realnet.training.teaching import compare_defects, learn, save_lesson
 from tests.data.layouts import make_good, picture, save
 from tests.training.tiny import run, tiny
