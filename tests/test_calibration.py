@@ -1,10 +1,12 @@
 """The threshold that good images promise something about: against simulation, closed forms and invariants."""
 
+import math
+import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from realnet.calibration import (
@@ -143,6 +145,20 @@ def test_good_images_far_above_the_others_are_named_highest_first() -> None:
     assert "021.png, 020.png score far above the other good images" in " ".join(made.sentences())
     assert calibrate(scores[:20], 0.3, 0.1, "good images", "2026-01-01", names=names[:20]).odd() == []
     assert calibrate(scores, 0.3, 0.1, "good images", "2026-01-01").odd() == [], "without names none can be named"
+
+
+@given(st.lists(st.integers(1, 999), min_size=8, max_size=60))
+def test_far_above_is_three_and_a_half_robust_deviations(thousandths: list[int]) -> None:
+    scores = sorted(one / 1000 for one in thousandths)
+    names = [f"{i:03d}.png" for i in range(len(scores))]
+    logits = [math.log(score / (1 - score)) for score in scores]
+    middle = statistics.median(logits)
+    spread = max(statistics.median(abs(logit - middle) for logit in logits), 1e-3) / 0.6745
+    expected = [name for name, logit in zip(names, logits, strict=True) if (logit - middle) / spread > 3.5]
+    near = any(abs((logit - middle) / spread - 3.5) < 1e-3 for logit in logits)
+    assume(not near)
+    odd = calibrate(scores, 0.3, 0.1, "good images", "2026-01-01", names=names).odd()
+    assert odd == expected[:-6:-1]
 
 
 def test_what_a_person_called_good_is_not_named_again(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ _DRIFT_P = 1e-4
 _DRIFT_IMAGES = 20
 # Of fewer good images none is called odd.
 _ODD_IMAGES = 8
+# A modified z-score from which on it is: what its authors recommend.
+_FAR = 3.5
 # Scores are compared to this precision: programs differ in the last digits of one image's score.
 _STEP = 1e-5
 
@@ -164,15 +166,18 @@ class Calibration(BaseModel):
     def odd(self) -> list[str]:
         """Names of the good images that score far above the others, the highest first; at most five.
 
-        Far is three interquartile ranges above the third quartile of the scores' logits. What a person called good is
-        not named.
+        Far is a modified z-score above 3.5: so many deviations above the median, both robust, of the scores' logits.
+        What a person called good is not named.
+
+        Source:
+            B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers, 1993.
         """
         if len(self.good_names) != len(self.good_scores) or len(self.good_scores) < _ODD_IMAGES:
             return []
         inside = np.clip(self.good_scores, 1e-7, 1 - 1e-7)
         logits = np.log(inside / (1 - inside))
-        first, third = np.quantile(logits, [0.25, 0.75])
-        limit = third + 3 * max(third - first, 1e-3)
+        median = np.median(logits)
+        limit = median + _FAR * 1.4826 * max(np.median(np.abs(logits - median)), 1e-3)
         far = [name for name, logit in zip(self.good_names, logits, strict=True) if logit > limit]
         return [name for name in far if name not in self.confirmed][:-6:-1]
 

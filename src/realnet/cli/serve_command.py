@@ -161,9 +161,7 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
     from realnet import api
     from realnet.model.devices import choose_device
     from realnet.progress import Watcher
-    from realnet.run_folder import Run
     from realnet.serving.workshop import Workshop
-    from realnet.training.doubts import find_doubts
 
     place = choose_device(device)
 
@@ -180,12 +178,7 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         heard = Heard()
         there = [name for name in confirmed if (images / name).is_file()]
         api.train(images, run, keep=there, preset="instant", device=place, progress=heard)
-        made = Run(run)
-        return [
-            *heard.sentences,
-            *find_doubts(made.record),
-            *(made.calibration.sentences() if made.calibration else ()),
-        ]
+        return heard.sentences
 
     def join(run: Path, images: Sequence[Path]) -> list[str]:
         heard = Heard()
