@@ -25,6 +25,7 @@ _DRIFT_P = 1e-4
 _DRIFT_IMAGES = 20
 # Of fewer good images none is called odd.
 _ODD_IMAGES = 8
+_MOST_ODD = 10
 # A modified z-score from which on it is: what its authors recommend.
 _FAR = 3.5
 # Scores are compared to this precision: programs differ in the last digits of one image's score.
@@ -164,7 +165,7 @@ class Calibration(BaseModel):
         return said
 
     def odd(self) -> list[str]:
-        """Names of the good images that score far above the others, the highest first; at most five.
+        """Names of the good images that score far above the others, the highest first; at most ten.
 
         Far is a modified z-score above 3.5: so many deviations above the median, both robust, of the scores' logits.
         What a person called good is not named.
@@ -179,7 +180,7 @@ class Calibration(BaseModel):
         median = np.median(logits)
         limit = median + _FAR * 1.4826 * max(np.median(np.abs(logits - median)), 1e-3)
         far = [name for name, logit in zip(self.good_names, logits, strict=True) if logit > limit]
-        return [name for name in far if name not in self.confirmed][:-6:-1]
+        return [name for name in far if name not in self.confirmed][: -_MOST_ODD - 1 : -1]
 
     def with_confirmed(self, names: Iterable[str]) -> "Calibration":
         """This calibration where a person has looked at the good images ``names`` and called them good."""

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 ODD_FILE = "odd_good_images.png"
-_ODD_SIDE = 320
+_ODD_SIDE = 240
 
 
 def train(
