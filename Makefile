@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test lint bench site
+.PHONY: demo test slow lint bench site
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and where the report lies.
@@ -14,6 +14,9 @@ demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and
 test: $(VENV)/.installed-test  ## Run the tests.
 	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/export --ignore=tests/cli/test_export.py
 	$(VENV)/bin/python -m pytest tests/export tests/cli/test_export.py
+
+slow: $(VENV)/.installed-test  ## Run the tests that need minutes each, an hour in all.
+	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -m slow -n 2 --dist loadfile
 
 bench: $(VENV)/.installed-test  ## Measure speed: make bench DATA=data/mvtec_ad RUN=runs/transistor
 	$(VENV)/bin/python -m benchmarks.speed.bench --data $(DATA) --run $(RUN)
