@@ -9,11 +9,11 @@ import argparse
 from pathlib import Path
 
 import realnet
-from realnet.data import open_dataset, read_image
+from realnet.data import open_dataset
 from realnet.data.samples import spread
 from realnet.inspection.judging import Judge
 from realnet.limits.asked import read_asked
-from realnet.limits.measuring import measure_drawn, scorer_of
+from realnet.limits.measuring import measure_drawn, read_to_draw_on, scorer_of
 from realnet.limits.reaching import EACH
 from realnet.progress import Watcher
 
@@ -27,12 +27,10 @@ class Printing(Watcher):
 
 def found_on(judge: Judge, files: list[Path], find: str, seed: int) -> list[str]:
     """What is found of defects on images that are new to the inspector, the images above its threshold left out."""
-    images = [read_image(file, None, judge.levels) for file in files]
-    verdicts = list(judge.inspect_many(images))
-    good = [image for image, verdict in zip(images, verdicts, strict=True) if not verdict.is_anomalous]
+    good, rejected = read_to_draw_on(judge, files, Printing())
     cells = measure_drawn(scorer_of(judge), good, read_asked([find]), each=EACH, seed=seed)
     said = [f"On good test images: {cell.at(judge.threshold).sentence()} found" for cell in cells]
-    return [*said, f"Good test images rejected: {len(images) - len(good)} of {len(images)}"]
+    return [*said, f"Good test images rejected: {rejected} of {len(good) + rejected}"]
 
 
 def main() -> None:

@@ -106,12 +106,12 @@ def choose(
         except UserError:  # tiles and generated images
             continue
         watcher.stage(f"Trying {choice.sentence()}")
-        share, apart = _try(some, images, candidate, wanted, torch.device(device))
+        found, apart = _try(some, images, candidate, wanted, torch.device(device))
         watcher.say(
-            f"Tried {choice.sentence()}: {100 * share:.0f}% of {named(wanted)} found above all good images, "
-            f"AUROC {apart:.2f}."
+            f"Tried {choice.sentence()}: {found} of {EACH} drawn defects ({named(wanted)}) found above all good "
+            f"images, AUROC {apart:.2f}."
         )
-        if share >= RELIABLE:
+        if found >= RELIABLE * EACH:
             watcher.say(f"Chosen: {choice.sentence()}.")
             return choice.applied(config)
         tried.append((apart, choice))
@@ -139,8 +139,10 @@ def _try(
     config: Config,
     wanted: Sequence[Wanted],
     device: torch.device,
-) -> tuple[float, float]:
-    """By the evidence alone: the share above all good images, and image AUROC, of what is found least."""
+) -> tuple[int, float]:
+    """By the evidence alone: how many of :data:`EACH` are above all good images, and image AUROC, of what is found
+    least.
+    """
     config = override(config, ["model.afs.method=none", "training.steps=0"])
     model = RealNet(config).to(device).to(memory_format=torch.channels_last).eval()
     seen = good_images(samples, config, None)
@@ -156,6 +158,6 @@ def _try(
     scorer = FoldedScorer(model, config, kept, device)
     cells = measure_drawn(scorer, images, wanted, each=EACH, seed=config.seed)
     good = np.array(scorer.good_scores)
-    share = min(cell.at(float(good.max())).share for cell in cells)
+    found = min(cell.at(float(good.max())).found for cell in cells)
     apart = min(float((np.array(cell.scores)[:, None] > good).mean()) for cell in cells)
-    return share, apart
+    return found, apart
