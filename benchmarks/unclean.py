@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from realnet.calibration import far_above
 from realnet.data import open_dataset
 from realnet.evaluation.metrics import image_auroc
 from realnet.model.network import RealNet
@@ -108,8 +109,7 @@ def name_suspicious(model: RealNet, good: Features, scores: np.ndarray) -> np.nd
         scores = np.empty_like(scores)
         scores[core] = fit(model, [f[core] for f in good])
         scores[rest] = judge(model, [f[rest] for f in good])
-    middle = np.median(scores)
-    return scores > middle + FAR * 1.4826 * np.median(np.abs(scores - middle))
+    return far_above(scores, FAR)
 
 
 def leave_out(model: RealNet, good: Features, scores: np.ndarray) -> np.ndarray:

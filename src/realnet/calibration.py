@@ -167,24 +167,30 @@ class Calibration(BaseModel):
     def odd(self) -> list[str]:
         """Names of the good images that score far above the others, the highest first; at most ten.
 
-        Far is a modified z-score above 3.5: so many deviations above the median, both robust, of the scores' logits.
-        What a person called good is not named.
-
-        Source:
-            B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers, 1993.
+        Far is a modified z-score above 3.5 (:func:`far_above`) of the scores' logits. What a person called good is not
+        named.
         """
         if len(self.good_names) != len(self.good_scores) or len(self.good_scores) < _ODD_IMAGES:
             return []
         inside = np.clip(self.good_scores, 1e-7, 1 - 1e-7)
         logits = np.log(inside / (1 - inside))
-        median = np.median(logits)
-        limit = median + _FAR * 1.4826 * max(np.median(np.abs(logits - median)), 1e-3)
-        far = [name for name, logit in zip(self.good_names, logits, strict=True) if logit > limit]
+        far = [name for name, above in zip(self.good_names, far_above(logits, _FAR), strict=True) if above]
         return [name for name in far if name not in self.confirmed][: -_MOST_ODD - 1 : -1]
 
     def with_confirmed(self, names: Iterable[str]) -> "Calibration":
         """This calibration where a person has looked at the good images ``names`` and called them good."""
         return self.model_copy(update={"confirmed": tuple(sorted({*self.confirmed, *names}))})
+
+
+def far_above(values: np.ndarray, limit: float) -> np.ndarray:
+    """Which of ``values`` have a modified z-score above ``limit``: so many deviations above the median, both robust.
+
+    Source:
+        B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers, 1993.
+    """
+    median = np.median(values)
+    deviation = 1.4826 * max(np.median(np.abs(values - median)), 1e-3)
+    return np.asarray(values > median + limit * deviation)
 
 
 def calibrate(

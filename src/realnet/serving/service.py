@@ -1,11 +1,12 @@
 """What the routes share: inspectors, their batchers, the results store, counters."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ from realnet.signals.messages import message_of
 Teach = Callable[[Path, Store], list[str]]
 # Names of inspectors that a refusal lists.
 _NAMED = 20
+_MAKING = "An inspector is being made or taught already; wait for its end."
 # Longer side of the picture of a good image to look at.
 _PICTURE = 320
 _log = logging.getLogger("realnet.serving")
@@ -165,14 +167,8 @@ class Service:
         if self.teaches is None or self.store is None:
             raise Refusal(403, "This server teaches nothing: start it with --teach and --history.")
         model = self.model(name)
-        if not self._teaching.acquire(blocking=False):
-            raise Refusal(409, "A run is being taught already; wait for its end.")
-        try:
+        with self._alone("A run is being taught already; wait for its end."):
             said = self.teaches(model.folder, self.store)
-        except UserError as error:
-            raise Refusal(409, str(error)) from error
-        finally:
-            self._teaching.release()
         model.refresh()
         return TeachAnswer(sentences=said)
 
@@ -198,16 +194,10 @@ class Service:
         """
         workshop = self._open_workshop(name)
         model = self.models.get(name)
-        if not self._teaching.acquire(blocking=False):
-            raise Refusal(409, "An inspector is being made or taught already; wait for its end.")
-        try:
+        with self._alone(_MAKING):
             folder, said, seconds = workshop.learn(name, model.folder if model is not None else None)
             if model is None:
                 self._serve(open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)[name])
-        except UserError as error:
-            raise Refusal(409, str(error)) from error
-        finally:
-            self._teaching.release()
         if model is not None:
             model.refresh()
         return _learned(folder, said, seconds)
@@ -249,19 +239,29 @@ class Service:
             Refusal: as :meth:`learn`, and where there is no such inspector or image.
         """
         workshop, model = self._open_workshop(name), self.model(name)
+        with self._alone(_MAKING):
+            model.held = True
+            try:
+                said, seconds = workshop.leave_out(name, model.folder, image)
+                made = open_models([f"{name}={model.folder}"], workshop.device, workshop.minimum_area)[name]
+                self.models = {**self.models, name: made}
+            finally:
+                model.held = False
+        return _learned(model.folder, said, seconds)
+
+    @contextlib.contextmanager
+    def _alone(self, busy: str) -> Iterator[None]:
+        """One at a time makes or teaches an inspector; Refusal, with the words ``busy``, for a second, and where a
+        person is to be told why it cannot be.
+        """
         if not self._teaching.acquire(blocking=False):
-            raise Refusal(409, "An inspector is being made or taught already; wait for its end.")
-        model.held = True
+            raise Refusal(409, busy)
         try:
-            said, seconds = workshop.leave_out(name, model.folder, image)
-            made = open_models([f"{name}={model.folder}"], workshop.device, workshop.minimum_area)[name]
-            self.models = {**self.models, name: made}
+            yield
         except UserError as error:
-            model.held = False
             raise Refusal(409, str(error)) from error
         finally:
             self._teaching.release()
-        return _learned(model.folder, said, seconds)
 
     def _open_workshop(self, name: str) -> Workshop:
         if self.workshop is None:

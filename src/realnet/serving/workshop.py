@@ -129,9 +129,8 @@ class Workshop:
 
     def odd(self, name: str, run: Path) -> list[Path]:
         """The good images that score far above the others and that nobody has called good, the highest first."""
-        calibration, place = read_calibration(run), self._place(name)
-        found = calibration.odd() if calibration is not None else []
-        return [place / image for image in found if place / image in self._images(name)]
+        calibration, there = read_calibration(run), {file.name: file for file in self._images(name)}
+        return [there[image] for image in (calibration.odd() if calibration is not None else []) if image in there]
 
     def confirm(self, name: str, run: Path, image: str) -> None:
         """A person has looked at ``image`` and calls it good: it is not named again, in this run and in those to come.
