@@ -51,9 +51,7 @@ The weights are the authors' and include the backbone's ImageNet weights; the li
 
 
 def write_card(run: Run) -> None:
-    """Write ``README.md`` of ``run`` by what it is now; none of a run that says neither how it was trained nor whence;
-    UserError where it cannot be written, or the run is damaged.
-    """
+    """Write ``README.md`` of ``run``, if that says how it was trained or where from; UserError if it cannot be."""
     text = model_card(run)
     if text:
         write_text(run.folder / CARD_FILE, text)

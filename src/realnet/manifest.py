@@ -93,9 +93,7 @@ def describe_file(path: Path) -> ModelFile:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an export folder, once the files it names are there, in the folder and unchanged; UserError for a
-    folder that is no export, a damaged manifest, or files that are missing, changed or elsewhere.
-    """
+    """The manifest of an export folder; UserError where it, or a file it names, is missing, damaged or elsewhere."""
     path = folder / INSPECTOR_FILE
     again = "Export the run again or restore it."
     if not path.is_file():
@@ -119,9 +117,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def save_thresholds(folder: Path, score: float, pixel: float) -> None:
-    """Set the thresholds of an export, once it was calibrated anew; UserError for a folder that is no export or a
-    damaged one, or that cannot be written.
-    """
+    """Set the thresholds of an export that was calibrated anew; UserError where it is none, or cannot be written."""
     manifest = read_manifest(folder).model_copy(update={"threshold": score, "pixel_threshold": pixel})
     write_text(folder / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
 

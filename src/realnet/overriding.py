@@ -24,13 +24,8 @@ def first_problem(error: ValidationError) -> str:
 def override(config: C, assignments: list[str], file: Path | None = None) -> C:
     """``config`` with the fields of a YAML file, then ``path=value`` assignments, replaced and validated.
 
-    Args:
-        config: where to start.
-        assignments: such as ``model.rrs.retention=0.25``; the value is read as YAML.
-        file: YAML of the same shape as ``config.yaml``; any part of it.
-
-    Raises:
-        UserError: naming the field that is unknown or of the wrong type.
+    Values as in ``model.rrs.retention=0.25`` are read as YAML; ``file`` is any part of a ``config.yaml``. UserError
+    naming the field that is unknown or of the wrong type.
     """
     tree: dict[str, Any] = config.model_dump(mode="json")
     if file is not None:

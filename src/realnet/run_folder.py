@@ -174,9 +174,7 @@ class Run:
 
 
 def read_digests(folder: Path) -> frozenset[str]:
-    """What ``images.json`` in ``folder`` names; nothing where there is none: imported, or an export of such a run;
-    UserError where it is damaged.
-    """
+    """What ``images.json`` in ``folder`` names, if it is there; UserError where it is damaged."""
     path = folder / SEEN_FILE
     if not path.is_file():
         return frozenset()
@@ -187,9 +185,7 @@ def read_digests(folder: Path) -> frozenset[str]:
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in ``folder``, which a training was started in; UserError for a folder that is missing, no run, or an
-    export.
-    """
+    """The run in ``folder``, which a training was started in; UserError for a missing folder, no run, or an export."""
     run = Run(Path(folder))
     if not (run.folder / CONFIG_FILE).is_file():
         if run.is_export:

@@ -98,9 +98,7 @@ class _Missing(Exception):
 
 
 def expand(plan: Plan, data_folder: DataFolder, settings: Settings, folder: Path) -> Iterator[Entry]:
-    """The entries of ``plan``, product by product, its jobs to be kept in ``folder``; UserError for a preset or field
-    that does not exist.
-    """
+    """The entries of ``plan``, product by product, jobs in ``folder``; UserError for an unknown preset or field."""
     maker = _Maker(plan, data_folder, settings, folder)
     apart = [row for row in plan.rows if row.method != REPORTED and not row.together]
     together = [row for row in plan.rows if row.method != REPORTED and row.together]

@@ -125,10 +125,7 @@ class QualityJob(_Job):
     alexnet: Path | None = None
 
     def identity(self) -> dict[str, Any]:
-        """As of an inspector: of what is trained only the synthesis and the seed matter.
-
-        Weights are named by ``made_of``.
-        """
+        """As of an inspector: of what is trained only the synthesis and seed matter; ``made_of`` names the weights."""
         identity = {name: value for name, value in super().identity().items() if name not in ("inception", "alexnet")}
         config = identity["config"]
         identity["config"] = {name: config[name] for name in ("seed", "synthesis")}

@@ -49,9 +49,7 @@ def _lines_of_one(table: BenchmarkTable) -> list[Line]:
 
 
 def write_outputs(table: BenchmarkTable, folder: Path) -> list[Path]:
-    """Write ``NAME.md``, ``NAME.csv`` and ``NAME.html`` to ``folder``; returns their paths; UserError where the folder
-    cannot be written.
-    """
+    """Write ``NAME.md``, ``NAME.csv`` and ``NAME.html`` to ``folder``; their paths. UserError where it cannot be."""
     name = table.plan.name
     written = [folder / f"{name}.{suffix}" for suffix in ("md", "csv", "html")]
     for path, text in zip(written, (to_markdown(table), to_csv(table), to_html(table)), strict=True):

@@ -144,9 +144,7 @@ def refuse_shares(cpus: float | None, gpus: float | None) -> None:
 
 @contextlib.contextmanager
 def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> "Iterator[Cluster | None]":
-    """The cluster that the options ``--ray``, ``--ray-cpus`` and ``--ray-gpus`` name, while the block runs; UserError
-    without Ray, a cluster, or a machine large enough in it; for shares of no cluster.
-    """
+    """The cluster that ``--ray`` and its shares name, while the block runs; UserError where there is none so large."""
     if address is None:
         refuse_shares(cpus, gpus)
         yield None

@@ -214,9 +214,7 @@ def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.n
 def diffusion_configuration(
     preset: str | None, seed: int | None, assignments: list[str] | None, file: Path | None
 ) -> "DiffusionConfig":
-    """The configuration that a command line asks for: preset, then YAML file, then ``--set`` and ``--seed``; UserError
-    for an unknown preset, field or value.
-    """
+    """The configuration by preset, then YAML file, then ``--set`` and ``--seed``; UserError where one is unknown."""
     from realnet.diffusion.diffusion_presets import diffusion_presets
     from realnet.errors import UserError
     from realnet.overriding import override

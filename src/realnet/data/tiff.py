@@ -139,11 +139,7 @@ def unread_kind(page: Page) -> str | None:
 
 
 def read_deep(data: bytes, page: Page) -> np.ndarray | None:
-    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]`` (RGB, RGBA), upright; None: not to be decoded.
-
-    Raises:
-        OSError: where it is cut off.
-    """
+    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]``, upright; None: unreadable; OSError: cut off."""
     if page.end > len(data):
         raise OSError("pixels are missing")
     buffer = np.frombuffer(data, np.uint8)

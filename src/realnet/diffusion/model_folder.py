@@ -42,9 +42,7 @@ class DiffusionModel:
     classifier: NoisyClassifier | None = None
 
     def category_number(self, name: str | None) -> int:
-        """The number of category ``name``; None is the only one there is; UserError for a name the model was not
-        trained on, or none where there are several.
-        """
+        """The number of category ``name`` (None: the only one); UserError for one that the model was not trained on."""
         if name is None and len(self.categories) == 1:
             return 0
         if name not in self.categories:
@@ -103,9 +101,7 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
 
 
 def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: bool = False) -> DiffusionModel:
-    """Load a trained diffusion model; with ``guided`` its classifier too; UserError for a folder without a finished
-    model, damaged or foreign weights, or a missing classifier.
-    """
+    """Load a trained diffusion model, ``guided`` with its classifier; UserError where one is unfinished or damaged."""
     config = load_diffusion_config(folder)
     path = folder / WEIGHTS_FILE
     if not path.is_file():

@@ -63,7 +63,6 @@ def evaluate_run(
 
     Args:
         data: name of the data set, for the record.
-        protocol: ``exact``, or ``realnet`` for the authors' evaluator.
         at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
         caveats: why every figure is to be marked.
         force: file and mark figures of what seems to be another product, too.
@@ -129,10 +128,7 @@ def write_maps(folder: Path, samples: Sequence[Sample], maps: np.ndarray) -> Non
     """Write anomaly maps as float32 TIFF in MVTec's evaluation layout: ``CATEGORY/test/DEFECT/NAME.tiff``.
 
     Of images in folders below their kind, NAME has these folders; of two that differ in their suffix only, it is
-    ``000.png`` and ``000.jpg``. No map that is there already is overwritten.
-
-    Raises:
-        UserError: where one is there, or the folder cannot be written.
+    ``000.png`` and ``000.jpg``. UserError where one is there already: none is overwritten.
     """
     from PIL import Image
 

@@ -54,11 +54,9 @@ def film_items(path: Path, every: float) -> Iterator[Item]:
 
 
 def camera_items(address: str, every: float, say: Notify, stop: threading.Event) -> Iterator[Item]:
-    """A picture every ``every`` seconds, until ``stop`` is set; a camera that is away is waited for.
+    """A picture of ``address``, a number or URL, every ``every`` seconds, until ``stop`` is set.
 
-    Args:
-        address: a number, or a URL.
-        say: told once when the camera is away, and when it is back.
+    A camera that is away is waited for; ``say`` is told so once, and when it is back.
     """
     name = camera_name(address)
     away, last = False, 0

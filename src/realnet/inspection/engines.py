@@ -28,9 +28,7 @@ class OpenedEngine(Engine, Protocol):
     """An engine that was opened from a file; it may be pickled, and is opened anew where it arrives."""
 
     def reopened(self) -> "OpenedEngine":
-        """The same graph for a process that was forked off since it was opened: its threads stayed behind; UserError
-        where the program that runs it cannot be used there.
-        """
+        """The same graph for a process that was forked off since: threads stayed behind; UserError if it cannot be."""
         ...
 
 

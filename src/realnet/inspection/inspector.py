@@ -21,14 +21,7 @@ from realnet.view import view_of
 
 
 class Inspector(Judge):
-    """A model with its thresholds. Made by :func:`realnet.load`.
-
-    Args:
-        threshold: of the image score.
-        pixel_threshold: of the anomaly map.
-        minimum_area: of a defect, in pixels of the image; 0: any.
-        threads: divide the images of a batch among them.
-    """
+    """A model with its thresholds, as of :class:`Judge`; ``threads`` divide a batch. Made by :func:`realnet.load`."""
 
     def __init__(
         self,
@@ -69,14 +62,9 @@ class Inspector(Judge):
 
 
 def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: Backbones | None = None) -> Inspector:
-    """The inspector of a trained ``run``, as :func:`realnet.load` gives it.
+    """The inspector of a trained ``run``, as :func:`realnet.load` gives it, sharing ``backbones`` that others have.
 
-    Args:
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        backbones: networks that other inspectors of this process have loaded, to be shared with them.
-
-    Raises:
-        UserError: for a run that is not finished, or is damaged.
+    UserError for a run that is not finished, or is damaged.
     """
     model = load_network(run, choose_device(device), backbones)
     fold(model)

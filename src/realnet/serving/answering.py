@@ -49,11 +49,7 @@ class Outlined(Region):
 
 
 def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, keep: Keep) -> Decoded:
-    """Decode, hash and shrink, so that the full image need not wait for its turn.
-
-    Raises:
-        Refusal: for what is no image, damaged or too large, or cannot be aligned.
-    """
+    """Decode, hash and shrink, so that the full image need not wait for its turn; Refusal where that cannot be."""
     counted = Notes()
     try:
         image = decode_image(data, request.name, max_pixels, judge.levels, counted)
@@ -76,11 +72,7 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
 def answer(
     decoded: Decoded, measured: Sequence[Measured], request: InspectRequest, model: ServedModel, standard: Standard
 ) -> tuple[InspectAnswer, Row]:
-    """What the inspector says, for the client and for the results store.
-
-    Args:
-        measured: map and score of each of ``decoded.parts``.
-    """
+    """What the inspector says, for client and results store; ``measured`` is of each of ``decoded.parts``."""
     looked, judge = decoded.looked, model.judge
     seen, score = judge.assemble(looked, measured)
     found = judge.conclude(looked, seen, score, standard)

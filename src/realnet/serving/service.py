@@ -102,11 +102,7 @@ class Service:
         self.batcher.close()
 
     def model(self, name: str | None) -> ServedModel:
-        """The model of that name, with its latest calibration; the only one where there is no other.
-
-        Raises:
-            Refusal: where there is none, or one of several has to be named.
-        """
+        """The model of that name, or the only one, with its latest calibration; Refusal where none is meant."""
         if name is None and len(self.models) == 1:
             name = next(iter(self.models))
         if name is None or name not in self.models:
@@ -145,8 +141,7 @@ class Service:
     def save_threshold(self, name: str, order: ThresholdRequest) -> ModelAnswer:
         """Make a threshold that a person chose the calibrated one.
 
-        Raises:
-            Refusal: without a key on the server, which would let anybody do it; for a model without a calibration.
+        Refusal without a key on the server, which would let anybody do it; for a model without a calibration.
         """
         if self.settings.api_key is None:
             raise Refusal(403, "Thresholds are saved on a server with an API key only: start it with --api-key.")
@@ -159,11 +154,7 @@ class Service:
         return self.describe(model)
 
     def teach(self, name: str) -> TeachAnswer:
-        """Let a run learn what people confirmed in the results store; it is taken up once it is loaded.
-
-        Raises:
-            Refusal: where the server does not teach, is at it, or the run cannot learn this.
-        """
+        """Let a run learn what people confirmed in the results store; Refusal where it cannot, or learns already."""
         if self.teaches is None or self.store is None:
             raise Refusal(403, "This server teaches nothing: start it with --teach and --history.")
         model = self.model(name)
@@ -173,11 +164,7 @@ class Service:
         return TeachAnswer(sentences=said)
 
     def keep_good(self, name: str, order: Upload) -> Gathered:
-        """Keep a good image for an inspector, which is there or is to be made.
-
-        Raises:
-            Refusal: where the server makes none, for a name that is not plain, and for what is no image.
-        """
+        """Keep a good image for an inspector, there or to be made; Refusal for a bad name, no image, or no workshop."""
         workshop = self._open_workshop(name)
         if extra := sorted(order.request.model_fields_set - {"image", "name"}):
             raise Refusal(422, f"A good image is given with the fields image and name, not {', '.join(extra)}.")
@@ -187,11 +174,7 @@ class Service:
             raise Refusal(400, str(error)) from error
 
     def learn(self, name: str) -> LearnAnswer:
-        """Make an inspector of the good images that were given for it, or let it learn the further ones.
-
-        Raises:
-            Refusal: as :meth:`keep_good`, and where one is being made already, or cannot be.
-        """
+        """Make an inspector of the good images that were given, or let it learn further ones; Refusal if it cannot."""
         workshop = self._open_workshop(name)
         model = self.models.get(name)
         with self._alone(_MAKING):
@@ -203,11 +186,7 @@ class Service:
         return _learned(folder, said, seconds)
 
     def odd(self, name: str) -> list[OddAnswer]:
-        """The good images of an inspector that score far above the others, with pictures.
-
-        Raises:
-            Refusal: as :meth:`keep_good`, and where there is no such inspector.
-        """
+        """The good images of an inspector that score far above the others, with pictures; Refusal where it is not."""
         workshop, model = self._open_workshop(name), self.model(name)
         try:
             levels = Run(model.folder).levels
@@ -219,11 +198,7 @@ class Service:
             raise Refusal(409, str(error)) from error
 
     def confirm_odd(self, name: str, image: str) -> list[OddAnswer]:
-        """A person calls an odd image good; those that are left.
-
-        Raises:
-            Refusal: as :meth:`odd`, and where there is no such image.
-        """
+        """A person calls an odd image good; those that are left; Refusal where there is no such image."""
         workshop, model = self._open_workshop(name), self.model(name)
         try:
             workshop.confirm(name, model.folder, image)
@@ -233,11 +208,7 @@ class Service:
         return self.odd(name)
 
     def leave_out(self, name: str, image: str) -> LearnAnswer:
-        """Make an inspector anew without one of its good images; until it is there, the one before judges.
-
-        Raises:
-            Refusal: as :meth:`learn`, and where there is no such inspector or image.
-        """
+        """Make an inspector anew without one good image, the old one judging meanwhile; Refusal if it cannot."""
         workshop, model = self._open_workshop(name), self.model(name)
         with self._alone(_MAKING):
             model.held = True
@@ -251,9 +222,7 @@ class Service:
 
     @contextlib.contextmanager
     def _alone(self, busy: str) -> Iterator[None]:
-        """One at a time makes or teaches an inspector; Refusal, with the words ``busy``, for a second, and where a
-        person is to be told why it cannot be.
-        """
+        """One at a time makes or teaches; Refusal, with the words ``busy``, for a second, and for a user's mistake."""
         if not self._teaching.acquire(blocking=False):
             raise Refusal(409, busy)
         try:

@@ -113,10 +113,7 @@ class FittedPeer:
 
 
 def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
-    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps.
-
-    Arguments and errors are those of `fit_peer`.
-    """
+    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps; all else as of `fit_peer`."""
     peer = find_peer(config.name)
     side = config.image_size // peer.patch * peer.patch
     batch_size = config.batch_size or peer.batch_size
@@ -143,15 +140,9 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
 
 
 def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> PeerOutcome:
-    """Fit a peer to ``category.train``, then let it judge ``category.test``.
+    """Fit a peer to ``category.train``, then let it judge ``category.test``, whose masks and labels it does not see.
 
-    Masks and labels of the test are not looked at.
-
-    Args:
-        category: with at least one image in each part.
-        config: which peer, and how.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        textures: a folder of texture images, such as DTD's, for the peers that need one.
+    ``textures`` is a folder of texture images, such as DTD's, for the peers that need one.
 
     Raises:
         UserError: without anomalib; for an unknown peer or option; where textures, or weights that have to be
