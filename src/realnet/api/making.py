@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realnet.api.places import FilePath, as_path, as_paths
+from realnet.errors import UserError, advise
 from realnet.progress import Watcher
 
 if TYPE_CHECKING:
@@ -173,7 +174,6 @@ def teach(
     from realnet.acceleration import use_device
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
-    from realnet.errors import UserError, advise
     from realnet.history import Store
     from realnet.notebook_bar import watching
     from realnet.run_folder import open_run

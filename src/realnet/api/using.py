@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realnet.api.places import FilePath, as_path, as_paths
+from realnet.errors import UserError
 from realnet.progress import Watcher
 
 if TYPE_CHECKING:
@@ -190,7 +191,6 @@ def calibrate(
     from realnet.calibrations import install
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
-    from realnet.errors import UserError
     from realnet.inspection import calibrating
     from realnet.inspection.loading import load_on
     from realnet.notebook_bar import watching
@@ -235,7 +235,6 @@ def calibrate(
 
 def _confirmed(run: "Run", feedback: Path, watcher: Watcher) -> "Confirmed":
     """What people confirmed of the images that this very model judged, but for those it was trained on."""
-    from realnet.errors import UserError
     from realnet.history import Confirmed, Store, read_confirmed
 
     found = read_confirmed(Store(feedback, make=False), run.digest)

@@ -136,6 +136,12 @@ def say_summary(categories: "Sequence[Category]") -> None:
     say(*summarize(categories))
 
 
+def check_png(output: Path) -> None:
+    """Refuse a sheet that is no PNG."""
+    if output.suffix.lower() != ".png":
+        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+
+
 def refuse_shares(cpus: float | None, gpus: float | None) -> None:
     """Refuse ``--ray-cpus`` and ``--ray-gpus`` where no cluster is named; UserError for either."""
     if cpus is not None or gpus is not None:
