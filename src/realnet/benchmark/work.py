@@ -89,16 +89,15 @@ def _category(place: jobs.ProductLocation) -> Category:
 def _inspector(folder: Path, job: jobs.InspectorJob, categories: Sequence[Category]) -> jobs.Outcome:
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
-    progress = train_products(
-        categories, job.config, run, Launch(benchmark_device(), time_budget=job.time_budget, resume=True), _Lines()
-    )
+    launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
+    seconds = train_products(categories, job.config, run, launch, _Lines()).progress.seconds
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
     evaluation = evaluate_run(Run(run), name, categories, device=benchmark_device())
     record(run, evaluation.results)
     measured = measure_run(run)
-    measured["fit_seconds"] = round(progress.seconds, 1)
+    measured["fit_seconds"] = round(seconds, 1)
     if memory is not None:
         measured["peak_memory_gigabytes"] = memory / _GIGABYTE
     origin = origin_of(job.config.synthesis, job.places[0].category)

@@ -66,9 +66,13 @@ def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: 
 
     UserError for a run that is not finished, or is damaged.
     """
-    model = load_network(run, choose_device(device), backbones)
-    fold(model)
-    inspector = Inspector(model, run.config, *run.thresholds, threads=Threads())
+    return inspector_of(run, load_network(run, choose_device(device), backbones))
+
+
+def inspector_of(run: Run, network: RealNet | JoinedNet) -> Inspector:
+    """The inspector of a trained ``run`` whose ``network`` is at hand, and stays where it is; errors as there."""
+    fold(network.eval())
+    inspector = Inspector(network, run.config, *run.thresholds, threads=Threads())
     inspector.origin = Origin(run.digest)
     if run.calibration is not None:
         inspector.follow(run.calibration)
