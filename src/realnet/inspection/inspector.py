@@ -66,13 +66,14 @@ def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: 
 
     UserError for a run that is not finished, or is damaged.
     """
-    return inspector_of(run, load_network(run, choose_device(device), backbones))
+    network = load_network(run, choose_device(device), backbones)
+    return inspector_of(run, network)
 
 
 def inspector_of(run: Run, network: RealNet | JoinedNet) -> Inspector:
     """The inspector of a trained ``run`` whose ``network`` is at hand, and stays where it is; errors as there."""
-    fold(network.eval())
     inspector = Inspector(network, run.config, *run.thresholds, threads=Threads())
+    fold(inspector.model)
     inspector.origin = Origin(run.digest)
     if run.calibration is not None:
         inspector.follow(run.calibration)
