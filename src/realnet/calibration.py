@@ -276,10 +276,8 @@ def read_version(path: Path) -> Calibration:
     try:
         return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        raise UserError(
-            f"{path} is damaged ({problem}); restore it, or make it anew with `realnet calibrate`."
-        ) from error
+        problem = first_problem(error)
+        raise UserError(f"{path} is damaged ({problem}); restore it, or `realnet calibrate` makes it anew.") from error
 
 
 @dataclass(frozen=True)

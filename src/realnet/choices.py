@@ -155,15 +155,10 @@ def find_synthesis(
     """
     chosen = synthesis is not None or file is not None
     chosen = chosen or any(assignment.strip().startswith("synthesis.") for assignment in assignments or [])
-    if chosen or len(categories) != 1:
-        return synthesis, source
-
     from realnet.synthesis.sia import generated_images
 
-    found = generated_images(data, categories[0].name, source)
-    if found is None:
-        return synthesis, source
-    return "sia", found
+    found = None if chosen or len(categories) != 1 else generated_images(data, categories[0].name, source)
+    return (synthesis, source) if found is None else ("sia", found)
 
 
 def seconds(text: str | None) -> float | None:

@@ -106,8 +106,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise UserError(f"{path} has {length:,} bytes, more than the {_MAX_BYTES:,} that any has. {again}")
         manifest = Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error.strerror)
-        raise UserError(f"{path} is damaged ({problem.splitlines()[0]}). {again}") from error
+        raise UserError(f"{path} is damaged ({first_problem(error)}). {again}") from error
     reference = manifest.view.reference
     if reference is not None and str(reference) not in {file.name for file in manifest.files}:
         raise UserError(f"{path} names a reference image that is none of its files. {again}")

@@ -11,8 +11,11 @@ from realnet.errors import UserError
 C = TypeVar("C", bound=BaseModel)
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first thing wrong, as ``field: what``, in words a user can act on."""
+def first_problem(error: Exception) -> str:
+    """The first thing wrong, as ``field: what`` of pydantic, in words a user can act on."""
+    if not isinstance(error, ValidationError):
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return str(reason).splitlines()[0]
     details = error.errors()[0]
     place = ".".join(str(part) for part in details["loc"])
     if details["type"] == "extra_forbidden":

@@ -74,10 +74,8 @@ class Run:
         try:
             config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # the last two of PyYAML
-            problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-            raise UserError(
-                f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
-            ) from error
+            problem = f"no valid configuration: {first_problem(error)}"
+            raise UserError(f"{path} is {problem}. Restore it from the run that made it.") from error
         view = find_reference(self.folder, config.model.view)
         return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
 

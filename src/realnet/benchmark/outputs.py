@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,8 +151,8 @@ def _by_category(table: BenchmarkTable) -> Grid:
         ours, papers = [name], [f"{name} (paper)"]
         for row in table.rows:
             line = table.line(row, name)
-            ours.append(_joined(line, table.metrics))
-            papers.append(_joined_paper(line, table.metrics))
+            ours.append(_joined(line, table.metrics, _own))
+            papers.append(_joined(line, table.metrics, _reported))
         if any(job != _DASH for job in ours[1:]):
             rows.append(ours)
         if any(job != _DASH for job in papers[1:]):
@@ -190,13 +190,6 @@ def _reported(line: Line, metric: str) -> str:
     return _DASH if figure is None else COLUMNS[metric].text(figure.value, figure.deviation)
 
 
-def _joined(line: Line | None, metrics: Sequence[str]) -> str:
-    if line is None or not line.values:
-        return _DASH
-    return " / ".join(_own(line, metric) for metric in metrics)
-
-
-def _joined_paper(line: Line | None, metrics: Sequence[str]) -> str:
-    if line is None or not line.paper:
-        return _DASH
-    return " / ".join(_reported(line, metric) for metric in metrics)
+def _joined(line: Line | None, metrics: Sequence[str], written: Callable[[Line, str], str]) -> str:
+    cells = [] if line is None else [written(line, metric) for metric in metrics]
+    return " / ".join(cells) if any(cell != _DASH for cell in cells) else _DASH

@@ -96,7 +96,7 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
     try:
         return DiffusionConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        problem = first_problem(error)
         raise UserError(f"{path} is no configuration of a diffusion model: {problem}. Restore it.") from error
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
+from realnet.data.tiff import quiet_opencv
 from realnet.errors import UserError
 from realnet.inspection.items import Item, frame_item, version_of
 from realnet.progress import Notify
@@ -106,13 +107,8 @@ def _frames(camera: Any, every: float, stop: threading.Event) -> Iterator[np.nda
 def _open(address: str | int) -> Any:
     """Quietly: what OpenCV prints of absent devices would be printed every second."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
+    with quiet_opencv():
         return cv2.VideoCapture(address)
-    finally:
-        logging.setLogLevel(before)
 
 
 def _utc(milliseconds: int) -> str:

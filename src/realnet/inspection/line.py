@@ -55,10 +55,8 @@ def read_line(path: Path) -> dict[str, CameraSettings]:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give a YAML file that names cameras.") from error
     except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-        raise UserError(
-            f"{path} names no cameras ({problem}): write `cameras:` and for each name `source:` and `run:`."
-        ) from error
+        problem = f"names no cameras ({first_problem(error)})"
+        raise UserError(f"{path} {problem}: write `cameras:` and for each name `source:` and `run:`.") from error
 
 
 @dataclass(frozen=True)

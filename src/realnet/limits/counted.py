@@ -188,6 +188,6 @@ def read_limits(run: Path, digest: str, threshold: float) -> Limits | None:
     try:
         found = Limits.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        problem = first_problem(error)
         raise UserError(f"{path} is damaged ({problem}); make it anew with `realnet limits`.") from error
     return found.at(threshold) if found.digest == digest else None

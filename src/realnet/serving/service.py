@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -295,9 +295,9 @@ class Service:
             trace = Trace(known.model_digest, known.calibration, known.image_hash, known.id, known.time, known.software)
             return Standard(known.threshold, judge.pixel_threshold, area, trace)
         threshold = judge.threshold if request.threshold is None else request.threshold
-        trace = judge.origin.trace(None, threshold)
-        trace = Trace(trace.model_digest, trace.calibration, decoded.image_hash, id=trace.id, time=trace.time)
-        return Standard(threshold, judge.pixel_threshold, area, _named(trace, request.id))
+        trace = replace(judge.origin.trace(None, threshold), image_hash=decoded.image_hash)
+        trace = trace if request.id is None else replace(trace, id=request.id)
+        return Standard(threshold, judge.pixel_threshold, area, trace)
 
     def _known(self, decoded: Decoded, request: schemas.InspectRequest, judge: Judge) -> Entry | None:
         """The result of an image that is sent again, its answer having been lost."""
@@ -333,23 +333,23 @@ class Service:
             ) from error
 
 
-def _named(trace: Trace, given: str | None) -> Trace:
-    if given is None:
-        return trace
-    return Trace(trace.model_digest, trace.calibration, trace.image_hash, given, trace.time, trace.software)
-
-
 def log_request(request: Request, status: int, began: float) -> None:
     """One line about a request that is answered."""
-    client = request.client.host if request.client else "unknown"
     facts = {
         "method": request.method,
         "path": request.url.path,
         "status": status,
         "milliseconds": round(1000 * (time.monotonic() - began), 1),
-        "client": client,
+        "client": request.client.host if request.client else "unknown",
     }
     _log.info("request", extra={"facts": facts})
+
+
+async def logged(request: Request) -> AsyncIterator[None]:
+    """What routes depend on whose answers are logged."""
+    began = time.monotonic()
+    yield
+    log_request(request, 200, began)
 
 
 def _learned(folder: Path, said: list[str], seconds: float) -> schemas.LearnAnswer:

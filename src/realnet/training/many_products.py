@@ -26,13 +26,10 @@ from realnet.view import REFERENCE_FILE
 def train_products(
     categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher | None = None
 ) -> Trained:
-    """Train an inspector on the good images of ``categories``, and save it as ``output``.
+    """Train an inspector on the good images of ``categories``, and save it as ``output``; errors as of `train`.
 
     Closed-form inspectors of several categories are one for each, a run in ``output/products``; together they judge an
     image by the product that it most likely shows (:class:`~realnet.model.joined.JoinedNet`).
-
-    Raises:
-        UserError, KeyboardInterrupt: as :func:`realnet.training.run.train`.
     """
     watcher = watcher or Watcher()
     if not _separable(categories, config, launch):

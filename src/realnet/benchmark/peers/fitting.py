@@ -114,6 +114,8 @@ class FittedPeer:
 
 def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
     """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps; all else as of `fit_peer`."""
+    from lightning.pytorch import seed_everything
+
     peer = find_peer(config.name)
     side = config.image_size // peer.patch * peer.patch
     batch_size = config.batch_size or peer.batch_size
@@ -124,7 +126,7 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
             f"{peer.title} needs {peer.least_images} good images; {category.name} has {len(category.train)}."
         )
     start = time.perf_counter()
-    _seed(config.seed)
+    seed_everything(config.seed, verbose=False)
     module, transform = build(peer, side, config.backbone, dict(config.options), textures)
     files = [sample.image for sample in category.train]
     good = GoodImages(files, config.image_size, _CACHE_BYTES, levels=survey(files).levels)
@@ -164,12 +166,6 @@ def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textur
         ended_by_budget=fitted.ended_by_budget,
         notes=fitted.notes,
     )
-
-
-def _seed(seed: int) -> None:
-    from lightning.pytorch import seed_everything
-
-    seed_everything(seed, verbose=False)
 
 
 class _Images(Dataset[Tensor]):
