@@ -120,7 +120,8 @@ def to_html(table: BenchmarkTable) -> str:
     from realnet.benchmark.bar_charts import bars, curves
 
     draw = curves if table.plan.chart else bars
-    charts = [(COLUMNS[metric].title, Markup(draw(table, metric))) for metric in table.metrics if _drawn(table, metric)]
+    shown = [metric for metric in table.metrics if any(metric in line.values for line in table.lines)]
+    charts = [(COLUMNS[metric].title, Markup(draw(table, metric))) for metric in shown]
     return filled(
         "realnet.benchmark",
         "table.html.jinja",
@@ -136,10 +137,6 @@ def to_html(table: BenchmarkTable) -> str:
 def problems(table: BenchmarkTable) -> list[str]:
     """A sentence for each job that has no outcome."""
     return [problem for line in table.lines for problem in line.problems]
-
-
-def _drawn(table: BenchmarkTable, metric: str) -> bool:
-    return any(metric in line.values for line in table.lines)
 
 
 def _by_category(table: BenchmarkTable) -> Grid:

@@ -162,7 +162,7 @@ def inspect(
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         with (
             signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn) as told_of,
-            counting("Inspecting", _total(sources.count(), limit)) as shown,
+            counting("Inspecting", min((n for n in (sources.count(), limit) if n is not None), default=None)) as shown,
             finishing(stop, sources.endless) as interrupted,
         ):
             rows = _RowPrinter(shown, drift if sources.endless else None, name)
@@ -177,11 +177,6 @@ def inspect(
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     if fail_on_anomaly and (summary.anomalous or summary.unknown):
         raise typer.Exit(_ANOMALOUS)
-
-
-def _total(there: int | None, limit: int | None) -> int | None:
-    """How many images will be judged, where that is known."""
-    return limit if there is None else there if limit is None else min(there, limit)
 
 
 def _refuse_on_cluster(given: dict[str, bool]) -> None:

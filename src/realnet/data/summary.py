@@ -37,7 +37,7 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
         if not count:
             phrases.append(reason)
             continue
-        places = [_folder(item.place) for item in items]
+        places = ["the folder itself" if item.place in (".", "") else item.place for item in items]
         named = f"{places[0]} and {len(places) - 1} more places" if len(places) > 2 else " and ".join(places)
         phrases.append(f"{named} ({count}: {reason})")
     return phrases
@@ -73,7 +73,3 @@ def _in(samples: Sequence[Sample]) -> str:
     """`` in good/``: the folders that hold them, where that is one."""
     folders = {sample.image.parents[sample.name.count("/")].name for sample in samples}
     return f" in {folders.pop()}/" if len(folders) == 1 else ""
-
-
-def _folder(place: str) -> str:
-    return "the folder itself" if place in (".", "") else place

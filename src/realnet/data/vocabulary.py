@@ -184,7 +184,8 @@ def _label(words: list[str]) -> tuple[Label | None, bool]:
             negated = False
     if not found:
         return None, False
-    if alone and len(found) == 1 and not _others_plain(words):
+    known = _GOOD_ALONE | _DEFECT_ALONE | _NOT
+    if alone and len(found) == 1 and not all(_is_plain(word) or word in known for word in words):
         return None, False
     if alone and words[0] in ("pos", "neg") and len(words) > 1:  # pos1 is a position
         return None, False
@@ -228,11 +229,6 @@ def _is_weak(word: str) -> bool:
 
 def _is_plain(word: str) -> bool:
     return word.isdigit() or len(word) == 1 or word in _CONTAINERS or word in _GROUPS
-
-
-def _others_plain(words: list[str]) -> bool:
-    known = _GOOD_ALONE | _DEFECT_ALONE | _NOT
-    return all(_is_plain(word) or word in known for word in words)
 
 
 def _alone(words: list[str], wanted: frozenset[str]) -> bool:

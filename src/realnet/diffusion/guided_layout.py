@@ -181,16 +181,13 @@ def convert(tensors: dict[str, Tensor], config: DenoiserConfig) -> dict[str, Ten
             continue
         parts = [tensor.float().reshape(shape)]
         if len(names) == 3:
-            parts = _queries_keys_values(parts[0], arguments["attention_head_dim"])
+            # Queries, keys and values ``[heads * 3 * head, ...]`` to three of ``[heads * head, ...]``.
+            stacked = parts[0].unflatten(0, (-1, 3, arguments["attention_head_dim"]))
+            parts = [part.flatten(0, 1) for part in stacked.unbind(1)]
         converted.update(zip(names, parts, strict=True))
     _refuse("has another shape of", wrong)
     _refuse("has numbers that are not finite in", {name for name in targets if not tensors[name].isfinite().all()})
     return converted
-
-
-def _queries_keys_values(stacked: Tensor, head: int) -> list[Tensor]:
-    """``[heads * 3 * head, ...]``, as the layout has it, to three of ``[heads * head, ...]``."""
-    return [part.flatten(0, 1) for part in stacked.unflatten(0, (-1, 3, head)).unbind(1)]
 
 
 def _check_settings(config: DenoiserConfig) -> None:

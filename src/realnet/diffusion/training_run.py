@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 
 from realnet.atomic import remove_torn, write_text
 from realnet.data import Category, GoodImages, fingerprint, read_image, survey
@@ -15,7 +14,7 @@ from realnet.data.samples import spread
 from realnet.diffusion.config import DiffusionConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.denoiser_training import NoisePrediction, optimise
-from realnet.diffusion.estimate import Estimate, check_memory, estimate_training
+from realnet.diffusion.estimate import check_memory, estimate_training
 from realnet.diffusion.generating import Request, sample_numbers, to_images
 from realnet.diffusion.guided_layout import initialise
 from realnet.diffusion.model_folder import (
@@ -81,7 +80,8 @@ def _train(
     watcher: Watcher,
 ) -> Progress:
     names = tuple(category.name for category in categories)
-    config = _conditioned(config, len(names))
+    denoiser_config = config.denoiser.model_copy(update={"categories": len(names) if len(names) > 1 else 0})
+    config = config.model_copy(update={"denoiser": denoiser_config})
     samples = [sample for category in categories for sample in category.train]
     split = split_good(samples, config.training.held_out_share, config.seed)
     start = "" if init is None else file_sha256(init) if init.is_file() else str(init)
@@ -119,7 +119,8 @@ def _train(
     denoiser = denoiser.to(fabric.device).to(memory_format=torch.channels_last)
     numbers = [names.index(sample.category) for sample in split.train]
     batches = NoisedBatches(images, numbers, config, fabric.global_rank, fabric.world_size)
-    estimate = _estimate(fabric, denoiser, batches, config, memory)
+    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
+    estimate = estimate_training(fabric, module, next(batches.starting_at(0, fabric.device)), config, memory)
     done = 0 if finished is None else finished.step
     watcher.say(estimate.sentence(config.training.steps, done, launch.time_budget))
     if fabric.is_global_zero and config.process.start < 1:
@@ -147,25 +148,11 @@ def _from_nothing(config: DiffusionConfig) -> str:
     )
 
 
-def _conditioned(config: DiffusionConfig, count: int) -> DiffusionConfig:
-    """One product needs no condition."""
-    denoiser = config.denoiser.model_copy(update={"categories": count if count > 1 else 0})
-    return config.model_copy(update={"denoiser": denoiser})
-
-
 def _fit_prior(denoiser: Denoiser, images: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> None:
     assert denoiser.prior is not None
     denoiser.prior.fit(
         (to_signed([images[i]]) for i in spread(len(images), _PRIOR_IMAGES)), (to_signed([image]) for image in held_out)
     )
-
-
-def _estimate(
-    fabric: Fabric, denoiser: Denoiser, batches: NoisedBatches, config: DiffusionConfig, memory: int
-) -> Estimate:
-    """What training will take, by its first batch."""
-    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
-    return estimate_training(fabric, module, next(batches.starting_at(0, fabric.device)), config, memory)
 
 
 def _check_output(output: Path, identity: str, resume: bool) -> None:

@@ -2,9 +2,6 @@
 
 from realnet.evaluation.figures import evaluate_maps
 from realnet.evaluation.metrics import (
-    F1Max,
-    PixelFigures,
-    RocCurve,
     average_precision,
     f1_max,
     image_auroc,
@@ -13,18 +10,13 @@ from realnet.evaluation.metrics import (
     pixel_figures,
     roc_curve,
 )
-from realnet.evaluation.protocol import ProtocolFigures, realnet_protocol
-from realnet.evaluation.results import Figures, Provenance, Results
+from realnet.evaluation.protocol import realnet_protocol
+from realnet.evaluation.results import Provenance, Results
 from realnet.evaluation.scores import image_scores, max_score, pooled16_score
 
 __all__ = [
-    "F1Max",
-    "Figures",
-    "PixelFigures",
-    "ProtocolFigures",
     "Provenance",
     "Results",
-    "RocCurve",
     "average_precision",
     "evaluate_maps",
     "f1_max",

@@ -155,13 +155,9 @@ def _aligned(values: Values, truth: Values) -> tuple[list[np.ndarray], list[np.n
 
 
 def _arrays(values: Values) -> list[np.ndarray]:
-    if isinstance(values, list | tuple) and any(_has_axes(value) for value in values):
+    if isinstance(values, list | tuple) and any(isinstance(v, list | tuple) or getattr(v, "ndim", 0) for v in values):
         return [as_array(value) for value in values]
     return [as_array(values)]
-
-
-def _has_axes(value: Any) -> bool:
-    return isinstance(value, list | tuple) or bool(getattr(value, "ndim", 0))
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:

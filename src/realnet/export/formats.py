@@ -59,7 +59,9 @@ def write_graph(
     ``calibration``, for int8: images as :func:`realnet.inspection.exported.to_batch` gives them, a batch at a time.
     """
     if form == "torch":
-        return _write_torch(Graph(model), size, folder / "model.pt2")
+        path = folder / "model.pt2"
+        torch.export.save(_program(Graph(model), size), path)
+        return [path]
     if form == "onnx":
         return _write_onnx(Graph(model), size, folder / "model.onnx")
     graph = Graph(model, inner=form == "openvino-int8")
@@ -80,11 +82,6 @@ def _program(graph: Graph, size: int) -> Any:
     example = torch.zeros(2, 3, size, size)
     batch = torch.export.Dim("batch", min=1)
     return torch.export.export(graph, (example,), dynamic_shapes={"image": {0: batch}})
-
-
-def _write_torch(graph: Graph, size: int, path: Path) -> list[Path]:
-    torch.export.save(_program(graph, size), path)
-    return [path]
 
 
 def _write_onnx(graph: Graph, size: int, path: Path) -> list[Path]:

@@ -69,7 +69,8 @@ def camera_items(address: str, every: float, say: Notify, stop: threading.Event)
                     say(f"{name} is back.")
                 away = False
                 last = max(last + 1, time.time_ns() // 1_000_000)
-                named = f"{name}-{_utc(last)}"
+                moment = datetime.datetime.fromtimestamp(last // 1000, datetime.UTC)
+                named = f"{name}-{moment:%Y%m%dT%H%M%S}.{last % 1000:03d}Z"
                 yield frame_item(named, named, Path(), (-1, last), _rgb(frame), live=True)
         finally:
             camera.release()
@@ -109,11 +110,6 @@ def _open(address: str | int) -> Any:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     with quiet_opencv():
         return cv2.VideoCapture(address)
-
-
-def _utc(milliseconds: int) -> str:
-    moment = datetime.datetime.fromtimestamp(milliseconds // 1000, datetime.UTC)
-    return f"{moment:%Y%m%dT%H%M%S}.{milliseconds % 1000:03d}Z"
 
 
 def _rgb(frame: np.ndarray) -> np.ndarray:

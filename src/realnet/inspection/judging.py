@@ -72,12 +72,6 @@ class Judge(ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _process=os.getpid())
 
-    def _settle(self) -> None:
-        """Make ready for a process that was forked off since the inspector was made: its threads stayed behind."""
-        if self._process != os.getpid():
-            self.after_fork()
-            self._process = os.getpid()
-
     def after_fork(self) -> None:
         """What the engine needs in a forked process before it is used there; UserError where it cannot be."""
         cv2.setNumThreads(0)
@@ -202,7 +196,10 @@ class Judge(ABC):
         """Judge images, in order, a batch at a time; they may differ in size. Otherwise as :meth:`inspect`."""
         if threshold is not None:
             check_threshold(threshold)
-        self._settle()
+        if self._process != os.getpid():
+            # Forked off since the inspector was made: its threads stayed behind.
+            self.after_fork()
+            self._process = os.getpid()
         remaining = iter(images)
         while batch := [self.look(image) for image in itertools.islice(remaining, batch_size)]:
             for looked, (seen, score) in zip(batch, self.measure_seen(batch), strict=True):

@@ -37,7 +37,9 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, high: float = 1.0) -> np
 
     The higher the map, the more opaque.
     """
-    grown = _grown(anomaly_map, image)
+    grown: np.ndarray = np.asarray(anomaly_map, dtype=np.float32)
+    if grown.shape != image.shape[:2]:
+        grown = cv2.resize(grown, image.shape[1::-1])
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     # The square root lets faint responses show without hiding what lies below.
     opacity = (_STRONGEST * np.sqrt(_share(grown, high)))[..., None]
@@ -115,9 +117,3 @@ def _share(anomaly_map: np.ndarray, high: float) -> np.ndarray:
     if not high > 0:
         raise ValueError(f"high is a positive number, not {high}")
     return np.clip(np.asarray(anomaly_map, dtype=np.float32) / high, 0, 1)
-
-
-def _grown(anomaly_map: np.ndarray, image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    plane = np.asarray(anomaly_map, dtype=np.float32)
-    return plane if plane.shape == (height, width) else cv2.resize(plane, (width, height))

@@ -61,7 +61,7 @@ def _draw_kind(axes: Axes, limits: Limits, kind: Kind, ink: str) -> None:
         weight = "bold" if cell.reliable else "normal"
         axes.text(
             column, row, f"{100 * cell.share:.0f}{'*' if cell.reliable else ''}", ha="center", va="center", fontsize=9,
-            fontweight=weight, color=_ink_on(cell.share),
+            fontweight=weight, color=_ON_LIGHT if 0.2 < cell.share < 0.8 else _ON_DARK,
         )  # fmt: skip
     _fields(axes, shares)
     _style(axes, title_of(kind), ink)
@@ -99,10 +99,6 @@ def _fields(axes: Axes, shares: np.ndarray, alpha: float = 1.0) -> None:
         columns, rows, np.ma.masked_invalid(shares), cmap=_COLOURS, vmin=0, vmax=1, alpha=alpha, edgecolors="white",
         linewidth=0.5,
     )  # fmt: skip
-
-
-def _ink_on(share: float) -> str:
-    return _ON_LIGHT if 0.2 < share < 0.8 else _ON_DARK
 
 
 def _style(axes: Axes, title: str, ink: str) -> None:

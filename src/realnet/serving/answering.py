@@ -83,14 +83,10 @@ def answer(
         regions=list(regions),
         alignment=found.alignment,
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
-        notes=[*decoded.notes, *([_sentence(found.note)] if found.note else [])],
+        notes=[*decoded.notes, *([f"{found.note[0].upper()}{found.note[1:]}."] if found.note else [])],
         **standard.trace.as_dict(),
     )
     return said, row
-
-
-def _sentence(phrase: str) -> str:
-    return f"{phrase[0].upper()}{phrase[1:]}."
 
 
 def _picture(image: np.ndarray, found: Inspection) -> str:

@@ -48,7 +48,9 @@ class Shelf(Mapping[str, ServedModel]):
         with self._lock:
             if name not in self._there:
                 self._there[name] = self._load(name, folder)
-                self._make_room()
+                held = sum(model.judge.bytes_held for model in self._there.values())
+                while len(self._there) > 1 and held > self._room:
+                    held -= self._there.popitem(last=False)[1].judge.bytes_held
             self._there.move_to_end(name)
             return self._there[name]
 
@@ -60,11 +62,6 @@ class Shelf(Mapping[str, ServedModel]):
         """Those that are in memory, by name; the one that was asked for last comes last."""
         with self._lock:
             return dict(self._there)
-
-    def _make_room(self) -> None:
-        held = sum(model.judge.bytes_held for model in self._there.values())
-        while len(self._there) > 1 and held > self._room:
-            held -= self._there.popitem(last=False)[1].judge.bytes_held
 
     def _load(self, name: str, folder: Path) -> ServedModel:
         judge = load(folder, self._device, self._sharing)

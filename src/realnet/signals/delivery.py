@@ -100,7 +100,9 @@ class _Delivery:
             except (Unreachable, sqlite3.Error) as error:
                 if self._ending.is_set():
                     break
-                self._note_away(error)
+                if not self._away:
+                    self._say(f"{self._sink.name} cannot be reached ({error}); signals wait in {self._outbox.path}.")
+                self._away = True
                 self._ending.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
@@ -145,11 +147,6 @@ class _Delivery:
             }
         )
         self._note_back()
-
-    def _note_away(self, error: Exception) -> None:
-        if not self._away:
-            self._say(f"{self._sink.name} cannot be reached ({error}); signals wait in {self._outbox.path}.")
-        self._away = True
 
     def _note_back(self) -> None:
         if self._away:

@@ -131,14 +131,10 @@ def _clouds(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint
     total = np.zeros(shape, dtype=np.float32)
     cells, weight = rng.integers(2, 9, 2), 1.0
     for _ in range(int(rng.integers(1, 5))):
-        total += weight * _stretched(rng.random((int(cells[0]), int(cells[1])), dtype=np.float32), shape)
+        grid = rng.random((int(cells[0]), int(cells[1])), dtype=np.float32)
+        total += weight * cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
         cells, weight = np.minimum(cells * 2, 64), weight * 0.6
     return _full_range(total)
-
-
-def _stretched(grid: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    stretched = cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(stretched, dtype=np.float32)
 
 
 def _phase(shape: tuple[int, int], periods: float, direction: float) -> NDArray[np.uint8]:

@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn
-from realnet.calibration import Calibration, calibrate, save_calibration
+from realnet.calibration import calibrate, save_calibration
 from realnet.card import write_card
 from realnet.config import Config
-from realnet.data import Category, Sample, fingerprint, read_image
+from realnet.data import Category, fingerprint, read_image
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.files import text_sha256
@@ -255,7 +255,10 @@ def _finish(
         selection=config.training.select,
         backbone_weights=model.backbone.source,
     )
-    _write_odd(output, calibration, good, config.data.pair)
+    if odd := calibration.odd():
+        files = {sample.name: sample.image for sample in good}
+        pictures = [read_image(files[name], _ODD_SIDE, config.data.pair) for name in odd]
+        write_figure(output / ODD_FILE, np.hstack(pictures))
     save_record(output, Record(validation=_validated(judged, config), training=training, provenance=provenance))
     save_seen(output, picture_digests([sample.image for sample in good], config.data.pair))
     save_calibration(output, calibration)
@@ -280,12 +283,3 @@ def _validated(judged: JudgedGood, config: Config) -> Validated:
         good_images=len(judged.scores),
         synthetic_defects=len(figure.defect_scores),
     )
-
-
-def _write_odd(
-    output: Path, calibration: Calibration, samples: Sequence[Sample], levels: tuple[float, float] | None
-) -> None:
-    """Write a picture of the good images that score far above the others, for a person to look at."""
-    files = {sample.name: sample.image for sample in samples}
-    if odd := calibration.odd():
-        write_figure(output / ODD_FILE, np.hstack([read_image(files[name], _ODD_SIDE, levels) for name in odd]))

@@ -52,7 +52,7 @@ def build(
     config = backbone_of(peer, wanted)
     if config is not None:
         source = _source(peer, config)
-        statistics = _statistics(source)
+        statistics = tuple(source.input_mean.flatten().tolist()), tuple(source.input_std.flatten().tolist())
         settings |= _layers(peer, config.name, side)
         if "backbone" in inspect.signature(constructor).parameters:
             settings["backbone"] = peer.stand_in or config.name
@@ -84,10 +84,6 @@ def _source(peer: Peer, config: BackboneConfig) -> Backbone:
             f"{peer.title} runs on {config.name}, whose ImageNet weights could not be had: it needs a network, or a "
             f"backbone of the name {config.name} with a file of its weights."
         ) from error
-
-
-def _statistics(source: Backbone) -> _Statistics:
-    return tuple(source.input_mean.flatten().tolist()), tuple(source.input_std.flatten().tolist())
 
 
 def _layers(peer: Peer, network: str, side: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from realnet.diffusion.quality.quality_figures import Quality, QualityFigure
+from realnet.diffusion.quality.quality_figures import Quality
 from realnet.evaluation.result_table import table_with_remarks
 
 
@@ -37,14 +37,13 @@ def quality_remarks(rows: Sequence[tuple[str, Quality]]) -> list[str]:
         )
         if names
     ]
-    lines += [f"{_names_of(network, figures)} by {network}." for network in {f.network: 0 for f in figures.values()}]
+    for network in dict.fromkeys(figure.network for figure in figures.values()):
+        lines.append(
+            f"{', '.join(name for name, figure in figures.items() if figure.network == network)} by {network}."
+        )
     sizes = sorted({quality.size for _, quality in rows})
     lines.append(f"Images at {' and '.join(f'{size}x{size}' for size in sizes)}; ± is the deviation over repeats.")
     for title, quality in rows:
         start = f"{title}: " if len(rows) > 1 else ""
         lines += [start + note for note in quality.notes]
     return list(dict.fromkeys(lines))
-
-
-def _names_of(network: str, figures: dict[str, QualityFigure]) -> str:
-    return ", ".join(name for name, figure in figures.items() if figure.network == network)
