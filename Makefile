@@ -13,7 +13,7 @@ demo: $(VENV)/.installed-demo  ## Train on real solar cells, print the table and
 # The rest runs in two; threads that wait actively would take the other's core.
 test: $(VENV)/.installed-test  ## Run the tests.
 	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/export --ignore=tests/cli/test_export.py
-	$(VENV)/bin/python -m pytest tests/export tests/cli/test_export.py
+	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/export tests/cli/test_export.py
 
 slow: $(VENV)/.installed-test  ## Run the tests that need minutes each, an hour in all.
 	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -m slow -n 2 --dist loadfile

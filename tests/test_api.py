@@ -69,6 +69,8 @@ def test_from_images_to_verdicts(product: Path, tmp_path: Path, capfd: pytest.Ca
         product / "widget", run, device="cpu", seed=3, time_budget=60.0, false_alarms="10%",
         training={"augmentation": "weak"}, **tiny_fields(),
     )  # fmt: skip
+    pictures = product / "widget" / "test"
+    assert [row["score"] for row in inspector(pictures)] == [row["score"] for row in realnet.load(run, "cpu")(pictures)]
     assert inspector.config.seed == 3
     assert (inspector.config.training.steps, inspector.config.training.false_alarms) == (6, 0.1)
     assert "Training" in capfd.readouterr().err

@@ -33,13 +33,7 @@ def allow_tf32(device: str | torch.device) -> bool:
 def use_device(name: str, say: Callable[[str], None], parts: int = 1) -> str:
     """The device that ``name`` means, once torch has agreed to it, TF32 is allowed and a line has said which it is.
 
-    Args:
-        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        say: told what is used.
-        parts: how many devices of that kind are used (training).
-
-    Raises:
-        UserError: for a device that does not exist or is not there.
+    ``parts`` devices of that kind are used (training). UserError for a device that does not exist or is not there.
     """
     device = choose_device(name)
     several = f", {parts} of them" if parts > 1 else ""

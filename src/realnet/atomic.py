@@ -14,10 +14,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; rename it to ``path`` on success, delete it on failure.
 
     The temporary name keeps the suffix of ``path`` (encoders choose the format by it), so a reader of the
-    folder sees the old file or the new one, never half of one, whatever kills the process.
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full.
+    folder sees the old file or the new one, never half of one, whatever kills the process. UserError where the
+    folder cannot be written or the disk is full: so does everything that writes by it.
     """
     path = Path(path)
     try:

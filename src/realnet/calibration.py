@@ -183,11 +183,7 @@ class Calibration(BaseModel):
 
 
 def far_above(values: np.ndarray, limit: float) -> np.ndarray:
-    """Which of ``values`` have a modified z-score above ``limit``: so many deviations above the median, both robust.
-
-    Source:
-        B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers, 1993.
-    """
+    """Which of ``values`` have a modified z-score (Iglewicz & Hoaglin 1993), by median and MAD, above ``limit``."""
     median = np.median(values)
     deviation = 1.4826 * max(np.median(np.abs(values - median)), 1e-3)
     return np.asarray(values > median + limit * deviation)
@@ -203,22 +199,11 @@ def calibrate(
     names: Sequence[str] = (),
     seen: int = 0,
 ) -> Calibration:
-    """The calibration to ``good_scores`` for a rate of ``false_alarms``.
+    """The calibration to ``good_scores``, in any order, for a rate of ``false_alarms``; ValueError without a score.
 
     The threshold is the order statistic rounded up to the fifth decimal, so that an image with the very score, by
-    another program or as part of another batch, is good as well.
-
-    Args:
-        good_scores: of good images, in any order.
-        pixel: threshold of the anomaly map.
-        source: which good images, in words.
-        date: when, ISO 8601.
-        defect_scores: of synthetic defects.
-        names: of the good images, in the order of their scores.
-        seen: how many of these images had been trained on.
-
-    Raises:
-        ValueError: without any score.
+    another program or as part of another batch, is good as well. ``pixel`` is the threshold of the anomaly map; the
+    others are as of :class:`Calibration`, ``names`` in the order of the scores.
     """
     if not good_scores:
         raise ValueError("a calibration needs at least one good score")
@@ -248,13 +233,7 @@ def share_above(scores: Sequence[float], threshold: float) -> float | None:
 
 
 def with_threshold(calibration: Calibration, threshold: float, note: str, date: str) -> Calibration:
-    """``calibration`` with a threshold that a person chose, and what its good images promise of that one.
-
-    Args:
-        threshold: 0..1.
-        note: who chose it and why, a sentence.
-        date: when, ISO 8601.
-    """
+    """``calibration`` with a threshold 0..1 that a person chose, as ``note`` says, and what it promises."""
     n, below = len(calibration.good_scores), sum(score <= threshold for score in calibration.good_scores)
     return calibration.model_copy(
         update={
@@ -287,9 +266,7 @@ def version_file(run: Path, version: int) -> Path:
 
 
 def read_calibration(run: Path) -> Calibration | None:
-    """The calibration of a run; None where it has none (imported, or trained before there were any); UserError where
-    the file is damaged.
-    """
+    """The calibration of a run; None where it has none, as of an import; UserError where the file is damaged."""
     path = run / CALIBRATION_FILE
     return read_version(path) if path.is_file() else None
 
@@ -299,10 +276,8 @@ def read_version(path: Path) -> Calibration:
     try:
         return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        raise UserError(
-            f"{path} is damaged ({problem}); restore it, or make it anew with `realnet calibrate`."
-        ) from error
+        problem = first_problem(error)
+        raise UserError(f"{path} is damaged ({problem}); restore it, or `realnet calibrate` makes it anew.") from error
 
 
 @dataclass(frozen=True)
@@ -335,11 +310,7 @@ class Drift:
 
 
 def drift(good_scores: Sequence[float], recent: Sequence[float]) -> Drift:
-    """Compare ``recent`` scores with the calibrated ``good_scores``.
-
-    Raises:
-        ValueError: where either is empty.
-    """
+    """Compare ``recent`` scores with the calibrated ``good_scores``; ValueError where either is empty."""
     from scipy.stats import ks_2samp
 
     if not len(good_scores) or not len(recent):

@@ -25,14 +25,8 @@ _LOCK = ".calibration.lock"
 def install(run: Path, calibration: Calibration, taught: int | None = None) -> Calibration:
     """Make ``calibration`` the one in force of a run or export, as its next version; the model card follows.
 
-    Args:
-        taught: the version of what the run was taught that its scores are of; None: the one in force stays.
-
-    Returns:
-        It with its version, and the version before.
-
-    Raises:
-        UserError: where the folder cannot be written or holds damaged versions.
+    ``taught`` is the version of what the run was taught that its scores are of; None: the one in force stays. Returns
+    it with its version, and the version before. UserError where versions are damaged or cannot be written.
     """
     with FileLock(run / _LOCK):
         before = read_calibration(run)
@@ -53,11 +47,7 @@ def install(run: Path, calibration: Calibration, taught: int | None = None) -> C
 def undo(run: Path) -> tuple[Calibration, Calibration]:
     """Put the version back in force that the present one took the place of; both stay in ``calibrations/``.
 
-    Returns:
-        The version that was in force, and the one that is now.
-
-    Raises:
-        UserError: where there is none, or it is lost.
+    Returns the version that was in force, and the one that is now; UserError where there is none, or it is lost.
     """
     with FileLock(run / _LOCK):
         now = read_calibration(run)

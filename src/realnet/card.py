@@ -9,18 +9,19 @@ from realnet.run_folder import UNCALIBRATED, Run
 CARD_FILE = "README.md"
 _TRAINED = """# RealNet inspector: {products}
 
-Trained by `realnet train` with preset `{preset}`, seed {seed}, on {good} good images ({held_out} more held out).
+Trained by `realnet train` with preset `{config.preset}`, seed {config.seed},
+on {training.good_images} good images ({training.held_out_images} more held out).
 It gives a good/anomalous verdict and an anomaly map of images of the same product, taken in the same way.
 
 | | |
 |---|---|
-| backbone | {backbone} (frozen), image size {size} x {size} |
-| synthetic defects | {synthesis} |
-| image score | {score} |
-| steps | {steps} of {planned} planned, best at {best}, {seconds} s |
+| backbone | {model.backbone.name} (frozen), image size {model.image_size} x {model.image_size} |
+| synthetic defects | {config.synthesis.source} |
+| image score | {model.image_score} |
+| steps | {training.steps} of {training.planned_steps} planned, best at {training.best_step}, {training.seconds} s |
 | backbone weights | {weights} |
 | threshold | {threshold} |
-| validation image AUROC | {auroc:.3f}: {meaning} |
+| validation image AUROC | {validation.image_auroc:.3f}: {validation.meaning} |
 | hardware | {hardware} |
 
 Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
@@ -31,14 +32,14 @@ The weights include the backbone's ImageNet weights, whose licence applies to th
 """
 _IMPORTED = """# RealNet inspector, imported
 
-Imported by `realnet import-official` from `{file}`, a checkpoint of the RealNet authors' released code{epoch}.
+Imported by `realnet import-official` from `{imported.file}`, a checkpoint of the RealNet authors' released code{epoch}.
 
 | | |
 |---|---|
-| backbone | {backbone} (frozen), image size {size} x {size} |
-| reconstruction | {network}, architecture {architecture}, channels {dimensions} |
-| residuals | {retention:.1%} of the channels, ranked by {mode} |
-| image score | {score} |
+| backbone | {model.backbone.name} (frozen), image size {model.image_size} x {model.image_size} |
+| reconstruction | {network.network}, architecture {network.architecture}, channels {dimensions} |
+| residuals | {model.rrs.retention:.1%} of the channels, ranked by {model.rrs.mode} |
+| image score | {model.image_score} |
 | threshold | {threshold} |
 
 Load it with `realnet.load("THIS FOLDER").inspect("image.png")` or `realnet inspect THIS_FOLDER IMAGES --output DIR`.
@@ -51,9 +52,7 @@ The weights are the authors' and include the backbone's ImageNet weights; the li
 
 
 def write_card(run: Run) -> None:
-    """Write ``README.md`` of ``run`` by what it is now; none of a run that says neither how it was trained nor whence;
-    UserError where it cannot be written, or the run is damaged.
-    """
+    """Write ``README.md`` of ``run``, if that says how it was trained or where from; UserError if it cannot be."""
     text = model_card(run)
     if text:
         write_text(run.folder / CARD_FILE, text)
@@ -72,46 +71,25 @@ def _of_trained(config: Config, record: Record, calibration: Calibration | None)
         return ""
     oracle = config.training.select == "oracle"
     return _TRAINED.format(
+        config=config, model=config.model, training=training, validation=validation,
         products=", ".join(training.categories),
-        preset=config.preset,
-        seed=config.seed,
-        good=training.good_images,
-        held_out=training.held_out_images,
-        backbone=config.model.backbone.name,
-        size=config.model.image_size,
-        synthesis=config.synthesis.source,
-        score=config.model.image_score,
-        steps=training.steps,
-        planned=training.planned_steps,
-        best=training.best_step,
-        seconds=training.seconds,
         threshold=_threshold(calibration),
         weights=record.provenance.get("backbone_weights"),
-        auroc=validation.image_auroc,
-        meaning=validation.meaning,
         hardware=record.provenance.get("hardware"),
         seen="Its state was chosen by the TEST images (oracle): figures on them flatter it."
         if oracle
         else "It has seen no real defect.",
-    )
+    )  # fmt: skip
 
 
 def _of_imported(config: Config, imported: Imported, calibration: Calibration | None) -> str:
-    model = config.model
     return _IMPORTED.format(
-        file=imported.file,
+        imported=imported, model=config.model, network=config.model.reconstruction,
         epoch="" if imported.epoch is None else f", epoch {imported.epoch}",
-        backbone=model.backbone.name,
-        size=model.image_size,
-        network=model.reconstruction.network,
-        architecture=model.reconstruction.architecture,
-        dimensions=", ".join(map(str, model.afs.dimensions)),
-        retention=model.rrs.retention,
-        mode=model.rrs.mode,
-        score=model.image_score,
+        dimensions=", ".join(map(str, config.model.afs.dimensions)),
         threshold=f"{UNCALIBRATED}: imported; not calibrated" if calibration is None else _threshold(calibration),
         assumed=" ".join(imported.assumed),
-    )
+    )  # fmt: skip
 
 
 def _threshold(calibration: Calibration) -> str:

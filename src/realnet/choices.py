@@ -23,9 +23,7 @@ def configuration(
     source: Path | None,
     seed: int | None,
 ) -> Config:
-    """The configuration a command line asks for: preset (``lite``), YAML file, ``--set``, then the named options;
-    UserError for an unknown preset, field or value.
-    """
+    """The configuration by preset, YAML file, ``--set``, then the named options; UserError where one is unknown."""
     from realnet.presets import presets
 
     preset = preset or "lite"
@@ -48,12 +46,9 @@ def configuration(
 
 
 def assignments(fields: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Fields given in Python as ``FIELD=VALUE``, as ``--set`` has them.
+    """Fields given in Python as ``FIELD=VALUE``, as ``--set`` has them, each name after ``prefix``.
 
-    Args:
-        fields: values by name, groups as mappings or by names with dots: ``{"training": {"steps": 100}}`` and
-            ``{"training.steps": 100}`` mean the same.
-        prefix: of the names.
+    ``{"training": {"steps": 100}}`` and ``{"training.steps": 100}`` mean the same.
     """
     found: list[str] = []
     for name, value in fields.items():
@@ -66,9 +61,7 @@ def assignments(fields: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def one_inspector(data: str | Path, category: str | None, good: Sequence[str]) -> "list[Category]":
-    """The categories of ``data`` that one inspector is trained on; of several one has to be named, or ``all``;
-    UserError where none was, and as :func:`realnet.data.open_dataset`.
-    """
+    """The categories of ``data`` for one inspector: of several, one that is named, or ``all``; UserError otherwise."""
     from realnet.data import open_dataset
 
     categories = open_dataset(Path(data), category, good)
@@ -84,12 +77,8 @@ def one_inspector(data: str | Path, category: str | None, good: Sequence[str]) -
 def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devices: int) -> Path:
     """``runs/NAME`` by the product's name; where that folder is in use ``runs/NAME-2`` and so on.
 
-    Args:
-        data: as given; of a folder that is only called good or the like, the folder around it gives the name.
-        resume: the last of these folders that there is, instead of the next.
-
-    Raises:
-        UserError: with several devices, whose processes could not agree on one; for nothing to resume.
+    Of data in a folder that is only called good or the like, the folder around it gives the name. ``resume``: the last
+    of these folders. UserError with several devices, whose processes could not agree on one; for nothing to resume.
     """
     from realnet.data.vocabulary import meaning
 
@@ -102,9 +91,7 @@ def default_run(data: Path, categories: "Sequence[Category]", resume: bool, devi
 
 
 def numbered(folder: Path, name: str, resume: bool) -> Path:
-    """``folder/name``, or where that is in use ``folder/name-2`` and so on; to resume, the last of them that there is;
-    UserError for nothing to resume.
-    """
+    """``folder/name``, if in use ``folder/name-2`` and so on; to resume, the last; UserError for nothing to resume."""
     last, number = None, 1
     while (place := folder / (name if number == 1 else f"{name}-{number}")).exists():
         last, number = place, number + 1
@@ -133,14 +120,9 @@ def training_configuration(
     align: str | None = None,
     reference: Path | None = None,
 ) -> Config:
-    """The configuration of a training: as :func:`configuration`, with what has a name of its own.
+    """The configuration of a training: as :func:`configuration`, with what has a name of its own; UserError likewise.
 
-    Args:
-        data: the data set that ``categories`` are of.
-        say: told what was found: generated images to train with, the image to align to.
-
-    Raises:
-        UserError: for whatever is unknown or does not fit.
+    ``say`` is told what was found in ``data``: generated images to train with, the image to align to.
     """
     chosen = list(assignments)
     if select is not None:
@@ -173,21 +155,14 @@ def find_synthesis(
     """
     chosen = synthesis is not None or file is not None
     chosen = chosen or any(assignment.strip().startswith("synthesis.") for assignment in assignments or [])
-    if chosen or len(categories) != 1:
-        return synthesis, source
-
     from realnet.synthesis.sia import generated_images
 
-    found = generated_images(data, categories[0].name, source)
-    if found is None:
-        return synthesis, source
-    return "sia", found
+    found = None if chosen or len(categories) != 1 else generated_images(data, categories[0].name, source)
+    return (synthesis, source) if found is None else ("sia", found)
 
 
 def seconds(text: str | None) -> float | None:
-    """A duration such as ``90s``, ``10m`` or ``1.5h``, in seconds; UserError for anything else, also a bare number, or
-    nothing positive.
-    """
+    """A duration such as ``90s``, ``10m`` or ``1.5h``, in seconds; UserError for anything else, also a bare number."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip().lower())
@@ -198,9 +173,7 @@ def seconds(text: str | None) -> float | None:
 
 
 def tolerance(text: str | None) -> list[str]:
-    """Settings of ``training.tolerance`` for what ``--tolerate`` says, such as ``shift=5%,rotation=3,light=20%``;
-    UserError for another word, or a value that is no number.
-    """
+    """Settings of ``training.tolerance`` for a text as ``shift=5%,rotation=3,light=20%``; UserError for others."""
     if text is None:
         return []
     chosen = []
@@ -220,9 +193,7 @@ def tolerance(text: str | None) -> list[str]:
 def view_settings(
     view: Path | None, align: str | None, reference: Path | None, categories: "Sequence[Category]"
 ) -> tuple[list[str], Path | None]:
-    """Settings of ``model.view`` for what ``--view``, ``--align`` and ``--reference`` say, and the image to align to;
-    UserError for a file that says nothing, another word, or a reference without an alignment.
-    """
+    """Settings of ``model.view`` for ``--view``, ``--align``, ``--reference``, and the image to align to; UserError."""
     chosen = []
     if view is not None:
         from realnet.view.polygons import read_polygons

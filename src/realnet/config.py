@@ -370,23 +370,16 @@ class Config(_Node):
         return self
 
     @model_validator(mode="after")
-    def _tiles_are_no_products(self) -> "Config":
-        if self.model.tile is not None and self.training.select == "oracle":
-            raise ValueError("training.select=oracle compares with published tables, which know no model.tile")
-        if self.model.tile is not None and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
-            raise ValueError(
-                "model.tile cuts images into tiles, and generated images show whole products: "
-                "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _generated_images_are_whole(self) -> "Config":
-        if self.model.view.asked and self.training.select == "oracle":
-            raise ValueError("training.select=oracle compares with published tables, which know no model.view")
-        if self.model.view.asked and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
-            raise ValueError(
-                "model.view shows a part of the image, and generated images show all of it: "
-                "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
-            )
+    def _parts_are_no_products(self) -> "Config":
+        for name, asked, does in (
+            ("model.tile", self.model.tile is not None, "cuts images into tiles"),
+            ("model.view", self.model.view.asked, "shows a part of the image"),
+        ):
+            if asked and self.training.select == "oracle":
+                raise ValueError(f"training.select=oracle compares with published tables, which know no {name}")
+            if asked and (self.synthesis.source == "sia" or self.synthesis.generated is not None):
+                raise ValueError(
+                    f"{name} {does}, and generated images show whole products: "
+                    "choose synthesis.source=mix, nsa, cutpaste or dtd, without synthesis.generated"
+                )
         return self

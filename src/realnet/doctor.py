@@ -38,9 +38,7 @@ class Finding:
 def examine(run: Path | None = None, device: str = "cpu") -> Iterator[Finding]:
     """Look at everything, one thing after the other; what fails is a finding, and stops nothing.
 
-    Args:
-        run: a run or export that is loaded and timed; None: preset ``lite`` with random weights.
-        device: for the timed inference.
+    ``run`` is loaded and timed on ``device``; None: preset ``lite`` with random weights is.
     """
     looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("versions", _versions),

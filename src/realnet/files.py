@@ -35,11 +35,7 @@ def text_sha256(text: str) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The table in a JSON file.
-
-    Raises:
-        ValueError: where the file is missing, damaged, or holds something else.
-    """
+    """The table in a JSON file; ValueError where that is missing, damaged, or holds something else."""
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError) as error:
@@ -51,9 +47,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def alone_with(lock_file: Path, busy: str) -> Iterator[None]:
-    """Hold a lock in the folder of ``lock_file``, which is made; the system frees it where the process is killed;
-    UserError ``busy`` where another process holds it; where the folder cannot be written.
-    """
+    """Hold a lock in the folder of ``lock_file``, freed as the process ends; UserError ``busy`` if another has it."""
     lock = FileLock(lock_file)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)

@@ -12,12 +12,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def set_up_logs(level: str, as_json: bool = False) -> None:
-    """Send what the package logs from ``level`` on to standard error.
-
-    Args:
-        level: one of :data:`LEVELS`.
-        as_json: one JSON object a line, instead of words.
-    """
+    """Send what the package logs from ``level`` (:data:`LEVELS`) on to standard error, in words or as JSON lines."""
     handler = _ToStandardError()
     handler.setFormatter(_Json() if as_json else _Words())
     logger = logging.getLogger("realnet")

@@ -93,9 +93,7 @@ def describe_file(path: Path) -> ModelFile:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an export folder, once the files it names are there, in the folder and unchanged; UserError for a
-    folder that is no export, a damaged manifest, or files that are missing, changed or elsewhere.
-    """
+    """The manifest of an export folder; UserError where it, or a file it names, is missing, damaged or elsewhere."""
     path = folder / INSPECTOR_FILE
     again = "Export the run again or restore it."
     if not path.is_file():
@@ -108,8 +106,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise UserError(f"{path} has {length:,} bytes, more than the {_MAX_BYTES:,} that any has. {again}")
         manifest = Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error.strerror)
-        raise UserError(f"{path} is damaged ({problem.splitlines()[0]}). {again}") from error
+        raise UserError(f"{path} is damaged ({first_problem(error)}). {again}") from error
     reference = manifest.view.reference
     if reference is not None and str(reference) not in {file.name for file in manifest.files}:
         raise UserError(f"{path} names a reference image that is none of its files. {again}")
@@ -119,9 +116,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def save_thresholds(folder: Path, score: float, pixel: float) -> None:
-    """Set the thresholds of an export, once it was calibrated anew; UserError for a folder that is no export or a
-    damaged one, or that cannot be written.
-    """
+    """Set the thresholds of an export that was calibrated anew; UserError where it is none, or cannot be written."""
     manifest = read_manifest(folder).model_copy(update={"threshold": score, "pixel_threshold": pixel})
     write_text(folder / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
 

@@ -11,8 +11,11 @@ from realnet.errors import UserError
 C = TypeVar("C", bound=BaseModel)
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first thing wrong, as ``field: what``, in words a user can act on."""
+def first_problem(error: Exception) -> str:
+    """The first thing wrong, as ``field: what`` of pydantic, in words a user can act on."""
+    if not isinstance(error, ValidationError):
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return str(reason).splitlines()[0]
     details = error.errors()[0]
     place = ".".join(str(part) for part in details["loc"])
     if details["type"] == "extra_forbidden":
@@ -24,13 +27,8 @@ def first_problem(error: ValidationError) -> str:
 def override(config: C, assignments: list[str], file: Path | None = None) -> C:
     """``config`` with the fields of a YAML file, then ``path=value`` assignments, replaced and validated.
 
-    Args:
-        config: where to start.
-        assignments: such as ``model.rrs.retention=0.25``; the value is read as YAML.
-        file: YAML of the same shape as ``config.yaml``; any part of it.
-
-    Raises:
-        UserError: naming the field that is unknown or of the wrong type.
+    Values as in ``model.rrs.retention=0.25`` are read as YAML; ``file`` is any part of a ``config.yaml``. UserError
+    naming the field that is unknown or of the wrong type.
     """
     tree: dict[str, Any] = config.model_dump(mode="json")
     if file is not None:

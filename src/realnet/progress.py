@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from realnet.evaluation.results import Results
     from realnet.training.checkpoint import Progress
 
 Notify = Callable[[str], None]
@@ -29,6 +28,3 @@ class Watcher:
 
     def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""
-
-    def figures(self, results: "Results") -> None:
-        """An evaluation has come out."""

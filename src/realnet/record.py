@@ -87,10 +87,8 @@ def read_record(folder: Path) -> Record:
         raise UserError(f"{path} is missing or damaged; restore it or train again.")
     try:
         return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
+    except (ValidationError, OSError) as error:
         raise UserError(f"{path} is missing or damaged ({first_problem(error)}); restore it or train again.") from error
-    except OSError as error:
-        raise UserError(f"{path} is missing or damaged ({error.strerror}); restore it or train again.") from error
 
 
 def save_record(folder: Path, record: Record) -> None:

@@ -74,10 +74,8 @@ class Run:
         try:
             config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # the last two of PyYAML
-            problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-            raise UserError(
-                f"{path} is no valid configuration: {problem}. Restore it from the run that made it."
-            ) from error
+            problem = f"no valid configuration: {first_problem(error)}"
+            raise UserError(f"{path} is {problem}. Restore it from the run that made it.") from error
         view = find_reference(self.folder, config.model.view)
         return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
 
@@ -174,9 +172,7 @@ class Run:
 
 
 def read_digests(folder: Path) -> frozenset[str]:
-    """What ``images.json`` in ``folder`` names; nothing where there is none: imported, or an export of such a run;
-    UserError where it is damaged.
-    """
+    """What ``images.json`` in ``folder`` names, if it is there; UserError where it is damaged."""
     path = folder / SEEN_FILE
     if not path.is_file():
         return frozenset()
@@ -187,9 +183,7 @@ def read_digests(folder: Path) -> frozenset[str]:
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in ``folder``, which a training was started in; UserError for a folder that is missing, no run, or an
-    export.
-    """
+    """The run in ``folder``, which a training was started in; UserError for a missing folder, no run, or an export."""
     run = Run(Path(folder))
     if not (run.folder / CONFIG_FILE).is_file():
         if run.is_export:

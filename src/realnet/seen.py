@@ -21,20 +21,14 @@ _ANOTHER_P = 1e-4
 def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
     """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
 
-    Args:
-        levels: the run's, by which results have their hashes, too.
-
-    Raises:
-        UserError: where a file cannot be read.
+    ``levels`` are the run's, by which results have their hashes, too. UserError where a file cannot be read.
     """
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))
 
 
 def save_seen(folder: Path, digests: Iterable[str]) -> None:
-    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught; UserError where the
-    folder cannot be written.
-    """
+    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught."""
     write_text(folder / SEEN_FILE, json.dumps({"trained_on": list(digests)}, indent=1))
 
 
@@ -59,9 +53,7 @@ class Seen:
 
 
 def find_seen(run: Run, files: Sequence[Path]) -> Seen:
-    """Those of ``files`` whose pixels the run (or export) has seen; UserError where a file cannot be read, or
-    ``images.json`` is damaged.
-    """
+    """Those of ``files`` whose pixels the run (or export) has seen; UserError where one cannot be read."""
     trained = run.trained_on
     thresholded = frozenset(run.calibration.good_digests) if run.calibration is not None else frozenset()
     if not trained and not thresholded:
@@ -78,16 +70,8 @@ def choose_tests(
 ) -> tuple[list[Category], list[str]]:
     """The categories to measure ``run`` on, checked: those that are named, or what it was trained on where there.
 
-    Args:
-        category: one of it; None: what the run was trained on.
-        good: folders of good images in ``data``, where their names do not say so.
-        force: go on with images that the run has seen.
-
-    Returns:
-        The categories, and why their figures are to be marked.
-
-    Raises:
-        UserError: where something is wrong with the images, or the run has seen some and that is not forced.
+    Returns them, and why their figures are to be marked; ``good`` names folders of good images in ``data``. UserError
+    where something is wrong with the images, or the run has seen some and that is not forced.
     """
     categories = choose_trained(run, data, category, good)
     for line in summarize(categories, evaluating=True):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from realnet.cli import history_commands
 from realnet.history import Query, Store, search
 from tests.cli.process import Finished
 from tests.data.layouts import make_good, picture, save
@@ -37,7 +39,7 @@ def judged(realnet: Call, trained: Path, tmp_path: Path) -> tuple[Path, Path]:
     return run, folder / "r.sqlite"
 
 
-def test_what_was_judged_is_found(realnet: Call, judged: tuple[Path, Path]) -> None:
+def test_what_was_judged_is_found(realnet: Call, judged: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     run, store = judged
     everything = json.loads(realnet("history", store, "--format", "json").out)
     assert len(everything) == 7, "each image once, also after a resumed call"
@@ -49,6 +51,12 @@ def test_what_was_judged_is_found(realnet: Call, judged: tuple[Path, Path]) -> N
     assert row["image"].endswith("defect-1.png") and row["calibration"] == "1" and row["model"] == "widget"
     shown = realnet("history", store, "--verdict", "unreadable")
     assert "broken.png" in shown.out and "1 result, all shown." in shown.out
+    narrow = Console(width=80, file=io.StringIO())
+    monkeypatch.setattr(history_commands, "console", narrow)
+    history_commands.history(store)
+    table = narrow.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [line[:8] for line in table[1:]] == [entry["id"][:8] for entry in everything], "ids that feedback takes"
+    assert max(map(len, table)) <= 80 and sum("defect-" in line for line in table) == 2
     for arguments, words in (
         ((store, "--verdict", "bad"), "none of"),
         ((store, "--since", "soon"), "no time"),

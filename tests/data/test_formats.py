@@ -184,9 +184,9 @@ def test_pillow_images_are_turned_like_files(tmp_path: Path, form: str, orientat
 
 
 def fine_structure(suffix: str, folder: Path) -> Path:
-    """4000 x 3000 pixels, lines of two pixels and grain: what a decoder's own shrinking shows otherwise."""
+    """2000 x 1500 pixels, lines of two pixels and grain: what a decoder's own shrinking shows otherwise."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:3000, :4000]
+    y, x = np.mgrid[:1500, :2000]
     grey = (((x + y // 3) % 4 < 2) * 90 + ((x // 500 + y // 500) % 2) * 60 + rng.integers(0, 80, x.shape)).astype(
         np.uint8
     )
@@ -210,8 +210,8 @@ def test_every_path_shrinks_to_the_same_pixels(tmp_path: Path, suffix: str) -> N
         assert np.array_equal(resize_image(decode_image(path.read_bytes(), "x"), size), expected)
         assert np.array_equal(resize_image(image_from_array(Image.open(path)), size), expected)
         assert np.array_equal(resize_image(image_from_array(whole), size), expected)
-    # The averages, counted by hand: 4000 and 3000 are multiples of 250.
-    blocks = whole.reshape(250, 12, 250, 16, 3).mean(axis=(1, 3))
+    # The averages, counted by hand: 2000 and 1500 are multiples of 250.
+    blocks = whole.reshape(250, 6, 250, 8, 3).mean(axis=(1, 3))
     assert np.abs(read_image(path, 250) - blocks).max() <= 0.51
 
 

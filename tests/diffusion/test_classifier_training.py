@@ -44,11 +44,9 @@ def guided(shades: Path, tmp_path_factory: pytest.TempPathFactory) -> DiffusionM
     save_config(folder, model.config)
     save_weights(folder / "denoiser.safetensors", model.denoiser)
     (folder / "model.json").write_text(json.dumps({"categories": ["dark", "light"]}))
-    reports: list[tuple[int, float]] = []
-    loss = train_classifier(
-        model, open_dataset(shades), STEPS, 3e-3, lambda step, recent: reports.append((step, recent))
-    )
-    assert [step for step, _ in reports] == list(range(1, STEPS + 1))
+    reports: list[int] = []
+    loss = train_classifier(model, open_dataset(shades), STEPS, 3e-3, reports.append)
+    assert reports == list(range(1, STEPS + 1))
     assert loss < 0.7 * math.log(2), "chance is log 2"
     assert json.loads((folder / "classifier_training.json").read_text())["loss_nats"] == loss
     return load_diffusion(folder, guided=True)

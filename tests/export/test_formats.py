@@ -25,8 +25,10 @@ from realnet.inspection.engines import quiet_openvino
 from realnet.inspection.exported import to_batch
 from realnet.inspection.inspector import Inspector
 from realnet.manifest import read_manifest
+from realnet.model.saving import load_network
 from realnet.run_folder import Run
 from tests.data.layouts import picture, save
+from tests.export.conftest import copies_of
 
 Export = Callable[[str], Path]
 
@@ -132,20 +134,17 @@ def test_the_digest_is_of_what_is_computed(exported: Export) -> None:
 
 
 def test_a_disagreeing_export_is_refused_and_leaves_nothing(
-    trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Export, trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faithful = export_folder.write_graph
+    def another(run: Run) -> Any:
+        model: Any = load_network(run)
+        model.discriminator.evidence_mean.sub_(5)
+        return model
 
-    def unfaithful(folder: Path, model: Any, *rest: Any) -> list[Path]:
-        with torch.no_grad():
-            model.discriminator.evidence_mean.sub_(5)
-            files = faithful(folder, model, *rest)
-            model.discriminator.evidence_mean.add_(5)
-        return files
-
-    monkeypatch.setattr(export_folder, "write_graph", unfaithful)
-    request = request_export(Run(trained), tmp_path / "export", "torch", product / "widget" / "train")
-    with pytest.raises(UserError, match=r"torch export is refused: 6 of 6 images differ from PyTorch by more than"):
+    monkeypatch.setattr(export_folder, "write_graph", copies_of(exported("openvino")))
+    monkeypatch.setattr(export_folder, "load_network", another)
+    request = request_export(Run(trained), tmp_path / "export", "openvino", product / "widget" / "train")
+    with pytest.raises(UserError, match=r"openvino export is refused: 6 of 6 images differ from PyTorch by more than"):
         export_run(Run(trained), tmp_path / "export", request)
     assert list(tmp_path.iterdir()) == []
 

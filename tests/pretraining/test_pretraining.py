@@ -53,7 +53,7 @@ def test_masks_stay_where_the_defects_are(seen: list[ProductResiduals]) -> None:
 
 
 def test_training_learns_what_all_products_share(seen: list[ProductResiduals], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "STEPS", 60)
+    monkeypatch.setattr(script, "STEPS", 30)
     monkeypatch.setattr(script, "WARM_UP", 5)
     head = script.train(seen, seed=0)
     logs, masks = script._batch(seen, np.random.default_rng(1))

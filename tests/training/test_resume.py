@@ -21,7 +21,7 @@ from tests.data.layouts import make_mvtec, picture, save
 from tests.training.test_run import digest, rows
 from tests.training.tiny import TRAINED, Launch, flags, run, tiny
 
-FIELDS = ("training.steps=40", "training.validation_every=4")
+FIELDS = ("training.steps=24", "training.validation_every=4")
 
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals as POSIX has them")
@@ -74,7 +74,7 @@ def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path
         assert process.wait() == -signal.SIGKILL, process.stderr.read()
     stood = read_progress(output)
     assert stood is not None
-    assert 0 < stood.step < 40
+    assert 0 < stood.step < 24
     assert not (output / "model.safetensors").exists()
     (output / ".checkpoint.killed.part.safetensors").write_bytes(b"what a kill may leave behind")
 
@@ -85,7 +85,7 @@ def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path
             steps.append(progress.step)
 
     run(product, output, tiny(*FIELDS), resume=True, watcher=Counter())
-    assert steps == list(range(stood.step + 1, 41)), "it went on, it did not start again"
+    assert steps == list(range(stood.step + 1, 25)), "it went on, it did not start again"
     assert_same_run(output, undisturbed)
 
 
@@ -138,7 +138,7 @@ def test_ctrl_c_saves_and_the_same_call_continues(product: Path, undisturbed: Pa
 
     again = Started([*call, "--resume"], tmp_path).wait()
     assert again.status == 0, again.err
-    assert "Trained 40 steps" in again.out
+    assert "Trained 24 steps" in again.out
     assert_same_run(output, undisturbed)
 
 
@@ -149,7 +149,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_finished_run_is_left_as_it_is(product: Path, undisturbed: Path) -> None:
     before = snapshot(undisturbed)
     progress = run(product, undisturbed, tiny(*FIELDS), resume=True)
-    assert (progress.step, progress.finished) == (40, True)
+    assert (progress.step, progress.finished) == (24, True)
     assert snapshot(undisturbed) == before
 
 

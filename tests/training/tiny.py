@@ -55,7 +55,7 @@ def run(
 ) -> Progress:
     """Train on the CPU."""
     launch = Launch("cpu", precision=precision, time_budget=time_budget, resume=resume)
-    return train(open_dataset(data, category), config, output, launch, watcher)
+    return train(open_dataset(data, category), config, output, launch, watcher).progress
 
 
 def flags(*fields: str) -> list[str]:

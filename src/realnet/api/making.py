@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realnet.api.places import FilePath, as_path, as_paths
+from realnet.errors import UserError, advise
 from realnet.progress import Watcher
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def train(
     folder = choices.default_run(Path(data), categories, resume, devices) if output is None else Path(output)
 
     from realnet.acceleration import use_device
-    from realnet.inspection.inspector import trained_inspector
+    from realnet.inspection.inspector import inspector_of, trained_inspector
     from realnet.notebook_bar import watching
     from realnet.run_folder import Run
     from realnet.training.launch import Launch
@@ -128,11 +129,13 @@ def train(
             from realnet.limits.reaching import reach
 
             settings = choose(samples, settings, wanted, watcher, place)
-        describe_run(folder, train_products(categories, settings, folder, launch, watcher), watcher)
+        made = train_products(categories, settings, folder, launch, watcher)
+        describe_run(folder, made.progress, watcher)
         for line in reach(folder, samples, wanted, false_alarms, watcher) if wanted else ():
             watcher.say(line)
         say_what_next(folder, watcher)
-    return trained_inspector(Run(folder), place)
+    run = Run(folder)
+    return trained_inspector(run, place) if made.model is None else inspector_of(run, made.model)
 
 
 def teach(
@@ -173,7 +176,6 @@ def teach(
     from realnet.acceleration import use_device
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
-    from realnet.errors import UserError, advise
     from realnet.history import Store
     from realnet.notebook_bar import watching
     from realnet.run_folder import open_run

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realnet.api.places import FilePath, as_path, as_paths
+from realnet.errors import UserError
 from realnet.progress import Watcher
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def evaluate(
         progress: show a bar.
 
     Raises:
-        UserError: for images that cannot be used, that the run has seen, or that show another product.
+        UserError: for images that cannot be used, that the run has seen, or that show another product (this one has
+            the ``results`` all the same, which are not filed under the run).
     """
     from realnet.atomic import write_text
     from realnet.run_folder import open_run
@@ -71,7 +73,6 @@ def evaluate(
         )  # fmt: skip
         for note in found.notes:
             watcher.say(note)
-        watcher.figures(found.results)
         if maps is not None:
             write_maps(Path(maps), found.samples, found.maps)
         if json is not None:
@@ -127,19 +128,18 @@ def inspect(
         UserError: for a run, images or an output that cannot be used. An unreadable image is a row, and no error.
     """
     from realnet.inspection.journal import read_rows, what_of_earlier
-    from realnet.inspection.loading import load_on
+    from realnet.inspection.loading import load
     from realnet.inspection.result_folder import InspectionRequest, inspect_items
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.notebook_bar import watching
-    from realnet.run_folder import open_run_or_export
 
     folder, earlier = Path(output), what_of_earlier(resume, overwrite)
     check_formats(format)
     names = [str(images)] if isinstance(images, str | Path) else [str(name) for name in images]
     done = itertools.count(1)
     with watching("Inspecting", progress) as watcher:
-        inspector = load_on(open_run_or_export(run), device, watcher.say).judge_by(threshold, minimum_area)
+        inspector = load(run, device, say=watcher.say).judge_by(threshold, minimum_area)
 
         def told(row: Any) -> None:
             watcher.stage("Inspecting", next(done))
@@ -190,7 +190,6 @@ def calibrate(
     from realnet.calibrations import install
     from realnet.data import open_good
     from realnet.data.summary import describe_not_used
-    from realnet.errors import UserError
     from realnet.inspection import calibrating
     from realnet.inspection.loading import load_on
     from realnet.notebook_bar import watching
@@ -235,7 +234,6 @@ def calibrate(
 
 def _confirmed(run: "Run", feedback: Path, watcher: Watcher) -> "Confirmed":
     """What people confirmed of the images that this very model judged, but for those it was trained on."""
-    from realnet.errors import UserError
     from realnet.history import Confirmed, Store, read_confirmed
 
     found = read_confirmed(Store(feedback, make=False), run.digest)

@@ -98,9 +98,7 @@ class _Missing(Exception):
 
 
 def expand(plan: Plan, data_folder: DataFolder, settings: Settings, folder: Path) -> Iterator[Entry]:
-    """The entries of ``plan``, product by product, its jobs to be kept in ``folder``; UserError for a preset or field
-    that does not exist.
-    """
+    """The entries of ``plan``, product by product, jobs in ``folder``; UserError for an unknown preset or field."""
     maker = _Maker(plan, data_folder, settings, folder)
     apart = [row for row in plan.rows if row.method != REPORTED and not row.together]
     together = [row for row in plan.rows if row.method != REPORTED and row.together]
@@ -142,7 +140,7 @@ class _Maker:
         config, made_of = self._config(row, products, seed, before)
         if row.method == QUALITY:
             weights = (self.settings.inception, self.settings.alexnet)
-            made_of += tuple(self._file_digest(path) for path in weights if path is not None)
+            made_of += tuple(self._digest(path) for path in weights if path is not None)
             return QualityJob(
                 **common, made_of=made_of, config=config, count=self.settings.quality_images, inception=weights[0],
                 alexnet=weights[1],
@@ -157,7 +155,7 @@ class _Maker:
         if preset not in presets:
             raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
         config = presets[preset]
-        assignments = [f"{field}={_yaml(value)}" for field, value in row.set.items()]
+        assignments = [f"{field}={json.dumps(value)}" for field, value in row.set.items()]
         if row.dimensions is not None:
             dimensions = [max(1, round(m * row.dimensions)) for m in config.model.afs.dimensions]
             assignments.append(f"model.afs.dimensions={dimensions}")
@@ -176,7 +174,7 @@ class _Maker:
         if synthesis == "dtd":
             if self.data_folder.textures is None:
                 raise _Missing("needs textures: give the images of DTD with --textures, or put them into DATA/dtd.")
-            return self.data_folder.textures, (self._folder_fingerprint(self.data_folder.textures),)
+            return self.data_folder.textures, (self._digest(self.data_folder.textures),)
         if synthesis != "sia":
             return None, ()
         if len(products) > 1:
@@ -188,7 +186,7 @@ class _Maker:
         ready, strength = self.data_folder.generated, row.strength
         own = None if ready is None else ready / product.own_name
         if ready is not None and own is not None and own.is_dir() and strength in (None, _strength_of(own)):
-            return ready, (self._folder_fingerprint(own),)
+            return ready, (self._digest(own),)
         model, usual, made_of = self._diffusion(product, row, seed, before)
         low, high = strength or usual
         common = {"places": (self._place(product),), "data": self._fingerprint([product])}
@@ -223,7 +221,7 @@ class _Maker:
         model = self._model(product)
         if model is not None:
             usual = load_diffusion_config(model).process.strength
-            return model, usual, (self._file_digest(model / WEIGHTS_FILE),)
+            return model, usual, (self._digest(model / WEIGHTS_FILE),)
         preset = self._generator(row, product)
         if preset is None:
             raise _Missing(
@@ -244,7 +242,7 @@ class _Maker:
             name=f"{product.name if len(taught) == 1 else Path(product.root).name}-sdas-seed{seed}",
             places=tuple(self._place(other) for other in taught),
             data=self._fingerprint(taught),
-            made_of=() if self.settings.init is None else (self._file_digest(self.settings.init),),
+            made_of=() if self.settings.init is None else (self._digest(self.settings.init),),
             config=config,
             time_budget=self.settings.diffusion_budget,
             init=self.settings.init,
@@ -271,7 +269,7 @@ class _Maker:
             "options": row.set,
         }
         textures = self.data_folder.textures if PEERS[row.method].textures_option else None
-        made_of = () if textures is None else (self._folder_fingerprint(textures),)
+        made_of = () if textures is None else (self._digest(textures),)
         return PeerJob(**common, made_of=made_of, peer=peer, textures=textures)
 
     def _place(self, product: Product) -> ProductLocation:
@@ -284,15 +282,10 @@ class _Maker:
             self.fingerprints[key] = fingerprint(samples)
         return self.fingerprints[key]
 
-    def _file_digest(self, path: Path) -> str:
+    def _digest(self, path: Path) -> str:
         if path not in self.fingerprints:
-            self.fingerprints[path] = file_sha256(path)[:12]
+            self.fingerprints[path] = _digest_of_folder(path) if path.is_dir() else file_sha256(path)[:12]
         return self.fingerprints[path]
-
-    def _folder_fingerprint(self, folder: Path) -> str:
-        if folder not in self.fingerprints:
-            self.fingerprints[folder] = _digest_of_folder(folder)
-        return self.fingerprints[folder]
 
 
 def _strength_of(images: Path) -> tuple[float, float] | None:
@@ -310,8 +303,3 @@ def _digest_of_folder(folder: Path) -> str:
         return file_sha256(folder / MARK)[:12]
     lines = sorted(f"{path.relative_to(folder)} {path.stat().st_size}" for path in folder.rglob("*") if path.is_file())
     return text_sha256("\n".join(lines))[:12]
-
-
-def _yaml(value: Any) -> str:
-    """A value as ``--set`` reads it."""
-    return json.dumps(value)

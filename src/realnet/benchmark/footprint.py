@@ -20,9 +20,7 @@ DEVICE_VARIABLE = "REALNET_BENCHMARK_DEVICE"
 
 
 def benchmark_device() -> str:
-    """Where this process of a benchmark runs models: as the process that started it says, otherwise the best there is;
-    UserError where that device is not there.
-    """
+    """Where this process of a benchmark runs models: as told, else the best; UserError if that is missing."""
     from realnet.model.devices import AUTO, choose_device
 
     return choose_device(os.environ.get(DEVICE_VARIABLE, AUTO))
@@ -50,10 +48,7 @@ def measure_run(run: Path) -> dict[str, float]:
     """Images a second one at a time, model size, parameters and memory of inference of the run in ``run``.
 
     An image in memory goes in and an anomaly map comes out, eager PyTorch on the best device there is; the median of 20
-    after 3 to warm up. Memory is the GPU's where there is one.
-
-    Raises:
-        UserError: where the process fails.
+    after 3 to warm up. Memory is the GPU's where there is one. UserError where the process fails.
     """
     command = [sys.executable, "-m", "realnet.benchmark.footprint", str(run)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

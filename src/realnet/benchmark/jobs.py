@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -41,9 +41,11 @@ class _Job(_Node):
     data: str
     made_of: tuple[str, ...] = ()
 
+    elsewhere: ClassVar[tuple[str, ...]] = ()
+
     def identity(self) -> dict[str, Any]:
-        """What the outcome depends on: everything but names and the places where files lie."""
-        return self.model_dump(mode="json", exclude={"name", "places"})
+        """What the outcome depends on: all but names, and paths ``elsewhere``, which ``made_of`` stands for."""
+        return self.model_dump(mode="json", exclude={"name", "places", *self.elsewhere})
 
     @property
     def key(self) -> str:
@@ -78,10 +80,7 @@ class PeerJob(_Job):
     kind: Literal["peer"] = "peer"
     peer: dict[str, Any]
     textures: Path | None = None
-
-    def identity(self) -> dict[str, Any]:
-        """Without the path of the textures, which ``made_of`` stands for."""
-        return {name: value for name, value in super().identity().items() if name != "textures"}
+    elsewhere = ("textures",)
 
 
 class DiffusionJob(_Job):
@@ -91,10 +90,7 @@ class DiffusionJob(_Job):
     config: DiffusionConfig
     time_budget: float | None = None
     init: Path | None = None
-
-    def identity(self) -> dict[str, Any]:
-        """Without the path of the checkpoint, which ``made_of`` stands for."""
-        return {name: value for name, value in super().identity().items() if name != "init"}
+    elsewhere = ("init",)
 
 
 class SamplesJob(_Job):
@@ -106,10 +102,7 @@ class SamplesJob(_Job):
     high: float
     count: int
     seed: int = 0
-
-    def identity(self) -> dict[str, Any]:
-        """Without the path of the model, which ``made_of`` stands for."""
-        return {name: value for name, value in super().identity().items() if name != "model"}
+    elsewhere = ("model",)
 
 
 class QualityJob(_Job):
@@ -123,13 +116,11 @@ class QualityJob(_Job):
     count: int
     inception: Path | None = None
     alexnet: Path | None = None
+    elsewhere = ("inception", "alexnet")
 
     def identity(self) -> dict[str, Any]:
-        """As of an inspector: of what is trained only the synthesis and the seed matter.
-
-        Weights are named by ``made_of``.
-        """
-        identity = {name: value for name, value in super().identity().items() if name not in ("inception", "alexnet")}
+        """As of an inspector: of what is trained only the synthesis and seed matter; ``made_of`` names the weights."""
+        identity = super().identity()
         config = identity["config"]
         identity["config"] = {name: config[name] for name in ("seed", "synthesis")}
         identity["config"]["size"] = config["model"]["image_size"]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,9 +49,7 @@ def _lines_of_one(table: BenchmarkTable) -> list[Line]:
 
 
 def write_outputs(table: BenchmarkTable, folder: Path) -> list[Path]:
-    """Write ``NAME.md``, ``NAME.csv`` and ``NAME.html`` to ``folder``; returns their paths; UserError where the folder
-    cannot be written.
-    """
+    """Write ``NAME.md``, ``NAME.csv`` and ``NAME.html`` to ``folder``; their paths. UserError where it cannot be."""
     name = table.plan.name
     written = [folder / f"{name}.{suffix}" for suffix in ("md", "csv", "html")]
     for path, text in zip(written, (to_markdown(table), to_csv(table), to_html(table)), strict=True):
@@ -153,8 +151,8 @@ def _by_category(table: BenchmarkTable) -> Grid:
         ours, papers = [name], [f"{name} (paper)"]
         for row in table.rows:
             line = table.line(row, name)
-            ours.append(_joined(line, table.metrics))
-            papers.append(_joined_paper(line, table.metrics))
+            ours.append(_joined(line, table.metrics, _own))
+            papers.append(_joined(line, table.metrics, _reported))
         if any(job != _DASH for job in ours[1:]):
             rows.append(ours)
         if any(job != _DASH for job in papers[1:]):
@@ -192,13 +190,6 @@ def _reported(line: Line, metric: str) -> str:
     return _DASH if figure is None else COLUMNS[metric].text(figure.value, figure.deviation)
 
 
-def _joined(line: Line | None, metrics: Sequence[str]) -> str:
-    if line is None or not line.values:
-        return _DASH
-    return " / ".join(_own(line, metric) for metric in metrics)
-
-
-def _joined_paper(line: Line | None, metrics: Sequence[str]) -> str:
-    if line is None or not line.paper:
-        return _DASH
-    return " / ".join(_reported(line, metric) for metric in metrics)
+def _joined(line: Line | None, metrics: Sequence[str], written: Callable[[Line, str], str]) -> str:
+    cells = [] if line is None else [written(line, metric) for metric in metrics]
+    return " / ".join(cells) if any(cell != _DASH for cell in cells) else _DASH

@@ -17,9 +17,7 @@ from realnet.overriding import first_problem
 
 
 def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
-    """Fit the peer of ``job`` to all of ``categories`` together and compute every figure of each; UserError for options
-    that it does not have, and as `fit_peer`.
-    """
+    """Fit the peer of ``job`` to all of ``categories`` together: every figure of each; UserError as of `fit_peer`."""
     try:
         config = PeerConfig.model_validate(job.peer)
     except ValidationError as error:
@@ -45,12 +43,7 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
 def figures_of(
     data: str, categories: Sequence[Category], config: PeerConfig, maps: np.ndarray | None, scores: np.ndarray
 ) -> Results:
-    """Every figure of a peer's ``maps`` and ``scores`` of the test images of ``categories``, all in their order.
-
-    Args:
-        data: what the data is called.
-        maps: None of a peer that scores whole images: then nothing is said of pixels.
-    """
+    """Every figure of a peer's ``maps`` (None: it scores whole images) and ``scores`` of test images, in order."""
     samples, size = [sample for category in categories for sample in category.test], config.image_size
     masks = [None if maps is None else read_truth(sample, (size, size)) for sample in samples]
     if maps is None:

@@ -103,9 +103,7 @@ def plan_names() -> list[str]:
 
 
 def read_plan(name: str) -> Plan:
-    """The plan of the package called ``name``, or the one in the YAML file ``name``; UserError where there is none, or
-    it says something that cannot be done.
-    """
+    """The package's plan ``name``, or that in the YAML file ``name``; UserError for none, or one that is impossible."""
     known = {plan.lower(): plan for plan in plan_names()}
     if name.lower() in known:
         name = known[name.lower()]

@@ -40,12 +40,9 @@ class DataFolder:
 
 
 def find_products(roots: Sequence[str]) -> DataFolder:
-    """The products under ``roots``: each a data set, a folder of data sets, or ``elpv``.
+    """The products under ``roots``: each a data set, a folder of data sets, or ``elpv``; UserError if none has tests.
 
     Textures are looked for in ``dtd/images`` or ``dtd``, generated images in ``SIA``, in each root and beside it.
-
-    Raises:
-        UserError: where there is no product with test images.
     """
     products: list[Product] = []
     for root in roots:

@@ -86,10 +86,7 @@ class ReportedTable(_Node):
     def figure(self, row: str, category: str | None, metric: str) -> Reported | None:
         """The printed figure; None where the table has none.
 
-        Args:
-            row: one of ``labels``; case and spaces do not matter.
-            category: one of ``categories``; case, spaces, ``_`` and ``-`` do not matter. None: the mean of all.
-            metric: one of ``metrics``.
+        Of ``row`` case and spaces do not matter, of ``category`` (None: the mean of all) ``_`` and ``-`` neither.
         """
         wanted = _plain(row), None if category is None else _plain(category, "_-")
         for found in self.rows:
@@ -107,9 +104,7 @@ def reported_names() -> list[str]:
 
 @cache
 def reported(table: str) -> ReportedTable:
-    """The paper's table called ``table``: ``table1`` to ``4``, ``table5a``, ``table5b``, ``tableS1`` to ``S6``;
-    UserError where there is none of that name.
-    """
+    """The paper's table ``table1`` to ``4``, ``table5a``, ``table5b``, ``tableS1`` to ``S6``; UserError for others."""
     if table not in reported_names():
         raise UserError(f"There is no reported table {table!r}: use {', '.join(reported_names())}.")
     text = files("realnet.benchmark").joinpath("reported", f"{table}.yaml").read_text(encoding="utf-8")

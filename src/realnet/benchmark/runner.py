@@ -60,11 +60,7 @@ class Runner:
     stopped: bool = False
 
     def run(self, entries: Iterable[Entry]) -> list[Finished]:
-        """Settle all ``entries`` in their order.
-
-        Raises:
-            KeyboardInterrupt: on Ctrl-C, after the running job has saved itself.
-        """
+        """Settle all ``entries`` in their order; KeyboardInterrupt on Ctrl-C, once the running job has saved itself."""
         waiting = list(entries)
         settled: list[Finished] = []
 

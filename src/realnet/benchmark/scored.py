@@ -15,10 +15,8 @@ from realnet.evaluation.results import Results
 def add_scored(plan: Plan, data_folder: DataFolder, files: Sequence[Path]) -> tuple[Plan, list[Finished]]:
     """``plan`` with a row for the method of each file, and its figures of the products at hand.
 
-    A row that the plan has under the method's name, with the paper's figures only, is filled in its place.
-
-    Raises:
-        UserError: for a file that holds no results, of no product at hand, or of a method that the plan runs itself.
+    A row that the plan has under the method's name, with the paper's figures only, is filled in its place. UserError
+    for a file that holds no results, of no product at hand, or of a method that the plan runs itself.
     """
     finished: list[Finished] = []
     for file in files:

@@ -13,20 +13,8 @@ from pathlib import Path
 
 from realnet.acceleration import allow_tf32
 from realnet.atomic import write_text
+from realnet.benchmark import jobs
 from realnet.benchmark.footprint import benchmark_device, measure_run, peak_memory
-from realnet.benchmark.jobs import (
-    FAILURE_FILE,
-    OUTCOME_FILE,
-    DiffusionJob,
-    InspectorJob,
-    Job,
-    Outcome,
-    PeerJob,
-    ProductLocation,
-    QualityJob,
-    SamplesJob,
-    read_job,
-)
 from realnet.benchmark.origin import origin_of
 from realnet.benchmark.products import renamed
 from realnet.data import Category, check_dataset, list_images, open_dataset
@@ -54,18 +42,18 @@ def main(arguments: Sequence[str]) -> int:
     if "--with-parent" in arguments[1:]:
         threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        outcome = work(folder, read_job(folder))
-        write_text(folder / OUTCOME_FILE, outcome.model_dump_json(indent=2))
-        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        outcome = work(folder, jobs.read_job(folder))
+        write_text(folder / jobs.OUTCOME_FILE, outcome.model_dump_json(indent=2))
+        (folder / jobs.FAILURE_FILE).unlink(missing_ok=True)
     except UserError as error:
-        write_text(folder / FAILURE_FILE, str(error))
+        write_text(folder / jobs.FAILURE_FILE, str(error))
         return 2
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # Whatever a job dies of, the others go on; its log has the rest.
         traceback.print_exc()
         first = (str(error) or repr(error)).splitlines()[0]
-        write_text(folder / FAILURE_FILE, f"{type(error).__name__}: {first}")
+        write_text(folder / jobs.FAILURE_FILE, f"{type(error).__name__}: {first}")
         return 1
     return 0
 
@@ -77,47 +65,46 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def work(folder: Path, job: Job) -> Outcome:
+def work(folder: Path, job: jobs.Job) -> jobs.Outcome:
     """Do ``job`` in ``folder``, continuing what was begun; UserError where it cannot be done."""
     allow_tf32(benchmark_device())
     categories = [_category(place) for place in job.places]
-    if isinstance(job, InspectorJob):
+    if isinstance(job, jobs.InspectorJob):
         return _inspector(folder, job, categories)
-    if isinstance(job, PeerJob):
+    if isinstance(job, jobs.PeerJob):
         return _peer(job, categories)
-    if isinstance(job, DiffusionJob):
+    if isinstance(job, jobs.DiffusionJob):
         return _diffusion(folder, job, categories)
-    if isinstance(job, SamplesJob):
+    if isinstance(job, jobs.SamplesJob):
         return _samples(folder, job, categories[0])
     return _quality(folder, job, categories[0])
 
 
-def _category(place: ProductLocation) -> Category:
+def _category(place: jobs.ProductLocation) -> Category:
     """The product of ``place``, its samples under the table's name for it."""
     (category,) = open_dataset(place.root, place.category)
     return renamed(category, place.name)
 
 
-def _inspector(folder: Path, job: InspectorJob, categories: Sequence[Category]) -> Outcome:
+def _inspector(folder: Path, job: jobs.InspectorJob, categories: Sequence[Category]) -> jobs.Outcome:
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
-    progress = train_products(
-        categories, job.config, run, Launch(benchmark_device(), time_budget=job.time_budget, resume=True), _Lines()
-    )
+    launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
+    seconds = train_products(categories, job.config, run, launch, _Lines()).progress.seconds
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
     evaluation = evaluate_run(Run(run), name, categories, device=benchmark_device())
     record(run, evaluation.results)
     measured = measure_run(run)
-    measured["fit_seconds"] = round(progress.seconds, 1)
+    measured["fit_seconds"] = round(seconds, 1)
     if memory is not None:
         measured["peak_memory_gigabytes"] = memory / _GIGABYTE
     origin = origin_of(job.config.synthesis, job.places[0].category)
-    return Outcome(results=evaluation.results, measured=measured, origin=origin, hardware=hardware())
+    return jobs.Outcome(results=evaluation.results, measured=measured, origin=origin, hardware=hardware())
 
 
-def _peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
+def _peer(job: jobs.PeerJob, categories: Sequence[Category]) -> jobs.Outcome:
     from realnet.benchmark.peer_job import judge_peer
 
     check_dataset(categories, need_test=True)
@@ -129,7 +116,7 @@ def _peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
     return outcome.model_copy(update={"measured": measured, "hardware": hardware()})
 
 
-def _diffusion(folder: Path, job: DiffusionJob, categories: Sequence[Category]) -> Outcome:
+def _diffusion(folder: Path, job: jobs.DiffusionJob, categories: Sequence[Category]) -> jobs.Outcome:
     from realnet.diffusion import training_run
 
     class Words(Watcher):
@@ -139,10 +126,10 @@ def _diffusion(folder: Path, job: DiffusionJob, categories: Sequence[Category]) 
     check_dataset(categories, need_test=False)
     launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
     progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, Words())
-    return Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
+    return jobs.Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
 
 
-def _samples(folder: Path, job: SamplesJob, category: Category) -> Outcome:
+def _samples(folder: Path, job: jobs.SamplesJob, category: Category) -> jobs.Outcome:
     from realnet.diffusion.generating import Request, sample_set
     from realnet.diffusion.model_folder import load_diffusion
 
@@ -154,10 +141,10 @@ def _samples(folder: Path, job: SamplesJob, category: Category) -> Outcome:
         print(f"image {done} of {job.count}", flush=True)
 
     sample_set(model, own, request, job.count, folder / IMAGES_FOLDER, report)
-    return Outcome(hardware=hardware())
+    return jobs.Outcome(hardware=hardware())
 
 
-def _quality(folder: Path, job: QualityJob, category: Category) -> Outcome:
+def _quality(folder: Path, job: jobs.QualityJob, category: Category) -> jobs.Outcome:
     from realnet.diffusion.quality import measure_quality
 
     check_dataset([category], need_test=True)
@@ -179,7 +166,7 @@ def _quality(folder: Path, job: QualityJob, category: Category) -> Outcome:
     write_text(folder / "quality.json", quality.to_json())
     notes = (f"{quality.synthetic} synthetic against {quality.real} real defective images.", *quality.notes)
     origin = origin_of(job.config.synthesis, job.places[0].category)
-    return Outcome(measured=measured, notes=notes, origin=origin, hardware=hardware())
+    return jobs.Outcome(measured=measured, notes=notes, origin=origin, hardware=hardware())
 
 
 class _Lines(Watcher):

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from realnet.cli.console import say
-from realnet.cli.options import CategoryOption, Data, DeviceOption, torch_device
+from realnet.cli.options import CategoryOption, Data, DeviceOption, check_png, torch_device
+from realnet.errors import UserError
 
 
 def afs(
@@ -18,10 +19,8 @@ def afs(
     device: DeviceOption = "auto",
 ) -> None:
     """Draw which feature channels see a synthetic defect, by AFS loss (Fig. S7); no test image is needed."""
-    from realnet.errors import UserError
 
-    if output.suffix.lower() != ".png":
-        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+    check_png(output)
     from realnet.run_folder import open_run
     from realnet.seen import choose_trained
 

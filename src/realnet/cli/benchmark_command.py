@@ -1,6 +1,7 @@
 """``realnet benchmark``: the paper's tables, measured on one's own data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from realnet.choices import seconds
 from realnet.cli.completion import complete_plan, complete_preset
 from realnet.cli.console import console, errors, say
 from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, torch_device
+from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.benchmark.plan import Plan
@@ -80,10 +82,11 @@ def benchmark(
     show: Annotated[bool, typer.Option("--show", help="Only show what is done so far; run nothing.")] = False,
 ) -> None:
     """Measure a table of the paper on DATA; the same call continues an interrupted one."""
+    from realnet.benchmark.plan import plan_names, read_plan
+
     if plan == "list":
-        _list_plans()
+        say(*(f"{name}: {read_plan(name).title}" for name in plan_names()))
         return
-    from realnet.errors import UserError
 
     if not data:
         raise UserError("Give the images with --data: a data set, a folder of data sets, or elpv.")
@@ -97,14 +100,9 @@ def benchmark(
     if init is not None and not init.is_file():
         raise UserError(f"There is no file {init}; check --init.")
 
-    from dataclasses import replace
-
     from realnet.benchmark.products import find_products
 
     data_folder = find_products(data)
-
-    from realnet.benchmark.plan import read_plan
-
     chosen = read_plan(plan)
     data_folder = replace(
         data_folder,
@@ -169,7 +167,6 @@ def _weights(
 ) -> tuple[Path | None, Path | None]:
     """The published weights that the quality of images is measured with, as far as they are at hand."""
     from realnet.benchmark.plan import QUALITY
-    from realnet.errors import UserError
 
     if not any(row.method == QUALITY for row in plan.rows):
         if inception or alexnet or download:
@@ -181,15 +178,7 @@ def _weights(
     return tuple(None if path is None else path.resolve() for path in found)  # type: ignore[return-value]
 
 
-def _list_plans() -> None:
-    from realnet.benchmark.plan import plan_names, read_plan
-
-    for name in plan_names():
-        say(f"{name}: {read_plan(name).title}")
-
-
 def _seeds(text: str) -> tuple[int, ...]:
-    from realnet.errors import UserError
 
     try:
         numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
@@ -205,7 +194,6 @@ def _subset(
 ) -> "tuple[Plan, DataFolder]":
     """What ``--category`` and ``--only`` leave; the latter names rows and categories alike."""
     from realnet.benchmark.products import choose
-    from realnet.errors import UserError
 
     rows = {row.name.lower(): row for row in plan.rows}
     products = {product.name.lower() for product in data_folder.products}

@@ -1,32 +1,19 @@
 """``realnet sdas build``: the SIA data set of one's own data sets."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from realnet.choices import seconds
+from realnet.cli import options
 from realnet.cli.console import say
-from realnet.cli.options import (
-    ConfigOption,
-    DeviceOption,
-    DevicesOption,
-    DiffusionPresetOption,
-    InitOption,
-    PrecisionOption,
-    RayCpus,
-    RayGpus,
-    RayOption,
-    SeedOption,
-    SetOption,
-    ray_cluster,
-    torch_device,
-)
 from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration, strengths, usual_strength
+from realnet.errors import UserError
 
 if TYPE_CHECKING:
-    from realnet.cluster.connection import Cluster
-    from realnet.diffusion.sia_set import MakerOf
+    pass
 
 
 def build(
@@ -36,8 +23,8 @@ def build(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the models and the images.")],
     count: Annotated[int, typer.Option(help="Images a category (the paper's SIA: 10000).", min=1)] = 10_000,
-    preset: DiffusionPresetOption = None,
-    init: InitOption = None,
+    preset: options.DiffusionPresetOption = None,
+    init: options.InitOption = None,
     strength: Annotated[
         str | None, typer.Option(help="s, or low:high to draw it for each image (default: the preset's).")
     ] = None,
@@ -46,18 +33,17 @@ def build(
     time_budget: Annotated[
         str | None, typer.Option("--time-budget", help="For the training of each model, such as 2h.")
     ] = None,
-    seed: SeedOption = None,
-    assignments: SetOption = None,
-    config_file: ConfigOption = None,
-    device: DeviceOption = "auto",
-    devices: DevicesOption = 1,
-    precision: PrecisionOption = "32-true",
-    ray: RayOption = None,
-    ray_cpus: RayCpus = None,
-    ray_gpus: RayGpus = None,
+    seed: options.SeedOption = None,
+    assignments: options.SetOption = None,
+    config_file: options.ConfigOption = None,
+    device: options.DeviceOption = "auto",
+    devices: options.DevicesOption = 1,
+    precision: options.PrecisionOption = "32-true",
+    ray: options.RayOption = None,
+    ray_cpus: options.RayCpus = None,
+    ray_gpus: options.RayGpus = None,
 ) -> None:
     """Make the SIA data set of all categories under ROOT; the same call continues after a stop."""
-    from realnet.errors import UserError
 
     config = diffusion_configuration(preset, seed, assignments, config_file)
     budget = seconds(time_budget)
@@ -65,6 +51,8 @@ def build(
         raise UserError(f"There is no file {init}; check --init.")
     ends = usual_strength(config, "iddpm") if strength is None else strengths(strength, ":")
 
+    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cluster.remote_generating import maker_on
     from realnet.diffusion.generating import Request
     from realnet.diffusion.sia_set import build as build_sets
     from realnet.diffusion.sia_set import plan_parts
@@ -72,27 +60,19 @@ def build(
 
     parts = plan_parts(data, config)
     categories = sum(len(part.categories) for part in parts)
-    place = torch_device(device, devices)
+    place = options.torch_device(device, devices)
     say(
         f"{categories} categories of {len(dict.fromkeys(part.dataset for part in parts))} data sets, {len(parts)} "
         f"models of preset {config.preset}: {categories * count:,} images in {output}."
     )
     request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch_size)
     launch = Launch(place, devices, precision, time_budget=budget, resume=True)
-    with ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
-        from realnet.cli.sdas_bar import SdasBar
-
+    with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
         watcher = SdasBar()
         with watcher.display:
             made = build_sets(
                 parts, config, request, count, output, launch, init, place, watcher,
-                None if cluster is None else _maker_of(cluster),
+                None if cluster is None else partial(maker_on, cluster),
             )  # fmt: skip
     say(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.")
     say(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}")
-
-
-def _maker_of(cluster: "Cluster") -> "MakerOf":
-    from realnet.cluster.remote_generating import maker_on
-
-    return lambda model, request: maker_on(cluster, model, request)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
+from realnet.errors import UserError
+
 
 def _beginning(names: Iterable[str], typed: str) -> list[str]:
     return [name for name in names if name.startswith(typed)]
@@ -59,7 +61,6 @@ def complete_plan(incomplete: str) -> list[str]:
 def complete_category(ctx: Any, incomplete: str) -> list[str]:
     """Categories of the data set that the command line names."""
     from realnet.data import open_dataset
-    from realnet.errors import UserError
 
     data = ctx.params.get("data")
     first = data[0] if isinstance(data, list | tuple) and data else data

@@ -7,19 +7,11 @@ import typer
 
 from realnet import api
 from realnet.choices import configuration
+from realnet.cli import options
 from realnet.cli.completion import complete_kind
 from realnet.cli.console import say
-from realnet.cli.options import (
-    CategoryOption,
-    ConfigOption,
-    Data,
-    GoodOption,
-    SeedOption,
-    SetOption,
-    SourceOption,
-    open_one,
-)
 from realnet.cli.status import status_line
+from realnet.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +29,7 @@ Kind = Annotated[
 
 
 def preview(
-    data: Data,
+    data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     synthesis: Annotated[
         str,
@@ -47,34 +39,32 @@ def preview(
             "side.",
         ),
     ] = "mix",
-    category: CategoryOption = None,
-    good: GoodOption = None,
-    source: SourceOption = None,
+    category: options.CategoryOption = None,
+    good: options.GoodOption = None,
+    source: options.SourceOption = None,
     generated: Annotated[
         Path | None, typer.Option(help="Folder of generated images for sia, where several kinds are compared.")
     ] = None,
-    seed: SeedOption = None,
+    seed: options.SeedOption = None,
     count: Annotated[int, typer.Option(help="How many defects.", min=1, max=200)] = 12,
-    assignments: SetOption = None,
-    config_file: ConfigOption = None,
+    assignments: options.SetOption = None,
+    config_file: options.ConfigOption = None,
 ) -> None:
     """Draw a sheet of good image, source, mask and blend; of several kinds side by side (Fig. 3b)."""
-    from realnet.errors import UserError
     from realnet.synthesis import contact_sheet, write_figure
 
-    if output.suffix.lower() != ".png":
-        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+    options.check_png(output)
     kinds = [kind.strip() for kind in synthesis.split(",")]
     if len(kinds) > 1:
         folders = _folders(kinds, source, generated)
         configs = [configuration("lite", assignments, config_file, kind, folders[kind], seed) for kind in kinds]
-        write_figure(output, _compare(open_one(data, category, good), configs, count))
+        write_figure(output, _compare(options.open_one(data, category, good), configs, count))
         say(f"{count} defects each of {', '.join(kinds)}, seed {configs[0].seed}: {output}")
         return
     if generated is not None:
         raise UserError("--generated is for several kinds; of sia alone --source is the folder of generated images.")
     config = configuration("lite", assignments, config_file, synthesis, source, seed)
-    synthesizer = _synthesizer(open_one(data, category, good), config)
+    synthesizer = _synthesizer(options.open_one(data, category, good), config)
     defects = [synthesizer(index) for index in range(count)]
     goods = [synthesizer.images[synthesizer.good_of(index)] for index in range(count)]
     write_figure(output, contact_sheet(defects, goods))
@@ -83,7 +73,6 @@ def preview(
 
 def _folders(kinds: list[str], source: Path | None, generated: Path | None) -> dict[str, Path | None]:
     """What defects of several kinds are made of, by kind."""
-    from realnet.errors import UserError
 
     if generated is not None and "sia" not in kinds:
         raise UserError("--generated is for sia, which --synthesis does not name.")
@@ -106,17 +95,17 @@ def _compare(categories: "list[Category]", configs: "list[Config]", count: int) 
 
 
 def synthesize(
-    data: Data,
+    data: options.Data,
     count: Annotated[int, typer.Option(help="How many image and mask pairs.", min=1)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pairs, in MVTec layout.")],
     synthesis: Kind = "mix",
-    category: CategoryOption = None,
-    good: GoodOption = None,
-    source: SourceOption = None,
-    seed: SeedOption = None,
+    category: options.CategoryOption = None,
+    good: options.GoodOption = None,
+    source: options.SourceOption = None,
+    seed: options.SeedOption = None,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=32)] = 256,
-    assignments: SetOption = None,
-    config_file: ConfigOption = None,
+    assignments: options.SetOption = None,
+    config_file: options.ConfigOption = None,
 ) -> None:
     """Write image and mask pairs of synthetic defects, with a manifest; the same call continues after a stop."""
     with status_line("Writing") as watcher:

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from realnet import api
 from realnet.cli.console import say
+from realnet.cli.evaluate_command import measure
 from realnet.cli.options import DeviceOption, torch_device
-from realnet.cli.status import status_line
 
 DATA, CATEGORY = "elpv", "mono"
 # Defective cells that the picture is chosen from.
@@ -42,8 +41,7 @@ def demo(
     with (bar := Bar()).display:
         # A demo that was interrupted continues; one that is finished is only evaluated again.
         train(categories, config, output, Launch(place, time_budget=60.0 * minutes, resume=True), bar)
-    with status_line("Evaluating") as watcher:
-        api.evaluate(output, DATA, category=CATEGORY, device=place, progress=watcher)
+    measure(output, DATA, category=CATEGORY, device=place)
     say(
         "Image AUROC is the chance that a defective cell scores higher than an intact one: 0.5 is guessing, 1 is "
         "perfect. Image level only: ELPV has no masks. The defective cells are those that experts graded surely "

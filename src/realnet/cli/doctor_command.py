@@ -1,5 +1,7 @@
 """``realnet doctor``."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +21,6 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Look at versions, extras, devices, weights, disk, and time an inference; status 1 where something is wrong."""
-    import json
-    from dataclasses import asdict
 
     from rich.text import Text
 

@@ -1,12 +1,12 @@
 """``realnet evaluate``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from realnet import api
-from realnet.cli.console import say
+from realnet.cli.console import console, say
 from realnet.cli.options import CategoryOption, Data, DeviceOption, GoodOption, JsonOption, ProtocolOption
 from realnet.cli.status import status_line
 
@@ -35,12 +35,25 @@ def evaluate(
     device: DeviceOption = "auto",
 ) -> None:
     """Measure a run on the test images of DATA: a table, metrics.json, report.html."""
-    with status_line("Evaluating") as watcher:
-        api.evaluate(
-            run, data, category=category, good=good or (), json=json_file, maps=maps, report=report, protocol=protocol,
-            at_image_size=at_image_size, force=force, device=device, progress=watcher,
-        )  # fmt: skip
+    measure(
+        run, data, category=category, good=good or (), json=json_file, maps=maps, report=report, protocol=protocol,
+        at_image_size=at_image_size, force=force, device=device,
+    )  # fmt: skip
     say(
         "Next: look at what was missed and at the false alarms in the report; set the threshold by good images of your "
         f"line with realnet calibrate {run} IMAGES; then realnet inspect {run} IMAGES --output DIR"
     )
+
+
+def measure(run: Path, data: str, **asked: Any) -> None:
+    """As :func:`realnet.evaluate`, with the table, also of figures that are not filed under the run."""
+    from realnet.evaluation.result_table import to_table
+    from realnet.evaluation.results import NotFiled
+
+    try:
+        with status_line("Evaluating") as watcher:
+            results = api.evaluate(run, data, **asked, progress=watcher)
+    except NotFiled as refusal:
+        console.print(to_table(refusal.results))
+        raise
+    console.print(to_table(results))

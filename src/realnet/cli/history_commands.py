@@ -1,9 +1,10 @@
 """``realnet history`` and ``realnet feedback``."""
 
 import csv
+import getpass
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 StoreArgument = Annotated[Path, typer.Argument(help="Results store, the file that --history named.")]
 _SHOWN = 8
+# Columns that a narrow terminal has no room for, the first to go first, until so much of an image's name can be read.
+_GIVING_WAY = ("threshold", "cal.", "score", "model", "level", "said")
+_LEAST_NAME, _GAP = 12, 2
 
 
 def history(
@@ -84,7 +88,6 @@ def feedback(
     why: Annotated[str, typer.Option(help="Why, in words.")] = "",
 ) -> None:
     """Say that images are good or defective, whatever their verdict; `realnet calibrate --feedback` makes use of it."""
-    import getpass
 
     from realnet.history import Store, find, read_confirmed
 
@@ -118,20 +121,38 @@ def _found(store: "Store", query: "Query", entries: "list[Entry]", total: int) -
 
 
 def _table(entries: "list[Entry]") -> None:
+    from rich.cells import cell_len
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "time (UTC)", "image", "verdict", "level", "score", "threshold", "model", "cal.", "said"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if name == "image" else None)
-    for e in entries:
-        score, level = ("", "") if e.score is None or e.level is None else (f"{e.score:.4f}", f"{e.level:.2f}")
-        said = "" if e.label is None else f"{e.label} ({e.who})"
-        table.add_row(
-            e.id[:_SHOWN], e.time[:19].replace("T", " "), _plain(e.image), e.verdict, level, score,
-            f"{e.threshold:.4f}", f"{_plain(e.model)} {e.model_digest[:6]}",
-            "" if e.calibration is None else str(e.calibration), _plain(said),
-        )  # fmt: skip
+    cells = {
+        "id": [e.id[:_SHOWN] for e in entries],
+        "time (UTC)": [e.time[:19].replace("T", " ") for e in entries],
+        "image": [_plain(e.image) for e in entries],
+        "verdict": [e.verdict for e in entries],
+        "level": ["" if e.level is None else f"{e.level:.2f}" for e in entries],
+        "score": ["" if e.score is None else f"{e.score:.4f}" for e in entries],
+        "threshold": [f"{e.threshold:.4f}" for e in entries],
+        "model": [f"{_plain(e.model)} {e.model_digest[:6]}" for e in entries],
+        "cal.": ["" if e.calibration is None else str(e.calibration) for e in entries],
+        "said": ["" if e.label is None else _plain(f"{e.label} ({e.who})") for e in entries],
+    }
+    widths = {name: max(map(cell_len, [name, *column])) for name, column in cells.items()}
+    too_wide = sum(widths.values()) + _GAP * len(widths) - console.width
+    left_out: list[str] = []
+    while too_wide > max(0, widths["image"] - _LEAST_NAME) and len(left_out) < len(_GIVING_WAY):
+        left_out.append(_GIVING_WAY[len(left_out)])
+        too_wide -= widths.pop(left_out[-1]) + _GAP
+    widths["image"] -= max(0, too_wide)
+    room = widths["image"] - 1  # the end of a path tells images apart
+    cells["image"] = [name if cell_len(name) <= room + 1 else f"…{name[-room:]}" for name in cells["image"]]
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name, width in widths.items():
+        table.add_column(name, no_wrap=True, width=width)
+    for row in zip(*(cells[name] for name in widths), strict=True):
+        table.add_row(*row)
     console.print(table, highlight=False)
+    if left_out:
+        say(f"No room here for {', '.join(left_out)}: a wider terminal or --format csv shows them.")
 
 
 def _plain(text: str) -> str:
@@ -139,7 +160,6 @@ def _plain(text: str) -> str:
 
 
 def _csv(entries: "list[Entry]") -> None:
-    from dataclasses import fields
 
     from realnet.history import Entry
 

@@ -49,9 +49,7 @@ def set_up_logs(level: str, as_json: bool) -> None:
 def open_store(
     path: Path | None, keep: str | None, days: float | None, size: str | None
 ) -> "tuple[Store, Retention] | None":
-    """The results store that the options name, and how long it keeps what; None without ``--history``; UserError for
-    what makes no sense, and a file that cannot be used.
-    """
+    """The results store of the options and how long it keeps what; None without ``--history``; UserError for others."""
     from realnet.history import KEEP, Retention, open_history
 
     if path is None:

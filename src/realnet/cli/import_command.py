@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from realnet.cli.console import console, say
+from realnet.errors import UserError
 
 
 def import_official(
@@ -20,7 +21,6 @@ def import_official(
     ] = "max",
 ) -> None:
     """Turn a checkpoint of the RealNet authors' released code into a run for evaluate and inspect."""
-    from realnet.errors import UserError
 
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")

@@ -14,29 +14,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from realnet.choices import numbered
+from realnet.cli import history_options, options
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
 from realnet.cli.console import console, errors, plural, say, warn
-from realnet.cli.history_options import (
-    HistoryOption,
-    KeepDays,
-    KeepOption,
-    KeepSize,
-    LogJson,
-    LogLevel,
-    open_store,
-    set_up_logs,
-)
-from realnet.cli.options import (
-    DeviceOption,
-    OverwriteOption,
-    RayCpus,
-    RayGpus,
-    RayOption,
-    ResumeOption,
-    ray_cluster,
-    refuse_shares,
-)
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.cli.status import status_line
 from realnet.errors import UserError
@@ -104,12 +85,12 @@ def inspect(
     output: OutputOption = None,
     threshold: ThresholdOption = None,
     minimum_area: MinimumArea = 0,
-    device: DeviceOption = "auto",
+    device: options.DeviceOption = "auto",
     watch: WatchOption = False,
     every: EveryOption = None,
     limit: Annotated[int | None, typer.Option(help="Stop after so many images.", min=1)] = None,
-    resume: ResumeOption = False,
-    overwrite: OverwriteOption = False,
+    resume: options.ResumeOption = False,
+    overwrite: options.OverwriteOption = False,
     formats: FormatOption = None,
     overlays: OverlaysOption = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write masks/NAME.png: what is outlined, 0 or 255.")] = False,
@@ -119,15 +100,15 @@ def inspect(
     fail_on_anomaly: Annotated[
         bool, typer.Option("--fail-on-anomaly", help="Exit with status 3 where an image is anomalous or unknown.")
     ] = False,
-    ray: RayOption = None,
-    ray_cpus: RayCpus = None,
-    ray_gpus: RayGpus = None,
-    history: HistoryOption = None,
-    keep_images: KeepOption = None,
-    keep_days: KeepDays = None,
-    keep_size: KeepSize = None,
-    log_level: LogLevel = "warning",
-    log_json: LogJson = False,
+    ray: options.RayOption = None,
+    ray_cpus: options.RayCpus = None,
+    ray_gpus: options.RayGpus = None,
+    history: history_options.HistoryOption = None,
+    keep_images: history_options.KeepOption = None,
+    keep_days: history_options.KeepDays = None,
+    keep_size: history_options.KeepSize = None,
+    log_level: history_options.LogLevel = "warning",
+    log_json: history_options.LogJson = False,
 ) -> None:
     """Judge images: a score, a verdict and an overlay for each, in results.csv and results.json.
 
@@ -156,7 +137,7 @@ def inspect(
         )  # fmt: skip
         from realnet.cluster.remote_inspecting import inspect_on
 
-        with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
+        with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
             assert cluster is not None
             judge, summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
         place = f"{place}/parts"
@@ -164,8 +145,8 @@ def inspect(
         for one in (place, *images):
             if "://" in one and not one.startswith("camera:"):
                 raise UserError(f"{one} is in another storage: name it with --ray (also --ray local).")
-        refuse_shares(ray_cpus, ray_gpus)
-        set_up_logs(log_level, log_json)
+        options.refuse_shares(ray_cpus, ray_gpus)
+        history_options.set_up_logs(log_level, log_json)
         from realnet.inspection.sources import open_sources
         from realnet.inspection.tables import check_formats
 
@@ -178,7 +159,7 @@ def inspect(
         from realnet.inspection.result_folder import InspectionRequest, inspect_items
 
         judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
-        store = open_store(history, keep_images, keep_days, keep_size)
+        store = history_options.open_store(history, keep_images, keep_days, keep_size)
         with (
             signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn) as told_of,
             counting("Inspecting", _total(sources.count(), limit)) as shown,

@@ -136,6 +136,12 @@ def say_summary(categories: "Sequence[Category]") -> None:
     say(*summarize(categories))
 
 
+def check_png(output: Path) -> None:
+    """Refuse a sheet that is no PNG."""
+    if output.suffix.lower() != ".png":
+        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
+
+
 def refuse_shares(cpus: float | None, gpus: float | None) -> None:
     """Refuse ``--ray-cpus`` and ``--ray-gpus`` where no cluster is named; UserError for either."""
     if cpus is not None or gpus is not None:
@@ -144,9 +150,7 @@ def refuse_shares(cpus: float | None, gpus: float | None) -> None:
 
 @contextlib.contextmanager
 def ray_cluster(address: str | None, cpus: float | None, gpus: float | None) -> "Iterator[Cluster | None]":
-    """The cluster that the options ``--ray``, ``--ray-cpus`` and ``--ray-gpus`` name, while the block runs; UserError
-    without Ray, a cluster, or a machine large enough in it; for shares of no cluster.
-    """
+    """The cluster that ``--ray`` and its shares name, while the block runs; UserError where there is none so large."""
     if address is None:
         refuse_shares(cpus, gpus)
         yield None

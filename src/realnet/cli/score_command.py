@@ -7,6 +7,7 @@ import typer
 
 from realnet.cli.console import console, say
 from realnet.cli.options import CategoryOption, JsonOption, ProtocolOption
+from realnet.errors import UserError
 
 
 def score(
@@ -27,7 +28,6 @@ def score(
 ) -> None:
     """Measure the anomaly maps of any other method on the test images of DATA, with the same figures as a run's."""
     from realnet.data import open_dataset
-    from realnet.errors import UserError
 
     if scores is not None and image_score is not None:
         raise UserError("--scores are the method's own image scores, --image-score takes them from the maps: give one.")

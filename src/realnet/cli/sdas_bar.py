@@ -1,4 +1,4 @@
-"""How the training of a diffusion model is shown in a terminal."""
+"""How the training of a diffusion model, and its work, are shown in a terminal."""
 
 from rich import progress as rich_progress
 
@@ -8,7 +8,7 @@ from realnet.training.checkpoint import Progress
 
 
 class SdasBar(Watcher):
-    """A watcher of training that draws a progress bar and prints what is said."""
+    """A watcher that draws a progress bar and prints what is said."""
 
     def __init__(self) -> None:
         self.display = rich_progress.Progress(
@@ -18,6 +18,7 @@ class SdasBar(Watcher):
             rich_progress.TimeElapsedColumn(),
             rich_progress.TimeRemainingColumn(),
             console=console,
+            transient=True,  # what is refused after all leaves no bar behind
         )
         self.task = self.display.add_task("", total=None, visible=False)
 

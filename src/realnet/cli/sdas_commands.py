@@ -1,49 +1,22 @@
 """``realnet sdas``: train a diffusion model of good images and make anomaly images (SIA) with it."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from realnet.choices import seconds
-from realnet.cli.console import console, say
-from realnet.cli.options import (
-    CategoryOption,
-    ConfigOption,
-    Data,
-    DeviceOption,
-    DevicesOption,
-    DiffusionPresetOption,
-    GoodOption,
-    InitOption,
-    PrecisionOption,
-    RayCpus,
-    RayGpus,
-    RayOption,
-    SeedOption,
-    SetOption,
-    StrategyOption,
-    TimeBudgetOption,
-    ray_cluster,
-    say_summary,
-    torch_device,
-)
+from realnet.cli import options
+from realnet.cli.console import say
+from realnet.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from realnet.cluster.connection import Cluster
     from realnet.diffusion.config import DiffusionConfig
-    from realnet.diffusion.generating import Maker, Request
+    from realnet.diffusion.generating import Request
     from realnet.diffusion.model_folder import DiffusionModel
 
 Model = Annotated[Path, typer.Argument(help="Folder of a trained diffusion model.")]
@@ -55,29 +28,29 @@ BatchSize = Annotated[int, typer.Option("--batch-size", help="Images made togeth
 
 
 def train(
-    data: Data,
+    data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
-    category: CategoryOption = None,
-    good: GoodOption = None,
-    preset: DiffusionPresetOption = None,
-    init: InitOption = None,
-    time_budget: TimeBudgetOption = None,
-    seed: SeedOption = None,
+    category: options.CategoryOption = None,
+    good: options.GoodOption = None,
+    preset: options.DiffusionPresetOption = None,
+    init: options.InitOption = None,
+    time_budget: options.TimeBudgetOption = None,
+    seed: options.SeedOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
-    assignments: SetOption = None,
-    config_file: ConfigOption = None,
-    device: DeviceOption = "auto",
-    devices: DevicesOption = 1,
-    precision: PrecisionOption = "32-true",
-    strategy: StrategyOption = "auto",
+    assignments: options.SetOption = None,
+    config_file: options.ConfigOption = None,
+    device: options.DeviceOption = "auto",
+    devices: options.DevicesOption = 1,
+    precision: options.PrecisionOption = "32-true",
+    strategy: options.StrategyOption = "auto",
 ) -> None:
     """Train a diffusion model on the good images of DATA; of all categories together where none is named."""
     from realnet.data import check_dataset, open_dataset
 
     budget = seconds(time_budget)
     categories = open_dataset(Path(data), category, good or ())
-    place = torch_device(device, devices)
-    say_summary(categories)
+    place = options.torch_device(device, devices)
+    options.say_summary(categories)
     check_dataset(categories, need_test=False)
     config = diffusion_configuration(preset, seed, assignments, config_file)
 
@@ -115,43 +88,36 @@ def sample(
         typer.Option(help="s, or low:high to draw it for each image; 0 makes good images (default: the model's)."),
     ] = None,
     steps: Steps = None,
-    seed: SeedOption = 0,
+    seed: options.SeedOption = 0,
     sampler: Sampling = "iddpm",
     perturbation: Perturbing = "learned",
     guidance: Guidance = 0.0,
     batch_size: BatchSize = 8,
-    device: DeviceOption = "auto",
-    ray: RayOption = None,
-    ray_cpus: RayCpus = None,
-    ray_gpus: RayGpus = None,
+    device: options.DeviceOption = "auto",
+    ray: options.RayOption = None,
+    ray_cpus: options.RayCpus = None,
+    ray_gpus: options.RayGpus = None,
 ) -> None:
     """Make anomaly images with a manifest of their origin; the same call continues after a stop."""
     wanted = None if strength is None else strengths(strength, ":")
     loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch_size, device)
 
+    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cluster.remote_generating import maker_on
     from realnet.diffusion.generating import sample_set
 
     names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
-    with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar() as shown:
-        maker = None if cluster is None else _maker(cluster, loaded, request)
+    watcher = SdasBar()
+    with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, watcher.display:
+        maker = None if cluster is None else maker_on(cluster, loaded, request)
         for name in names:
-            task = shown.add_task(name, total=count)
-
-            def told(there: int, task: TaskID = task) -> None:
-                shown.update(task, completed=there)
-
+            told = partial(watcher.stage, name, total=count)
             manifest = sample_set(loaded, name, request, count, output, told, maker)
             say(
                 f"{count} images of {name}, s from {request.low:g} to {request.high:g}; {manifest} names the origin of "
                 "each."
             )
     say(f"Next: realnet train DATA --synthesis sia --source {output}")
-
-
-def _maker(cluster: "Cluster", model: "DiffusionModel", request: "Request") -> "Maker":
-    from realnet.cluster.remote_generating import maker_on
-
-    return maker_on(cluster, model, request)
 
 
 def grid(
@@ -167,35 +133,44 @@ def grid(
         typer.Option(help="A data set: blend them into its good images, as local anomalies, one mask a row (Fig. S6)."),
     ] = None,
     steps: Steps = None,
-    seed: SeedOption = 0,
+    seed: options.SeedOption = 0,
     sampler: Sampling = "iddpm",
     perturbation: Perturbing = "learned",
     guidance: Guidance = 0.0,
-    device: DeviceOption = "auto",
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Draw images of the same noise at growing strengths, side by side (Figs. 3a, S1, S4, S6)."""
     wanted = None if values is None else strengths(values, ",")
-    check_png(output)
+    options.check_png(output)
     loaded, request = ready(model, [0.0], steps, seed, sampler, perturbation, guidance, min(rows, 8), device)
     low, high = usual_strength(loaded.config, sampler)
     columns = wanted or [0.0, low, (low + high) / 2, high, 2 * high]
 
-    from realnet.diffusion.grid import local_columns, strength_columns
+    from realnet.diffusion.grid import local_columns
     from realnet.synthesis import grid_image, write_figure
 
     name = loaded.categories[loaded.category_number(category)]
     goods = None if local is None else _good_images(local, name, loaded.config.size, rows)
-    with bar() as shown:
-        task = shown.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
-        drawn, titles = strength_columns(
-            loaded, name, columns, rows, request, lambda done: shown.update(task, completed=done)
-        )
+    drawn, titles = draw_columns(loaded, name, columns, rows, request)
     if goods is not None:
         made = len(columns)
         drawn = [goods, *local_columns(drawn[-made:], goods, seed or 0)]
         titles = ["good image", *titles[-made:]]
     write_figure(output, grid_image(drawn, titles))
     say(f"{rows} images of {name} at s = {', '.join(f'{s:g}' for s in columns)}: {output}")
+
+
+def draw_columns(
+    model: "DiffusionModel", category: str, strengths: Sequence[float], rows: int, request: "Request"
+) -> "tuple[list[list[np.ndarray]], list[str]]":
+    """As :func:`realnet.diffusion.grid.strength_columns`, with a bar."""
+    from realnet.cli.sdas_bar import SdasBar
+    from realnet.diffusion.grid import strength_columns
+
+    watcher = SdasBar()
+    with watcher.display:
+        told = partial(watcher.stage, category, total=len(strengths) + (model.config.process.start < 1))
+        return strength_columns(model, category, strengths, rows, request, told)
 
 
 def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.ndarray]":
@@ -214,11 +189,8 @@ def _good_images(data: Path, category: str, size: int, count: int) -> "list[np.n
 def diffusion_configuration(
     preset: str | None, seed: int | None, assignments: list[str] | None, file: Path | None
 ) -> "DiffusionConfig":
-    """The configuration that a command line asks for: preset, then YAML file, then ``--set`` and ``--seed``; UserError
-    for an unknown preset, field or value.
-    """
+    """The configuration by preset, then YAML file, then ``--set`` and ``--seed``; UserError where one is unknown."""
     from realnet.diffusion.diffusion_presets import diffusion_presets
-    from realnet.errors import UserError
     from realnet.overriding import override
 
     if preset is None:
@@ -233,7 +205,6 @@ def diffusion_configuration(
 
 def strengths(text: str, separator: str) -> list[float]:
     """Strengths as written: ``0.1:0.2`` or ``0,0.1,0.2``; UserError for anything else, and below 0."""
-    from realnet.errors import UserError
 
     example = "0.1, or 0.1:0.2" if separator == ":" else "0,0.1,0.2"
     try:
@@ -244,14 +215,6 @@ def strengths(text: str, separator: str) -> list[float]:
     if not fitting or (separator == ":" and (len(values) > 2 or values[0] > values[-1])):
         raise UserError(f"{text!r} is no strength: write {example}, with numbers from 0 on, the lower first.")
     return values
-
-
-def check_png(output: Path) -> None:
-    """Refuse a sheet that is no PNG."""
-    from realnet.errors import UserError
-
-    if output.suffix.lower() != ".png":
-        raise UserError(f"The sheet is written as PNG: name --output something.png, not {output.name}.")
 
 
 def ready(
@@ -269,7 +232,6 @@ def ready(
 
     ``strength`` is one value, or the ends of a range; None: the model's own.
     """
-    from realnet.errors import UserError
 
     if sampler not in ("iddpm", "ddim"):
         raise UserError(f"There is no sampler {sampler!r}: use iddpm or ddim.")
@@ -286,7 +248,7 @@ def ready(
     request = Request(
         ends[0], ends[-1], steps or config.training.sampling_steps, seed or 0, sampler, perturbation, guidance, batch
     )
-    return load_diffusion(model, torch_device(device), guided=guidance > 0), request
+    return load_diffusion(model, options.torch_device(device), guided=guidance > 0), request
 
 
 def usual_strength(config: "DiffusionConfig", sampler: str) -> tuple[float, float]:
@@ -296,16 +258,3 @@ def usual_strength(config: "DiffusionConfig", sampler: str) -> tuple[float, floa
     """
     low, high = config.process.strength
     return (low, high) if sampler == "iddpm" else (low * 0.1, high * 0.15)
-
-
-def bar() -> Progress:
-    """A progress bar with the time that is left."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,  # what is refused after all leaves no bar behind
-    )

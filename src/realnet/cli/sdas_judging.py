@@ -1,13 +1,15 @@
 """``realnet sdas``: the classifier for guidance, the choice of the strength, the quality of the images."""
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from realnet.cli.console import console, say
-from realnet.cli.options import Data, DeviceOption, JsonOption, SeedOption, torch_device
-from realnet.cli.sdas_commands import Model, Steps, bar, check_png, ready, strengths, usual_strength
+from realnet.cli.options import Data, DeviceOption, JsonOption, SeedOption, check_png, torch_device
+from realnet.cli.sdas_commands import Model, Steps, draw_columns, ready, strengths, usual_strength
 
 
 def classifier(
@@ -22,15 +24,14 @@ def classifier(
     categories = open_dataset(Path(data))
     check_dataset(categories, need_test=False)
 
+    from realnet.cli.sdas_bar import SdasBar
     from realnet.diffusion.classifier_training import train_classifier
     from realnet.diffusion.model_folder import load_diffusion
 
     loaded = load_diffusion(model, torch_device(device))
-    with bar() as shown:
-        task = shown.add_task("Training", total=steps)
-        loss = train_classifier(
-            loaded, categories, steps, report=lambda step, recent: shown.update(task, completed=step)
-        )
+    watcher = SdasBar()
+    with watcher.display:
+        loss = train_classifier(loaded, categories, steps, report=partial(watcher.stage, "Training", total=steps))
     console.print(f"Classifier of {len(loaded.categories)} categories: loss {loss:.3f} nats. Saved in {model}.")
 
 
@@ -59,18 +60,13 @@ def strength(
 
     from rich.table import Table
 
-    from realnet.diffusion.grid import strength_columns
     from realnet.inspection.inspector import trained_inspector
     from realnet.inspection.strength import advice, respond
     from realnet.synthesis import grid_image, write_figure
 
     inspector = trained_inspector(opened, device)
     name = loaded.categories[loaded.category_number(category)]
-    with bar() as shown:
-        task = shown.add_task(name, total=len(columns) + (loaded.config.process.start < 1))
-        drawn, titles = strength_columns(
-            loaded, name, columns, rows, request, lambda done: shown.update(task, completed=done)
-        )
+    drawn, titles = draw_columns(loaded, name, columns, rows, request)
     responses, overlays = respond(inspector, drawn[-len(columns) :], columns)
     # Each image stands over its heat map; the good images, which are not judged, over themselves.
     judged = [*drawn[: -len(columns)], *overlays]
@@ -98,7 +94,6 @@ def quality(
     device: DeviceOption = "auto",
 ) -> None:
     """Compare synthetic with real anomaly images: FID, KID, cluster LPIPS, IC-LPIPS (Tab. S6), or their offline kin."""
-    import json
 
     from realnet.atomic import write_text
     from realnet.cli.options import open_one

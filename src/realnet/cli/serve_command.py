@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.cli import history_options
 from realnet.cli.console import console, plural, say, warn
-from realnet.cli.history_options import (
-    HistoryOption,
-    KeepDays,
-    KeepOption,
-    KeepSize,
-    LogJson,
-    LogLevel,
-    open_store,
-    set_up_logs,
-)
 from realnet.cli.options import DeviceOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 from realnet.distribution import install_hint
+from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,10 +58,10 @@ def serve(
     ] = Path("signals.sqlite"),
     device: DeviceOption = "auto",
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    history: HistoryOption = None,
-    keep_images: KeepOption = None,
-    keep_days: KeepDays = None,
-    keep_size: KeepSize = None,
+    history: history_options.HistoryOption = None,
+    keep_images: history_options.KeepOption = None,
+    keep_days: history_options.KeepDays = None,
+    keep_size: history_options.KeepSize = None,
     teach: Annotated[
         bool,
         typer.Option("--teach", help="Let the page teach runs the images that people confirmed as good in --history."),
@@ -78,13 +70,11 @@ def serve(
         Path | None,
         typer.Option(help="With --teach: folder in which the page makes inspectors of good images, and keeps these."),
     ] = None,
-    log_level: LogLevel = "info",
-    log_json: LogJson = False,
+    log_level: history_options.LogLevel = "info",
+    log_json: history_options.LogJson = False,
 ) -> None:
     """Serve inspectors over HTTP, with a page to try them: POST /v1/inspect, /health, /metrics, /openapi.json."""
     from importlib.util import find_spec
-
-    from realnet.errors import UserError
 
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client") if not find_spec(name)]
     if missing:
@@ -111,7 +101,7 @@ def serve(
             "Name runs and exports to serve, or with --shelf a folder that holds many of them; --teach --create FOLDER "
             "needs none."
         )
-    set_up_logs(log_level, log_json)
+    history_options.set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
     from realnet.manifest import is_export
     from realnet.serving import Settings, open_models, open_shelf
@@ -121,7 +111,7 @@ def serve(
         api_key=api_key, max_bytes=max_bytes, max_pixels=max_pixels, requests_per_minute=rate, batch_size=batch_size,
         waiting=waiting,
     )  # fmt: skip
-    store = open_store(history, keep_images, keep_days, keep_size)
+    store = history_options.open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
     workshop = None if create is None else _workshop(create, device, minimum_area)
     runs = [*(runs or ()), *_made_before(workshop, runs or ())]

@@ -41,12 +41,8 @@ def signals_to(
 ) -> "Iterator[Signals | None]":
     """The receivers that the options name, while the block runs; None where they name none.
 
-    Args:
-        queue: file in which signals wait.
-        say: told when a receiver is away or back.
-
-    Raises:
-        UserError: for an address or word that is not understood, and for options that go with a receiver without one.
+    Signals wait in the file ``queue``; ``say`` is told when a receiver is away or back. UserError for an address or
+    word that is not understood, and for options that go with a receiver without one.
     """
     if which not in ("all", "anomalous"):
         raise UserError(f"--signals is all or anomalous, not {which!r}.")
@@ -64,11 +60,7 @@ def signals_to(
 
 
 def announced(request: "InspectionRequest", signals: "Signals", series: str, **more: str) -> "InspectionRequest":
-    """``request``, with rows that are named alike whenever they are judged, and that ``signals`` is told of.
-
-    Args:
-        series: tells its signals from another's; what was told in the same series is not told again.
-    """
+    """``request``, with rows that are named alike whenever they are judged, each told once in a ``series``."""
     from realnet.signals.messages import identity_of, message_of
 
     def identify(item: "Item") -> str:

@@ -2,15 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.status import Status
 
 from realnet.cli.console import console, say, warn
 from realnet.progress import Watcher
-
-if TYPE_CHECKING:
-    from realnet.evaluation.results import Results
 
 
 class StatusLine(Watcher):
@@ -30,12 +26,6 @@ class StatusLine(Watcher):
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         """The line that moves."""
         self._status.update(f"{text}: {done} of {total}" if total else text)
-
-    def figures(self, results: "Results") -> None:
-        """The table."""
-        from realnet.evaluation.result_table import to_table
-
-        console.print(to_table(results))
 
 
 @contextlib.contextmanager

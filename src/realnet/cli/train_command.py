@@ -5,35 +5,17 @@ from typing import Annotated
 
 import typer
 
-from realnet.cli.options import (
-    AlignOption,
-    CategoryOption,
-    ConfigOption,
-    Data,
-    DeviceOption,
-    DevicesOption,
-    GoodOption,
-    PrecisionOption,
-    PresetOption,
-    ReferenceOption,
-    SeedOption,
-    SetOption,
-    SourceOption,
-    StrategyOption,
-    SynthesisOption,
-    TimeBudgetOption,
-    ViewOption,
-)
+from realnet.cli import options
 
 
 def train(
-    data: Data,
+    data: options.Data,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder of the run (default: a new one, runs/ and the product's name)."),
     ] = None,
-    category: CategoryOption = None,
-    good: GoodOption = None,
+    category: options.CategoryOption = None,
+    good: options.GoodOption = None,
     add: Annotated[
         list[Path] | None,
         typer.Option("--add", help="Further good images that are not in DATA: a file or folder; repeatable."),
@@ -50,14 +32,14 @@ def train(
             "--keep", help="A good image that stands out and is good all the same: it is not named again; repeatable."
         ),
     ] = None,
-    preset: PresetOption = None,
-    synthesis: SynthesisOption = None,
-    source: SourceOption = None,
-    time_budget: TimeBudgetOption = None,
-    seed: SeedOption = None,
+    preset: options.PresetOption = None,
+    synthesis: options.SynthesisOption = None,
+    source: options.SourceOption = None,
+    time_budget: options.TimeBudgetOption = None,
+    seed: options.SeedOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    assignments: SetOption = None,
-    config_file: ConfigOption = None,
+    assignments: options.SetOption = None,
+    config_file: options.ConfigOption = None,
     select: Annotated[
         str | None,
         typer.Option(
@@ -86,13 +68,13 @@ def train(
             "several. Chooses image size, tiles and threshold, and says what is reached.",
         ),
     ] = None,
-    view: ViewOption = None,
-    align: AlignOption = None,
-    reference: ReferenceOption = None,
-    device: DeviceOption = "auto",
-    devices: DevicesOption = 1,
-    precision: PrecisionOption = "32-true",
-    strategy: StrategyOption = "auto",
+    view: options.ViewOption = None,
+    align: options.AlignOption = None,
+    reference: options.ReferenceOption = None,
+    device: options.DeviceOption = "auto",
+    devices: options.DevicesOption = 1,
+    precision: options.PrecisionOption = "32-true",
+    strategy: options.StrategyOption = "auto",
 ) -> None:
     """Train an inspector on the good images of DATA."""
     from realnet import api

@@ -3,23 +3,15 @@
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realnet.cli import history_options
 from realnet.cli.bars import counting
 from realnet.cli.console import console, plural, say, warn
-from realnet.cli.history_options import (
-    HistoryOption,
-    KeepDays,
-    KeepOption,
-    KeepSize,
-    LogJson,
-    LogLevel,
-    open_store,
-    set_up_logs,
-)
 from realnet.cli.inspect_command import QUEUE_FILE, finishing
 from realnet.cli.options import DeviceOption, OverwriteOption, ResumeOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
@@ -49,25 +41,25 @@ def watch(
     sink: SinkOption = None,
     signals: SignalsOption = "all",
     heartbeat: HeartbeatOption = None,
-    history: HistoryOption = None,
-    keep_images: KeepOption = None,
-    keep_days: KeepDays = None,
-    keep_size: KeepSize = None,
-    log_level: LogLevel = "warning",
-    log_json: LogJson = False,
+    history: history_options.HistoryOption = None,
+    keep_images: history_options.KeepOption = None,
+    keep_days: history_options.KeepDays = None,
+    keep_size: history_options.KeepSize = None,
+    log_level: history_options.LogLevel = "warning",
+    log_json: history_options.LogJson = False,
 ) -> None:
     """Inspect the images of several cameras or folders at once, each by its own run, until Ctrl-C.
 
     Signals, heartbeat, results store and logs name the camera.
     """
-    set_up_logs(log_level, log_json)
+    history_options.set_up_logs(log_level, log_json)
     from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.line import inspect_line, read_line
 
     named = read_line(cameras)
     earlier = what_of_earlier(resume, overwrite)
     stations = _stations(named, output, device, limit, earlier, overlays)
-    opened = open_store(history, keep_images, keep_days, keep_size)
+    opened = history_options.open_store(history, keep_images, keep_days, keep_size)
     stop, done = threading.Event(), 0
     with (
         signals_to(sink, output / QUEUE_FILE, signals, heartbeat, warn) as told_of,
@@ -144,7 +136,6 @@ def _connected(
     resume: bool,
 ) -> "list[Station]":
     """The stations, with what becomes of their rows: signals that name the camera, and the results store."""
-    from dataclasses import replace
 
     from realnet.history.recording import Recording
 

@@ -57,11 +57,8 @@ class Cluster:
     ) -> Iterator[tuple[Any, Any]]:
         """Each piece with ``function(piece, **shared)``, as they become ready.
 
-        A piece whose machine is lost is given to another one. It may so run twice, but comes back once.
-
-        Raises:
-            UserError: as ``function`` does; the others are given up.
-            RuntimeError: where ``function`` fails otherwise.
+        A piece whose machine is lost is given to another one. It may so run twice, but comes back once. UserError where
+        ``function`` raises one, RuntimeError where it fails otherwise; the others are given up.
         """
         remote = self.remote(function)
         waiting: dict[Any, Any] = {}
@@ -93,12 +90,7 @@ class Cluster:
                 self.ray.cancel(reference, force=True)
 
     def get(self, reference: Any) -> Any:
-        """What a remote function returned.
-
-        Raises:
-            UserError: as the function did.
-            RuntimeError: where it failed otherwise.
-        """
+        """What a remote function returned; UserError as it raised, RuntimeError where it failed otherwise."""
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:

@@ -14,14 +14,11 @@ from realnet.diffusion.model_folder import DiffusionModel, load_diffusion
 
 
 def maker_on(cluster: Cluster, model: DiffusionModel, request: Request) -> Maker:
-    """For :func:`realnet.diffusion.generating.sample_set`: batches made on ``cluster``.
+    """For :func:`realnet.diffusion.generating.sample_set`: batches made on ``cluster``, which ``model`` is sent to.
 
     A batch is a pure function of its number, so one that a lost machine had begun is simply made elsewhere, and it is
     written when it comes back: no image is lost or doubled, whatever happens to the machines. Where this process is
     lost, the same call goes on with the images that are missing.
-
-    Args:
-        model: is sent to the machines with all it starts from.
     """
     packed = pack(cluster.ray, model.folder)
     shared = {"packed": packed, "request": request, "device": cluster.share.device}

@@ -19,9 +19,7 @@ def is_url(text: str) -> bool:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system of a path or URL, and the path in it; UserError for a kind of storage that is unknown, or
-    whose package is missing.
-    """
+    """fsspec's file system of a path or URL, and the path in it; UserError for one that is unknown or not installed."""
     import fsspec
 
     try:
@@ -38,16 +36,10 @@ def join(folder: str, *names: str) -> str:
 
 
 def find_images(sources: Sequence[str], left_out: list[LeftOut] | None = None) -> list[str]:
-    """The images of files, folders and patterns, sorted in each; paths are made absolute.
+    """The images of files, folders and patterns, sorted in each; paths are made absolute; UserError where are none.
 
-    Names decide, as nothing is opened to look for images in a storage that is far away.
-
-    Args:
-        left_out: is told what of folders and patterns is left out, and why: formats that are not read, folders of the
-            system, this program's own outputs.
-
-    Raises:
-        UserError: for what does not exist or holds no image.
+    Names decide, as nothing is opened to look for images in a storage that is far away. ``left_out`` is told what is
+    left out, and why: formats that are not read, folders of the system, this program's own outputs.
     """
     found: list[str] = []
     for source in sources:
@@ -121,9 +113,7 @@ def read_bytes(url: str) -> bytes:
 
 
 def write_whole(url: str, content: bytes) -> None:
-    """Write a file that appears whole or not at all: renamed on a disk, while object storage knows no other way;
-    UserError where it cannot be written.
-    """
+    """Write a file that appears whole or not at all, as object storage does anyhow; UserError where it cannot be."""
     if not is_url(url):
         with atomic_path(Path(url.removeprefix("file://"))) as temporary:
             temporary.write_bytes(content)

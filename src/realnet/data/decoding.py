@@ -59,9 +59,7 @@ class Picture:
 
 
 def decode_file(path: Path) -> Picture:
-    """The picture in the file ``path``; UserError where the file is missing, a folder, empty, no image, damaged, not
-    supported or too large.
-    """
+    """The picture in the file ``path``; UserError where it is missing, damaged, too large or none that is read."""
     refuse_absent(path)
     try:
         with path.open("rb") as stream:
@@ -123,9 +121,7 @@ def _many_bits(start: bytes) -> tuple[Levels | None] | None:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether the first bytes of a file say that its picture has 8 bits, one frame and no alpha channel; UserError
-    where the file cannot be read.
-    """
+    """Whether a file begins as a picture of 8 bits, one frame and no alpha channel; UserError if it cannot be read."""
     refuse_absent(path)
     try:
         with path.open("rb") as stream:
@@ -138,9 +134,7 @@ def is_plain(path: Path) -> bool:
 
 
 def reads_alike(path: Path) -> bool:
-    """Whether every usual reader, which opens the first page and converts it to RGB, sees what is read here; UserError
-    where the file cannot be read.
-    """
+    """Whether every usual reader, which takes the first page and converts it to RGB, sees what is read here."""
     if not is_plain(path):
         return False
     try:
@@ -173,9 +167,7 @@ def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: in
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of the upright picture by its header; None where that takes decoding; UserError as `decode_file`,
-    as far as the header tells.
-    """
+    """(width, height) of the upright picture by its header; None where that takes decoding; UserError as there."""
     refuse_absent(path)
     try:
         with path.open("rb") as stream:
@@ -224,9 +216,7 @@ def unsupported(name: str, what: str, remedy: str = "") -> UserError:
 def open_header(source: Path | IO[bytes], name: str | Path, max_pixels: int) -> Image.Image:
     """Open without decoding. Pillow's limit, which warns from 89 megapixels, makes way for ``max_pixels``.
 
-    Raises:
-        UserError: for more pixels than that.
-        UnidentifiedImageError: where it is of no format that is read.
+    UserError for more pixels than that; UnidentifiedImageError where it is of no format that is read.
     """
     formats = _formats()
     if not isinstance(source, Path) and "HEIF" not in formats:

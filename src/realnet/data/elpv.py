@@ -17,9 +17,7 @@ TRAIN_SHARE = 0.6
 
 
 def package_folder() -> Path:
-    """Where the installed package keeps labels.csv and images/; the package's code is not run; UserError where it is
-    not installed.
-    """
+    """Where the installed package keeps labels.csv and images/; its code is not run; UserError where there is none."""
     specification = importlib.util.find_spec("elpv_dataset")
     places = specification.submodule_search_locations if specification is not None else None
     folder = Path(next(iter(places or [""]))) / "data"

@@ -205,11 +205,7 @@ def left_out_folder(folder: Path) -> str | None:
 
 
 def folder_reason(name: str, in_output: bool = False) -> str | None:
-    """Why a folder called ``name`` is left out; empty where not a word is due, None where it is not.
-
-    Args:
-        in_output: whether it lies in a folder of this program's.
-    """
+    """Why a folder ``name``, ``in_output`` of this program, is left out; empty: without a word; None: it is not."""
     plain = name.casefold()
     if plain == "__macosx" or plain.startswith("."):
         return ""
@@ -271,7 +267,8 @@ def is_own_picture(path: Path) -> bool:
 
 def own_output(names: Collection[str]) -> str:
     """What of this program's a folder with these names in it is; empty: nothing."""
-    if "config.yaml" in names and ("metrics.json" in names or "model.json" in names or _any(names, ".safetensors")):
+    weights = any(name.endswith(".safetensors") for name in names)
+    if "config.yaml" in names and (weights or "metrics.json" in names or "model.json" in names):
         return "a RealNet run"
     if "inspector.json" in names:
         return "a RealNet export"
@@ -280,10 +277,6 @@ def own_output(names: Collection[str]) -> str:
     if "synthesis.json" in names:
         return GENERATED_DEFECTS
     return GENERATED if "sia.json" in names else ""
-
-
-def _any(names: Iterable[str], suffix: str) -> bool:
-    return any(name.endswith(suffix) for name in names)
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -92,9 +92,7 @@ class Reader:
         return any(said.split or said.label == GOOD for said in says)
 
     def read(self, name: str, problems: list[str]) -> Category:
-        """One product; a sentence is added to ``problems`` for each thing that cannot be right; UserError where it
-        cannot be told which images are good.
-        """
+        """One product, what is wrong with it told to ``problems``; UserError where no image is known to be good."""
         top = self.products[name]
         inside = {file: place for file, place in self._files.items() if place[: len(top)] == top}
         tree = _Tree(self, top, inside, name, problems)

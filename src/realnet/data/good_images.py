@@ -146,10 +146,7 @@ class GoodImages(Sequence[np.ndarray]):
 def read_seen(path: Path, view: Looking | None, size: int | None = None, levels: Levels | None = None) -> np.ndarray:
     """What ``view`` sees of the image at ``path`` (None: all of it), resized where ``size`` is given.
 
-    ``levels`` are as for `read_image`.
-
-    Raises:
-        UserError: where it cannot be read or, by ``view``, aligned.
+    UserError where it cannot be read or, by ``view``, aligned.
     """
     if view is None:
         return read_image(path, size, levels)

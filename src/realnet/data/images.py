@@ -78,9 +78,7 @@ def decode_image(
 
 
 def stored_values(path: Path) -> np.ndarray:
-    """What the file at ``path`` stores, upright, [h, w, c]: 8 bits as :func:`read_image` gives them, more as they are;
-    UserError as `read_image`, but for the levels.
-    """
+    """What the file at ``path`` stores, upright, [h, w, c], more than 8 bits as they are; UserError as `read_image`."""
     picture = decode_file(path)
     content = picture.content
     if isinstance(content, Image.Image) or content.dtype in (np.uint8, np.bool_):
@@ -138,10 +136,7 @@ def verify_image(path: Path) -> tuple[int, int]:
     """(width, height) of the upright image; reads the file, and decodes it only where that is cheap.
 
     A PNG's checksums are verified (an orientation that stands behind its pixels is not seen); a JPEG is
-    decoded at an eighth of its size; others are decoded.
-
-    Raises:
-        UserError: as `read_image`, but for the levels.
+    decoded at an eighth of its size; others are decoded. UserError as `read_image`.
     """
     refuse_absent(path)
     try:
@@ -168,9 +163,7 @@ def verify_image(path: Path) -> tuple[int, int]:
 
 
 def image_shape(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the upright image at ``path``; only where its header does not say is it decoded; UserError as
-    `read_image`, but for the levels.
-    """
+    """(height, width) of the upright image, decoded only where its header does not say; UserError as `read_image`."""
     path = Path(path)
     size = upright_size(path)
     return _shape(decode_file(path)) if size is None else (size[1], size[0])

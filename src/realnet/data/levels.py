@@ -38,9 +38,7 @@ class Span(NamedTuple):
 
 
 def span_of(values: np.ndarray, full: Levels | None) -> Span:
-    """The span of ``values`` of any shape; at least one on either side counts as an outlier; UserError for values that
-    are not finite.
-    """
+    """The span of ``values``, with one outlier on either side at least; UserError for any that is not finite."""
     flat = values.reshape(-1)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():
         raise UserError("some of its values are not finite; write it anew without NaN and infinity.")
@@ -50,17 +48,11 @@ def span_of(values: np.ndarray, full: Levels | None) -> Span:
 
 
 def levels_of(spans: Sequence[Span]) -> Levels:
-    """The levels of a data set: one pair for all its images of more than 8 bits.
+    """The levels of a data set: one pair for all its images (one at least) of more than 8 bits.
 
     Integers without a sign: 0 and the largest value of 8, 10, 12 ... 32 bits, the fewest that hold them all (and the
     scale that any of the files declares). Floats: 0 and 1, or 0 and 255, where that holds them all. Everything else: as
-    far as the values go and a quarter of that beyond, on both sides.
-
-    Args:
-        spans: of the images, one at least.
-
-    Raises:
-        UserError: where some are integers and some are floats.
+    far as the values go and a quarter of that beyond, on both sides. UserError where integers and floats are mixed.
     """
     if len({span.is_float for span in spans}) > 1:
         raise UserError(

@@ -162,10 +162,7 @@ def _refuse_two(image: Path, masks: Sequence[Path], problems: list[str]) -> None
 def read_mask(path: str | Path) -> np.ndarray:
     """The mask at ``path`` as bool [h, w], True where the value is not zero (a JPEG's: 128 or more).
 
-    A palette counts by its colours, and what is fully transparent is False.
-
-    Raises:
-        UserError: as `read_image`.
+    A palette counts by its colours, and what is fully transparent is False. UserError as `read_image`.
     """
     picture = decode_file(Path(path))
     content, file_format = picture.content, picture.form
@@ -183,10 +180,8 @@ def read_mask(path: str | Path) -> np.ndarray:
 def read_truth(sample: Sample, shape: tuple[int, int] | None = None) -> np.ndarray | None:
     """Where ``sample`` is defective: bool ``[h, w]``; None where no mask says so.
 
-    Several masks are merged. ``shape`` (height, width): at that size, see :func:`shrink_mask`.
-
-    Raises:
-        UserError: for a mask that cannot be read, or masks of different sizes.
+    Several masks are merged. ``shape`` (height, width): at that size, see :func:`shrink_mask`. UserError for a mask
+    that cannot be read, or masks of different sizes.
     """
     if sample.mask is None:
         return None

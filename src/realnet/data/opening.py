@@ -67,9 +67,7 @@ def open_good(places: Sequence[Path], good: Sequence[str] = ()) -> Category:
 
 
 def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list[Category]:
-    """One product, and good images that do not lie in its data set as well; files that it has are not taken twice;
-    UserError for several products; as `open_good`.
-    """
+    """One product with the good images of ``places`` as well, none taken twice; UserError for several products."""
     if len(categories) != 1:
         raise UserError("Further good images belong to one product, and these are several: choose one of them.")
     (category,) = categories
@@ -84,13 +82,9 @@ def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list
 
 
 def without(categories: Sequence[Category], named: Sequence[str]) -> list[Category]:
-    """``categories`` without some good images for training, which are counted as left out.
+    """``categories`` without the good images for training that are ``named`` as a training does, or by their files.
 
-    Args:
-        named: what they are called, as a training names those that stand out, or their files.
-
-    Raises:
-        UserError: for one that is none of the good images.
+    They are counted as left out. UserError for one that is none of the good images.
     """
     meant = _meant(categories, named, "nothing is excluded")
     found = []
@@ -102,14 +96,7 @@ def without(categories: Sequence[Category], named: Sequence[str]) -> list[Catego
 
 
 def with_confirmed(categories: Sequence[Category], named: Sequence[str]) -> list[Category]:
-    """``categories`` with some good images for training marked as those that a person called good.
-
-    Args:
-        named: as for :func:`without`.
-
-    Raises:
-        UserError: for one that is none of the good images.
-    """
+    """``categories`` with the good images that are ``named``, as for :func:`without`, marked as confirmed."""
     meant = _meant(categories, named, "nothing is kept")
     return [
         replace(category, train=tuple(replace(s, confirmed=s.confirmed or s.image in meant) for s in category.train))
@@ -143,9 +130,7 @@ def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
 
 
 def dataset_folders(root: str) -> list[str]:
-    """The data sets under ``root``: itself where it is one, otherwise the folders in it that are; also ``elpv``;
-    UserError where there is no such folder.
-    """
+    """The data sets under ``root``: itself where it is one, else those in it; also ``elpv``; UserError for none."""
     place = Path(root)
     if _is_elpv(place) or visa.find(place):
         return [root]

@@ -65,12 +65,9 @@ class Category:
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:
-    """SHA-256 (hex) over the samples' names, sizes and content, masks included.
+    """SHA-256 (hex) over the samples' names, sizes and content, masks included; UserError where one cannot be read.
 
     The same for the same files wherever they lie and in whatever order the samples are given.
-
-    Raises:
-        UserError: where a file cannot be read.
     """
     with ThreadPoolExecutor() as pool:
         lines = sorted(pool.map(_describe, samples))

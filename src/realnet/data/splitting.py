@@ -50,9 +50,7 @@ def divide(name: str, layout: str, images: Sequence[Labelled], left_out: Sequenc
         layout,
         tuple(image.sample for image in sorted(good, key=_path)),
         tuple(replace(image.sample, split="test") for image in sorted(test, key=_path)),
-        tuple(
-            replace(image.sample, split="test") for image in sorted(spare, key=_path) if not image.sample.is_anomalous
-        ),
+        tuple(replace(image.sample, split="test") for image in sorted(spare, key=_path)),
         tuple(left),
         bool(splits - {None}) and bool({"test", "validation"} & splits),
     )

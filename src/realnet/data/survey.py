@@ -28,15 +28,10 @@ class Survey(NamedTuple):
 
 
 def survey(files: Sequence[Path], asked: Levels | None = None) -> Survey:
-    """Look through good images.
+    """Look through good images, and check that they fit the levels that are ``asked`` for, where some are.
 
-    Only what has more than 8 bits, pages, frames or an alpha channel costs the time of decoding.
-
-    Args:
-        asked: levels that are given; the images are checked to fit them.
-
-    Raises:
-        UserError: for images that cannot be read or do not fit the levels, a sentence each (the first 20).
+    Only what has more than 8 bits, pages, frames or an alpha channel costs the time of decoding. UserError, a sentence
+    each (the first 20), for images that cannot be read or do not fit.
     """
     notes = Notes()
 

@@ -1,6 +1,8 @@
 """TIFF: which of its pages is meant, and values of more than 8 bits as they are stored."""
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -139,11 +141,7 @@ def unread_kind(page: Page) -> str | None:
 
 
 def read_deep(data: bytes, page: Page) -> np.ndarray | None:
-    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]`` (RGB, RGBA), upright; None: not to be decoded.
-
-    Raises:
-        OSError: where it is cut off.
-    """
+    """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]``, upright; None: unreadable; OSError: cut off."""
     if page.end > len(data):
         raise OSError("pixels are missing")
     buffer = np.frombuffer(data, np.uint8)
@@ -171,21 +169,29 @@ def _by_pillow(data: bytes, page: Page, expected: Any) -> np.ndarray | None:
     return array if array.dtype == expected and array.ndim == 2 else None
 
 
-def decode_quietly(buffer: np.ndarray, number: int = 0) -> np.ndarray | None:
-    """What OpenCV makes of a file's bytes, RGB or RGBA where there are colours; None where it cannot."""
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """OpenCV prints nothing meanwhile."""
     logging = cv2.utils.logging
     before = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
-        if number == 0:
-            array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-        else:
-            _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
-            array = pages[0] if pages else None
-    except Exception:  # its own, and those of Python's arguments
-        return None
+        yield
     finally:
         logging.setLogLevel(before)
+
+
+def decode_quietly(buffer: np.ndarray, number: int = 0) -> np.ndarray | None:
+    """What OpenCV makes of a file's bytes, RGB or RGBA where there are colours; None where it cannot."""
+    try:
+        with quiet_opencv():
+            if number == 0:
+                array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            else:
+                _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+                array = pages[0] if pages else None
+    except Exception:  # its own, and those of Python's arguments
+        return None
     if array is None or array.ndim == 2:
         return array
     return array[..., [2, 1, 0, 3][: array.shape[2]]] if array.shape[2] in (3, 4) else array

@@ -21,9 +21,7 @@ def find(root: Path) -> dict[str, Path]:
 
 
 def read(folder: Path, name: str, problems: list[str]) -> Category:
-    """One category as split_csv/1cls.csv lists it; a sentence is added to ``problems`` for each fault; UserError where
-    that table is missing or has other columns.
-    """
+    """One category by split_csv/1cls.csv, each fault told to ``problems``; UserError where that is no such table."""
     root = folder.resolve().parent
     table = root / SPLIT
     rows = [row for row in _read_table(table) if row["object"] == name]

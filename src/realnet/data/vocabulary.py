@@ -46,19 +46,11 @@ _KIND = word_set(
 )
 # These count only where nothing else in the name has a meaning of its own: "clean room" is no verdict.
 _GOOD_ALONE = frozenset(["clean", "perfect", "correct", "golden", "negative", "negatives", "neg", "free"])
-_DEFECT_ALONE = word_set(
-    """
-    positive positives pos def hole holes cut bend spot spots nc
-    """
-)
+_DEFECT_ALONE = word_set("positive positives pos def hole holes cut bend spot spots nc")
 # Scripts without spaces: the word may stand anywhere in the name; defects first, as 不良品 holds 良品.
 _DEFECT_INSIDE = ("不良", "不合格", "异常", "異常", "缺陷", "欠陥", "불량", "비정상", "결함")
 _GOOD_INSIDE = ("良品", "正常", "合格", "양품", "정상")
-_NOT = word_set(
-    """
-    no not non none without ohne kein keine sans sin senza un zero nicht
-    """
-)
+_NOT = word_set("no not non none without ohne kein keine sans sin senza un zero nicht")
 _FREE = frozenset(["free", "frei", "less"])
 _PREFIXES, _SUFFIXES = ("un", "non", "no", "not", "nicht", "in", "im"), ("free", "frei", "less")
 

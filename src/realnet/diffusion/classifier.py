@@ -25,15 +25,12 @@ class ClassifierConfig(UNetConfig):
 
 
 class NoisyClassifier(nn.Module):
-    """Says which product a noised image shows.
+    """Says which product a noised image shows; UserError where the package diffusers is not installed.
 
     Shapes:
         x: ``[B, 3, S, S]``, values about -1..1, S the configuration's ``image_size``.
         t: ``[B]``, timesteps of training, 0 .. T - 1.
         output: logits ``[B, categories]``, float32.
-
-    Raises:
-        UserError: where the package diffusers is not installed.
     """
 
     def __init__(self, config: ClassifierConfig) -> None:
@@ -60,11 +57,7 @@ class NoisyClassifier(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Pools a grid by attention: the grid's mean asks, the mean and every place answer.
-
-    Shapes:
-        input: ``[B, channels, side, side]``. output: ``[B, outputs]``.
-    """
+    """Pools ``[B, channels, side, side]`` to ``[B, outputs]``: the grid's mean asks, it and every place answer."""
 
     def __init__(self, channels: int, side: int, head_channels: int, outputs: int) -> None:
         super().__init__()
@@ -87,27 +80,15 @@ class AttentionPool(nn.Module):
 
 
 def classifier_loss(classifier: nn.Module, x_t: Tensor, t: Tensor, category: Tensor) -> Tensor:
-    """-log p(category | x_t, t), in nats.
-
-    Args:
-        classifier: gives logits of ``x_t`` and ``t``, see `NoisyClassifier`.
-        x_t: noised images ``[B, 3, S, S]``.
-        t: timesteps of training ``[B]``.
-        category: ``[B]`` integers.
-
-    Returns:
-        ``[B]``.
-    """
+    """-log p(category | x_t, t), in nats, ``[B]``; arguments as of `NoisyClassifier`, category integers ``[B]``."""
     return F.cross_entropy(classifier(x_t, t).float(), category, reduction="none")
 
 
 def guidance_gradient(classifier: nn.Module, x: Tensor, t: Tensor, category: Tensor, scale: float = 1.0) -> Tensor:
-    """``scale`` times the gradient of log p(category | x, t) by x (Dhariwal & Nichol 2021, Sec. 4).
+    """``scale`` times the gradient of log p(category | x, t) by x (Dhariwal & Nichol 2021, Sec. 4): ``[B, 3, S, S]``.
 
-    The parameters' own gradients stay as they are, and it works where gradients are switched off.
-
-    Returns:
-        ``[B, 3, S, S]``: times Sigma it is what the mean of a sampling step is moved by.
+    Times Sigma it is what the mean of a sampling step is moved by. The parameters' own gradients stay as they are, and
+    it works where gradients are switched off.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()

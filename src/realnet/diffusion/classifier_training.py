@@ -23,22 +23,14 @@ def train_classifier(
     categories: Sequence[Category],
     steps: int,
     learning_rate: float = 3e-4,
-    report: Callable[[int, float], None] | None = None,
+    report: Callable[[int], None] = lambda step: None,
 ) -> float:
     """Train p(category | x_t) on the good images that ``model`` knows and save it beside it.
 
     The network is the way down of the model's own U-Net at half its width, as in Dhariwal & Nichol 2021.
 
-    Args:
-        categories: their images; every category of the model must be there.
-        steps: of ``training.batch_size`` images (16 at least).
-        report: is told the step and the mean loss of the last steps, in nats.
-
-    Returns:
-        The mean loss over the last tenth of the steps.
-
-    Raises:
-        UserError: for a model of one category, or images of other categories.
+    Steps are of ``training.batch_size`` images (16 at least); ``report`` is told each. Returns the mean loss, in nats,
+    over the last tenth of them. UserError for a model of one category, or where ``categories`` lack one of the model's.
     """
     names = model.categories
     if len(names) < 2:
@@ -78,9 +70,7 @@ def train_classifier(
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        if report is not None:
-            recent = losses[-50:]
-            report(step, sum(recent) / len(recent))
+        report(step)
     last = losses[-max(1, steps // 10) :]
     figure = sum(last) / len(last)
     facts = config.model_dump(mode="json")

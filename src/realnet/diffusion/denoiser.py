@@ -13,16 +13,13 @@ from realnet.errors import UserError
 
 
 class Denoiser(nn.Module):
-    """Predicts the noise in x_t and where its variance lies between beta~ and beta.
+    """Predicts the noise in x_t and where its variance lies between beta~ and beta; UserError without diffusers.
 
     Shapes:
         x: ``[B, 3, S, S]``, values about -1..1, S the configuration's ``image_size``.
         t: ``[B]``, timesteps of training, 0 .. T - 1 (integers, whatever the respacing).
         category: ``[B]`` integers, 0 .. categories - 1; None where the network is not conditioned.
         output: epsilon ``[B, 3, S, S]`` and v ``[B, 3, S, S]``, v in 0..1 by (raw + 1) / 2, not clamped.
-
-    Raises:
-        UserError: where the package diffusers is not installed.
     """
 
     alphas_bar: Tensor

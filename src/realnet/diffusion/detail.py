@@ -12,14 +12,8 @@ def with_detail(small: Tensor, good: Tensor) -> Tensor:
     """Samples at the size of the good images they started from, with those images' detail where both show the same.
 
     P = up(x) + w (I - up(down(I))), w = exp(-(|x - down(I)| / tau)^2), the difference being the mean over colours and
-    3x3 pixels: where the sample put something else, the good image's edges must not shine through.
-
-    Args:
-        small: samples x, ``[B, 3, s, s]`` in -1..1.
-        good: the good images I, ``[B, 3, S, S]`` in -1..1, S a multiple of s; with S = s the samples stay as they are.
-
-    Returns:
-        ``[B, 3, S, S]`` in -1..1.
+    3x3 pixels: where the sample put something else, the good image's edges must not shine through. x is ``small``,
+    ``[B, 3, s, s]``, I ``good`` and P the result, ``[B, 3, S, S]``, all in -1..1, S a multiple of s.
     """
     if good.shape == small.shape:
         return small

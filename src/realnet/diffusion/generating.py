@@ -67,9 +67,7 @@ def sample_numbers(
 ) -> Tensor:
     """Images ``numbers`` of the set with ``request.seed``: ``[B, 3, S, S]`` in -1..1, on the model's device.
 
-    Args:
-        starts: good images uint8 ``[S, S, 3]``, one each, for a model that starts from such; S is the size of what is
-            made, see `with_detail`.
+    ``starts``, for a model that starts from good images: one each, uint8 ``[S, S, 3]``; S as in `with_detail`.
     """
     config = model.config
     device = model.denoiser.alphas_bar.device
@@ -110,11 +108,7 @@ def make_batch(
 ) -> np.ndarray:
     """Images ``begin`` to ``begin + request.batch - 1`` of a set, uint8 ``[B, S, S, 3]``: the same wherever it is run.
 
-    Args:
-        goods: ``model.starts(category)``, which keeps what it has read.
-
-    Raises:
-        UserError: where the model lacks the category.
+    ``goods`` is ``model.starts(category)``, which keeps what it has read. UserError where the model lacks the category.
     """
     numbers = list(range(begin, begin + request.batch))
     strengths = [strength_of(request, n) for n in numbers]
@@ -140,10 +134,7 @@ def sample_set(
 
     The manifest has a line an image: number, file, category, seed, strength, steps, sampler, the good image it starts
     from, and the model's SHA-256. It is written last: where it exists the set is whole. The same call continues an
-    interrupted one and gives the same set; with a larger ``count`` it adds to it.
-
-    Args:
-        maker: makes the images elsewhere; default: `make_batch`, here.
+    interrupted one and gives the same set; with a larger ``count`` it adds to it. ``maker`` makes the images elsewhere.
 
     Raises:
         UserError: where the model lacks the category or its good images, or the folder holds something else or cannot

@@ -20,11 +20,7 @@ def strength_columns(
     request: Request,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[list[list[np.ndarray]], list[str]]:
-    """The same images, of the same noise, at each strength; before them the good images they start from, if any.
-
-    Returns:
-        Columns of uint8 ``[S, S, 3]`` and their titles.
-    """
+    """The same images, of the same noise, at each strength, after the good ones they start from: columns and titles."""
     goods = model.starts(category)
     number = model.category_number(category)
     starts = None if goods is None else [goods[start_of(request, n, len(goods))] for n in range(rows)]
@@ -49,11 +45,8 @@ def local_columns(
 ) -> list[list[np.ndarray]]:
     """Columns of generated images as local anomalies (Eq. 3, Fig. S6): a row's good image, mask and opacity are one.
 
-    Args:
-        columns: as `strength_columns` returns them, without good images: uint8 ``[S, S, 3]``.
-        goods: good images of that size, one a row.
-        seed: of masks and opacities.
-        foreground: how the product is found, as in `SynthesisConfig`.
+    ``columns`` are those of `strength_columns` without good images, ``goods`` one of their size a row, ``seed`` that of
+    masks and opacities, ``foreground`` as in `SynthesisConfig`.
     """
     blended: list[list[np.ndarray]] = [[] for _ in columns]
     for row, good in enumerate(goods):

@@ -35,17 +35,11 @@ _ATTENTION = {"norm": "group_norm", "qkv": "qkv", "proj_out": "to_out.0"}
 
 
 def initialise(denoiser: Denoiser, file: Path) -> str:
-    """Load a checkpoint of guided diffusion or of the RealNet authors into ``denoiser``.
+    """Load a checkpoint of guided diffusion or of the RealNet authors into ``denoiser``; a sentence on what was loaded.
 
     Where the checkpoint knows other categories than the denoiser, each of the denoiser's starts at the mean of the
     checkpoint's class embeddings, or at zero where it has none. A denoiser without categories has that mean added to
-    its time embedding, which the class embedding would have been added to.
-
-    Args:
-        file: ``.safetensors``, or a torch file, of which nothing is executed.
-
-    Returns:
-        One sentence on what was loaded.
+    its time embedding, which the class embedding would have been added to. Nothing in ``file`` is executed.
 
     Raises:
         UserError: for a file that is missing, damaged, of another network or not finite, and for a denoiser that
@@ -70,9 +64,7 @@ def initialise(denoiser: Denoiser, file: Path) -> str:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, of the averaged weights where it holds those too; UserError where the file is
-    missing, damaged, would have to be executed, or holds something else.
-    """
+    """The tensors of a file by name, of averaged weights where it has some; nothing is executed. UserError without."""
     if not file.is_file():
         raise UserError(f"There is no weight file {file}: check the path.")
     try:
@@ -99,11 +91,8 @@ def _torch_tensors(file: Path) -> dict[str, Tensor] | None:
 def describe_layout(tensors: dict[str, Tensor], image_size: int = 256) -> DenoiserConfig:
     """The configuration of the denoiser that a checkpoint fits, from the names and shapes of its tensors.
 
-    Args:
-        image_size: side in pixels, which the tensors do not show; nor do they show ``head_channels``.
-
-    Raises:
-        UserError: where the tensors are not of this layout, or of a variant of it that no denoiser has.
+    They do not show ``image_size``, in pixels, and ``head_channels``. UserError for another layout, or a variant of it
+    that no denoiser has.
     """
     width = _shape(tensors, "time_embed.0.weight", 2)[1]
     inputs, outputs = _shape(tensors, "input_blocks.0.0.weight", 4)[1], _shape(tensors, "out.2.weight", 4)[0]
@@ -164,13 +153,9 @@ def match_categories(tensors: dict[str, Tensor], categories: int) -> tuple[dict[
 
 
 def convert(tensors: dict[str, Tensor], config: DenoiserConfig) -> dict[str, Tensor]:
-    """The state of a `Denoiser` of ``config``, in float32, from tensors in guided diffusion's layout.
+    """The state of a `Denoiser` of ``config``, in float32, from all tensors in guided diffusion's layout.
 
-    Every tensor of the layout is used, and every one of the denoiser is set.
-
-    Raises:
-        UserError: naming what is missing, left over, of another shape or not finite, or the setting that rules the
-            layout out.
+    UserError naming what is missing, left over, of another shape or not finite, or the setting that rules it out.
     """
     _check_settings(config)
     arguments = unet_arguments(config)

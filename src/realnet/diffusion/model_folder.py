@@ -42,9 +42,7 @@ class DiffusionModel:
     classifier: NoisyClassifier | None = None
 
     def category_number(self, name: str | None) -> int:
-        """The number of category ``name``; None is the only one there is; UserError for a name the model was not
-        trained on, or none where there are several.
-        """
+        """The number of category ``name`` (None: the only one); UserError for one that the model was not trained on."""
         if name is None and len(self.categories) == 1:
             return 0
         if name not in self.categories:
@@ -98,14 +96,12 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
     try:
         return DiffusionConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        problem = first_problem(error)
         raise UserError(f"{path} is no configuration of a diffusion model: {problem}. Restore it.") from error
 
 
 def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: bool = False) -> DiffusionModel:
-    """Load a trained diffusion model; with ``guided`` its classifier too; UserError for a folder without a finished
-    model, damaged or foreign weights, or a missing classifier.
-    """
+    """Load a trained diffusion model, ``guided`` with its classifier; UserError where one is unfinished or damaged."""
     config = load_diffusion_config(folder)
     path = folder / WEIGHTS_FILE
     if not path.is_file():

@@ -10,11 +10,7 @@ from realnet.diffusion.schedule import Schedule
 
 
 def simple_loss(epsilon: Tensor, predicted: Tensor) -> Tensor:
-    """L_simple = ||epsilon - epsilon_theta(x_t, t)||^2 (Eq. 1).
-
-    Shapes:
-        input: ``[B, 3, H, W]`` both. output: ``[B]``.
-    """
+    """L_simple = ||epsilon - epsilon_theta(x_t, t)||^2 (Eq. 1) of ``[B, 3, H, W]`` both: ``[B]``."""
     return (epsilon - predicted).square().mean((1, 2, 3))
 
 
@@ -47,16 +43,10 @@ def _normal_cdf(x: Tensor) -> Tensor:
 
 
 def variational_term(schedule: Schedule, x_0: Tensor, x_t: Tensor, index: Tensor, epsilon: Tensor, v: Tensor) -> Tensor:
-    """L_{t-1} of Eq. S3: D_KL(q(x_{t-1}|x_t, x_0) || p_theta(x_{t-1}|x_t)), and -log p_theta(x_0|x_1) at t = 1.
+    """L_{t-1} of Eq. S3: D_KL(q(x_{t-1}|x_t, x_0) || p_theta(x_{t-1}|x_t)), or -log p_theta(x_0|x_1) at t = 1, ``[B]``.
 
-    Worked out in float32 whatever the network's precision: variances reach 1e-5.
-
-    Args:
-        epsilon: the network's prediction; hand it in detached to train the variance only.
-        v: the network's v.
-
-    Returns:
-        ``[B]``.
+    ``epsilon`` and ``v`` are the network's; a detached epsilon trains the variance only. Worked out in float32 whatever
+    the network's precision: variances reach 1e-5.
     """
     epsilon, v = epsilon.float(), v.float()
     mean = reverse_mean(schedule, x_t, index, epsilon)
@@ -78,16 +68,10 @@ def hybrid_loss(
     v: Tensor,
     weight: float,
 ) -> tuple[Tensor, Tensor]:
-    """L_hybrid = L_simple + gamma L_vlb (Eq. S2), with the gradient of mu_theta stopped in L_vlb.
+    """L_hybrid = L_simple + gamma L_vlb (Eq. S2), with the gradient of mu_theta stopped in L_vlb: both parts, ``[B]``.
 
     L_vlb, a sum over all t, is estimated by T times the term of the one t that was drawn. L_T has no parameter.
-
-    Args:
-        epsilon: the true noise. ``predicted``, ``v``: what the network says.
-        weight: gamma.
-
-    Returns:
-        L_simple and gamma L_vlb, ``[B]`` each.
+    ``epsilon`` is the true noise, ``predicted`` and ``v`` are what the network says, ``weight`` is gamma.
     """
     term = variational_term(schedule, x_0, x_t, index, predicted.detach(), v)
     return simple_loss(epsilon, predicted.float()), weight * len(schedule) * term

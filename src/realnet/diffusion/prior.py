@@ -67,11 +67,7 @@ class GaussianPrior(nn.Module):
         self.rest.copy_(smooth[0].clamp_min(_LEAST_VARIANCE))
 
     def forward(self, y: Tensor, variance: Tensor) -> Tensor:
-        """About E[x_0 | y] for y = x_0 + noise of ``variance``: each part is shrunk towards the mean by its own share.
-
-        Shapes:
-            y: ``[B, 3, S, S]``. variance: ``[B]``. output: ``[B, 3, S, S]``.
-        """
+        """About E[x_0 | y] for y = x_0 + noise of ``variance`` ``[B]``: each part is shrunk by its own share."""
         centred = (y - self.mean).flatten(1)
         shares = self.variances / (self.variances + variance[:, None].to(centred))
         level = variance[:, None, None, None].to(centred)

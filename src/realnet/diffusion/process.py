@@ -57,12 +57,7 @@ def learned_log_variance(schedule: Schedule, index: Tensor, v: Tensor) -> Tensor
 
 
 def perturbed_sample(mean: Tensor, log_variance: Tensor, strength: Tensor, noise: Tensor) -> Tensor:
-    """x'_{t-1} ~ N(mu_theta, (1 + s) Sigma_theta) (Eq. 2): s = 0 is plain sampling.
-
-    Args:
-        mean, log_variance, noise: ``[B, 3, H, W]``; the noise standard normal.
-        strength: s >= 0, ``[B]``.
-    """
+    """x'_{t-1} ~ N(mu_theta, (1 + s) Sigma_theta) (Eq. 2), ``[B, 3, H, W]`` all; strength s >= 0, ``[B]``, 0: plain."""
     return mean + (1 + strength).sqrt().to(mean)[:, None, None, None] * torch.exp(0.5 * log_variance) * noise
 
 

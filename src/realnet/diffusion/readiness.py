@@ -75,13 +75,9 @@ class Readiness:
 def judge_samples(
     samples: np.ndarray, goods: np.ndarray, held_out: np.ndarray, describe: Describe, features: str
 ) -> Readiness:
-    """The readiness of a model by its samples.
+    """The readiness of a model by its samples, made with s = 0, uint8 ``[N, S, S, 3]``, and two good images at least.
 
-    Args:
-        samples: made with s = 0, uint8 ``[N, S, S, 3]``.
-        goods: good images of the training, at least two.
-        describe: from images to vectors ``[N, D]``.
-        features: what ``describe`` is called.
+    ``describe`` turns images into vectors ``[N, D]``; ``features`` is what it is called.
     """
     places = describe(held_out)
     grain = image_grain(samples) / max(image_grain(goods), 1e-6)

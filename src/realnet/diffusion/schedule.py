@@ -14,21 +14,13 @@ _LARGEST_BETA = 0.999
 
 
 def linear_betas(steps: int) -> Tensor:
-    """beta_1 .. beta_T rising linearly, 1e-4 to 0.02 at T = 1000 (Ho et al. 2020); scaled by 1000 / T otherwise.
-
-    Returns:
-        float64 ``[steps]``.
-    """
+    """beta_1 .. beta_T, float64, rising from 1e-4 to 0.02 at T = 1000 (Ho et al. 2020); times 1000 / T otherwise."""
     scale = 1000 / steps
     return torch.linspace(1e-4 * scale, min(0.02 * scale, _LARGEST_BETA), steps, dtype=torch.float64)
 
 
 def cosine_betas(steps: int) -> Tensor:
-    """beta_t such that alpha-bar follows cos^2((t / T + 0.008) / 1.008 * pi / 2) (Nichol & Dhariwal 2021, Eq. 17).
-
-    Returns:
-        float64 ``[steps]``.
-    """
+    """beta_t, float64, by alpha-bar ~ cos^2((t / T + 0.008) / 1.008 * pi / 2) (Nichol & Dhariwal 2021, Eq. 17)."""
     share = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     alpha_bar = torch.cos((share + 0.008) / 1.008 * math.pi / 2).square()
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp_max(_LARGEST_BETA)

@@ -34,13 +34,10 @@ class Part:
 
 
 def plan_parts(roots: Sequence[str], config: DiffusionConfig) -> list[Part]:
-    """The models that ``roots`` (data sets, or folders of such) need.
+    """The models that ``roots`` (data sets, or folders of such) need; UserError where a root is no data set.
 
     As in the paper one model a data set, conditioned on its categories; of a network that starts from good images
     (``process.start`` below 1) one a category.
-
-    Raises:
-        UserError: for a root that is no data set, a category without good images, or two data sets of one name.
     """
     parts: list[Part] = []
     for root in roots:
@@ -74,15 +71,8 @@ def build(
     """Train the model of every part and write ``count`` images of each of its categories; the number of images.
 
     Models go to ``output/models/NAME``, images to ``output/DATASET/CATEGORY``, where `realnet train --source output`
-    finds them. What is done is not done again, what was begun is continued.
-
-    Args:
-        count: images a category (the paper: 10,000).
-        launch: of the trainings; its time budget is each one's.
-        maker_of: makes images elsewhere than on ``device``.
-
-    Raises:
-        UserError: as training and sampling do.
+    finds them. What is done is not done again, what was begun is continued. The time budget of ``launch`` is each
+    training's; ``maker_of`` makes images elsewhere than on ``device``; UserError as training and sampling.
     """
     told, made = watcher or Watcher(), 0
     for number, part in enumerate(parts, start=1):

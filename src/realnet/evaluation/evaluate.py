@@ -11,9 +11,9 @@ import numpy as np
 from realnet.atomic import atomic_path
 from realnet.data import Category, Notes, Sample, read_truth
 from realnet.data.finding import OWN_MARK
-from realnet.errors import UserError, advise
+from realnet.errors import UserError
 from realnet.evaluation.figures import evaluate_maps, with_caveats
-from realnet.evaluation.results import Protocol, Provenance, Results
+from realnet.evaluation.results import NotFiled, Protocol, Provenance, Results
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.judging import full_size
 from realnet.model.saving import load_network
@@ -43,7 +43,7 @@ class Evaluation:
     masks: list[np.ndarray | None]
     scores: np.ndarray
     notes: tuple[str, ...] = ()
-    refusal: UserError | None = None
+    refusal: NotFiled | None = None
 
 
 def evaluate_run(
@@ -63,7 +63,6 @@ def evaluate_run(
 
     Args:
         data: name of the data set, for the record.
-        protocol: ``exact``, or ``realnet`` for the authors' evaluator.
         at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
         caveats: why every figure is to be marked.
         force: file and mark figures of what seems to be another product, too.
@@ -102,7 +101,7 @@ def evaluate_run(
     if another and not force:
         files_them = "files them, with a mark."
         unfiled = f"{another} The figures are not filed under the run;"
-        refusal = advise(unfiled, f"force=True {files_them}", f"--force {files_them}")
+        refusal = NotFiled(f"{unfiled} force=True {files_them}", f"{unfiled} --force {files_them}", results)
     said = tuple(notes.sentences())
     return Evaluation(results, judge, samples, maps, masks, scores, said, refusal)
 
@@ -129,10 +128,7 @@ def write_maps(folder: Path, samples: Sequence[Sample], maps: np.ndarray) -> Non
     """Write anomaly maps as float32 TIFF in MVTec's evaluation layout: ``CATEGORY/test/DEFECT/NAME.tiff``.
 
     Of images in folders below their kind, NAME has these folders; of two that differ in their suffix only, it is
-    ``000.png`` and ``000.jpg``. No map that is there already is overwritten.
-
-    Raises:
-        UserError: where one is there, or the folder cannot be written.
+    ``000.png`` and ``000.jpg``. UserError where one is there already: none is overwritten.
     """
     from PIL import Image
 

@@ -81,11 +81,7 @@ def with_caveats(results: Results, caveats: Sequence[str]) -> Results:
 
 
 def merge(parts: Sequence[Results]) -> Results:
-    """Results of different categories, evaluated alike, as one; the provenance is the first one's.
-
-    Raises:
-        ValueError: for no results at all.
-    """
+    """Results of different categories, evaluated alike, as one, by the first one's provenance; ValueError for none."""
     if not parts:
         raise ValueError("there are no results to merge")
     categories = tuple(row for part in parts for row in part.categories)

@@ -37,20 +37,15 @@ def score_maps(
 ) -> Results:
     """The figures of maps that somebody else's method gave for the test images of ``categories``.
 
-    One category is in memory at a time.
+    Their preset is ``name``; seed and selection are not known. One category is in memory at a time.
 
     Args:
         maps_dir: holds ``CATEGORY/test/DEFECT/NAME.tiff`` (or another suffix of `MAP_SUFFIXES`), or, of one
             category, ``test/DEFECT/NAME.tiff``. Larger values are more anomalous; any range.
         data: name of the data set, for the record.
-        categories: with test images; each of these needs a map.
-        name: of the method, for the record.
         image_score: ``max`` or ``pooled16``, of the maps.
         scores: CSV file with the method's own image scores, which count instead (exact only); see `read_scores`.
         protocol: ``exact``, or ``realnet`` for the authors' evaluator, which has an image score of its own.
-
-    Returns:
-        Results with the preset ``name``, no seed and the selection ``unknown``: none of that is in a map.
 
     Raises:
         UserError: with a sentence, on a line of its own, for each thing wrong (the first 20): missing maps, maps
@@ -89,9 +84,7 @@ def score_maps(
 
 
 def with_maps(maps_dir: Path, categories: Sequence[Category]) -> list[Category]:
-    """Those of ``categories`` that ``maps_dir`` has a folder of; where it is one category's own, that one; UserError
-    where there is none, or it cannot be told which.
-    """
+    """Those of ``categories`` that ``maps_dir`` has a folder of, or whose it is; UserError where that is not clear."""
     if not maps_dir.is_dir():
         raise UserError(f"{maps_dir} is no folder; give the one that holds CATEGORY/test/DEFECT/NAME.tiff.")
     found = [c for c in categories if any((maps_dir / folder / "test").is_dir() for folder in _folders(c))]
@@ -109,11 +102,9 @@ def with_maps(maps_dir: Path, categories: Sequence[Category]) -> list[Category]:
 
 
 def find_maps(maps_dir: Path, category: Category, problems: list[str], alone: bool = True) -> list[Path]:
-    """The map of each test image, in order; complete where no sentence was added to ``problems``.
+    """The map of each test image, in order; ``problems`` gets a sentence for each that is missing or doubtful.
 
-    Args:
-        problems: a sentence is added for each image without map, map without image and doubtful name.
-        alone: ``maps_dir`` may be the category's own folder.
+    ``alone``: ``maps_dir`` may be the category's own folder.
     """
     places = [maps_dir / folder / "test" for folder in _folders(category)] + ([maps_dir / "test"] if alone else [])
     place = next((place for place in places if place.is_dir()), places[0])
@@ -148,10 +139,8 @@ def read_map(path: Path) -> np.ndarray:
     """The anomaly map at ``path``: float32 ``[h, w]``, or float64 where the file's numbers need it.
 
     A TIFF of one channel (float or 16 bit), a PNG of 16 bit, ``.npy``, or ``.npz`` with one array; a channel axis of
-    one is dropped. Nothing is scaled.
-
-    Raises:
-        UserError: for damaged files, 8-bit pictures, pickled objects, colours, NaN and infinite values.
+    one is dropped. Nothing is scaled. UserError for damaged files, 8-bit pictures, pickled objects, colours, NaN and
+    infinite values.
     """
     try:
         values = _array(path) if path.suffix.lower() in (".npy", ".npz") else _picture(path)
@@ -235,9 +224,7 @@ class _Loaded:
             )
 
     def evaluate(self, scores: np.ndarray, provenance: Provenance, protocol: Protocol) -> Results:
-        """The category's figures, with what a reader must know about its maps; UserError where the authors' evaluator
-        has no answer to such maps.
-        """
+        """The category's figures, with what is to be known of its maps; UserError where the protocol has no answer."""
         name = self.category.name
         try:
             results = evaluate_maps(self.category.test, self.maps, self.masks, scores, provenance, protocol=protocol)

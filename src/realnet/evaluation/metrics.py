@@ -41,13 +41,9 @@ class PixelFigures(NamedTuple):
 
 
 def image_auroc(scores: Values, labels: Values) -> float:
-    """Area under the ROC curve of image scores: the chance that a defective image scores above a good one.
+    """Area under the ROC curve of image scores ``[N]``: the chance that a defective image scores above a good one.
 
     Ties count one half. A value below 0.5 stays below 0.5.
-
-    Args:
-        scores: ``[N]``, any real numbers.
-        labels: ``[N]``.
 
     Raises:
         ValueError: for one class only, differing lengths, NaN or infinite scores.
@@ -56,34 +52,22 @@ def image_auroc(scores: Values, labels: Values) -> float:
 
 
 def pixel_auroc(maps: Values, masks: Values) -> float:
-    """Area under the ROC curve of all pixels of all maps together.
+    """Area under the ROC curve of all pixels of all maps together, by masks of the same sizes, all 0 for good images.
 
-    Args:
-        maps: ``[N, h, w]`` or a list.
-        masks: of the same sizes; all zero for good images.
-
-    Raises:
-        ValueError: as :func:`image_auroc`, and for a map and mask of different size.
+    ValueError as :func:`image_auroc`, and for a map and mask of different size.
     """
     return image_auroc(maps, masks)
 
 
 def average_precision(scores: Values, labels: Values) -> float:
-    """Average precision (area under the precision-recall steps) of scores ``[N]``, or of maps against masks.
-
-    Raises:
-        ValueError: as :func:`image_auroc`.
-    """
+    """Average precision (area under the precision-recall steps); arguments as of `f1_max`, errors of `image_auroc`."""
     return rank(*split(scores, labels)).average_precision()
 
 
 def f1_max(scores: Values, labels: Values) -> F1Max:
-    """The largest F1 over all thresholds, of scores ``[N]``, or of maps against masks.
+    """The largest F1 over all thresholds, of scores ``[N]``, or of maps against masks; errors as of `image_auroc`.
 
     The threshold is chosen with the labels in hand: no figure for what a fixed threshold will do.
-
-    Raises:
-        ValueError: as :func:`image_auroc`.
     """
     ranking = rank(*split(scores, labels))
     f1 = ranking.f1()
@@ -96,13 +80,8 @@ def per_region_overlap(maps: Values, masks: Values, fpr_limit: float = 0.3) -> f
 
     The share of each 8-connected region that lies at or above a threshold, averaged over regions (a small one
     weighs as much as a large one), is integrated over the false positive rate of all good pixels from 0 to
-    ``fpr_limit``, interpolated linearly at the limit, and divided by it: 0..1.
+    ``fpr_limit``, in (0, 1], interpolated linearly at the limit, and divided by it: 0..1.
     (Bergmann et al., IJCV 2021, doi:10.1007/s11263-020-01400-4.)
-
-    Args:
-        maps: ``[N, h, w]`` or a list.
-        masks: of the same sizes; all zero for good images.
-        fpr_limit: in (0, 1].
 
     Raises:
         ValueError: without any defective region or any good pixel, for another limit, NaN or infinite values.
@@ -120,11 +99,7 @@ def per_region_overlap(maps: Values, masks: Values, fpr_limit: float = 0.3) -> f
 
 
 def pixel_figures(maps: Values, masks: Values, fpr_limit: float = 0.3) -> PixelFigures:
-    """All pixel figures from one sort; each equals what its own function gives.
-
-    Raises:
-        ValueError: as :func:`per_region_overlap`.
-    """
+    """All pixel figures from one sort; each equals what its own function gives; errors as of `per_region_overlap`."""
     _check_limit(fpr_limit)
     maps, masks = pictures(maps), pictures(masks, "mask")
     weights = region_weights(masks)
@@ -140,11 +115,7 @@ def pixel_figures(maps: Values, masks: Values, fpr_limit: float = 0.3) -> PixelF
 
 
 def roc_curve(scores: Values, labels: Values) -> RocCurve:
-    """The points of the ROC curve, for plotting.
-
-    Raises:
-        ValueError: as :func:`image_auroc`.
-    """
+    """The points of the ROC curve, for plotting; errors as of `image_auroc`."""
     positive, negative = split(scores, labels)
     values = np.unique(np.concatenate([positive, negative]))[::-1]
     hits = _share_from(positive, values)

@@ -31,15 +31,10 @@ class ProtocolFigures(NamedTuple):
 
 
 def realnet_protocol(maps: Values, masks: Values | None, labels: Values | None = None) -> ProtocolFigures:
-    """Image AUROC, pixel AUROC and PRO as the authors' released evaluator computes them.
+    """Image AUROC, pixel AUROC and PRO as the authors' released evaluator computes them; without masks the first only.
 
-    Args:
-        maps: ``[N, h, w]`` or a list of maps.
-        masks: of the same sizes; None: image AUROC only.
-        labels: ``[N]``; default: whether a mask marks anything, as there.
-
-    Raises:
-        ValueError: for one class only, no defective region, a constant map, neither masks nor labels.
+    ``labels``, ``[N]``, are by default whether a mask marks anything, as there. ValueError for one class only, no
+    defective region, a constant map, neither masks nor labels.
     """
     if masks is None and labels is None:
         raise ValueError("the protocol needs masks or labels")
@@ -55,11 +50,7 @@ def realnet_protocol(maps: Values, masks: Values | None, labels: Values | None =
 
 
 def sampled_pro(maps: Values, masks: Values) -> float:
-    """The authors' PRO: 1,000 thresholds, filled regions, and no interpolation at a false positive rate of 0.3.
-
-    Raises:
-        ValueError: as :func:`realnet_protocol`.
-    """
+    """The authors' PRO: 1,000 thresholds, filled regions, no interpolation at a rate of 0.3; errors as there."""
     # Seconds to load, for a figure that few ask for.
     from scipy.integrate import trapezoid
     from skimage.measure import label, regionprops

@@ -69,12 +69,9 @@ class Ranking:
 
 
 def rank(positive: np.ndarray, negative: np.ndarray, weights: np.ndarray | None = None) -> Ranking:
-    """Rank anomalous against good values.
+    """Rank anomalous against good values, ``[P]`` and ``[N]``, one at least; the good ones are sorted in place.
 
-    Args:
-        positive: values of anomalous items ``[P]``, P > 0.
-        negative: values of good items ``[N]``, N > 0; sorted in place.
-        weights: of the anomalous items, summing to 1; default: all the same.
+    ``weights`` of the anomalous items sum to 1; default: all the same.
     """
     order = np.argsort(positive)
     ordered = positive[order]
@@ -91,8 +88,7 @@ def rank(positive: np.ndarray, negative: np.ndarray, weights: np.ndarray | None 
 def split(values: Values, truth: Values) -> tuple[np.ndarray, np.ndarray]:
     """``values`` of anomalous and of good items, as new one-dimensional arrays (float32, or float64 as given).
 
-    Raises:
-        ValueError: for values that are no finite numbers, differing shapes, or truth of one class only.
+    ValueError for values that are no finite numbers, differing shapes, or truth of one class only.
     """
     listed, marked = _aligned(values, truth)
     positive = np.concatenate([v[m] for v, m in zip(listed, marked, strict=True)])
@@ -104,11 +100,7 @@ def split(values: Values, truth: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def region_weights(masks: Values) -> np.ndarray:
-    """A weight for each anomalous pixel, in order, so that all 8-connected regions weigh the same and sum to 1.
-
-    Raises:
-        ValueError: where no mask marks any pixel.
-    """
+    """A weight for each anomalous pixel: all 8-connected regions weigh the same, 1 in sum; ValueError without any."""
     weights = []
     regions = 0
     for mask in pictures(masks, "mask"):
@@ -127,8 +119,7 @@ def region_weights(masks: Values) -> np.ndarray:
 def pictures(values: Values, what: str = "map") -> list[np.ndarray]:
     """``values`` as a list of two-dimensional arrays: of ``[N, h, w]``, ``[N, 1, h, w]``, ``[h, w]`` or a list.
 
-    Raises:
-        ValueError: for another shape, or none at all.
+    ValueError for another shape, or none at all.
     """
     if isinstance(values, list | tuple):
         listed = [as_array(value) for value in values]

@@ -16,12 +16,10 @@ _TEST = "test"
 
 
 def read_scores(path: Path, samples: Sequence[Sample]) -> np.ndarray:
-    """The score of each of ``samples``: float64 ``[N]``.
+    """The score of each of ``samples``: float64 ``[N]``, of a CSV file with the columns ``image`` and ``score``.
 
-    Args:
-        path: CSV file with the columns ``image`` and ``score``, such as `realnet inspect` writes. An image is named
-            by its path, or by ``CATEGORY/test/DEFECT/NAME`` from any part on that tells it from the others; lines
-            of other images are skipped.
+    Such as `realnet inspect` writes. An image is named by its path, or by ``CATEGORY/test/DEFECT/NAME`` from any part
+    on that tells it from the others; lines of other images are skipped.
 
     Raises:
         UserError: for an unreadable file or other columns, and a sentence for each image without a score or with

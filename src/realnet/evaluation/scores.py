@@ -14,40 +14,20 @@ _WINDOW = 16
 
 
 def max_score(maps: Values) -> np.ndarray:
-    """The largest value of each map: the paper's image score (Sec. 3.3).
-
-    Args:
-        maps: ``[N, h, w]``, ``[N, 1, h, w]`` or a list of maps; numpy or torch.
-
-    Returns:
-        ``[N]``.
-    """
+    """The largest value of each map: the paper's image score (Sec. 3.3), ``[N]``."""
     return np.array([array.max() for array in pictures(maps)])
 
 
 def pooled16_score(maps: Values) -> np.ndarray:
-    """The largest mean of a 16 x 16 window (stride 1) of each map: the authors' released image score.
+    """The largest mean of a 16 x 16 window (stride 1) of each map: the authors' released image score, ``[N]``.
 
     On a map that is smaller than the window, the window is cut to the map.
-
-    Args:
-        maps: ``[N, h, w]``, ``[N, 1, h, w]`` or a list of maps; numpy or torch.
-
-    Returns:
-        ``[N]``.
     """
     return np.array([_pooled(array) for array in pictures(maps)])
 
 
 def top_score(maps: Values) -> np.ndarray:
-    """The mean of the largest 0.3 % of the values of each map: the score of preset ``lite``.
-
-    Args:
-        maps: ``[N, h, w]``, ``[N, 1, h, w]`` or a list of maps; numpy or torch.
-
-    Returns:
-        ``[N]``.
-    """
+    """The mean of the largest 0.3 % of the values of each map: the score of preset ``lite``, ``[N]``."""
     return np.array([_largest(array).mean() for array in pictures(maps)])
 
 

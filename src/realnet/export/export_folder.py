@@ -55,16 +55,10 @@ _OTHER_IMAGES = (
 def export_run(
     run: Run, output: Path, request: Request, tolerance: float | None = None, watcher: Watcher | None = None
 ) -> Manifest:
-    """Export the trained ``run`` to the folder ``output``, which appears whole or not at all.
+    """Export the trained ``run`` to the folder ``output``, new or empty, which appears whole or not at all.
 
-    Args:
-        output: a folder that is new or empty.
-        request: the format, and real images to verify on and, for int8, to calibrate with.
-        tolerance: in the place of the format's own in :data:`realnet.export.verify.TOLERANCES`.
-        watcher: told what happens, and what came out of the verification.
-
-    Returns:
-        What was written as ``inspector.json``.
+    ``request`` is the format, and real images to verify on and, for int8, to calibrate with; ``tolerance`` stands in
+    the place of :data:`realnet.export.verify.TOLERANCES`. Returns what was written as ``inspector.json``.
 
     Raises:
         UserError: for a place that cannot be written, a damaged run, images that cannot be read, and where the export
@@ -168,9 +162,7 @@ def _provenance(config: Config, record: Record) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _whole_folder(output: Path) -> Iterator[Path]:
-    """A folder beside ``output`` that becomes it on success and is removed on failure; UserError where it cannot be
-    written or the disk is full.
-    """
+    """A folder beside ``output`` that becomes it on success and is removed on failure; UserError where it cannot be."""
     place = output.parent / f".{output.name}.{os.getpid()}.part"
     try:
         place.mkdir(parents=True)

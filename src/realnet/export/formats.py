@@ -54,11 +54,9 @@ class Graph(nn.Module):
 def write_graph(
     folder: Path, model: RealNet | JoinedNet, size: int, form: ExportFormat, calibration: Iterable[np.ndarray] = ()
 ) -> list[Path]:
-    """Write the graph into ``folder`` and return its files, the one to open first.
+    """Write the graph of images of side ``size`` into ``folder``; its files, the one to open first.
 
-    Args:
-        size: S, the side of its images.
-        calibration: for int8: images as :func:`realnet.inspection.exported.to_batch` gives them, a batch at a time.
+    ``calibration``, for int8: images as :func:`realnet.inspection.exported.to_batch` gives them, a batch at a time.
     """
     if form == "torch":
         return _write_torch(Graph(model), size, folder / "model.pt2")

@@ -48,13 +48,10 @@ def request_export(
     data: str | Path | None = None,
     category: str | None = None,
 ) -> Request:
-    """What is asked for, once it is known to be possible.
+    """What is asked for, once it is known to be possible, with the format's packages and an ``output`` new or empty.
 
-    Args:
-        output: a folder that is new or empty.
-        images: good images, and nothing else.
-        data: in their place a data set. Its good training images are taken, for the comparison its test images, too.
-        category: one category of it; default: those the run was trained on, where it has them.
+    Images are good ones and nothing else, or in their place those of ``data``: its good training images and, for the
+    comparison, its test images, too, of one ``category`` or those that the run was trained on.
 
     Raises:
         UserError: for another format or an absent package, a place in use, where neither images nor data is given or

@@ -115,14 +115,11 @@ def compare(
     form: ExportFormat,
     tolerance: float,
 ) -> Agreement:
-    """Run both on ``images``, uint8 ``[S, S, 3]``, read a batch at a time.
+    """Run both on ``images``, uint8 ``[S, S, 3]``, read a batch at a time; UserError without one that can be read.
 
     An image disagrees where its score differs by more than ``tolerance``, or its map does: in a pixel for 32 bits, on
     average for 16. There RRS shows: it ranks channels, and where rounding swaps two of nearly equal rank, single
     pixels jump although nothing is wrong.
-
-    Raises:
-        UserError: without an image, for one that cannot be read.
     """
     if not len(images):
         raise UserError("There is no image to verify the export on: give --images or --data.")
@@ -151,12 +148,9 @@ def compare(
 
 
 def refuse_disagreement(agreement: Agreement, form: ExportFormat) -> None:
-    """Refuse an export that disagrees on any image; in half precision on more than one in twenty.
+    """Refuse, by a UserError, an export that disagrees on any image; in half precision on more than one in twenty.
 
     There rounding swaps residual channels of nearly equal rank now and then, which moves a map more than the rounding.
-
-    Raises:
-        UserError: with what was found.
     """
     allowed = agreement.images // 20 if form == "openvino-fp16" else 0
     if agreement.disagreeing > allowed:
@@ -170,9 +164,7 @@ def refuse_disagreement(agreement: Agreement, form: ExportFormat) -> None:
 def judge_held_out(
     reference: Engine, exported: Engine, held_out: Sequence[Sample], config: Config, threshold: float, tolerance: float
 ) -> HeldOut:
-    """Figures of both engines on held-out good images (at most 48, spread evenly) and two defects of each; UserError
-    where the run's source of defects is not there.
-    """
+    """Figures of both engines on held-out good images (48 at most) and two defects of each; UserError without these."""
     chosen = [held_out[i] for i in spread(len(held_out), 48)]
     images = good_images(chosen, config, 96)
     synthesizer = make_synthesizer(chosen, images, config, config.seed + _SEED)

@@ -1,7 +1,4 @@
-"""What a line has judged, in one file: results, people's verdicts on them, and pictures.
-
-Searched and reviewed from the command line, the page, and Python.
-"""
+"""What a line has judged, in one file: results, people's verdicts on them, and pictures, for search and review."""
 
 from realnet.history.feedback import Confirmed, read_confirmed
 from realnet.history.originals import Labelled, labelled_images

@@ -14,12 +14,7 @@ _CONFIRMED = """SELECT r.image, r.image_hash, r.score, f.label FROM feedback f J
 
 @dataclass(frozen=True)
 class Confirmed:
-    """Images that a person has confirmed, judged by one model.
-
-    Attributes:
-        good: of the good ones: name, hash and score of each.
-        defects: of the defective ones likewise.
-    """
+    """Images that a person has confirmed, judged by one model: name, hash and score of each."""
 
     good: tuple[tuple[str, str, float], ...]
     defects: tuple[tuple[str, str, float], ...]

@@ -18,12 +18,7 @@ _LONGEST = 80
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images that people called good, or defective, as files.
-
-    Attributes:
-        good, defects: file and name of each; the files are those of a folder that was given, or lie where they lay.
-        lost: names of those whose pixels nobody has any more.
-    """
+    """Images that people called good, or defective: file and name of each; ``lost`` are names without pixels left."""
 
     good: tuple[tuple[Path, str], ...]
     defects: tuple[tuple[Path, str], ...]
@@ -41,13 +36,8 @@ class Labelled:
 def labelled_images(base: Base, digests: Sequence[str], folder: Path, hash_of: Callable[[Path], str]) -> Labelled:
     """What people said of images that an inspector judged, with the images.
 
-    Args:
-        digests: of the inspector's model, of all its versions.
-        folder: where originals that the store kept are put as files.
-        hash_of: the hash of an image file's pixels, as results have it; raises UserError where it cannot be read.
-
-    Raises:
-        UserError: where the store is damaged, or ``folder`` cannot be written.
+    ``digests`` are of all versions of its model; originals that the store kept become files in ``folder``; ``hash_of``
+    a file is that of its pixels. UserError where the store is damaged, or ``folder`` cannot be written.
     """
     statement = _LABELLED.format(digests=", ".join("?" * len(digests)))
     found: dict[str, list[tuple[Path, str]]] = {"good": [], "defective": []}

@@ -25,13 +25,7 @@ class Picture:
 
 
 def make_picture(image: np.ndarray, keep: Keep, original: bytes | None = None) -> Picture:
-    """What is kept of an image.
-
-    Args:
-        image: uint8 ``[h, w, 3]`` RGB.
-        keep: ``nothing``, ``thumbnails`` (JPEG, 320 pixels) or ``originals``.
-        original: the bytes that the image was decoded from, kept as they are; default: the pixels as PNG.
-    """
+    """What is kept of an image uint8 ``[h, w, 3]`` RGB that was decoded from ``original`` (None: kept as PNG)."""
     height, width = image.shape[:2]
     if keep == "nothing":
         return Picture(width, height)
@@ -41,11 +35,7 @@ def make_picture(image: np.ndarray, keep: Keep, original: bytes | None = None) -
 
 
 def thumbnail(image: np.ndarray) -> bytes:
-    """A JPEG of the image, 320 pixels at most on either side.
-
-    Args:
-        image: uint8 ``[h, w, 3]`` RGB.
-    """
+    """A JPEG of the image uint8 ``[h, w, 3]`` RGB, 320 pixels at most on either side."""
     height, width = image.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
     if scale < 1:

@@ -26,9 +26,6 @@ def remove_old(base: Base, retention: Retention, now: datetime.datetime | None =
     """Remove the oldest results with their pictures, as far as ``retention`` says; how many.
 
     Results that a person gave a verdict on stay, whatever their age. Each removal is itself a row of the store.
-
-    Raises:
-        UserError: where the file cannot be written.
     """
     removed = 0
     if retention.days is not None:

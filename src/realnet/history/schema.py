@@ -113,9 +113,7 @@ class Base:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within is written, or nothing of it; UserError where the disk is full or the file cannot
-        be written.
-        """
+        """All that is written within is written, or nothing of it; UserError where it cannot be."""
         with self._lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -102,9 +102,7 @@ def count(base: Base, query: Query) -> int:
 
 
 def find(base: Base, result: str) -> Entry:
-    """The result of that id; its first digits do, six at least, where no other begins so; UserError where there is
-    none, or several.
-    """
+    """The result of that id, or of its first digits, six at least; UserError where there is none, or several."""
     if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},32}}", result):
         raise UserError(f"{result!r} is no id of a result: it has hexadecimal digits, {_LEAST_PREFIX} at least.")
     rows = base.ask(f"{_SELECT} WHERE r.id >= ? AND r.id < ? LIMIT 2", result, result + "g")
@@ -176,10 +174,7 @@ def trend(base: Base, by: Literal["hour", "day"], query: Query) -> list[Span]:
 def moment(text: str, now: datetime.datetime | None = None) -> str:
     """A time as results have it: of ``2026-03-01``, ``2026-03-01T08:30``, or ``90m``, ``24h``, ``7d``, ``2w`` ago.
 
-    Times are UTC unless they name an offset, as in ``2026-03-01T08:30+01:00``.
-
-    Raises:
-        UserError: for anything else.
+    Times are UTC unless they name an offset, as in ``2026-03-01T08:30+01:00``. UserError for anything else.
     """
     ago = re.fullmatch(r"(\d{1,6})\s*([mhdw])", text.strip())
     try:

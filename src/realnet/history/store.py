@@ -34,28 +34,18 @@ class Store(Base):
         self.keep = keep
 
     def record(self, found: Inspection, image: str, model: str, source: str = "python") -> str:
-        """Add a result of Python's; returns its id.
+        """Add a result of Python's; returns its id. UserError where it cannot be written.
 
         Args:
             image: what the image is called, such as a file's name or a part's number.
             source: where the image comes from, such as ``inspect``, ``serve`` or a camera's name.
-
-        Raises:
-            UserError: where the disk is full or the file cannot be written.
         """
         row = found.row(image)
         self.add(row, model, source, make_picture(found.image, self.keep))
         return row.id
 
     def add(self, row: Row, model: str, source: str, picture: Picture | None) -> None:
-        """Add one row with its picture; a row whose id is there already changes nothing.
-
-        Args:
-            picture: what is kept of the image; None where it could not be read.
-
-        Raises:
-            UserError: where the disk is full or the file cannot be written.
-        """
+        """Add one row with what is kept of its image, if its id is new; UserError where it cannot be written."""
         with self.transaction():
             self._insert(row, model, source, picture)
             if picture is not None and picture.kind is not None:
@@ -76,14 +66,9 @@ class Store(Base):
         return added
 
     def add_feedback(self, result: str, label: str, who: str, why: str = "") -> None:
-        """Add a person's verdict on a result; a later one about the same result counts in the place of this.
+        """Add a person's verdict, ``good`` or ``defective``, on a result; a later one counts in the place of this.
 
-        Args:
-            label: ``good`` or ``defective``.
-            why: in words; may be empty.
-
-        Raises:
-            UserError: where there is no such result, nobody is named, or the label is another.
+        UserError where there is no such result, nobody is named, or the label is another.
         """
         if label not in LABELS:
             raise UserError(f"A person's verdict is good or defective, not {label!r}.")

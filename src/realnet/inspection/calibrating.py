@@ -46,12 +46,8 @@ class Judged:
     ) -> "Judged":
         """These images with those that people confirmed as good, each once, and without those confirmed as defective.
 
-        Confirmed images are mostly those that were rejected: their scores are higher than chance would have it, so the
-        threshold is rather too high than too low, and the promise holds.
-
-        Args:
-            good: name, digest and score of each.
-            defects: likewise.
+        Confirmed ones, with name, digest and score, were mostly rejected: their scores are higher than chance would
+        have it, so the threshold is rather too high than too low, and the promise holds.
         """
         defective, known = {digest for _, digest, _ in defects}, set(self.digests)
         kept = [i for i, digest in enumerate(self.digests) if digest not in defective]
@@ -68,13 +64,9 @@ class Judged:
 def judge_good(
     inspector: Judge, good: Sequence[Path], trained: AbstractSet[str] = frozenset(), watcher: Watcher | None = None
 ) -> Judged:
-    """Judge the good images in the files ``good``.
+    """Judge the good images in the files ``good``; ``trained`` are digests of those that the run was trained on.
 
-    Args:
-        trained: digests of the images that the run was trained on.
-
-    Raises:
-        UserError: where a file cannot be read, as a calibration must not rest on other images than were given.
+    UserError where one cannot be read, as a calibration must not rest on other images than were given.
     """
     rng = np.random.default_rng(0)
     scores: list[float] = []
@@ -120,9 +112,7 @@ def check_unseen(run: Run, judged: Judged) -> None:
 
 
 def check_enough(images: int, false_alarms: float) -> None:
-    """Refuse a rate of false alarms that so few images cannot promise; UserError which says how many it takes, and what
-    these images can promise.
-    """
+    """Refuse a rate of false alarms that so few images cannot promise; UserError which says how many it takes."""
     needed = images_needed(false_alarms)
     if images < needed:
         raise UserError(
@@ -132,9 +122,7 @@ def check_enough(images: int, false_alarms: float) -> None:
 
 
 def check_product(scores: Sequence[float], before: Calibration | None) -> None:
-    """Refuse images most of which the inspector takes for defective; UserError where more than half of ``scores`` are
-    above the threshold in force.
-    """
+    """Refuse good images, by a UserError, of which the inspector takes more than half for defective."""
     if before is None:
         return
     above = sum(score > before.score for score in scores)
@@ -149,11 +137,7 @@ def check_product(scores: Sequence[float], before: Calibration | None) -> None:
 
 
 def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None = None) -> Calibration:
-    """Thresholds for ``false_alarms`` by good images that were judged.
-
-    Args:
-        before: the calibration in force, whose synthetic defects measure the new threshold.
-    """
+    """Thresholds for ``false_alarms`` by good images that were judged, measured by ``before``'s synthetic defects."""
     made = calibrate(
         judged.scores,
         judged.pixel,

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
+from realnet.data.tiff import quiet_opencv
 from realnet.errors import UserError
 from realnet.inspection.items import Item, frame_item, version_of
 from realnet.progress import Notify
@@ -54,11 +55,9 @@ def film_items(path: Path, every: float) -> Iterator[Item]:
 
 
 def camera_items(address: str, every: float, say: Notify, stop: threading.Event) -> Iterator[Item]:
-    """A picture every ``every`` seconds, until ``stop`` is set; a camera that is away is waited for.
+    """A picture of ``address``, a number or URL, every ``every`` seconds, until ``stop`` is set.
 
-    Args:
-        address: a number, or a URL.
-        say: told once when the camera is away, and when it is back.
+    A camera that is away is waited for; ``say`` is told so once, and when it is back.
     """
     name = camera_name(address)
     away, last = False, 0
@@ -108,13 +107,8 @@ def _frames(camera: Any, every: float, stop: threading.Event) -> Iterator[np.nda
 def _open(address: str | int) -> Any:
     """Quietly: what OpenCV prints of absent devices would be printed every second."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
+    with quiet_opencv():
         return cv2.VideoCapture(address)
-    finally:
-        logging.setLogLevel(before)
 
 
 def _utc(milliseconds: int) -> str:

@@ -28,9 +28,7 @@ class OpenedEngine(Engine, Protocol):
     """An engine that was opened from a file; it may be pickled, and is opened anew where it arrives."""
 
     def reopened(self) -> "OpenedEngine":
-        """The same graph for a process that was forked off since it was opened: its threads stayed behind; UserError
-        where the program that runs it cannot be used there.
-        """
+        """The same graph for a process that was forked off since: threads stayed behind; UserError if it cannot be."""
         ...
 
 
@@ -94,7 +92,8 @@ class _OnnxEngine:
         (given, *others), outputs = self.session.get_inputs(), self.session.get_outputs()
         if others or given.name != INPUT or tuple(output.name for output in outputs) != OUTPUTS:
             raise _misfit(path)
-        _check_shape(path, [side if isinstance(side, int) else None for side in given.shape], size)
+        if [side if isinstance(side, int) else None for side in given.shape] != [None, 3, size, size]:
+            raise _misfit(path)
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         maps, scores = self.session.run(list(OUTPUTS), {INPUT: images})
@@ -157,11 +156,6 @@ def _forked(program: str) -> UserError:
         f"{program} cannot go on in a process that was forked off: load the inspector in the worker, or start workers "
         'with multiprocessing.get_context("spawn").'
     )
-
-
-def _check_shape(path: Path, sides: list[int | None], size: int) -> None:
-    if sides != [None, 3, size, size]:
-        raise _misfit(path)
 
 
 def _absent(path: Path, package: str) -> UserError:

@@ -47,14 +47,7 @@ def to_batch(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def exported_inspector(run: Run, device: str = "auto") -> ExportedInspector:
-    """The inspector of an export, as :func:`realnet.load` gives it.
-
-    Args:
-        device: see :func:`realnet.inspection.engines.open_engine`.
-
-    Raises:
-        UserError: for a damaged export, an absent package or device.
-    """
+    """The inspector of an export, as :func:`realnet.load` gives it; ``device`` and errors as for `open_engine`."""
     view = view_of(find_reference(run.folder, run.manifest.view))
     inspector = ExportedInspector(open_engine(run.folder, run.manifest, device), run.manifest, view)
     if run.calibration is not None:

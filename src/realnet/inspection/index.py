@@ -68,11 +68,7 @@ class Index:
         return Registration(name.decode("utf-8", "surrogateescape"), done=same and line is not None)
 
     def load(self, key: str, name: str, version: tuple[int, int], line: int) -> None:
-        """Note that an earlier inspection left a row of the image at byte ``line``; a later row replaces it.
-
-        Raises:
-            ValueError: where another image has the name.
-        """
+        """Note an earlier row of the image at byte ``line``; a later one replaces it; ValueError for a name in use."""
         known = "UPDATE images SET size = ?, changed = ?, line = ? WHERE image = ?"
         try:
             if not self._ask(known, *version, line, _encoded(key)).rowcount:
@@ -113,10 +109,8 @@ class Index:
 def free_name(stem: str, folder: Path, is_taken: Callable[[str], bool]) -> str:
     """A name of an overlay: the image's stem, with its folders where two would share one; then with a number.
 
-    It is cut to 200 bytes: file systems take 255, and a suffix and the temporary name's additions are to come.
-
-    Args:
-        is_taken: asked of names in lower case, as some disks tell names apart no further.
+    It is cut to 200 bytes: file systems take 255, and a suffix and the temporary name's additions are to come. Names
+    are asked for in lower case, as some disks tell them apart no further.
     """
     stem = _shortened(stem, _LONGEST)
     name, parts = stem, list(folder.parts)

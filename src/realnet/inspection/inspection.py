@@ -117,11 +117,7 @@ class Inspection:
         return as_png(self.picture, _WIDEST)
 
     def plot(self) -> "list[Axes]":
-        """Draw image, heat map and outline as a figure of matplotlib's pyplot, whose title is the verdict.
-
-        Returns:
-            The three axes, of ``axes[0].figure``.
-        """
+        """Draw image, heat map and outline as three axes of a figure of pyplot, whose title is the verdict."""
         from matplotlib import pyplot
 
         height, width = self.anomaly_map.shape
@@ -139,11 +135,7 @@ class Inspection:
         return list(axes)
 
     def row(self, image: str, overlay: str = "", mask_file: str = "") -> Row:
-        """The row of this image in results.
-
-        Args:
-            overlay, mask_file: what was written beside.
-        """
+        """The row of this image in results, with the files that were written beside."""
         lay = self.alignment
         return Row(
             image=image,
@@ -172,9 +164,7 @@ class Inspection:
         return {name: value for name, value in cells.items() if name not in left_out}
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write :attr:`picture` as a PNG file, and return its path; UserError for another kind of file, or one that is
-        there already and not to be overwritten.
-        """
+        """Write :attr:`picture` as a PNG file; its path. UserError for another kind, or a file to be kept."""
         from realnet.synthesis import write_figure
 
         place = Path(path)

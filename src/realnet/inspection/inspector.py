@@ -21,14 +21,7 @@ from realnet.view import view_of
 
 
 class Inspector(Judge):
-    """A model with its thresholds. Made by :func:`realnet.load`.
-
-    Args:
-        threshold: of the image score.
-        pixel_threshold: of the anomaly map.
-        minimum_area: of a defect, in pixels of the image; 0: any.
-        threads: divide the images of a batch among them.
-    """
+    """A model with its thresholds, as of :class:`Judge`; ``threads`` divide a batch. Made by :func:`realnet.load`."""
 
     def __init__(
         self,
@@ -69,18 +62,18 @@ class Inspector(Judge):
 
 
 def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: Backbones | None = None) -> Inspector:
-    """The inspector of a trained ``run``, as :func:`realnet.load` gives it.
+    """The inspector of a trained ``run``, as :func:`realnet.load` gives it, sharing ``backbones`` that others have.
 
-    Args:
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        backbones: networks that other inspectors of this process have loaded, to be shared with them.
-
-    Raises:
-        UserError: for a run that is not finished, or is damaged.
+    UserError for a run that is not finished, or is damaged.
     """
-    model = load_network(run, choose_device(device), backbones)
-    fold(model)
-    inspector = Inspector(model, run.config, *run.thresholds, threads=Threads())
+    network = load_network(run, choose_device(device), backbones)
+    return inspector_of(run, network)
+
+
+def inspector_of(run: Run, network: RealNet | JoinedNet) -> Inspector:
+    """The inspector of a trained ``run`` whose ``network`` is at hand, and stays where it is; errors as there."""
+    inspector = Inspector(network, run.config, *run.thresholds, threads=Threads())
+    fold(inspector.model)
     inspector.origin = Origin(run.digest)
     if run.calibration is not None:
         inspector.follow(run.calibration)

@@ -25,12 +25,7 @@ from realnet.view import Looked, View
 
 @dataclass(frozen=True)
 class Standard:
-    """What one image is judged by, whatever becomes of the judge meanwhile.
-
-    Attributes:
-        threshold, pixel_threshold, minimum_area: as the judge's.
-        trace: of the result.
-    """
+    """What one image is judged by, whatever becomes of the judge meanwhile; ``trace`` is the result's."""
 
     threshold: float
     pixel_threshold: float
@@ -100,15 +95,10 @@ class Judge(ABC):
         """
 
     def look(self, image: Any, name: str | None = None, notes: Notes | None = None) -> Looked:
-        """An image made ready: read, aligned and cut as the inspector's view says.
+        """An image, as for :meth:`inspect`, made ready: read, aligned and cut as the inspector's view says.
 
-        Args:
-            image: as for :meth:`inspect`.
-            name: what an error calls it; default: its path.
-            notes: counts what of a file is read differently than a person might expect.
-
-        Raises:
-            UserError: for a file that cannot be read, or an image that cannot be aligned.
+        Errors call it ``name`` (default: its path); ``notes`` counts what of a file is read differently than expected.
+        UserError for a file that cannot be read, or an image that cannot be aligned.
         """
         if isinstance(image, Looked):
             return image
@@ -181,9 +171,7 @@ class Judge(ABC):
         )
 
     def judge_by(self, threshold: float | None, minimum_area: int) -> Self:
-        """Judge by this threshold of the image score, where one is given, and minimum area from now on; UserError for a
-        threshold outside 0..1.
-        """
+        """Judge by this minimum area from now on, and threshold where one is given; UserError for one outside 0..1."""
         if threshold is not None:
             check_threshold(threshold)
             self.threshold = threshold
@@ -287,9 +275,7 @@ def full_size(anomaly_map: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def finite(maps: np.ndarray, scores: list[float]) -> tuple[np.ndarray, list[float]]:
-    """Maps and scores as they came, once they are numbers: of any other no image would be found anomalous; UserError
-    for values that are not finite.
-    """
+    """Maps and scores as they came; UserError for numbers that are not finite, by which no image would be anomalous."""
     if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
         raise UserError("The model gives values that are not finite: it is damaged. Restore it or train again.")
     return maps, scores

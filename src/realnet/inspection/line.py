@@ -49,31 +49,19 @@ class LineSettings(BaseModel):
 
 
 def read_line(path: Path) -> dict[str, CameraSettings]:
-    """The cameras of a line by name, from a YAML file; folders in it are relative to where the program runs; UserError
-    where it is missing or says something else.
-    """
+    """The cameras of a line by name, from a YAML file whose folders are relative to here; UserError for another."""
     try:
         return LineSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).cameras
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give a YAML file that names cameras.") from error
     except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-        raise UserError(
-            f"{path} names no cameras ({problem}): write `cameras:` and for each name `source:` and `run:`."
-        ) from error
+        problem = f"names no cameras ({first_problem(error)})"
+        raise UserError(f"{path} {problem}: write `cameras:` and for each name `source:` and `run:`.") from error
 
 
 @dataclass(frozen=True)
 class Station:
-    """A camera with all that is made of its images.
-
-    Attributes:
-        name: of the camera.
-        judge: its inspector; several stations may share one.
-        sources: its images.
-        output: folder of its results.
-        request: what is made of them.
-    """
+    """A camera by its name, with all that is made of its images; several stations may share one judge."""
 
     name: str
     judge: Judge
@@ -87,18 +75,8 @@ def inspect_line(
 ) -> Mapping[str, Summary]:
     """Judge the images of all stations at once, each as :func:`inspect_items` does, until ``stop`` is set.
 
-    Where one cannot go on, as on a full disk, all end: a line that is half inspected looks inspected.
-
-    Args:
-        stations: with output folders of their own.
-        stop: what is begun is finished, and the tables are written.
-        told: of each new row, one at a time; a camera that is away does not end anything.
-
-    Returns:
-        What was found, by the station's name.
-
-    Raises:
-        UserError: the first one of a station's, which it names.
+    Where one cannot go on, as on a full disk, all end: a line that is half inspected looks inspected. ``told`` hears of
+    each new row, one at a time. Returns what was found by the station's name; UserError, the first of a station's.
     """
     lock = threading.Lock()
     # One each, as reading ends by setting its own, also where a station has come to its limit.

@@ -30,7 +30,10 @@ class Sharing:
 
 
 def load(
-    folder: str | Path, device: str = "auto", sharing: Sharing | None = None
+    folder: str | Path,
+    device: str = "auto",
+    sharing: Sharing | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Union["Inspector", ExportedInspector]:
     """Load a trained run, or what ``realnet export`` made of one, as an inspector.
 
@@ -39,6 +42,7 @@ def load(
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; of an export
             also what the program that runs it calls its own.
         sharing: with other inspectors of this process.
+        say: told in a line which device judges.
 
     Raises:
         UserError: for a folder that is no finished run and no export, or is damaged; for an absent device or package.
@@ -50,7 +54,7 @@ def load(
     run = Run(Path(folder))
     if not run.folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    return _inspector(run, device, sharing)
+    return load_on(run, device, say, sharing)
 
 
 def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str:
@@ -63,12 +67,12 @@ def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str
     return use_device(name, say)
 
 
-def load_on(run: Run, device: str, say: Callable[[str], None]) -> Union["Inspector", ExportedInspector]:
-    """As :func:`load`, once a line has said which device judges; UserError likewise."""
-    return _inspector(run, judging_device(device, run.is_export, say))
-
-
-def _inspector(run: Run, device: str, sharing: Sharing | None = None) -> Union["Inspector", ExportedInspector]:
+def load_on(
+    run: Run, device: str, say: Callable[[str], None] | None, sharing: Sharing | None = None
+) -> Union["Inspector", ExportedInspector]:
+    """As :func:`load`, once ``say`` was told in a line which device judges; UserError likewise."""
+    if say is not None:
+        device = judging_device(device, run.is_export, say)
     if run.is_export:
         return exported_inspector(run, device)
     from realnet.inspection.inspector import trained_inspector

@@ -15,45 +15,27 @@ _LINE = (0, 235, 255)
 
 
 def heatmap(anomaly_map: np.ndarray, high: float = 1.0) -> np.ndarray:
-    """Colours from black (0) through red to light yellow (``high`` and above), ordered in brightness too.
+    """Colours uint8 ``[h, w, 3]`` for a map ``[h, w]``: black (0) through red to light yellow (``high`` and above).
 
-    Args:
-        anomaly_map: ``[h, w]``, 0 or more.
-        high: the value that gets the brightest colour; the same for all maps that are to be compared.
-
-    Returns:
-        uint8 ``[h, w, 3]`` RGB.
+    Ordered in brightness too; ``high`` is to be the same for all maps that are compared.
     """
     levels = (_share(anomaly_map, high) * 255).round().astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
 def to_levels(anomaly_map: np.ndarray, pixel_threshold: float) -> np.ndarray:
-    """A map on the scale on which its threshold is 0.5, so that a colour means the same in every inspector's pictures.
+    """A map ``[h, w]`` in 0..1 on the scale on which its threshold is 0.5: a colour means the same in every picture.
 
     Straight lines on either side, as :func:`realnet.calibration.level`.
-
-    Args:
-        anomaly_map: ``[h, w]`` in 0..1.
-        pixel_threshold: above it pixels are outlined, 0..1.
-
-    Returns:
-        float32 ``[h, w]`` in 0..1.
     """
     plane = np.asarray(anomaly_map, dtype=np.float32)
     return np.interp(plane, [0.0, max(pixel_threshold, 1e-6), 1.0], [0.0, 0.5, 1.0]).astype(np.float32)
 
 
 def overlay(image: np.ndarray, anomaly_map: np.ndarray, high: float = 1.0) -> np.ndarray:
-    """The heat colours over a grey version of the image, the more opaque the higher the map.
+    """The :func:`heatmap` of a map ``[h', w']`` over a grey version of the image, uint8 ``[h, w, 3]``.
 
-    Args:
-        image: uint8 ``[h, w, 3]`` RGB.
-        anomaly_map: ``[h', w']``; brought to the image's size.
-        high: as for :func:`heatmap`.
-
-    Returns:
-        uint8 ``[h, w, 3]`` RGB.
+    The higher the map, the more opaque.
     """
     grown = _grown(anomaly_map, image)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
@@ -63,15 +45,7 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, high: float = 1.0) -> np
 
 
 def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The image with the borders of ``mask`` drawn on it (holes too); unchanged where the mask is empty.
-
-    Args:
-        image: uint8 ``[h, w, 3]`` RGB.
-        mask: bool ``[h', w']``; brought to the image's size.
-
-    Returns:
-        uint8 ``[h, w, 3]`` RGB, a copy.
-    """
+    """A copy of the image uint8 ``[h, w, 3]`` with the borders of ``mask`` bool ``[h', w']`` on it (holes too)."""
     height, width = image.shape[:2]
     drawn = np.ascontiguousarray(image).copy()
     grown = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -86,16 +60,9 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def side_by_side(
     image: np.ndarray, anomaly_map: np.ndarray, mask: np.ndarray, inside: np.ndarray | None = None
 ) -> np.ndarray:
-    """Image, overlay and outline next to each other, with white gaps.
+    """Image, overlay and outline of ``mask`` next to each other, with white gaps: uint8 ``[h, 3 w + 16, 3]``.
 
-    Args:
-        image: uint8 ``[h, w, 3]`` RGB.
-        anomaly_map: ``[h', w']``.
-        mask: bool ``[h', w']``, what is outlined.
-        inside: bool ``[h, w]``, what was looked at: the heat map is dark elsewhere; None: everything.
-
-    Returns:
-        uint8 ``[h, 3 w + 16, 3]`` RGB.
+    The heat map is dark where ``inside``, bool ``[h, w]``, says that nobody looked; None: all was looked at.
     """
     gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
     heat = overlay(image, anomaly_map)

@@ -30,11 +30,7 @@ def in_blocks(
     """Images in blocks that are judged together: of ``size``, but live ones alone; no more than ``limit`` images.
 
     Which images share a block depends on the sources alone and on nothing that was done before: a network's rounding
-    depends on the size of its batch.
-
-    Args:
-        items: None among them means that no more is to be waited for.
-        register: takes an image up; None for one that was taken up before.
+    depends on the size of its batch. None among ``items``: no more is to be waited for; of ``register``: known before.
     """
     block: list[QueuedImage] = []
     count = 0
@@ -64,16 +60,9 @@ def in_blocks(
 def read_ahead(
     blocks: Iterable[list[QueuedImage]], stop: threading.Event, inspector: Judge, notes: Notes
 ) -> Generator[list[QueuedImage], None, None]:
-    """The blocks in their order, decoded by a thread of its own; one at a time is decoded ahead.
+    """The blocks in their order, decoded by a thread, one at a time ahead, until ``stop``; errors as theirs.
 
-    Blocks that are done come as they are; of the others all images are read.
-
-    Args:
-        stop: ends it after the present block; set when the iteration ends.
-        inspector: whose levels the images are read by, and who looks at them.
-
-    Raises:
-        Whatever ``blocks`` does.
+    Blocks that are done come as they are; of the others all images are read, as ``inspector`` looks at them.
     """
     ready: queue.SimpleQueue[list[QueuedImage] | BaseException | None] = queue.SimpleQueue()
     ahead = threading.Semaphore(1)

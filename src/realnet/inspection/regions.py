@@ -26,12 +26,7 @@ class Region:
 
 
 def find_regions(anomaly_map: np.ndarray, mask: np.ndarray) -> tuple[Region, ...]:
-    """The 8-connected areas of ``mask``, the highest peak first.
-
-    Args:
-        anomaly_map: ``[h, w]``.
-        mask: bool ``[h, w]``, what is outlined.
-    """
+    """The 8-connected areas of ``mask`` bool ``[h, w]``, what is outlined of the map ``[h, w]``, highest peak first."""
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     found = []
     for label in range(1, count):

@@ -115,13 +115,8 @@ def inspect_items(
 ) -> Summary:
     """Judge images of any source: each row is in ``results.jsonl`` as soon as it is known, the tables at the end.
 
-    Args:
-        items: ``Sources.items``, or another function that gives images.
-        stop: where set, what is begun is finished, and the tables are written.
-
-    Raises:
-        UserError: where ``output`` cannot be written or is in use, or is to be resumed with other settings. What is
-            judged stays in the journal.
+    Where ``stop`` is set, what is begun is finished, and the tables are written. UserError where ``output`` cannot be
+    written or is in use, or is to be resumed with other settings; what is judged stays in the journal.
     """
     stop = stop or threading.Event()
     settings = Settings(

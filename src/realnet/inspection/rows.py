@@ -47,11 +47,7 @@ class Row:
 
 
 def row_of(fields: dict[str, Any]) -> Row:
-    """The row that `Row.as_dict` was asked for, also after JSON made lists of its tuples.
-
-    Raises:
-        TypeError, KeyError: where fields are missing or unknown.
-    """
+    """The row of `Row.as_dict`'s fields, also from JSON; TypeError or KeyError where some are missing or unknown."""
     return Row(**{**fields, "regions": tuple(_region(region) for region in fields["regions"])})
 
 

@@ -21,14 +21,9 @@ IsKnown = Callable[[str, tuple[int, int]], bool]
 
 @dataclass(frozen=True)
 class Sources:
-    """Images of several sources, in their order. Made by :func:`open_sources`.
+    """Images of several sources, in their order; made by :func:`open_sources`, which says what the attributes are.
 
-    Attributes:
-        arguments: as on the command line.
-        watched: folders that are kept under watch when everything else is had.
-        every: seconds between the pictures of a camera or film.
-        leave_out: folders, resolved, that are not searched.
-        say: told of what goes wrong without an end to it all.
+    ``watched`` folders are kept under watch when everything else is had; ``leave_out`` ones, resolved, not searched.
     """
 
     arguments: tuple[str, ...]
@@ -60,8 +55,7 @@ class Sources:
     def items(self, is_known: IsKnown, stop: threading.Event) -> Iterator[Item | None]:
         """The images, until ``stop`` is set; None where the next one may take its time. A file named twice comes twice.
 
-        Args:
-            is_known: whether the image of this key and version has been had; asked of folders under watch.
+        Of folders under watch those come that ``is_known`` has not had.
         """
         for argument in sorted(self.arguments, key=_is_live):
             if argument == STANDARD_INPUT or _is_live(argument):

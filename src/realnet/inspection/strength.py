@@ -22,15 +22,7 @@ class StrengthResponse:
 def respond(
     inspector: Inspector, columns: Sequence[Sequence[np.ndarray]], strengths: Sequence[float]
 ) -> tuple[list[StrengthResponse], list[list[np.ndarray]]]:
-    """Judge samples, one column a strength.
-
-    Args:
-        columns: uint8 ``[S, S, 3]`` images of each strength.
-        strengths: one a column.
-
-    Returns:
-        The responses, and the overlays of the anomaly maps in the same columns.
-    """
+    """Judge samples uint8 ``[S, S, 3]``, a column a strength: the responses, and overlays in the same columns."""
     responses, overlays = [], []
     for strength, column in zip(strengths, columns, strict=True):
         judged: list[Inspection] = list(inspector.inspect_many(column))

@@ -26,9 +26,7 @@ class Counted(Protocol):
 
 
 def write_page(output: Path, found: Counted, threshold: float) -> None:
-    """Write ``results.html`` into ``output``; it shows the overlays that lie there, and loads nothing from elsewhere;
-    UserError where the file cannot be written.
-    """
+    """Write ``results.html`` with the overlays in ``output``; it loads nothing else. UserError if it cannot."""
     rows = found.worst()
     page = filled(
         "realnet.inspection",

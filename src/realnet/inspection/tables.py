@@ -34,9 +34,7 @@ def check_formats(forms: Sequence[str]) -> None:
 
 
 def write_table(path: Path, form: str, rows: Iterable[Row]) -> None:
-    """Write ``rows`` to ``path``, atomically; they are not held in memory; UserError where the disk is full; for
-    Parquet without pyarrow.
-    """
+    """Write ``rows``, which memory never holds, to ``path``; UserError for a full disk, for Parquet without pyarrow."""
     writers: dict[str, Callable[[Path, Iterable[Row]], None]] = {
         "csv": _write_csv,
         "json": _write_json,

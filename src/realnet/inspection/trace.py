@@ -36,12 +36,9 @@ class Origin:
     calibrated: float | None = None
 
     def trace(self, image: np.ndarray | None, threshold: float) -> "Trace":
-        """The trace of a judgement made now.
+        """The trace of a judgement of ``image`` (None: it could not be read) made now.
 
-        Args:
-            image: uint8 ``[h, w, 3]`` RGB; None where it could not be read.
-            threshold: that the image was judged by; of another one than the calibrated it is said that no
-                calibration stands behind it.
+        Behind another ``threshold`` than the calibrated one stands no calibration, and the trace says so.
         """
         return Trace(
             model_digest=self.model_digest,

@@ -30,11 +30,9 @@ class Unused:
 
 
 def walk_images(folder: Path, leave_out: Collection[Path], say: Notify) -> Iterator[Path]:
-    """The files that ``list_images`` finds in ``folder``, one after the other.
+    """The files that ``list_images`` finds in ``folder``, one after the other, without the resolved ``leave_out``.
 
-    Args:
-        leave_out: resolved folders: the output of this very inspection, should it lie below ``folder``.
-        say: told at the end what else is left out, and why.
+    ``say`` is told at the end what else is left out, and why.
     """
     unused = Unused(say)
     for entry in walk(folder, leave_out):

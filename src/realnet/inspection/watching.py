@@ -18,14 +18,10 @@ def watch(
     say: Notify,
     stop: threading.Event,
 ) -> Iterator[Item]:
-    """Images in ``folders`` and below that are new or replaced, until ``stop`` is set.
+    """Images in ``folders`` and below that are new or replaced, by ``is_known``, until ``stop`` is set.
 
     A file is taken once its size and time of change have stood still from one look to the next, a second later: what
-    is still being copied waits.
-
-    Args:
-        is_known: whether the image of this key and version has been had.
-        say: told what is left out and why, each place once. A folder that goes away may come back.
+    is still being copied waits. ``say`` is told what is left out and why, each place once. A folder may come back.
     """
     said: set[str] = set()
 

@@ -163,9 +163,7 @@ class RealNet(AnomalibModule):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> "RealNet":
-        """The model that ``realnet train`` saved in ``run``, with the run's thresholds in the post-processor; UserError
-        for a folder that is no finished run, or is damaged.
-        """
+        """The model of the finished run ``run``, its thresholds in the post-processor; UserError where it is none."""
         opened = Run(Path(run))
         network = load_model(opened)
         score, pixel = opened.thresholds
@@ -189,11 +187,7 @@ class RealNet(AnomalibModule):
 
     @staticmethod
     def configure_pre_processor(image_size: tuple[int, int] | None = None) -> PreProcessor:
-        """A plain resize to a square, by the same function as everywhere; the network normalises by itself.
-
-        Raises:
-            ValueError: for another shape.
-        """
+        """A plain resize to a square, by the function used everywhere; ValueError for another shape."""
         height, width = image_size or (256, 256)
         if height != width:
             raise ValueError(f"RealNet sees squares, not {height} x {width}: give one side twice")
@@ -215,9 +209,7 @@ class RealNet(AnomalibModule):
         return torch.optim.Adam(trained, lr=self.config.training.learning_rate, betas=(0.9, 0.999))
 
     def on_train_start(self) -> None:
-        """Read the good images, fit the selection to them unless that is done, and cache their features; UserError
-        where the pre-processor gives images that the network does not take.
-        """
+        """Read the good images, fit the selection unless it is, and cache features; UserError for images of no use."""
         settings, network = self.config.training, self.model.network
         loader: Any = self.trainer.train_dataloader
         steps = int(min(total_steps(settings, len(loader.dataset)), self.trainer.estimated_stepping_batches))
@@ -349,9 +341,7 @@ def _listed(dataset: Any) -> bool:
 
 
 def _good_images(dataset: Any, pre_processor: Any) -> list[np.ndarray]:
-    """The images of ``dataset`` as the network sees them, uint8 ``[h, w, 3]``; UserError where they are not in 0..1,
-    differ in size, or have a side that 32 does not divide.
-    """
+    """The images of ``dataset`` as the network sees them, uint8 ``[h, w, 3]``; UserError for what it does not take."""
     images: list[np.ndarray] = []
     transform = getattr(pre_processor, "transform", None)
     for number in range(len(dataset)):

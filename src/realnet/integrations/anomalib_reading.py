@@ -33,9 +33,7 @@ class SamePixels(PreProcessor):
         self.levels: Levels | None = None
 
     def shrink(self, image: Tensor, path: str | Path | None = None) -> Tensor:
-        """One image ``[3, H, W]`` in 0..1 as ``[3, size, size]``; ``path`` is its file, where it has one; UserError for
-        a file that is read anew and does not fit the levels.
-        """
+        """One image ``[3, H, W]`` in 0..1 as ``[3, size, size]``; UserError where its file does not fit the levels."""
         if path is not None and Path(path).is_file() and not reads_alike(Path(path)):
             small = read_image(path, self.size, self.levels)
         else:

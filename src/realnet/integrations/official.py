@@ -41,9 +41,7 @@ class Imported:
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """Read a checkpoint, of which nothing is executed: bare tensors by name, or under ``state_dict``; UserError where
-    the file is missing, damaged, would have to be executed, or holds something else.
-    """
+    """Read a checkpoint: bare tensors by name, or under ``state_dict``; nothing is executed. UserError for another."""
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")
     try:

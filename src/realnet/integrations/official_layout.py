@@ -77,15 +77,10 @@ class _Part(BaseModel):
 def describe(
     tensors: Mapping[str, Tensor], settings: Any, image_size: int, mode: str | None, image_score: str
 ) -> Layout:
-    """The configuration that a checkpoint fits.
+    """The configuration that a checkpoint fits, by names and shapes of its tensors, and the ``settings`` saved with it.
 
-    Args:
-        tensors: of the layout, by their names; only names and shapes are looked at.
-        settings: what was saved as ``arch``; None where nothing was.
-        image_size: side in pixels, which no tensor shows.
-        mode: how residuals are ranked (``max&mean``, ``max``, ``mean``); None for what the settings say, else the
-            paper's ``max&mean``.
-        image_score: ``max`` or ``pooled16``.
+    ``image_size`` in pixels no tensor shows; ``mode`` is how residuals are ranked (``max&mean``, ``max``, ``mean``):
+    None for what the settings say, else the paper's ``max&mean``; ``image_score`` is ``max`` or ``pooled16``.
 
     Raises:
         UserError: where the tensors or settings are not of this layout, or of a variant that no configuration has.
@@ -118,13 +113,9 @@ def describe(
 def convert(tensors: Mapping[str, Tensor], layout: Layout, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a checkpoint under our names, every one of them used.
 
-    Args:
-        own: the state of the network that ``layout.model`` configures; the losses of AFS, which no checkpoint holds,
-            are taken from it.
-
-    Raises:
-        UserError: naming tensors that are missing, unknown, of another shape or not finite, and channels that the
-            backbone does not have.
+    ``own`` is the state of the network that ``layout.model`` configures; the losses of AFS, which no checkpoint holds,
+    are taken from it. UserError naming tensors that are missing, unknown, of another shape or not finite, and channels
+    that the backbone does not have.
     """
     names = official_names(own, layout.blocks)
     for what, found in (

@@ -13,11 +13,7 @@ _FORM = re.compile(r"(?P<kind>[a-z]+):(?P<size>\d+(?:\.\d+)?)\s*px(?:@(?P<depth>
 
 
 def read_asked(texts: Sequence[str]) -> list[Wanted]:
-    """What ``--find`` says: ``scratch:2px``, or ``scratch:2px@32`` of 32 grey levels; several with commas.
-
-    Raises:
-        UserError: for another form, kind, size or depth.
-    """
+    """What ``--find`` says: ``scratch:2px``, or with ``@32`` of 32 grey levels; several with commas; else UserError."""
     found = []
     for text in (part.strip() for parts in texts for part in parts.split(",")):
         match = _FORM.fullmatch(text)

@@ -57,12 +57,7 @@ class Choice:
 
 
 def choices_for(height: int, width: int, narrowest: float) -> list[Choice]:
-    """What may be tried for images of ``height`` by ``width`` pixels, the cheapest first; one at least.
-
-    Args:
-        height, width: of the images.
-        narrowest: pixels of the image.
-    """
+    """What may be tried for images of so many pixels and what is ``narrowest`` there, cheapest first; one at least."""
     side = min(height, width)
     found = [Choice(size, None, narrowest * size / side, (size / SIZES[0]) ** 2) for size in SIZES]
     for tile in (2 * SIZES[0], SIZES[0], SIZES[0] // 2):
@@ -76,19 +71,12 @@ def choices_for(height: int, width: int, narrowest: float) -> list[Choice]:
 def choose(
     samples: Sequence[Sample], config: Config, wanted: Sequence[Wanted], watcher: Watcher, device: str = "cpu"
 ) -> Config:
-    """``config`` with the cheapest image size and tiles that find what is wanted, tried on some of the good images.
+    """``config`` with the cheapest image size and tiles that find what is wanted, tried on some good ``samples``.
 
     Where none finds nine of ten, it is the one that tells them from good images best (AUROC).
     Where the configuration names an image size or tiles of its own, these stay. A trial takes the evidence alone, each
-    image judged by subspaces fitted without it, and finds what scores above all good images.
-
-    Args:
-        samples: good images.
-        wanted: what is to be found.
-        watcher: told what was tried, and what is chosen.
-
-    Raises:
-        UserError: as :func:`check_findable`, and for images that cannot be read.
+    image judged by subspaces fitted without it, and finds what scores above all good images. ``watcher`` is told what
+    was tried, and what is chosen. UserError as :func:`check_findable`, and for images that cannot be read.
     """
     check_findable(samples, config)
     usual = presets["lite"].model
@@ -121,11 +109,7 @@ def choose(
 
 
 def check_findable(samples: Sequence[Sample], config: Config) -> None:
-    """Refuse what could not be measured after the training.
-
-    Raises:
-        UserError: for presets whose networks are trained, and for several products.
-    """
+    """Refuse what could not be measured after the training, by a UserError: trained networks and several products."""
     if len({sample.category for sample in samples}) > 1:
         raise UserError("--find is for one product: train an inspector of each with a wish of its own.")
     if config.model.reconstruction.network != "subspace" or config.model.discriminator.kind != "evidence":

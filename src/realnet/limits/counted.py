@@ -176,26 +176,18 @@ class Limits(BaseModel):
 
 
 def save_limits(run: Path, limits: Limits) -> None:
-    """File ``limits`` under the run or export; those measured before are replaced.
-
-    Raises:
-        UserError: where it cannot be written.
-    """
+    """File ``limits`` under the run or export; those measured before are replaced."""
     write_text(run / LIMITS_FILE, limits.to_json())
 
 
 def read_limits(run: Path, digest: str, threshold: float) -> Limits | None:
-    """What was measured of the model with this ``digest``, at ``threshold``; None where nothing was.
-
-    Raises:
-        UserError: where the file is damaged.
-    """
+    """What was measured of the model of ``digest``, at ``threshold``; None: nothing; UserError where it is damaged."""
     path = run / LIMITS_FILE
     if not path.is_file():
         return None
     try:
         found = Limits.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        problem = first_problem(error)
         raise UserError(f"{path} is damaged ({problem}); make it anew with `realnet limits`.") from error
     return found.at(threshold) if found.digest == digest else None

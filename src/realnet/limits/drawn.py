@@ -44,10 +44,8 @@ def draw(
         size: width in pixels of the image, 1 or more.
         depth: by how many grey levels it is darker or lighter, at most: what would leave 0..255 is clipped. Of ``sia``
             the strength in percent, which is delta of Eq. 3.
-        generated: an anomaly image of the product, of the same shape, that shows through a spot of kind ``sia``.
-
-    Raises:
-        ValueError: for kind ``sia`` without ``generated``.
+        generated: an anomaly image of the product, of the same shape, that shows through a spot of kind ``sia``, which
+            is a ValueError without it.
     """
     height, width = image.shape[:2]
     row, column = pixel_of(foreground, rng)

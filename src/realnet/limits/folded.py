@@ -20,13 +20,8 @@ from realnet.training.teaching import refit
 class FoldedScorer:
     """Image scores by the subspaces, and heads, of the fold that each good image was left out of.
 
-    That is how the threshold of a closed-form run is set; so what it says needs no image that was held out.
-
-    Args:
-        model: of the run; what is solved for is fitted again, to the same features.
-        config: of the run.
-        kept: features of the good images, numbered as those that defects are drawn on.
-        device: where features are made.
+    That is how the threshold of a closed-form run is set; so what it says needs no image that was held out. What is
+    solved for is fitted again to ``kept``, the same features, numbered as the images that defects are drawn on.
     """
 
     def __init__(self, model: RealNet, config: Config, kept: KeptFeatures, device: torch.device) -> None:

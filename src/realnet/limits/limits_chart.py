@@ -22,12 +22,7 @@ _ON_LIGHT, _ON_DARK = "#101418", "#ffffff"
 
 
 def limits_figure(limits: Limits, ink: str = "#101418") -> Figure:
-    """A field a kind, with the share found of each size and depth in percent, and the map of where.
-
-    Args:
-        limits: what was measured.
-        ink: colour of what is written beside the fields.
-    """
+    """A field a kind, with the share found of each size and depth in percent, and a map of where, in ``ink``."""
     columns = math.ceil((len(limits.kinds) + 1) / 2)
     figure = Figure(figsize=(3.5 * columns, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -51,11 +46,7 @@ def chart_png(limits: Limits, name: str) -> bytes:
 
 
 def write_chart(path: Path, limits: Limits, name: str) -> None:
-    """Write :func:`chart_png`.
-
-    Raises:
-        UserError: where it cannot be written.
-    """
+    """Write :func:`chart_png`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(chart_png(limits, name))
 

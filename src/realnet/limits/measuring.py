@@ -71,10 +71,8 @@ def measure_limits(
 def read_to_draw_on(judge: Judge, files: Sequence[Path], watcher: Watcher) -> tuple[list[NDArray[np.uint8]], int]:
     """Read the images of ``files`` that the inspector takes for good; also, how many it does not.
 
-    Where all would take more than :data:`_MEMORY`, evenly spread ones are looked at, and that is said.
-
-    Raises:
-        UserError: where an image cannot be read, or none is good to the inspector.
+    Where all would take more than :data:`_MEMORY`, evenly spread ones are looked at, and that is said. UserError where
+    an image cannot be read, or none is good to the inspector.
     """
     largest = max(3 * height * width for height, width in map(image_shape, files))
     chosen = [files[i] for i in spread(len(files), max(1, _MEMORY // largest))]
@@ -114,14 +112,7 @@ def measure_drawn(
     generated: ImageFolder | None = None,
     watcher: Watcher | None = None,
 ) -> tuple[Cell, ...]:
-    """Draw what is wanted on good images, which serve by turns, and have it judged.
-
-    Args:
-        scorer: judges images.
-        good: uint8 ``[h, w, 3]``, as they are on the disk.
-        each: how many of everything that is wanted.
-        generated: for kind ``sia``.
-    """
+    """Draw what is wanted on ``good`` images uint8 ``[h, w, 3]``, which serve by turns, ``each`` so often; judge it."""
     watcher = watcher or Watcher()
     foregrounds = [foreground_mask(image) for image in good]
     places: list[tuple[float, float]] = []

@@ -45,20 +45,10 @@ def reach(
 ) -> list[str]:
     """Measure what a finished run finds of what is wanted, lower its threshold where that helps, and say so.
 
-    Defects are drawn on the good images of the training and judged by the finished run. That it knows these images
-    makes their scores, with or without a defect, rather lower than those of others; subspaces fitted without them, as
-    the threshold rests on, would find more than the run does.
-
-    Args:
-        run: its folder.
-        samples: the good images that it was trained on.
-        wanted: what is to be found.
-        asked: the rate of false alarms that a person asked for, which is kept to; None: none was, so up to
-            :data:`MOST_FALSE_ALARMS` may be risked.
-        watcher: told how far it is.
-
-    Raises:
-        UserError: where an image cannot be read.
+    Defects are drawn on the good images of the training, ``samples``, and judged by the finished run. That it knows
+    these images makes their scores, with or without a defect, rather lower than those of others; subspaces fitted
+    without them, as the threshold rests on, would find more than the run does. ``asked`` is the rate of false alarms
+    that a person asked for, which is kept to; None: up to :data:`MOST_FALSE_ALARMS` may be risked.
     """
     calibration = Run(run).calibration
     assert calibration is not None, "every training calibrates"

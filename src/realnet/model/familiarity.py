@@ -58,14 +58,10 @@ class Familiarity(nn.Module):
 
     @torch.no_grad()
     def fit(self, descriptions: Tensor, folds: Tensor, scales: Tensor, bounded: bool = True) -> None:
-        """Set what good images are like.
+        """Set what good images are like, by their ``descriptions`` ``[N, 2 * sum of m_k]``.
 
-        Args:
-            descriptions: of good images, ``[N, 2 * sum of m_k]``.
-            folds: ``[N]``; images of one fold are measured by the others.
-            scales: what the backbone's channels were divided by, any shape: makes densities of several inspectors
-                comparable.
-            bounded: False: whatever is shown is known.
+        Images of one of ``folds`` ``[N]`` are measured by the others. ``scales`` are what the backbone's channels were
+        divided by: they make densities of several inspectors comparable. Not ``bounded``: whatever is shown is known.
         """
         strangest = 0.0
         for number in folds.unique().tolist():

@@ -31,18 +31,11 @@ def fold(model: RealNet | JoinedNet) -> None:
 
 @torch.no_grad()
 def fold_batch_norms(network: nn.Module, example: Tensor | Sequence[Tensor]) -> int:
-    """Fold every BatchNorm of ``network``, in place, that alone takes what a convolution gives.
+    """Fold every BatchNorm of ``network``, in place, that alone takes what a convolution gives; how many were folded.
 
     In eval mode BatchNorm is an affine map of each channel, and a convolution followed by one is a convolution. Which
-    layer follows which is seen when ``network`` runs once. It cannot be trained, nor its state saved, afterwards.
-    Convolutions with TensorFlow's padding take that in as well.
-
-    Args:
-        example: an input, as small as the network takes.
-
-    Returns:
-        How many were folded.
-
+    layer follows which is seen when ``network`` runs once, on the smallest ``example`` it takes. It cannot be trained,
+    nor its state saved, afterwards. Convolutions with TensorFlow's padding take that in as well.
     Example:
         >>> import torch
         >>> from torch import nn

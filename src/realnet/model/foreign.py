@@ -31,10 +31,6 @@ _BYSTANDERS: list[Any] = [
 
 
 def load_foreign(file: Path) -> Any:
-    """What a torch file holds: tensors and plain containers; other objects are refused, or forgotten where harmless.
-
-    Raises:
-        Exception: of torch's choice, where the file is damaged or would have to be executed.
-    """
+    """What a torch file holds: tensors and plain containers; others are refused by torch's errors, or forgotten."""
     with torch.serialization.safe_globals(_BYSTANDERS):
         return torch.load(file, map_location="cpu", weights_only=True)

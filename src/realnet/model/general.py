@@ -22,14 +22,9 @@ _SHA256 = "d5f0581d7c495afdae741619d4ef182746f2c0a9f29f07ea4240ea0ea3d90c5d"
 def general_weights(chosen: Sequence[Tensor | None]) -> dict[str, Tensor]:
     """The tensors of the general :class:`~realnet.model.evidence.EvidenceHead`, in single precision.
 
-    It enters by a 1x1 convolution a layer, so that fewer channels than it was trained on are fewer columns, enlarged
-    as the hiding of channels does.
-
-    Args:
-        chosen: the numbers of the channels that AFS selected ``[m_k]``, a layer each; None: all.
-
-    Raises:
-        UserError: where the file is not the one that this version came with.
+    It enters by a 1x1 convolution a layer, so that fewer channels than it was trained on, those that AFS selected
+    (``chosen`` ``[m_k]``, a layer each; None: all), are fewer columns, enlarged as the hiding of channels does.
+    UserError where the file is not the one that this version came with.
     """
     data = (resources.files("realnet.model") / _FILE).read_bytes()
     if hashlib.sha256(data).hexdigest() != _SHA256:

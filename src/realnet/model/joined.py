@@ -40,11 +40,7 @@ class JoinedNet(nn.Module):
         return [self.member(k).select_from(raw) for k in range(len(self.members))]
 
     def product(self, selected: Sequence[Sequence[Tensor]]) -> Tensor:
-        """The number of the most likely product of each image ``[B]``.
-
-        Args:
-            selected: as :meth:`select` returns them.
-        """
+        """The number of the most likely product of each image ``[B]``, by what :meth:`select` returns."""
         found = []
         for k, features in enumerate(selected):
             familiarity = self.member(k).familiarity

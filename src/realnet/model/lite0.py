@@ -118,10 +118,7 @@ class PaddedConv(nn.Conv2d):
         return super().forward(x)
 
     def take_padding_in(self) -> None:
-        """Enlarge the kernel by zeros to one that wants the same padding on all sides: no copy, the same result.
-
-        Its weights cannot be saved as those of the network afterwards.
-        """
+        """Enlarge the kernel by zeros to one that wants the same padding on all sides; not to be saved."""
         if self.padded:
             after = (self.kernel_size[0] - 1) // 2
             self.weight = nn.Parameter(F.pad(self.weight, (1, 0, 1, 0)), requires_grad=False)

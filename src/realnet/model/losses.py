@@ -11,9 +11,7 @@ def reconstruction_loss(reconstructions: Sequence[Tensor], targets: Sequence[Ten
 
     .. math:: L_{recon} = \frac{1}{N} \sum_n \sum_k \| G_k(\varphi_k(A_n)) - \varphi_k(I_n) \|_2^2
 
-    Args:
-        reconstructions: ``[B, m_k, h_k, w_k]`` a layer.
-        targets: the features of the good image, same shapes.
+    Both are ``[B, m_k, h_k, w_k]`` a layer.
     """
     losses = [F.mse_loss(r, t) for r, t in zip(reconstructions, targets, strict=True)]
     return sum(losses[1:], losses[0])

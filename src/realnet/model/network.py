@@ -128,10 +128,8 @@ class RealNet(nn.Module):
         return self.reconstruction.in_units(residuals), reconstructions
 
     def discriminate(self, features: Sequence[Tensor], size: tuple[int, int]) -> Output:
-        """Reconstruct selected ``features`` and judge their residuals by the paper's RRS and discriminator.
-
-        Args:
-            size: the image's ``(H, W)``.
+        """Reconstruct selected ``features`` of an image of ``size`` (H, W); judge residuals by the paper's RRS and
+        head.
         """
         residuals, reconstructions = self.residuals(features)
         return Output(self.logits(residuals, size), reconstructions)
@@ -145,9 +143,7 @@ class RealNet(nn.Module):
     def judge(self, image: Tensor) -> Judgement:
         """Anomaly map and score of ``image``.
 
-        Raises:
-            ValueError: for another shape than ``[B, 3, H, W]`` with sides that 32 divides, or, with a subspace, other
-                sides than the model's.
+        ValueError for another shape than ``[B, 3, H, W]`` with sides that 32 divides, or, with a subspace, the model's.
         """
         height, width = image.shape[-2:]
         if image.ndim != 4 or image.shape[1] != 3 or height % 32 or width % 32:
@@ -158,11 +154,7 @@ class RealNet(nn.Module):
         return self.judge_selected(self.select(image), (height, width))[0]
 
     def judge_selected(self, features: Sequence[Tensor], size: tuple[int, int]) -> tuple[Judgement, list[Tensor]]:
-        """Anomaly map and score of images of ``size`` ``(H, W)``, and the reconstructions of their ``features``.
-
-        Args:
-            features: as :meth:`select` returns them.
-        """
+        """Anomaly map and score of images of ``size`` ``(H, W)``, and reconstructions of what :meth:`select` gave."""
         residuals, reconstructions = self.residuals(features)
         found = self.conclude(residuals, size)
         if self.familiarity is not None:

@@ -10,16 +10,9 @@ from realnet.config import RrsConfig
 
 
 def global_residual(residuals: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    """E(A): all residuals on one grid, concatenated channel-wise (Sec. 3.3).
+    """E(A): all residuals ``[B, m_k, h_k, w_k]`` on the grid ``size``, together ``[B, sum(m_k), h', w']`` (Sec. 3.3).
 
     Coarser residuals are upsampled bilinearly (align_corners).
-
-    Args:
-        residuals: E_k, ``[B, m_k, h_k, w_k]``.
-        size: the grid ``(h', w')``.
-
-    Returns:
-        ``[B, sum(m_k), h', w']``.
     """
     aligned = []
     for residual in residuals:
@@ -32,12 +25,8 @@ def global_residual(residuals: Sequence[Tensor], size: tuple[int, int]) -> Tenso
 
 
 def top_channels(residual: Tensor, r: int, pooling: str) -> Tensor:
-    """Indices ``[B, r]`` of the r channels with the largest global maximum (GMP) or mean (GAP), largest first.
-
-    Args:
-        residual: ``[B, m', h', w']``.
-        r: how many.
-        pooling: ``max`` or ``mean``.
+    """Indices ``[B, r]`` of the r channels of ``[B, m', h', w']`` with the largest global max (GMP) or mean (GAP),
+    sorted.
     """
     pooled = residual.amax((2, 3)) if pooling == "max" else residual.mean((2, 3))
     return pooled.topk(r, dim=1).indices

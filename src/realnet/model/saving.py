@@ -30,22 +30,14 @@ _CONFIRMED = "discriminator.confirmed."
 
 
 def save_model(folder: Path, model: RealNet) -> None:
-    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own); UserError where the folder
-    cannot be written or the disk is full.
-    """
+    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own)."""
     save_weights(folder / MODEL_FILE, model)
 
 
 def save_weights(path: Path, module: nn.Module, parts: tuple[str, ...] = ("",)) -> None:
-    """Write every tensor of ``module`` to ``path``, whole or not at all.
+    """Write every tensor of ``module`` whose name begins with one of ``parts`` to ``path``, whole or not at all.
 
     The bases of subspaces, by far the largest, are written in half precision, to which they are rounded anyway.
-
-    Args:
-        parts: what the names of those begin with that are written; default: all.
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full.
     """
     state = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
@@ -83,9 +75,7 @@ class Backbones:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write ``tensors`` to ``path`` as safetensors, whole or not at all; UserError where the folder cannot be written
-    or the disk is full.
-    """
+    """Write ``tensors`` to ``path`` as safetensors, whole or not at all."""
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=metadata)
@@ -98,12 +88,8 @@ def read_weights(
 ) -> dict[str, Tensor]:
     """The tensors of ``path``, which are those of ``module`` by name, shape and type, and finite. Nothing is unpickled.
 
-    Args:
-        parts: what the names of those begin with that the file has; default: all.
-        besides: what the names of those begin with that are there already, and not read.
-
-    Raises:
-        UserError: for a damaged or foreign file, or numbers that are not finite.
+    Names that begin with one of ``parts`` are in the file; those that begin with ``besides`` are there already, and not
+    read. UserError for a damaged or foreign file, or numbers that are not finite.
     """
 
     def wanted(name: str) -> bool:
@@ -164,11 +150,7 @@ def read_digest(path: Path) -> str:
 def load_network(
     run: Run, device: str | torch.device = "cpu", backbones: Backbones | None = None
 ) -> RealNet | JoinedNet:
-    """As :func:`load_model`, also of a run of several products.
-
-    Raises:
-        UserError: likewise, and where the products' inspectors do not belong together.
-    """
+    """As :func:`load_model`, also of several products; UserError likewise, and where these do not belong together."""
     if not run.members:
         return load_model(run, device, backbones)
     backbones = backbones or Backbones()
@@ -182,11 +164,9 @@ def load_network(
 
 
 def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbones | None = None) -> RealNet:
-    """The network of ``run``, with what it was taught, in eval mode. Nothing is unpickled.
+    """The network of ``run``, with what it was taught, in eval mode on ``device``. Nothing is unpickled.
 
-    Args:
-        device: where it is put.
-        backbones: networks that are there already, of which the run's is taken, or joins them.
+    ``backbones`` are networks that are there already, of which the run's is taken, or joins them.
 
     Raises:
         UserError: for a folder that is no run, or of several products, a damaged or foreign weight file, weights not

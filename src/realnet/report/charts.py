@@ -20,16 +20,9 @@ INK = "#010203"  # Stands for the page's own text colour.
 
 
 def roc_chart(scores: np.ndarray, labels: np.ndarray, threshold: float | None, mark: str = "") -> str:
-    """The ROC curve with the operating point of ``threshold``.
+    """The ROC curve of ``scores`` and ``labels`` ``[N]``, of both classes, with the operating point of ``threshold``.
 
-    Args:
-        scores: ``[N]``, labels ``[N]``, of both classes.
-        labels: whether each image is defective.
-        threshold: scores above it are anomalous; None: no point.
-        mark: appended to every figure, such as ``(oracle)``.
-
-    Returns:
-        An ``<svg>`` element.
+    An ``<svg>`` element; ``mark``, such as ``(oracle)``, is appended to every figure.
     """
     curve = roc_curve(scores, labels)
     figure, axes = new_figure()
@@ -47,16 +40,7 @@ def roc_chart(scores: np.ndarray, labels: np.ndarray, threshold: float | None, m
 
 
 def histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -> str:
-    """How the image scores of good and defective images are distributed, with the threshold.
-
-    Args:
-        scores: ``[N]``.
-        labels: whether each image is defective.
-        threshold: None: no line.
-
-    Returns:
-        An ``<svg>`` element.
-    """
+    """How the image scores of good and defective images are distributed, with the threshold: an ``<svg>`` element."""
     figure, axes = new_figure()
     edges = np.histogram_bin_edges(scores, bins=30)
     for part, colour, name in ((~labels, GOOD, "good"), (labels, DEFECTIVE, "defective")):
@@ -74,11 +58,7 @@ def histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -
 
 
 def limits_chart(limits: Limits) -> str:
-    """What the inspector finds of drawn defects, and where.
-
-    Returns:
-        An ``<svg>`` element.
-    """
+    """What the inspector finds of drawn defects, and where: an ``<svg>`` element."""
     description = "Share of drawn defects found, a field a kind, by size and depth, and by place"
     return to_svg(limits_figure(limits, INK), "limits", description)
 

@@ -96,10 +96,7 @@ def afs_layer(
 ) -> AfsLayer:
     """A row of the AFS view: ``columns`` channels evenly spread from the best to the worst loss.
 
-    Args:
-        good: features of I, ``[C, h, w]``.
-        anomalous: features of A, ``[C, h, w]``.
-        selected: indices of the channels that AFS kept.
+    ``good`` and ``anomalous`` are the features of I and A, ``[C, h, w]``; ``selected`` channels are those AFS kept.
     """
     ranked = np.argsort(losses, kind="stable")
     chosen = ranked[spread(len(ranked), columns)]

@@ -26,14 +26,9 @@ from realnet.training.batches import to_tensor
 def file_evaluation(
     run: Run, evaluation: Evaluation, categories: Sequence[Category], report: Path | None, watcher: Watcher
 ) -> Path | None:
-    """Record the figures in the run and write the report; its path, None where there is none.
+    """Record the figures in the run and write the report to ``report`` (None: in the run); its path, if there is one.
 
-    Args:
-        report: where to; None: in the run.
-        watcher: told where the report is, or that the run cannot be written to.
-
-    Raises:
-        UserError: where the report cannot be written.
+    ``watcher`` is told where the report is, or that the run cannot be written to; UserError for the report.
     """
     try:
         own = record(run.folder, evaluation.results)
@@ -79,15 +74,8 @@ def worst_first(
 
     How wrong a verdict is counts relative to the room on that side of the threshold, so that misses (just below a
     low threshold) are not pushed out by false alarms. At most three quarters of ``limit`` are wrong ones where
-    there are right ones to show as well; where not all right ones fit, they are spread evenly.
-
-    Args:
-        scores: ``[N]``.
-        labels: ``[N]``, whether each image is defective.
-        threshold: scores above it are anomalous.
-
-    Returns:
-        Indices.
+    there are right ones to show as well; where not all right ones fit, they are spread evenly. ``labels`` say whether
+    an image is defective, scores above ``threshold`` that it is rejected; indices are returned.
     """
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
     if not len(values):

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,13 +13,13 @@ from realnet.errors import UserError
 from realnet.history.pictures import Keep, Picture, make_picture
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, Standard
-from realnet.inspection.overlay import overlay, to_levels
+from realnet.inspection.overlay import as_png, overlay, shrunk, to_levels
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.rows import Row
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import Refusal
 from realnet.serving.models import ServedModel
-from realnet.serving.schemas import AlignmentAnswer, InspectAnswer, InspectRequest, RegionAnswer
+from realnet.serving.schemas import InspectAnswer, InspectRequest, Outlined
 from realnet.view import Looked
 
 _SHOWN = 1280
@@ -41,19 +41,8 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Outlined(Region):
-    """A region with its outer border, a closed polygon of ``(x, y)``."""
-
-    outline: tuple[tuple[int, int], ...] = ()
-
-
 def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, keep: Keep) -> Decoded:
-    """Decode, hash and shrink, so that the full image need not wait for its turn.
-
-    Raises:
-        Refusal: for what is no image, damaged or too large, or cannot be aligned.
-    """
+    """Decode, hash and shrink, so that the full image need not wait for its turn; Refusal where that cannot be."""
     counted = Notes()
     try:
         image = decode_image(data, request.name, max_pixels, judge.levels, counted)
@@ -64,23 +53,14 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
     except UserError as error:
         raise Refusal(422, str(error)) from error
     notes = tuple(counted.sentences())
-    height, width = image.shape[:2]
-    shown = None
-    if request.heatmap:
-        scale = min(1.0, _SHOWN / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    shown = shrunk(image, _SHOWN) if request.heatmap else None
     return Decoded(judge.parts(looked), looked, shown, image_hash(image), make_picture(image, keep, data), notes)
 
 
 def answer(
     decoded: Decoded, measured: Sequence[Measured], request: InspectRequest, model: ServedModel, standard: Standard
 ) -> tuple[InspectAnswer, Row]:
-    """What the inspector says, for the client and for the results store.
-
-    Args:
-        measured: map and score of each of ``decoded.parts``.
-    """
+    """What the inspector says, for client and results store; ``measured`` is of each of ``decoded.parts``."""
     looked, judge = decoded.looked, model.judge
     seen, score = judge.assemble(looked, measured)
     found = judge.conclude(looked, seen, score, standard)
@@ -100,8 +80,8 @@ def answer(
         width=looked.image.shape[1],
         height=looked.image.shape[0],
         anomalous_area=float(mask.mean()),
-        regions=[RegionAnswer(**asdict(region)) for region in regions],
-        alignment=None if found.alignment is None else AlignmentAnswer(**vars(found.alignment)),
+        regions=list(regions),
+        alignment=found.alignment,
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
         notes=[*decoded.notes, *([_sentence(found.note)] if found.note else [])],
         **standard.trace.as_dict(),
@@ -116,8 +96,7 @@ def _sentence(phrase: str) -> str:
 def _picture(image: np.ndarray, found: Inspection) -> str:
     small = cv2.resize(found.anomaly_map, (image.shape[1], image.shape[0]))
     shown = overlay(image, to_levels(small, found.pixel_threshold))
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
-    return base64.b64encode(encoded.tobytes()).decode("ascii")
+    return base64.b64encode(as_png(shown, _SHOWN)).decode("ascii")
 
 
 def _outlined(regions: tuple[Region, ...], mask: np.ndarray) -> tuple[Outlined, ...]:

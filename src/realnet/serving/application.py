@@ -9,7 +9,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
@@ -18,22 +18,11 @@ from realnet import __version__
 from realnet.errors import UserError
 from realnet.history import Retention, Store
 from realnet.limits.limits_chart import chart_png
+from realnet.serving import schemas
 from realnet.serving.history import add_history
 from realnet.serving.limits import Gate, Refusal
 from realnet.serving.models import ServedModel
-from realnet.serving.schemas import (
-    GatheredAnswer,
-    Health,
-    InspectAnswer,
-    InspectRequest,
-    LearnAnswer,
-    ModelAnswer,
-    OddAnswer,
-    Problem,
-    TeachAnswer,
-    ThresholdRequest,
-)
-from realnet.serving.service import Service, Teach, log_request
+from realnet.serving.service import Service, Teach, log_request, logged
 from realnet.serving.settings import Settings
 from realnet.serving.shelf import loaded_of
 from realnet.serving.uploads import read_json, read_upload
@@ -51,8 +40,9 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_PROBLEM = {"model": schemas.Problem}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
+    status: {**_PROBLEM, "description": description}
     for status, description in {
         400: "No image, a damaged or too large one, or a body that cannot be read.",
         401: "No API key, or a wrong one.",
@@ -78,13 +68,13 @@ _BODY = {
                         "image": {"type": "string", "format": "binary", "description": "The image file."},
                         **{
                             name: field
-                            for name, field in InspectRequest.model_json_schema()["properties"].items()
+                            for name, field in schemas.InspectRequest.model_json_schema()["properties"].items()
                             if name != "image"
                         },
                     },
                 }
             },
-            "application/json": {"schema": InspectRequest.model_json_schema()},
+            "application/json": {"schema": schemas.InspectRequest.model_json_schema()},
         },
     }
 }
@@ -138,8 +128,10 @@ def make_app(
     app.add_exception_handler(RequestValidationError, _wrong)
     app.add_exception_handler(HTTPException, _not_there)
     _add_inspection(app, service)
-    _add_models(app, service)
-    _add_making(app, service)
+    posts = APIRouter(dependencies=[Depends(logged)])
+    _add_models(app, posts, service)
+    _add_making(app, posts, service)
+    app.include_router(posts)
     add_history(app, service)
     _add_page(app)
     return app
@@ -167,7 +159,7 @@ async def _not_there(request: Request, error: Exception) -> Response:
 
 
 def _add_inspection(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/inspect", response_model=InspectAnswer, responses=_REFUSALS, openapi_extra=_BODY)
+    @app.post("/v1/inspect", response_model=schemas.InspectAnswer, responses=_REFUSALS, openapi_extra=_BODY)
     async def inspect(request: Request) -> Any:
         """Judge one image."""
         status, began = 200, time.monotonic()
@@ -185,10 +177,10 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
             service.metrics.requests.labels(str(status)).inc()
             log_request(request, status, began)
 
-    @app.get("/health", response_model=Health)
-    async def health() -> Health:
+    @app.get("/health", response_model=schemas.Health)
+    async def health() -> schemas.Health:
         """Whether the server is up."""
-        return Health(
+        return schemas.Health(
             version=__version__, models=list(service.models), uptime_seconds=time.monotonic() - service.started
         )
 
@@ -202,40 +194,33 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
         )
 
 
-def _add_models(app: FastAPI, service: Service) -> None:
-    @app.get("/v1/models", response_model=list[ModelAnswer])
-    async def models() -> list[ModelAnswer]:
+def _add_models(app: FastAPI, posts: APIRouter, service: Service) -> None:
+    @app.get("/v1/models", response_model=list[schemas.ModelAnswer])
+    async def models() -> list[schemas.ModelAnswer]:
         """The inspectors of this server that are in memory."""
         return [service.describe(model) for model in loaded_of(service.models).values()]
 
-    @app.get("/v1/models/{name}", response_model=ModelAnswer, responses={404: {"model": Problem}})
-    def one(name: str) -> ModelAnswer:
+    @app.get("/v1/models/{name}", response_model=schemas.ModelAnswer, responses={404: _PROBLEM})
+    def one(name: str) -> schemas.ModelAnswer:
         """One inspector, which is loaded where it is not in memory."""
         return service.describe(service.model(name))
 
-    @app.post("/v1/models/{name}/calibration", response_model=ModelAnswer, responses=_REFUSALS)
+    @posts.post("/v1/models/{name}/calibration", response_model=schemas.ModelAnswer, responses=_REFUSALS)
     async def calibration(name: str, request: Request) -> Any:
         """Make a threshold that a person chose the calibrated one, as a new version; needs a server with a key."""
-        began = time.monotonic()
-        order = await read_json(request, service.settings, ThresholdRequest)
-        answer = service.save_threshold(name, order)
-        log_request(request, 200, began)
-        return answer
+        return service.save_threshold(name, await read_json(request, service.settings, schemas.ThresholdRequest))
 
-    @app.post("/v1/models/{name}/teach", response_model=TeachAnswer, responses={**_REFUSALS, 409: {"model": Problem}})
-    def teach(name: str, request: Request) -> Any:
+    @posts.post("/v1/models/{name}/teach", response_model=schemas.TeachAnswer, responses={**_REFUSALS, 409: _PROBLEM})
+    def teach(name: str) -> Any:
         """Let the run learn the images that people confirmed as good in the results store; takes seconds."""
-        began = time.monotonic()
-        answer = service.teach(name)
-        log_request(request, 200, began)
-        return answer
+        return service.teach(name)
 
-    @app.get("/v1/models/{name}/synthetic-defects", response_class=FileResponse, responses={404: {"model": Problem}})
+    @app.get("/v1/models/{name}/synthetic-defects", response_class=FileResponse, responses={404: _PROBLEM})
     async def synthetic_defects(name: str) -> Response:
         """The sheet of synthetic defects that the run was trained on, a PNG."""
         return _file(service.model(name), "synthetic_defects.png", "image/png")
 
-    @app.get("/v1/models/{name}/limits", response_class=Response, responses={404: {"model": Problem}})
+    @app.get("/v1/models/{name}/limits", response_class=Response, responses={404: _PROBLEM})
     def limits(name: str) -> Response:
         """What it finds of drawn defects at the threshold in force: the chart of `realnet limits`, a PNG."""
         found = service.model(name).limits()
@@ -243,62 +228,53 @@ def _add_models(app: FastAPI, service: Service) -> None:
             raise Refusal(404, f"Nobody has measured yet what {name} finds: run `realnet limits`.")
         return Response(chart_png(found, name), media_type="image/png")
 
-    @app.get("/v1/models/{name}/report", response_class=FileResponse, responses={404: {"model": Problem}})
+    @app.get("/v1/models/{name}/report", response_class=FileResponse, responses={404: _PROBLEM})
     async def report(name: str) -> Response:
         """The report of the run's evaluation, HTML."""
         return _file(service.model(name), "report.html", "text/html")
 
 
-def _add_making(app: FastAPI, service: Service) -> None:
-    refusals = {**_REFUSALS, 403: {"model": Problem}, 409: {"model": Problem}}
+def _add_making(app: FastAPI, posts: APIRouter, service: Service) -> None:
+    refusals = {**_REFUSALS, 403: _PROBLEM, 409: _PROBLEM}
 
-    @app.get("/v1/good", response_model=list[GatheredAnswer])
-    def gathered() -> list[GatheredAnswer]:
+    @app.get("/v1/good", response_model=list[schemas.GatheredAnswer])
+    def gathered() -> list[schemas.GatheredAnswer]:
         """The good images that were given, by inspector."""
         found = service.workshop.gathered() if service.workshop is not None else []
         return [_gathered(service, one) for one in found]
 
-    @app.post("/v1/models/{name}/good", response_model=GatheredAnswer, responses=refusals, openapi_extra=_BODY)
+    @posts.post(
+        "/v1/models/{name}/good", response_model=schemas.GatheredAnswer, responses=refusals, openapi_extra=_BODY
+    )
     async def good(name: str, request: Request) -> Any:
         """Keep a good image for the inspector of that name, which need not be there yet; nothing is learned by it."""
-        began = time.monotonic()
         order = await read_upload(request, service.settings)
         kept = await asyncio.get_running_loop().run_in_executor(service.pool, service.keep_good, name, order)
-        log_request(request, 200, began)
         return _gathered(service, kept)
 
-    @app.post("/v1/models/{name}/learn", response_model=LearnAnswer, responses=refusals)
-    def learn(name: str, request: Request) -> Any:
+    @posts.post("/v1/models/{name}/learn", response_model=schemas.LearnAnswer, responses=refusals)
+    def learn(name: str) -> Any:
         """Make the inspector of its good images, or let it learn those that it has not; takes seconds."""
-        began = time.monotonic()
-        answer = service.learn(name)
-        log_request(request, 200, began)
-        return answer
+        return service.learn(name)
 
-    @app.get("/v1/models/{name}/odd", response_model=list[OddAnswer], responses=refusals)
-    def odd(name: str) -> list[OddAnswer]:
+    @app.get("/v1/models/{name}/odd", response_model=list[schemas.OddAnswer], responses=refusals)
+    def odd(name: str) -> list[schemas.OddAnswer]:
         """The good images that score far above the others, for a person to look at."""
         return service.odd(name)
 
-    @app.post("/v1/models/{name}/odd/{image}/keep", response_model=list[OddAnswer], responses=refusals)
-    def confirm_odd(name: str, image: str, request: Request) -> Any:
+    @posts.post("/v1/models/{name}/odd/{image}/keep", response_model=list[schemas.OddAnswer], responses=refusals)
+    def confirm_odd(name: str, image: str) -> Any:
         """A person says that the image is good: it is not named again. Answers with those that are left."""
-        began = time.monotonic()
-        answer = service.confirm_odd(name, image)
-        log_request(request, 200, began)
-        return answer
+        return service.confirm_odd(name, image)
 
-    @app.post("/v1/models/{name}/odd/{image}/leave-out", response_model=LearnAnswer, responses=refusals)
-    def leave_out(name: str, image: str, request: Request) -> Any:
+    @posts.post("/v1/models/{name}/odd/{image}/leave-out", response_model=schemas.LearnAnswer, responses=refusals)
+    def leave_out(name: str, image: str) -> Any:
         """Make the inspector anew without the image, which is no good one; takes seconds."""
-        began = time.monotonic()
-        answer = service.leave_out(name, image)
-        log_request(request, 200, began)
-        return answer
+        return service.leave_out(name, image)
 
 
-def _gathered(service: Service, found: Gathered) -> GatheredAnswer:
-    return GatheredAnswer(made=found.name in service.models, **asdict(found))
+def _gathered(service: Service, found: Gathered) -> schemas.GatheredAnswer:
+    return schemas.GatheredAnswer(made=found.name in service.models, **asdict(found))
 
 
 def _file(model: ServedModel, name: str, kind: str) -> Response:

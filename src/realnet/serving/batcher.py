@@ -21,9 +21,6 @@ class Batcher:
     While batches are computed, further images gather; the next batch takes what is there, up to ``batch_size``. So
     nobody ever waits for company: a lone image is measured at once, and batches grow with the load. The second thread
     has its batch at hand when the first one's ends, and takes what comes while that is small: no core waits.
-
-    Args:
-        batch_size: images measured at a time, at most.
     """
 
     def __init__(self, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
@@ -34,11 +31,7 @@ class Batcher:
             thread.start()
 
     def submit(self, image: np.ndarray, judge: Judge) -> "Future[Measured]":
-        """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when they are there.
-
-        Args:
-            judge: does the measuring, in either thread; those of other inspectors are measured apart.
-        """
+        """Anomaly map and score of one uint8 ``[S, S, 3]`` image, when ``judge`` has measured them."""
         future: Future[Measured] = Future()
         self._waiting.put((image, judge, future))
         return future

@@ -1,10 +1,9 @@
 """The routes of the results store: search, review, feedback, pictures, and the course over time."""
 
 import asyncio
-import time
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 
 from realnet import history as h
 from realnet.errors import UserError
@@ -12,7 +11,7 @@ from realnet.history.pictures import for_browsers
 from realnet.history.searching import count, moment
 from realnet.serving.limits import Refusal
 from realnet.serving.schemas import About, FeedbackRequest, HistoryAnswer, Problem, TrendAnswer
-from realnet.serving.service import Service, log_request
+from realnet.serving.service import Service, logged
 from realnet.serving.uploads import read_json
 
 _MOST = 200
@@ -33,14 +32,14 @@ def add_history(app: FastAPI, service: Service) -> None:
 
     _add_reading(app, service, store)
 
-    @app.post("/v1/history/{result}/feedback", response_model=h.Entry, responses=_REFUSALS)
+    known: Any = {"response_model": h.Entry, "responses": _REFUSALS, "dependencies": [Depends(logged)]}
+
+    @app.post("/v1/history/{result}/feedback", **known)
     async def feedback(result: str, request: Request) -> Any:
         """Say whether the image of a result is good or defective; the latest verdict of a person counts."""
-        began = time.monotonic()
         opened, entry = store(), _entry(store(), result)
         order = await read_json(request, service.settings, FeedbackRequest)
         await asyncio.to_thread(opened.add_feedback, entry.id, order.label, order.who, order.why)
-        log_request(request, 200, began)
         return _entry(opened, entry.id)
 
 

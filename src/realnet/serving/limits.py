@@ -29,11 +29,7 @@ class Refusal(Exception):
 
 
 class RateLimiter:
-    """A bucket of tokens a client: ``per_minute`` of them, refilled evenly.
-
-    Args:
-        clock: seconds, monotonic.
-    """
+    """A bucket of tokens a client: ``per_minute`` of them, refilled evenly; ``clock`` counts seconds."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._capacity, self._rate, self._clock = float(per_minute), per_minute / 60, clock

@@ -20,9 +20,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that a port in use is found before models are loaded; UserError where the address is
-    not this machine's, or the port is in use or not allowed.
-    """
+    """A socket that listens; UserError, before models are loaded, for an address that is not ours or a port in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -120,15 +120,10 @@ class ServedModel:
 
 
 def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 0) -> dict[str, ServedModel]:
-    """Load runs and exports.
+    """Load runs and exports: folders, or ``NAME=FOLDER``; a folder alone is called by its own name.
 
-    Args:
-        places: folders, or ``NAME=FOLDER``; a folder alone is called by its own name.
-        device: as for :func:`realnet.load`.
-        minimum_area: of a defect, in pixels of the image, unless a request says otherwise.
-
-    Raises:
-        UserError: for a folder that is no inspector, a name that is not plain, and two of one name.
+    ``device`` is as for :func:`realnet.load`, ``minimum_area`` in pixels, unless a request says otherwise. UserError
+    for a folder that is no inspector, a name that is not plain, and two of one name.
     """
     from realnet.inspection.loading import Sharing, load
 

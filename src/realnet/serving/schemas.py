@@ -1,11 +1,14 @@
 """What travels over HTTP: requests and answers of ``/v1``."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from realnet.history import Entry
 from realnet.history.searching import Span
+from realnet.inspection.regions import Region
+from realnet.view import Alignment
 
 
 class InspectRequest(BaseModel):
@@ -34,39 +37,11 @@ class InspectRequest(BaseModel):
     id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
 
 
-class RegionAnswer(BaseModel):
-    """One outlined area, in pixels of the image; x to the right, y down.
+@dataclass(frozen=True)
+class Outlined(Region):
+    """A region with its outer border, a closed polygon of ``(x, y)``."""
 
-    Attributes:
-        area: number of pixels; ``share`` of the image, 0..1.
-        centroid: ``(x, y)``.
-        box: ``(x, y, width, height)``.
-        peak: largest value of the anomaly map in it, 0..1; ``peak_at`` is where.
-        outline: its outer border, a closed polygon of ``(x, y)``.
-    """
-
-    area: int
-    share: float
-    centroid: tuple[float, float]
-    box: tuple[int, int, int, int]
-    peak: float
-    peak_at: tuple[int, int]
-    outline: list[tuple[int, int]]
-
-
-class AlignmentAnswer(BaseModel):
-    """How the part lay in the image.
-
-    Attributes:
-        dx, dy: pixels from where the reference image has it, to the right and down.
-        angle: degrees, clockwise.
-        match: correlation with the reference image, -1..1.
-    """
-
-    dx: float
-    dy: float
-    angle: float
-    match: float
+    outline: tuple[tuple[int, int], ...] = ()
 
 
 class InspectAnswer(BaseModel):
@@ -101,8 +76,8 @@ class InspectAnswer(BaseModel):
     width: int
     height: int
     anomalous_area: float
-    regions: list[RegionAnswer]
-    alignment: AlignmentAnswer | None = None
+    regions: list[Outlined]
+    alignment: Alignment | None = None
     notes: list[str] = []
     heatmap_png: str | None = None
     id: str

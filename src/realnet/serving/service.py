@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,20 +27,12 @@ from realnet.inspection.trace import Trace
 from realnet.logs import verdict_facts
 from realnet.provenance import timestamp
 from realnet.run_folder import Run
+from realnet.serving import schemas
 from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
 from realnet.serving.limits import Refusal
 from realnet.serving.models import NAME, NAME_RULE, ServedModel, open_models
 from realnet.serving.prometheus import Metrics
-from realnet.serving.schemas import (
-    InspectAnswer,
-    InspectRequest,
-    LearnAnswer,
-    ModelAnswer,
-    OddAnswer,
-    TeachAnswer,
-    ThresholdRequest,
-)
 from realnet.serving.settings import Settings
 from realnet.serving.shelf import Shelf
 from realnet.serving.uploads import Upload, read_upload
@@ -102,11 +94,7 @@ class Service:
         self.batcher.close()
 
     def model(self, name: str | None) -> ServedModel:
-        """The model of that name, with its latest calibration; the only one where there is no other.
-
-        Raises:
-            Refusal: where there is none, or one of several has to be named.
-        """
+        """The model of that name, or the only one, with its latest calibration; Refusal where none is meant."""
         if name is None and len(self.models) == 1:
             name = next(iter(self.models))
         if name is None or name not in self.models:
@@ -118,13 +106,13 @@ class Service:
         model.refresh()
         return model
 
-    def describe(self, model: ServedModel) -> ModelAnswer:
+    def describe(self, model: ServedModel) -> schemas.ModelAnswer:
         """What the server says of one of its models."""
         model.refresh()
         limits = model.limits()
         found, digest, view = model.drift(), model.judge.origin.model_digest, model.judge.view
         confirmed = read_confirmed(self.store, digest).sentence(model.judge.threshold) if self.store else None
-        return ModelAnswer(
+        return schemas.ModelAnswer(
             name=model.name,
             threshold=model.judge.threshold,
             pixel_threshold=model.judge.pixel_threshold,
@@ -142,11 +130,10 @@ class Service:
             drift=found.sentence() if found is not None and found.warns else None,
         )
 
-    def save_threshold(self, name: str, order: ThresholdRequest) -> ModelAnswer:
+    def save_threshold(self, name: str, order: schemas.ThresholdRequest) -> schemas.ModelAnswer:
         """Make a threshold that a person chose the calibrated one.
 
-        Raises:
-            Refusal: without a key on the server, which would let anybody do it; for a model without a calibration.
+        Refusal without a key on the server, which would let anybody do it; for a model without a calibration.
         """
         if self.settings.api_key is None:
             raise Refusal(403, "Thresholds are saved on a server with an API key only: start it with --api-key.")
@@ -158,26 +145,18 @@ class Service:
         install(model.folder, with_threshold(model.calibration, order.threshold, note, timestamp()))
         return self.describe(model)
 
-    def teach(self, name: str) -> TeachAnswer:
-        """Let a run learn what people confirmed in the results store; it is taken up once it is loaded.
-
-        Raises:
-            Refusal: where the server does not teach, is at it, or the run cannot learn this.
-        """
+    def teach(self, name: str) -> schemas.TeachAnswer:
+        """Let a run learn what people confirmed in the results store; Refusal where it cannot, or learns already."""
         if self.teaches is None or self.store is None:
             raise Refusal(403, "This server teaches nothing: start it with --teach and --history.")
         model = self.model(name)
         with self._alone("A run is being taught already; wait for its end."):
             said = self.teaches(model.folder, self.store)
         model.refresh()
-        return TeachAnswer(sentences=said)
+        return schemas.TeachAnswer(sentences=said)
 
     def keep_good(self, name: str, order: Upload) -> Gathered:
-        """Keep a good image for an inspector, which is there or is to be made.
-
-        Raises:
-            Refusal: where the server makes none, for a name that is not plain, and for what is no image.
-        """
+        """Keep a good image for an inspector, there or to be made; Refusal for a bad name, no image, or no workshop."""
         workshop = self._open_workshop(name)
         if extra := sorted(order.request.model_fields_set - {"image", "name"}):
             raise Refusal(422, f"A good image is given with the fields image and name, not {', '.join(extra)}.")
@@ -186,12 +165,8 @@ class Service:
         except UserError as error:
             raise Refusal(400, str(error)) from error
 
-    def learn(self, name: str) -> LearnAnswer:
-        """Make an inspector of the good images that were given for it, or let it learn the further ones.
-
-        Raises:
-            Refusal: as :meth:`keep_good`, and where one is being made already, or cannot be.
-        """
+    def learn(self, name: str) -> schemas.LearnAnswer:
+        """Make an inspector of the good images that were given, or let it learn further ones; Refusal if it cannot."""
         workshop = self._open_workshop(name)
         model = self.models.get(name)
         with self._alone(_MAKING):
@@ -202,28 +177,20 @@ class Service:
             model.refresh()
         return _learned(folder, said, seconds)
 
-    def odd(self, name: str) -> list[OddAnswer]:
-        """The good images of an inspector that score far above the others, with pictures.
-
-        Raises:
-            Refusal: as :meth:`keep_good`, and where there is no such inspector.
-        """
+    def odd(self, name: str) -> list[schemas.OddAnswer]:
+        """The good images of an inspector that score far above the others, with pictures; Refusal where it is not."""
         workshop, model = self._open_workshop(name), self.model(name)
         try:
             levels = Run(model.folder).levels
             return [
-                OddAnswer(image=file.name, picture=as_webp(shrunk(read_image(file, levels=levels), _PICTURE)))
+                schemas.OddAnswer(image=file.name, picture=as_webp(shrunk(read_image(file, levels=levels), _PICTURE)))
                 for file in workshop.odd(name, model.folder)
             ]
         except UserError as error:
             raise Refusal(409, str(error)) from error
 
-    def confirm_odd(self, name: str, image: str) -> list[OddAnswer]:
-        """A person calls an odd image good; those that are left.
-
-        Raises:
-            Refusal: as :meth:`odd`, and where there is no such image.
-        """
+    def confirm_odd(self, name: str, image: str) -> list[schemas.OddAnswer]:
+        """A person calls an odd image good; those that are left; Refusal where there is no such image."""
         workshop, model = self._open_workshop(name), self.model(name)
         try:
             workshop.confirm(name, model.folder, image)
@@ -232,12 +199,8 @@ class Service:
         model.refresh()
         return self.odd(name)
 
-    def leave_out(self, name: str, image: str) -> LearnAnswer:
-        """Make an inspector anew without one of its good images; until it is there, the one before judges.
-
-        Raises:
-            Refusal: as :meth:`learn`, and where there is no such inspector or image.
-        """
+    def leave_out(self, name: str, image: str) -> schemas.LearnAnswer:
+        """Make an inspector anew without one good image, the old one judging meanwhile; Refusal if it cannot."""
         workshop, model = self._open_workshop(name), self.model(name)
         with self._alone(_MAKING):
             model.held = True
@@ -251,9 +214,7 @@ class Service:
 
     @contextlib.contextmanager
     def _alone(self, busy: str) -> Iterator[None]:
-        """One at a time makes or teaches an inspector; Refusal, with the words ``busy``, for a second, and where a
-        person is to be told why it cannot be.
-        """
+        """One at a time makes or teaches; Refusal, with the words ``busy``, for a second, and for a user's mistake."""
         if not self._teaching.acquire(blocking=False):
             raise Refusal(409, busy)
         try:
@@ -270,7 +231,7 @@ class Service:
             raise Refusal(422, NAME_RULE.format(name=name))
         return self.workshop
 
-    async def inspect(self, request: Request) -> InspectAnswer:
+    async def inspect(self, request: Request) -> schemas.InspectAnswer:
         """Read, judge, record and answer one request.
 
         Raises:
@@ -288,7 +249,7 @@ class Service:
             self.working -= 1
             self.metrics.in_progress.set(self.working)
 
-    async def _judge(self, data: bytes, request: InspectRequest) -> InspectAnswer:
+    async def _judge(self, data: bytes, request: schemas.InspectRequest) -> schemas.InspectAnswer:
         loop = asyncio.get_running_loop()
         # One that has to be loaded must not keep the others waiting.
         there = not isinstance(self.models, Shelf) or self.models.is_loaded(request.model or "")
@@ -312,7 +273,7 @@ class Service:
         _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
         return found
 
-    async def _decode(self, data: bytes, request: InspectRequest, model: ServedModel, judge: Judge) -> Decoded:
+    async def _decode(self, data: bytes, request: schemas.InspectRequest, model: ServedModel, judge: Judge) -> Decoded:
         """The image made ready; where it cannot be read, that is a result as well."""
         loop = asyncio.get_running_loop()
         keep = self.store.keep if self.store is not None else "nothing"
@@ -326,7 +287,7 @@ class Service:
             _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
             raise
 
-    def _standard(self, decoded: Decoded, request: InspectRequest, judge: Judge) -> Standard:
+    def _standard(self, decoded: Decoded, request: schemas.InspectRequest, judge: Judge) -> Standard:
         """What the image is judged by: the request's threshold, the inspector's, or that of an earlier result."""
         area = judge.minimum_area if request.minimum_area is None else request.minimum_area
         known = self._known(decoded, request, judge)
@@ -334,11 +295,11 @@ class Service:
             trace = Trace(known.model_digest, known.calibration, known.image_hash, known.id, known.time, known.software)
             return Standard(known.threshold, judge.pixel_threshold, area, trace)
         threshold = judge.threshold if request.threshold is None else request.threshold
-        trace = judge.origin.trace(None, threshold)
-        trace = Trace(trace.model_digest, trace.calibration, decoded.image_hash, id=trace.id, time=trace.time)
-        return Standard(threshold, judge.pixel_threshold, area, _named(trace, request.id))
+        trace = replace(judge.origin.trace(None, threshold), image_hash=decoded.image_hash)
+        trace = trace if request.id is None else replace(trace, id=request.id)
+        return Standard(threshold, judge.pixel_threshold, area, trace)
 
-    def _known(self, decoded: Decoded, request: InspectRequest, judge: Judge) -> Entry | None:
+    def _known(self, decoded: Decoded, request: schemas.InspectRequest, judge: Judge) -> Entry | None:
         """The result of an image that is sent again, its answer having been lost."""
         if self.store is None or request.id is None:
             return None
@@ -361,7 +322,7 @@ class Service:
                 {"Retry-After": "5"},
             ) from error
 
-    def _announce(self, found: InspectAnswer) -> None:
+    def _announce(self, found: schemas.InspectAnswer) -> None:
         assert self.signals is not None
         try:
             self.signals.announce(message_of({**found.model_dump(mode="json"), "image": found.name}))
@@ -372,29 +333,29 @@ class Service:
             ) from error
 
 
-def _named(trace: Trace, given: str | None) -> Trace:
-    if given is None:
-        return trace
-    return Trace(trace.model_digest, trace.calibration, trace.image_hash, given, trace.time, trace.software)
-
-
 def log_request(request: Request, status: int, began: float) -> None:
     """One line about a request that is answered."""
-    client = request.client.host if request.client else "unknown"
     facts = {
         "method": request.method,
         "path": request.url.path,
         "status": status,
         "milliseconds": round(1000 * (time.monotonic() - began), 1),
-        "client": client,
+        "client": request.client.host if request.client else "unknown",
     }
     _log.info("request", extra={"facts": facts})
 
 
-def _learned(folder: Path, said: list[str], seconds: float) -> LearnAnswer:
+async def logged(request: Request) -> AsyncIterator[None]:
+    """What routes depend on whose answers are logged."""
+    began = time.monotonic()
+    yield
+    log_request(request, 200, began)
+
+
+def _learned(folder: Path, said: list[str], seconds: float) -> schemas.LearnAnswer:
     calibration = read_calibration(folder)
     assert calibration is not None
-    return LearnAnswer(
+    return schemas.LearnAnswer(
         sentences=said, good_images=len(calibration.good_scores), threshold=calibration.score,
         promised=calibration.promised, seconds=round(seconds, 1),
     )  # fmt: skip

@@ -43,12 +43,7 @@ class Shelf(Mapping[str, ServedModel]):
         return name in self._folders
 
     def __getitem__(self, name: str) -> ServedModel:
-        """The inspector; loaded where it is not in memory.
-
-        Raises:
-            KeyError: where there is none of that name.
-            UserError: where its folder is gone or damaged since the server began.
-        """
+        """The inspector, loaded where memory lacks it; KeyError for no such name, UserError for a folder gone bad."""
         folder = self._folders[name]
         with self._lock:
             if name not in self._there:
@@ -86,10 +81,7 @@ def loaded_of(models: Mapping[str, ServedModel]) -> Mapping[str, ServedModel]:
 def open_shelf(place: Path, room: int, device: str = "cpu", minimum_area: int = 0) -> tuple[Shelf, list[str]]:
     """The runs and exports in the folder ``place``, called by their folders' names, and what of it is none, in words.
 
-    One is loaded, so that a server that cannot load any says so at once.
-
-    Raises:
-        UserError: where there is none, or the first one cannot be loaded.
+    One is loaded, so that a server that cannot load any says so, by a UserError, at once.
     """
     folders, left_out = {}, []
     for folder in sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []:

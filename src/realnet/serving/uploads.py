@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,8 +37,7 @@ class Upload:
 async def read_upload(request: Request, settings: Settings) -> Upload:
     """Read and check the body of a request; all of it stays in memory, which the settings bound.
 
-    Raises:
-        Refusal: for another content type, parameters in the URL, fields that are wrong, or a body too long or too slow.
+    Refusal for another content type, parameters in the URL, fields that are wrong, or a body too long or too slow.
     """
     if request.query_params:
         raise Refusal(
@@ -45,39 +46,38 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
             {"Connection": "close"},
         )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        async with asyncio.timeout(_SECONDS):
-            if kind == "multipart/form-data":
-                return await _multipart(request, settings)
-            if kind == "application/json":
-                return _json(b"".join([piece async for piece in bounded(request, settings)]))
-    except TimeoutError as error:
-        raise Refusal(408, f"The request did not arrive within {_SECONDS:.0f} s.", {"Connection": "close"}) from error
-    except ClientDisconnect as error:
-        raise Refusal(400, "The client went away before its request was there.") from error
-    raise Refusal(415, f"Send {_KINDS}, not {kind or 'a body of no type'}.", {"Connection": "close"})
+    if kind == "multipart/form-data":
+        async with _in_time():
+            return await _multipart(request, settings)
+    return _json(await _json_body(request, settings, _KINDS))
 
 
 async def read_json(request: Request, settings: Settings, form: type[Body]) -> Body:
-    """The JSON body of ``request`` as a ``form``.
-
-    Raises:
-        Refusal: as :func:`read_upload`.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refusal(415, f"Send application/json, not {kind or 'a body of no type'}.", {"Connection": "close"})
-    try:
-        async with asyncio.timeout(_SECONDS):
-            body = b"".join([piece async for piece in bounded(request, settings)])
-    except TimeoutError as error:
-        raise Refusal(408, f"The request did not arrive within {_SECONDS:.0f} s.", {"Connection": "close"}) from error
-    except ClientDisconnect as error:
-        raise Refusal(400, "The client went away before its request was there.") from error
+    """The JSON body of ``request`` as a ``form``; Refusal as of :func:`read_upload`."""
+    body = await _json_body(request, settings, "application/json")
     try:
         return form.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise Refusal(422, f"The request is wrong: {first_problem(error)}.") from error
+
+
+@contextlib.asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise Refusal(408, f"The request did not arrive within {_SECONDS:.0f} s.", {"Connection": "close"}) from error
+    except ClientDisconnect as error:
+        raise Refusal(400, "The client went away before its request was there.") from error
+
+
+async def _json_body(request: Request, settings: Settings, kinds: str) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(415, f"Send {kinds}, not {kind or 'a body of no type'}.", {"Connection": "close"})
+    async with _in_time():
+        return b"".join([piece async for piece in bounded(request, settings)])
 
 
 def _json(body: bytes) -> Upload:

@@ -31,13 +31,7 @@ Join = Callable[[Path, Sequence[Path]], list[str]]
 
 @dataclass(frozen=True)
 class Gathered:
-    """Good images that were given for an inspector.
-
-    Attributes:
-        name: of the inspector.
-        images: how many there are; ``waiting``: how many of them it has not learned yet.
-        known: whether the image that was given last had been given before.
-    """
+    """Good images given for inspector ``name``: all, those not learned yet, and whether the last one was known."""
 
     name: str
     images: int
@@ -70,15 +64,9 @@ class Workshop:
         return [self._count(place.name.removesuffix(_ENDING)) for place in self._places()]
 
     def keep(self, name: str, image_name: str, data: bytes, max_pixels: int) -> Gathered:
-        """Keep a good image for the inspector ``name``.
+        """Keep a good image, by its own name and content, for the inspector ``name``.
 
-        Args:
-            image_name: what it is called; its suffix says which format.
-            data: the contents of the file.
-            max_pixels: above this it is refused.
-
-        Raises:
-            UserError: for what is no image, too many of them, and a folder that cannot be written.
+        UserError for what is no image or above ``max_pixels``, too many of them, and a folder that cannot be written.
         """
         called = PurePosixPath(image_name.replace("\\", "/"))
         if called.suffix.lower() not in IMAGE_SUFFIXES:
@@ -100,16 +88,10 @@ class Workshop:
             return self._count(name)
 
     def learn(self, name: str, run: Path | None) -> tuple[Path, list[str], float]:
-        """Make the inspector ``name`` of its images, or let it learn those that it has not.
+        """Make the inspector ``name`` of its images, or let that in the folder ``run`` learn those that it has not.
 
-        Args:
-            run: its folder; None: it is to be made.
-
-        Returns:
-            Its folder, what came out in sentences, and the seconds it took.
-
-        Raises:
-            UserError: for too few images, images that do not go together, and a folder that is in use.
+        Returns its folder, what came out in sentences, and the seconds it took. UserError for too few images, images
+        that do not go together, and a folder that is in use.
         """
         began = time.monotonic()
         place, done = self._place(name), self._learned(name)
@@ -133,24 +115,16 @@ class Workshop:
         return [there[image] for image in (calibration.odd() if calibration is not None else []) if image in there]
 
     def confirm(self, name: str, run: Path, image: str) -> None:
-        """A person has looked at ``image`` and calls it good: it is not named again, in this run and in those to come.
-
-        Raises:
-            UserError: where there is no such image, and for a folder that cannot be written.
-        """
+        """A person calls ``image`` good: no run, now or later, names it again; UserError where there is none."""
         self._image(name, image)
         calibration = read_calibration(run)
         if calibration is not None and image not in calibration.confirmed:
             install(run, calibration.with_confirmed([image]))
 
     def leave_out(self, name: str, run: Path, image: str) -> tuple[list[str], float]:
-        """Make the inspector anew of all its good images but ``image``, which is no good one.
+        """Make the inspector anew of all its good images but ``image``: what came out in sentences, and the seconds.
 
-        Returns:
-            What came out in sentences, and the seconds it took.
-
-        Raises:
-            UserError: where there is no such image, too few are left, and where making fails: all is then as it was.
+        UserError where there is no such image, too few are left, and where making fails: all is then as it was.
         """
         began = time.monotonic()
         file, files = self._image(name, image), self._images(name)

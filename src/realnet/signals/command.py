@@ -18,14 +18,11 @@ class Command(Sink):
 
     The environment has ``REALNET_ID``, ``REALNET_VERDICT``, ``REALNET_SCORE``, ``REALNET_THRESHOLD``,
     ``REALNET_IMAGE``, ``REALNET_MODEL`` and ``REALNET_REPEATED``, too. No shell is involved. Signs of life do not
-    start it.
+    start it. UserError where there is no such program.
 
     Args:
         line: program and arguments, quoted as for a shell.
         seconds: after which it is ended, and the message counts as not taken.
-
-    Raises:
-        UserError: where there is no such program.
     """
 
     def __init__(self, line: str, seconds: float = _SECONDS) -> None:
@@ -62,10 +59,9 @@ class Command(Sink):
 
 
 def split_line(line: str, windows: bool) -> list[str]:
-    """Program and arguments of a command line; on Windows a backslash stands for itself: ``C:\\line\\reject.exe``.
+    """Program and arguments of a command line; ValueError where a quote is not closed.
 
-    Raises:
-        ValueError: where a quote is not closed.
+    On Windows a backslash stands for itself: ``C:\\line\\reject.exe``.
     """
     if not windows:
         return shlex.split(line)

@@ -43,8 +43,8 @@ class Signals:
         self._deliveries = [_Delivery(sink, outbox, heartbeat, say, self.life) for sink in sinks]
 
     def announce(self, message: Message) -> None:
-        """Send ``message``, which has an ``id`` and a ``verdict``: once this returns, it is on disk and will be sent;
-        UserError where the disk is full.
+        """Send ``message``, which has ``id`` and ``verdict``: when this returns, it is on disk; UserError for a full
+        one.
         """
         if self._which == "anomalous" and message["verdict"] == "good":
             return
@@ -171,9 +171,7 @@ def open_signals(
     heartbeat: float | None = None,
     say: Notify = lambda sentence: None,
 ) -> Iterator[Signals]:
-    """Signals to ``sinks`` that wait in the file ``queue`` meanwhile; at the end what can be sent is sent; UserError
-    where the file cannot be written, or another process uses it.
-    """
+    """Signals to ``sinks`` that wait in the file ``queue`` until they are sent; UserError where it cannot be used."""
     with open_outbox(queue) as outbox:
         elsewhere = outbox.waiting_elsewhere([sink.key for sink in sinks])
         if elsewhere:

@@ -74,9 +74,7 @@ class Outbox:
         return made
 
     def put(self, sinks: list[str], message: Message) -> None:
-        """Keep a signal for each of ``sinks``; one that is known by its ``id`` is not kept twice; UserError where the
-        disk is full.
-        """
+        """Keep a signal for each of ``sinks``, once by its ``id``; UserError where the disk is full."""
         body, now = json.dumps(message, separators=(",", ":")), time.time()
         statement = "INSERT OR IGNORE INTO signals (sink, id, made, body) VALUES (?, ?, ?, ?)"
         try:
@@ -126,9 +124,7 @@ class Outbox:
 
 @contextlib.contextmanager
 def open_outbox(path: Path) -> Iterator[Outbox]:
-    """The outbox in the file ``path``, for this process alone; made where it is not there; UserError where another
-    process has it, or it cannot be written.
-    """
+    """The outbox in the file ``path``, for this process alone; UserError if another has it or it cannot be written."""
     busy = f"Another process sends the signals in {path}: wait for its end or choose another file."
     with alone_with(path.with_name(path.name + ".lock"), busy), contextlib.closing(Outbox(path)) as outbox:
         yield outbox

@@ -30,19 +30,10 @@ class Sink(ABC):
 
     @abstractmethod
     def send(self, message: Message) -> None:
-        """Send a signal and wait until it is taken.
-
-        Raises:
-            Unreachable: where that may succeed later.
-            Refused: where it never will.
-        """
+        """Send a signal and wait until it is taken; Unreachable where that may be later, Refused where it never is."""
 
     def beat(self, message: Message) -> None:  # noqa: B027 - a receiver may have no use for it
-        """Send a sign of life; it is not repeated.
-
-        Raises:
-            Unreachable: where it did not arrive.
-        """
+        """Send a sign of life, once; Unreachable where it did not arrive."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """End what is open."""

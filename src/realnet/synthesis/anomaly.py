@@ -1,5 +1,6 @@
 """What every anomaly source returns, and the checks that all of them share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -143,6 +144,20 @@ def first_visible(
         if anomaly is not None:
             return anomaly
     return contrasting_spot(image, foreground, rng)
+
+
+class Proposer(ABC):
+    """A part that proposes defects until one is visible; ``opacity`` is the range of delta."""
+
+    def __init__(self, opacity: Range = (1.0, 1.0)) -> None:
+        self.opacity = opacity
+
+    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+        """Return a defect of ``image``; see `Part`."""
+        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+
+    @abstractmethod
+    def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None: ...
 
 
 def drawn(

@@ -113,9 +113,7 @@ def three_random(image: Image, rng: np.random.Generator) -> Image:
 def rotated(
     image: Image, degrees: float, centre: tuple[float, float] | None = None, shift: tuple[float, float] = (0.0, 0.0)
 ) -> Image:
-    """Turn about ``centre`` (column, row; default the middle), then move by ``shift``; the edges are
-    mirrored.
-    """
+    """Turn about ``centre`` (column, row; default the middle), then move by ``shift``; edges are mirrored."""
     height, width = image.shape[:2]
     turn = cv2.getRotationMatrix2D(centre or ((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     turn[:, 2] += np.asarray(shift)

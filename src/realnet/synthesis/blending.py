@@ -11,10 +11,7 @@ def blend(
     """Return A = (1 - M) I + (1 - delta) M I + delta M P (Eq. 3), rounded to the nearest grey level.
 
     ``image`` I and ``source`` P are uint8 [h, w, 3], ``mask`` M is bool [h, w], ``opacity`` delta is in 0..1.
-    Neither input is changed.
-
-    Raises:
-        ValueError: where shapes, types or the opacity do not fit.
+    Neither input is changed. ValueError where shapes, types or the opacity do not fit.
     """
     if image.shape != source.shape or image.shape[:2] != mask.shape or image.dtype != source.dtype:
         raise ValueError(f"cannot blend {source.shape} into {image.shape} through a mask of {mask.shape}")

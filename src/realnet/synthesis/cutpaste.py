@@ -7,26 +7,18 @@ from realnet.synthesis.anomaly import (
     Anomaly,
     Image,
     Mask,
-    Range,
+    Proposer,
     Trim,
     compose,
     draw_opacity,
-    first_visible,
     natural_variation,
 )
 from realnet.synthesis.augment import jittered
 from realnet.synthesis.shapes import pixel_of
 
 
-class CutPaste:
+class CutPaste(Proposer):
     """A rectangle of the image pasted elsewhere: 2-15% of the area, aspect 0.3-3.3, colours jittered."""
-
-    def __init__(self, opacity: Range = (1.0, 1.0)) -> None:
-        self.opacity = opacity
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         rows, columns = foreground.shape
@@ -39,15 +31,8 @@ class CutPaste:
         return _pasted(image, patch, 0.0, foreground, opacity, "cutpaste", rng)
 
 
-class Scar:
+class Scar(Proposer):
     """A strip of the image pasted elsewhere: 2-16 by 10-25 pixels at 256x256, turned by -45..45 degrees."""
-
-    def __init__(self, opacity: Range = (1.0, 1.0)) -> None:
-        self.opacity = opacity
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         rows, columns = foreground.shape

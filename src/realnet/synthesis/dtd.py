@@ -14,10 +14,8 @@ from realnet.synthesis.perlin import perlin_mask
 class Dtd:
     """A texture of ``directory`` under three random augmentations, through a Perlin mask in the foreground.
 
-    A blend is used as it comes; ``least_change``, in grey levels, has those that show less drawn again.
-
-    Raises:
-        UserError: where the folder is missing or holds no image.
+    A blend is used as it comes; ``least_change``, in grey levels, has those that show less drawn again. UserError
+    where the folder is missing or holds no image.
     """
 
     def __init__(self, directory: Path, opacity: Range = (0.2, 1.0), least_change: float = 0.0) -> None:

@@ -65,9 +65,7 @@ def write_pairs(
 
 
 def write_image(path: str | Path, array: NDArray[np.uint8], info: PngInfo | None = None) -> None:
-    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically; ``info`` goes in as well; UserError where the
-    folder cannot be written.
-    """
+    """Write uint8 [h, w] or [h, w, 3] to ``path`` as PNG, atomically; ``info`` goes in as well."""
     with atomic_path(path) as temporary:
         Image.fromarray(array).save(temporary, format="PNG", pnginfo=info, compress_level=_COMPRESSION)
 
@@ -113,9 +111,7 @@ def claim_folder(folder: Path, file_name: str, settings: dict[str, Any], what: s
     """Take an empty folder, or one that these very settings were begun in, and leave them there as ``file_name``.
 
     ``what`` is what goes into the folder and ``other`` what else it may hold of that kind, both for the messages.
-
-    Raises:
-        UserError: for a folder that holds something else.
+    UserError for a folder that holds something else.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose a folder to write the {what} to.")

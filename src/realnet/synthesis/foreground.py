@@ -87,9 +87,7 @@ def settle_foreground(config: SynthesisConfig, categories: Sequence[Category]) -
 
 
 def check_foreground(name: str) -> None:
-    """Check that ``name`` is ``auto``, ``known``, ``none`` or a known category; UserError otherwise; the message lists
-    the names.
-    """
+    """Check that ``name`` is ``auto``, ``known``, ``none`` or a known category; else a UserError lists them."""
     known = ["auto", "known", "none", *sorted(RULES)]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
@@ -98,14 +96,11 @@ def check_foreground(name: str) -> None:
 
 
 def foreground_mask(image: NDArray[np.uint8], name: str = "auto") -> NDArray[np.bool_]:
-    """Return where defects may be put, bool [h, w], never empty.
+    """Return where defects may be put, bool [h, w], never empty; UserError for another name.
 
     ``image`` is uint8 [h, w, 3] RGB. ``name`` is ``auto`` (judge from the image), ``none`` (the whole image) or a
     category of MVTec AD, VisA, MPDD or BTAD, for the released code's threshold; ``known``, not settled by data set and
     category, is ``auto``.
-
-    Raises:
-        UserError: for another name.
     """
     check_foreground(name)
     if name in ("auto", "known"):

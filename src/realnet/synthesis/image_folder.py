@@ -16,9 +16,7 @@ _CACHE_BYTES = 256 * 2**20
 
 
 class ImageFolder:
-    """Random images of ``directory`` and the folders in it; ``left_out`` says what of them is not used, and why;
-    UserError where the folder is missing or holds no image; ``purpose`` says what is wanted there.
-    """
+    """Random images of ``directory`` and below; ``left_out``: what is not used. UserError by ``purpose`` for none."""
 
     def __init__(self, directory: Path, purpose: str, cache_bytes: int = _CACHE_BYTES) -> None:
         self.directory = directory

@@ -9,9 +9,7 @@ from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part
 
 
 class Mixture:
-    """Draw one of ``parts`` for each defect, with probabilities proportional to ``weights``; UserError where no weight
-    is above zero.
-    """
+    """Draw one of ``parts`` for each defect, proportionally to ``weights``; UserError where no weight is above zero."""
 
     def __init__(self, parts: Sequence[Part], weights: Sequence[float]) -> None:
         chosen = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]

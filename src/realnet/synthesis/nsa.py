@@ -10,11 +10,11 @@ from realnet.synthesis.anomaly import (
     Anomaly,
     Image,
     Mask,
+    Proposer,
     Range,
     Trim,
     compose,
     draw_opacity,
-    first_visible,
     fitted,
     natural_variation,
 )
@@ -31,7 +31,7 @@ _SMALLEST_SIDE = 5
 _ERODED = 3
 
 
-class Nsa:
+class Nsa(Proposer):
     """One to three patches of another good image, resized, some turned, joined without a seam.
 
     The label is where the image visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named
@@ -39,13 +39,8 @@ class Nsa:
     """
 
     def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)) -> None:
-        self.goods = goods
-        self.names = names
-        self.opacity = opacity
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+        super().__init__(opacity)
+        self.goods, self.names = goods, names
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         index = int(rng.integers(len(self.goods)))

@@ -41,9 +41,7 @@ _Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def _neighbours(length: int, cells: int) -> tuple[NDArray[np.intp], _Pair, _Pair]:
-    """Return, for each of ``length`` pixels, the grid line before it, and weight and offset of both its
-    lines.
-    """
+    """Return, for each of ``length`` pixels, the grid line before it, and weight and offset of both its lines."""
     position = np.arange(length) * (cells / length)
     before = position.astype(np.intp)
     offset = (position - before).astype(np.float32)

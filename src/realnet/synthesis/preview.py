@@ -17,11 +17,8 @@ _SPACE, _HEAD = 4, 20
 def contact_sheet(anomalies: Sequence[Anomaly], goods: Sequence[Image], cell: int = 192) -> Image:
     """Return one row a defect with the columns good, source, mask, blend: uint8 [H, W, 3] RGB on white.
 
-    ``goods`` are the good images the ``anomalies`` were made of, uint8 [h, w, 3], one each. ``cell`` is the
-    longer side of each picture in pixels. Kind, opacity and origin stand under each row.
-
-    Raises:
-        ValueError: where there are no anomalies, or not as many goods.
+    ``goods`` are the good images the ``anomalies`` were made of, uint8 [h, w, 3], one each (else ValueError). ``cell``
+    is the longer side of each picture in pixels. Kind, opacity and origin stand under each row.
     """
     if not anomalies or len(anomalies) != len(goods):
         raise ValueError(f"{len(anomalies)} anomalies and {len(goods)} good images: need one each, at least one")
@@ -37,11 +34,7 @@ def contact_sheet(anomalies: Sequence[Anomaly], goods: Sequence[Image], cell: in
 
 
 def grid_image(columns: Sequence[Sequence[Image]], titles: Sequence[str] | None = None, cell: int = 160) -> Image:
-    """Columns of images on white, with a title over each: uint8 ``[H, W, 3]``.
-
-    Args:
-        columns: uint8 ``[s, s, 3]`` images, equally many a column.
-    """
+    """Columns of images uint8 ``[s, s, 3]``, equally many, on white, with a title over each: uint8 ``[H, W, 3]``."""
     head = _HEAD if titles else 0
     rows = len(columns[0])
     sheet = np.full((head + rows * (cell + _SPACE) + _SPACE, len(columns) * (cell + _SPACE) + _SPACE, 3), 255, np.uint8)

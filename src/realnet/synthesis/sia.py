@@ -20,10 +20,8 @@ class Sia:
 
     ``directory`` holds the images of one product, or folders named by category, at most two levels down (as
     the SIA data set is published), of which ``category``'s is taken. A blend is used as it comes, also one that hardly
-    shows, as those of small strengths do; ``least_change``, in grey levels, has such blends drawn again.
-
-    Raises:
-        UserError: where the folder is missing, holds no image, or holds other categories only.
+    shows, as those of small strengths do; ``least_change``, in grey levels, has such blends drawn again. UserError
+    where the folder is missing, holds no image, or holds other categories only.
     """
 
     def __init__(

@@ -12,11 +12,11 @@ from realnet.synthesis.anomaly import (
     Anomaly,
     Image,
     Mask,
+    Proposer,
     Range,
     Trim,
     compose,
     draw_opacity,
-    first_visible,
     fitted,
     natural_variation,
 )
@@ -25,7 +25,7 @@ from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import few_pieces, large_region, pixel_of
 
 
-class Structure:
+class Structure(Proposer):
     """A good image seen otherwise through a Perlin mask or a large region, a part displaced, or one erased.
 
     The label is where the region visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named
@@ -33,13 +33,8 @@ class Structure:
     """
 
     def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (0.6, 1.0)) -> None:
-        self.goods = goods
-        self.names = names
-        self.opacity = opacity
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+        super().__init__(opacity)
+        self.goods, self.names = goods, names
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         shape = (image.shape[0], image.shape[1])

@@ -61,10 +61,7 @@ class Synthesizer:
         return {**self.__dict__, "_foregrounds": {}}
 
     def __call__(self, index: int, good: int | None = None) -> Anomaly:
-        """Return defect number ``index``, a pure function of the seed, ``index`` and ``good``.
-
-        ``good`` is which good image it is made of; by default the one `good_of` names.
-        """
+        """Return defect ``index``, a pure function of seed, ``index`` and the good image (None: by `good_of`)."""
         # A stream of its own decides, so that the other defects are what they are without faint ones.
         faint = self.config.faint > 0 and np.random.default_rng([self.seed, index, 1]).random() < self.config.faint
         return self._make(self._faint_part if faint else self.part, index, good)
@@ -113,9 +110,7 @@ class Synthesizer:
 def make_part(
     config: SynthesisConfig, goods: Sequence[Image], category: str | None = None, names: Sequence[str] | None = None
 ) -> Part:
-    """Return the part, or mixture of parts, that ``config`` describes; UserError where dtd or sia is asked for without
-    a usable folder.
-    """
+    """Return the part, or mixture of parts, of ``config``; UserError where dtd or sia lacks a usable folder."""
     limits: dict[str, Any] = {} if config.opacity is None else {"opacity": config.opacity}
     if config.source == "dtd":
         return Dtd(_required(config), **limits)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, Trim, compose, draw_opacity, first_visible
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Range, Trim, compose, draw_opacity
 from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import blob, crack, few_pieces, pixel_of
 
@@ -12,7 +12,7 @@ _LEVELS = np.arange(256, dtype=np.float32)
 _PERLIN, _SPOTS, _CRACKS, _STAIN = 0.35, 0.25, 0.25, 0.15
 
 
-class Texture:
+class Texture(Proposer):
     """A defect drawn from nothing but noise and the image's own colours.
 
     A third are textures through Perlin masks, the others are what industry meets most: dark or bright spots
@@ -20,11 +20,7 @@ class Texture:
     """
 
     def __init__(self, opacity: Range = (0.2, 1.0)) -> None:
-        self.opacity = opacity
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+        super().__init__(opacity)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         shape = (image.shape[0], image.shape[1])

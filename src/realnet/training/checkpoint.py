@@ -39,10 +39,7 @@ def save_checkpoint(
     folder: Path, model: nn.Module, best: dict[str, Tensor], optimizer: torch.optim.Optimizer | None,
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Write model, best state so far (or whatever else is to be kept beside), optimiser state and progress.
-
-    Where nothing is trained there is no optimiser.
-    """
+    """Write model, best state so far (or what else is to be kept), optimiser (None: no training) and progress."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for number, state in optimizer.state_dict()["state"].items() if optimizer is not None else ():
@@ -54,9 +51,7 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
 ) -> tuple[dict[str, Tensor], Progress]:
-    """Restore ``model`` and ``optimizer`` in place; returns the best state so far and the progress; UserError for a
-    damaged file.
-    """
+    """Restore ``model`` and ``optimizer`` in place; the best state so far, and progress; UserError where damaged."""
     path = folder / CHECKPOINT_FILE
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     try:

@@ -42,11 +42,7 @@ class Correction:
 def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
     """What people said of the images that the run judged, in any of its versions, with the images.
 
-    Args:
-        folder: where originals that the store kept are put.
-
-    Raises:
-        UserError: where the store or the run is damaged, or ``folder`` cannot be written.
+    Originals that the store kept are put into ``folder``. UserError where something is damaged or cannot be written.
     """
     opened = Run(run)
     levels = opened.levels
@@ -57,12 +53,7 @@ def prepare_correction(
     run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet,
     join: bool = False,
 ) -> Correction:  # fmt: skip
-    """Learn ``good``, and judge confirmed ``defects`` before and after; UserError as
-    :func:`realnet.training.teaching.learn`.
-
-    Args:
-        join: the defects are learned, too.
-    """
+    """Learn ``good``, with ``join`` also confirmed ``defects``, judge these before and after; UserError as `learn`."""
     shown = [file for file, _ in defects]
     lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage, shown if join else None)
     compared = compare_defects(run, lesson, shown, device)
@@ -70,9 +61,7 @@ def prepare_correction(
 
 
 def apply_correction(run: Path, correction: Correction, force: bool = False) -> Calibration:
-    """Make it the state in force; UserError where a confirmed defect would be missed that is found now, or fewer are
-    found by what they teach than without it, unless ``force``; for a full disk.
-    """
+    """Make it the state in force; UserError where fewer confirmed defects would be found than now, unless ``force``."""
     without, learned = correction.lesson.found
     if learned < without and not force:
         raise UserError(
@@ -91,12 +80,10 @@ def correct(
     run: Path, good: Sequence[Named], store: Store | None, device: str, watcher: Watcher, *, force: bool = False,
     dry_run: bool = False, join: bool = False,
 ) -> Calibration:  # fmt: skip
-    """Teach the run ``good`` images and what a results store says people confirmed, and say what comes of it; UserError
-    where nothing is new, a confirmed defect would be missed and that is not forced, or the run cannot learn.
+    """Teach the run ``good`` images and what a results store says people confirmed, and say what comes of it.
 
-    Args:
-        dry_run: say it, and change nothing.
-        join: confirmed defects are learned, too.
+    ``dry_run`` changes nothing; with ``join`` confirmed defects are learned, too. UserError where nothing is new, a
+    confirmed defect would be missed and that is not forced, or the run cannot learn.
     """
     defects: Sequence[Named] = ()
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:

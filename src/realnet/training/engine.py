@@ -74,11 +74,7 @@ class Control:
 def run_steps(fabric: "Fabric", work: Optimisation, progress: Progress, control: Control) -> None:
     """Train from where ``progress`` stands to the end, and note in it how far that is.
 
-    Args:
-        fabric: devices, precision and DDP are its business.
-
-    Raises:
-        KeyboardInterrupt: where ``control.stop`` says so, after a checkpoint was saved.
+    KeyboardInterrupt where ``control.stop`` says so, after a checkpoint was saved.
     """
     wrapped, optimizer = fabric.setup(work.module, work.optimizer)
     clock = Clock(progress.seconds + control.spent, control.time_budget)

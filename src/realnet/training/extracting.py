@@ -17,12 +17,9 @@ _BATCH = 16
 
 
 class Extractor:
-    """Passes images through the backbone of ``model``, which is most of the work of a closed-form training.
+    """Passes images through a copy of the backbone of ``model``, most of the work of a closed-form training.
 
     BatchNorm is folded, and the images are shared out to threads.
-
-    Args:
-        model: its backbone is copied; its standardisation and selection are used as they are when asked.
     """
 
     def __init__(self, model: RealNet, device: torch.device) -> None:
@@ -37,13 +34,10 @@ class Extractor:
         kept: torch.dtype = torch.float16,
         told: Callable[[int], None] = lambda done: None,
     ) -> list[Tensor]:
-        """Raw features ``[n, c, h, w]`` of ``images``, a tensor a tap.
+        """Raw features ``[n, c, h, w]`` of ``images``, a tensor a tap, in the precision ``kept``.
 
-        Half precision is enough for what is judged. What a subspace is fitted to is kept in single precision: where
-        good images are alike, rounding would be all that they differ by.
-
-        Args:
-            kept: the precision of the result.
+        Half is enough for what is judged. What a subspace is fitted to is kept in single precision: where good images
+        are alike, rounding would be all that they differ by.
         """
         found: list[list[Tensor]] = []
         for number, batch in enumerate(batched(images, _BATCH)):

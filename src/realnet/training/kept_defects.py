@@ -60,17 +60,13 @@ def read_defect_images(model: RealNet, config: Config, new: dict[str, Path], dev
 
 
 def save_defects(path: Path, kept: KeptDefects) -> None:
-    """Write ``kept`` as safetensors, whole or not at all; UserError where the folder cannot be written or the disk is
-    full.
-    """
+    """Write ``kept`` as safetensors, whole or not at all."""
     tensors = {f"features.{k}": f.contiguous() for k, f in enumerate(kept.features)}
     write_tensors(path, {**tensors, "groups": kept.groups}, {"digests": " ".join(kept.digests)})
 
 
 def read_defects(path: Path) -> KeptDefects | None:
-    """What :func:`save_defects` wrote, None where there is no such file. Nothing is unpickled; UserError where it is
-    damaged.
-    """
+    """What :func:`save_defects` wrote, None without. Nothing is unpickled; UserError where it is damaged."""
     if not path.is_file():
         return None
     try:

@@ -72,21 +72,14 @@ class KeptFeatures:
 def kept_of(
     names: Sequence[str], seen: OutOfSample, each: int, features: Mapping[str, Sequence[Tensor]]
 ) -> KeptFeatures:
-    """What is kept of a training.
-
-    Args:
-        seen: how its images belong together.
-        each: copies of each good image.
-    """
+    """What is kept of a training whose images belong together as ``seen`` has it, with ``each`` copies of each."""
     parts = {name: [f.half().cpu() for f in features[name]] for name in PARTS if name in features}
     of = {name: getattr(seen, name).of for name in parts}
     return KeptFeatures(tuple(names), seen.groups, seen.augmentation, each, of, parts)
 
 
 def save_features(path: Path, kept: KeptFeatures) -> None:
-    """Write ``kept`` as safetensors, whole or not at all; UserError where the folder cannot be written or the disk is
-    full.
-    """
+    """Write ``kept`` as safetensors, whole or not at all."""
     tensors = {f"{name}.{k}": f.contiguous() for name, parts in kept.parts.items() for k, f in enumerate(parts)}
     tensors |= {f"of.{name}": of for name, of in kept.of.items()}
     facts = {"names": list(kept.names), "augmentation": kept.augmentation, "each": kept.each}

@@ -42,8 +42,7 @@ class Launch:
 def make_fabric(launch: Launch) -> "Fabric":
     """Fabric, its processes not started yet; on an NVIDIA GPU with TF32. For one CPU, what does the same without it.
 
-    Raises:
-        UserError: for devices, a precision or a strategy that are not to be had here.
+    UserError for devices, a precision or a strategy that are not to be had here.
     """
     kind, _, number = choose_device(launch.device).partition(":")
     if number and launch.devices > 1:
@@ -95,10 +94,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def alone(output: Path) -> Iterator[None]:
     """Hold the lock of the run in ``output``: two trainings in one folder would overwrite each other.
 
-    Under DDP the first process holds it for all.
-
-    Raises:
-        UserError: where another process trains there, or the folder cannot be written.
+    Under DDP the first process holds it for all. UserError where another trains there, or it cannot be written.
     """
     if os.environ.get("LOCAL_RANK", "0") != "0" or (output.exists() and not output.is_dir()):
         yield
@@ -123,7 +119,6 @@ def check_output(output: Path, what: str, kept: Sequence[str], own: Collection[s
         what: is trained, in words.
         kept: files that show that it has begun, the finished model's first.
         own: what else a training that was stopped early leaves.
-        resume: whether a training is to be continued.
 
     Raises:
         UserError: for a file, a folder that something else is in, a training that is not to be continued, and a

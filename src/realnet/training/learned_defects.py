@@ -75,10 +75,7 @@ class DefectsLearner:
     @torch.no_grad()
     def found(self, false_alarms: float, files: int, stage: Stage = quiet) -> tuple[int, int]:
         """How many confirmed defects are found without the head, and by heads that were fitted to the others; each
-        time with the threshold that good images set then. The head is to be fitted after that.
-
-        Args:
-            files: of good images.
+        time with the threshold that the good images of ``files`` files set then. The head is to be fitted after that.
         """
         count, folds = len(self.kept.digests), min(_DEFECT_FOLDS, len(self.kept.digests))
         self._forget()

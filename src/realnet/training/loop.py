@@ -94,13 +94,8 @@ def trained_state(model: RealNet) -> dict[str, Tensor]:
 def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, control: Control) -> Progress:
     """Train ``task.model`` in place; on return it holds the best state by validation, of several the last.
 
-    Continues from the checkpoint in ``control.folder`` where there is one.
-
-    Args:
-        fabric: devices, precision and DDP are its business.
-        task: what is trained, on what, judged how; everything frozen is ready.
-        identity: what the run is made of (configuration and data), kept in the checkpoint.
-        control: how it is carried on and watched.
+    Continues from the checkpoint in ``control.folder`` where there is one, which keeps ``identity``: what the run is
+    made of. Everything frozen is ready.
     """
     settings, folder = config.training, control.folder
     model, module, steps = task.model, task.loss, task.steps

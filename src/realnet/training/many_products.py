@@ -19,20 +19,17 @@ from realnet.run_folder import CONFIG_FILE, PRODUCTS_FILE, PRODUCTS_FOLDER, Run,
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch, alone, check_output
 from realnet.training.prepare import with_levels
-from realnet.training.run import train
+from realnet.training.run import Trained, train
 from realnet.view import REFERENCE_FILE
 
 
 def train_products(
     categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher | None = None
-) -> Progress:
-    """Train an inspector on the good images of ``categories``, and save it as ``output``.
+) -> Trained:
+    """Train an inspector on the good images of ``categories``, and save it as ``output``; errors as of `train`.
 
     Closed-form inspectors of several categories are one for each, a run in ``output/products``; together they judge an
     image by the product that it most likely shows (:class:`~realnet.model.joined.JoinedNet`).
-
-    Raises:
-        UserError, KeyboardInterrupt: as :func:`realnet.training.run.train`.
     """
     watcher = watcher or Watcher()
     if not _separable(categories, config, launch):
@@ -54,14 +51,10 @@ def train_products(
             # What was begun is gone on with, whether or not this one was.
             there = (place / CONFIG_FILE).is_file()
             own_launch = replace(launch, time_budget=budget, resume=launch.resume and there)
-            done.append(train([product], settled, place, own_launch, watcher))
+            done.append(train([product], settled, place, own_launch, watcher).progress)
         _join(output, [product.name for product in products], categories, settled, launch)
-    return Progress(
-        step=sum(one.step for one in done),
-        seconds=sum(one.seconds for one in done),
-        best_value=min(one.best_value for one in done),
-        finished=True,
-    )
+    steps, seconds = sum(one.step for one in done), sum(one.seconds for one in done)
+    return Trained(Progress(steps, seconds, min(one.best_value for one in done), finished=True))
 
 
 def _separable(categories: Sequence[Category], config: Config, launch: Launch) -> bool:

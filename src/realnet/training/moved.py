@@ -18,10 +18,7 @@ STRENGTHS = {
 def moved(image: np.ndarray, shift: tuple[float, float], rotation: float, light: float) -> np.ndarray:
     """``image`` uint8 ``[h, w, 3]`` shifted, turned about its middle and made lighter; its edges are mirrored.
 
-    Args:
-        shift: right and down, in shares of the sides.
-        rotation: in degrees, against the clock.
-        light: share of brightness added; negative: taken.
+    ``shift`` right and down in shares of the sides, ``rotation`` in degrees against the clock, ``light`` as a share.
     """
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rotation, 1.0)
@@ -33,11 +30,9 @@ def moved(image: np.ndarray, shift: tuple[float, float], rotation: float, light:
 def copies(
     images: Sequence[np.ndarray], limits: ToleranceConfig, each: int, seed: int, at_limit: bool = False, first: int = 0
 ) -> Iterator[np.ndarray]:
-    """``each`` copies of every image, in the order of the images, moved at random within ``limits``.
+    """``each`` copies of every image, in the order of the images, moved at random within ``limits``, or by all of them.
 
-    Args:
-        at_limit: moved by the whole of each limit, in a random direction: the worst that is tolerated.
-        first: number of the first image, as the same number always draws the same copies.
+    ``first`` is the number of the first image, as the same number always draws the same copies.
     """
     for number, image in enumerate(images, first):
         for copy in range(each):

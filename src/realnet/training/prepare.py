@@ -49,12 +49,9 @@ class Split:
 
 
 def split_good(samples: Sequence[Sample], share: float, seed: int) -> Split:
-    """Hold out ``share`` of each category's good images (at least one, and leave at least one), by ``seed``.
+    """Hold out ``share`` of each category's good images (at least one, and leave at least one; 0: none), by ``seed``.
 
-    With a ``share`` of 0 none is held out.
-
-    Raises:
-        UserError: for a category with fewer than two images.
+    UserError for a category with fewer than two images.
     """
     check_enough(samples)
     if share == 0:
@@ -79,13 +76,10 @@ def check_enough(samples: Sequence[Sample]) -> None:
 
 
 def split_samples(samples: Sequence[Sample], config: Config) -> Split:
-    """What of the good images is trained on, and what is held out.
+    """What of the good images is trained on, and what is held out; UserError for a category with fewer than two.
 
     Of networks that are trained, validation wants a share. A subspace is fitted to as many as the configuration allows,
     chosen at random by the seed; what is beyond that serves the threshold.
-
-    Raises:
-        UserError: for a category with fewer than two images.
     """
     if config.model.reconstruction.network != "subspace":
         return split_good(samples, config.training.validation_share, config.seed)
@@ -107,8 +101,8 @@ def split_samples(samples: Sequence[Sample], config: Config) -> Split:
 
 
 def with_levels(config: Config, files: Sequence[Path]) -> tuple[Config, tuple[str, ...]]:
-    """``config`` with the levels that the good images ``files`` have in common, unless it names some; what to say;
-    UserError for images that cannot be read or do not fit the levels.
+    """``config`` with the levels that ``files`` have in common, unless it names some; what to say; UserError as
+    `survey`.
     """
     found = survey(files, config.data.pair)
     if found.levels is None or config.data.levels is not None:
@@ -126,9 +120,7 @@ def good_images(samples: Sequence[Sample], config: Config, most: int | None = MO
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
-    """Defects of these good images; a single category is passed on, so that its SIA folder is found; UserError for
-    generated images of several categories, as they belong to one product.
-    """
+    """Defects of these good images; UserError for generated images of several categories, made for one product."""
     categories = {sample.category for sample in samples}
     if config.synthesis.source == "sia" and len(categories) > 1:
         raise UserError(
@@ -145,13 +137,9 @@ def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Conf
 def synthesizer_of(
     categories: Sequence[Category], config: Config, size: int | None = None
 ) -> tuple[Synthesizer, list[str]]:
-    """Defects of the good images of ``categories``, with nothing to be trained; and what is to be said of the images.
+    """Defects of the good images of ``categories`` at ``size`` pixels (None: the model's), and what to say of them.
 
-    Args:
-        size: side of the images in pixels; None: the model's.
-
-    Raises:
-        UserError: as :func:`with_levels` and :func:`make_synthesizer`.
+    Nothing is to be trained. UserError as :func:`with_levels` and :func:`make_synthesizer`.
     """
     part, foreground = settle_foreground(config.synthesis, categories)
     samples = [sample for category in categories for sample in category.train]

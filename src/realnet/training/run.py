@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,9 +52,16 @@ ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 240
 
 
+class Trained(NamedTuple):
+    """How far a training came, and its model; None where an earlier call had made it, or each product has its own."""
+
+    progress: Progress
+    model: RealNet | None = None
+
+
 def train(
     categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher | None = None
-) -> Progress:
+) -> Trained:
     """Train an inspector on the good images of ``categories`` (together, where several) and save it as ``output``.
 
     Raises:
@@ -66,7 +73,7 @@ def train(
         return _train(categories, config, output, launch, watcher or Watcher())
 
 
-def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Progress:
+def _train(categories: Sequence[Category], config: Config, output: Path, launch: Launch, watcher: Watcher) -> Trained:
     started = time.monotonic()
     synthesis, foreground = settle_foreground(config.synthesis, categories)
     if foreground:
@@ -87,7 +94,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     _check_same(output, config, identity)
     finished = read_progress(output)
     if finished is not None and (output / MODEL_FILE).is_file():
-        return finished
+        return Trained(finished)
     # Whatever can be wrong is found before anything is written.
     images = good_images(split.train, config, None if solved else MOST_TILES)
     synthesizer = make_synthesizer(split.train, images, config, config.seed)
@@ -120,7 +127,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
             judged = prepared.judge_good()
             _finish(output, model, judged, config, progress, categories, split, data_fingerprint, launch)
     fabric.barrier()
-    return progress
+    return Trained(progress, model)
 
 
 def describe_run(output: Path, progress: Progress, watcher: Watcher) -> None:

@@ -106,8 +106,8 @@ class Lesson:
 
 
 def check_teachable(run: Path) -> None:
-    """Refuse a run whose reconstruction is trained, and one that kept no features; UserError which says what to do
-    instead.
+    """Refuse a run whose reconstruction is trained, and one that kept no features; UserError which says what else to
+    do.
     """
     if members := Run(run).members:
         raise UserError(
@@ -131,13 +131,9 @@ def learn(
     run: Path, files: Sequence[Path], names: Sequence[str], device: str = "cpu", stage: Stage = quiet,
     defects: Sequence[Path] | None = None,
 ) -> Lesson:  # fmt: skip
-    """What the run becomes once the good images in ``files`` have joined it.
+    """What the finished closed-form run becomes once the good images in ``files``, called ``names``, have joined it.
 
-    Args:
-        run: a finished closed-form run, as it is now.
-        files: images; those that the run has been trained on are left out.
-        names: what they are called.
-        defects: confirmed defects, that join what the run has learned of such; None: it stays as it is.
+    Images that it has been trained on are left out; ``defects`` join what it has learned of such (None: nothing does).
 
     Raises:
         UserError: for another kind of run, a damaged one, images that cannot be read, where none is new, and for fewer
@@ -205,9 +201,7 @@ def _defects_to_learn(
 
 
 def save_lesson(run: Path, lesson: Lesson) -> Calibration:
-    """Make what was learned the state in force, as a version; the one before stays in the run; UserError where the
-    folder cannot be written or the disk is full. The run is then as it was.
-    """
+    """Make what was learned the state in force, as a version, or leave the run as it was; versions stay."""
     version = next_version(run)
     folder = taught_folder(run, version)
     save_features(folder / FEATURES_FILE, lesson.taught)
@@ -243,9 +237,7 @@ class Compared:
 
 
 def compare_defects(run: Path, lesson: Lesson, files: Sequence[Path], device: str = "cpu") -> Compared:
-    """What the lesson means for images that people called defective; they only measure, and join nothing; UserError
-    where a file cannot be read.
-    """
+    """What the lesson means for images that people called defective; they only measure, and join nothing."""
     now = trained_inspector(Run(run), device)
     calibration = lesson.calibration
     then = Inspector(lesson.model, now.config, calibration.score, calibration.pixel)

@@ -57,17 +57,10 @@ class Reference:
         self.inside = cv2.dilate(inside.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
 
     def align(self, image: np.ndarray, name: str) -> tuple[np.ndarray, Alignment]:
-        """Where the part lies in ``image``.
+        """Where the part lies in ``image`` uint8 ``[h, w, 3]``, in two forms: for computing, and for people.
 
-        Args:
-            image: uint8 ``[h, w, 3]`` RGB.
-
-        Returns:
-            The matrix float64 ``[2, 3]`` that takes a place in the reference, at the image's size, to that in the
-            image; and the same for people.
-
-        Raises:
-            UserError: where the image does not show what the reference shows, or too far away.
+        The former is the matrix float64 ``[2, 3]`` that takes a place in the reference, at the image's size, to that
+        in the image. UserError where the image does not show what the reference shows, or too far away.
         """
         height, width = image.shape[:2]
         own_height, own_width = self.grey.shape

@@ -74,8 +74,8 @@ class View:
             self._align = Reference(reference, whole, config.align, config.reach, config.match)
 
     def look(self, image: np.ndarray, name: str = "The image") -> Looked:
-        """What the network is to see of ``image`` uint8 ``[h, w, 3]``; UserError where it cannot be aligned, or what is
-        to be looked at lies outside.
+        """What the network is to see of ``image`` uint8 ``[h, w, 3]``; UserError where that lies outside or is not
+        found.
         """
         height, width = image.shape[:2]
         inside = self._inside(height, width)
@@ -132,14 +132,7 @@ def _moved(inside: np.ndarray, to_image: np.ndarray, name: str) -> np.ndarray:
 
 
 def view_of(config: ViewConfig, levels: Levels | None = None) -> View | None:
-    """Where to look as ``config`` says; None: at whole images as they are.
-
-    Args:
-        levels: of the run, for a reference image of more than 8 bits.
-
-    Raises:
-        UserError: where the reference image cannot be read.
-    """
+    """Where to look as ``config`` says, by a reference read with ``levels``; None: at whole images as they are."""
     if not config.asked:
         return None
     reference = None

@@ -113,10 +113,9 @@ class FittedPeer:
 
 
 def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
-    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps.
+    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps; all else as of `fit_peer`."""
+    from lightning.pytorch import seed_everything
 
-    Arguments and errors are those of `fit_peer`.
-    """
     peer = find_peer(config.name)
     side = config.image_size // peer.patch * peer.patch
     batch_size = config.batch_size or peer.batch_size
@@ -127,7 +126,7 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
             f"{peer.title} needs {peer.least_images} good images; {category.name} has {len(category.train)}."
         )
     start = time.perf_counter()
-    _seed(config.seed)
+    seed_everything(config.seed, verbose=False)
     module, transform = build(peer, side, config.backbone, dict(config.options), textures)
     files = [sample.image for sample in category.train]
     good = GoodImages(files, config.image_size, _CACHE_BYTES, levels=survey(files).levels)
@@ -143,15 +142,9 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
 
 
 def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> PeerOutcome:
-    """Fit a peer to ``category.train``, then let it judge ``category.test``.
+    """Fit a peer to ``category.train``, then let it judge ``category.test``, whose masks and labels it does not see.
 
-    Masks and labels of the test are not looked at.
-
-    Args:
-        category: with at least one image in each part.
-        config: which peer, and how.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        textures: a folder of texture images, such as DTD's, for the peers that need one.
+    ``textures`` is a folder of texture images, such as DTD's, for the peers that need one.
 
     Raises:
         UserError: without anomalib; for an unknown peer or option; where textures, or weights that have to be
@@ -173,12 +166,6 @@ def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textur
         ended_by_budget=fitted.ended_by_budget,
         notes=fitted.notes,
     )
-
-
-def _seed(seed: int) -> None:
-    from lightning.pytorch import seed_everything
-
-    seed_everything(seed, verbose=False)
 
 
 class _Images(Dataset[Tensor]):

@@ -35,10 +35,8 @@ def build(
 ) -> tuple[Any, Callable[[Tensor], Tensor]]:
     """The anomalib module of ``peer`` for images of ``side`` pixels, and what its input goes through.
 
-    The latter takes RGB in 0..1 ``[B, 3, H, W]`` and gives what the torch model in ``.model`` takes.
-
-    Raises:
-        UserError: without anomalib, for unknown options, and for textures or weights that cannot be had.
+    The latter takes RGB in 0..1 ``[B, 3, H, W]`` and gives what the torch model in ``.model`` takes. UserError without
+    anomalib, for unknown options, and for textures or weights that cannot be had.
     """
     try:
         from anomalib import models

@@ -30,10 +30,7 @@ class Diversity(NamedTuple):
 def nearest_centres(items: Embedding, count: int, centres: Embedding, centre_count: int, memory: int = 2**29) -> Tensor:
     """The number of the nearest centre of each of ``count`` items: int64 ``[count]``, the first of equals.
 
-    Args:
-        items: what is clustered; gone through once for every block of centres that ``memory`` holds.
-        centre_count: number of centres, one at least.
-        memory: bytes of centres to hold at a time.
+    The items are gone through once for every block of centres that ``memory``, in bytes, holds.
     """
     best = torch.full((count,), torch.inf)
     nearest = torch.zeros(count, dtype=torch.long)
@@ -58,10 +55,7 @@ def mean_distances(items: Embedding, members: Sequence[int], draws: Sequence[fro
         \frac{2}{n(n-1)} \sum_{i < j} \|x_i - x_j\|^2 = \frac{2}{n(n-1)} \Big( n \sum_i \|x_i\|^2
         - \big\| \sum_i x_i \big\|^2 \Big)
 
-    Args:
-        items: gone through once.
-        members: numbers of the cluster's items.
-        draws: numbers of items, members or not.
+    Members and draws are numbers of items, which are gone through once.
     """
     counts = [sum(member in draw for member in members) for draw in draws]
     if max(counts, default=0) < 2:
@@ -91,19 +85,12 @@ def mean_distances(items: Embedding, members: Sequence[int], draws: Sequence[fro
 def cluster_diversity(
     items: Embedding, count: int, centres: Embedding, centre_count: int, draws: Sequence[Sequence[int]] | None = None
 ) -> list[Diversity]:
-    """Mean pairwise distance within the clusters around given images, averaged over clusters (App. C.6).
+    """Mean pairwise distance within the clusters around given images, averaged over clusters (App. C.6), a draw each.
 
     Each item belongs to the centre at the smallest distance. Around real anomalous images this is the paper's
     cluster-based LPIPS; around training images the IC-LPIPS of Ojha et al. (CVPR 2021). A cluster with fewer than
-    two members has no pair: it is left out of the mean, not counted as 0.
-
-    Args:
-        items: embeddings of what is measured; gone through twice, or more where the centres fill the memory.
-        centres: embeddings of the images to cluster around.
-        draws: subsets of the items, each measured by itself; all items where None.
-
-    Returns:
-        One result a draw.
+    two members has no pair: it is left out of the mean, not counted as 0. Draws are subsets of the items (None: all of
+    them), which are gone through twice, or more where the centres fill the memory.
     """
     chosen = [frozenset(draw) for draw in ([range(count)] if draws is None else draws)]
     nearest = nearest_centres(items, count, centres, centre_count).tolist()

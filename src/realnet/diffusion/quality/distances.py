@@ -27,12 +27,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     many features too, where a root of the singular product of covariances is not. The distance of finite sets is
     too large, the more so the fewer they are: compare it at the same N only.
 
-    Args:
-        a: ``[N, D]``, any finite numbers.
-        b: ``[M, D]``.
-
-    Returns:
-        At least 0; 0 for a set and itself; the same for (a, b) and (b, a).
+    0 for a set and itself; the same for (a, b) and (b, a), ``[N, D]`` and ``[M, D]``.
 
     Raises:
         ValueError: for fewer than two rows, different D, NaN or infinite values.

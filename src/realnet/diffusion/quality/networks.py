@@ -43,9 +43,7 @@ class Network(NamedTuple):
 
 
 def inception_weights(given: Path | None = None, download: bool = False) -> Path | None:
-    """The file that `pooled_network` reads; None where EfficientNet-Lite0 serves; UserError for a given file that does
-    not exist, or a download that fails.
-    """
+    """The file that `pooled_network` reads; None where EfficientNet-Lite0 serves; UserError where it cannot be had."""
     if given is None and not download and not find_spec("torch_fidelity"):
         return None
     return find_weights(given, _INCEPTION_URL, "Inception v3", download)
@@ -63,9 +61,8 @@ def pooled_network(weights: Path | None = None, download: bool = False, device: 
     it (its own resize to 299x299 included). ``FD-lite0`` and ``KD-lite0``: the 320 channels of the deepest tap of
     EfficientNet-Lite0, averaged over the image.
 
-    Args:
-        weights: local file ``weights-inception-2015-12-05-6726825d.pth``; without it the one in torch's cache.
-        download: fetch it where neither is there; otherwise EfficientNet-Lite0 serves.
+    ``weights`` is a local file ``weights-inception-2015-12-05-6726825d.pth``; without it, that in torch's cache, which
+    ``download`` fetches.
 
     Raises:
         UserError: for a file that is missing or another network's, a failed download, or a package that is not
@@ -90,12 +87,7 @@ def perceptual_network(weights: Path | None = None, download: bool = False, devi
 
     where the hat divides a position's channels by their Euclidean length.
 
-    Args:
-        weights: local file of torchvision's AlexNet (``alexnet-owt-7be5be79.pth``); without it torch's cache.
-        download: fetch it where neither is there; otherwise EfficientNet-Lite0 serves.
-
-    Raises:
-        UserError: as :func:`pooled_network`.
+    ``weights`` is a local file of torchvision's AlexNet (``alexnet-owt-7be5be79.pth``); the rest as `pooled_network`.
     """
     path = alexnet_weights(weights, download)
     if path is None:

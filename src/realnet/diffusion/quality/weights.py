@@ -11,15 +11,10 @@ from realnet.files import file_sha256
 
 
 def find_weights(given: Path | None, url: str, what: str, download: bool) -> Path | None:
-    """The file to read ``what`` from; None where there is none and nothing may be fetched.
+    """The file to read ``what`` from, a network's name for the user; None where there is none and none is fetched.
 
-    Args:
-        url: where it is published; the name ends in the first digits of its SHA-256, which a download must match.
-        what: the network's name for the user.
-        download: fetch it into torch's cache where it is not there.
-
-    Raises:
-        UserError: for a given file that does not exist, or a download that fails.
+    ``url`` is where it is published, its name ending in the first digits of its SHA-256, which a download into torch's
+    cache must match. UserError for a given file that does not exist, or a download that fails.
     """
     if given is not None:
         if not given.is_file():
@@ -43,9 +38,7 @@ def find_weights(given: Path | None, url: str, what: str, download: bool) -> Pat
 
 
 def read_weights(path: Path, what: str) -> dict[str, Tensor]:
-    """The tensors in a torch file by name, weights-only, so that nothing in it is executed; UserError for anything
-    else.
-    """
+    """The tensors in a torch file by name; nothing in it is executed; UserError for anything else."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
