@@ -165,3 +165,10 @@ def test_the_image_s_type_is_kept(dtype: torch.dtype) -> None:
         deterministic_step(made, x, INDEX, x),
     ):
         assert result.dtype == dtype and result.shape == x.shape
+
+
+def test_a_place_in_the_schedule_is_never_read_back() -> None:
+    """What lies on the meta device has no values to be read: as on a GPU, that would wait for all work before it."""
+    x = torch.empty(4, 3, 2, 2, device="meta")
+    found = diffuse(schedule(), x, torch.empty(4, dtype=torch.long, device="meta"), x)
+    assert found.device.type == "meta" and found.shape == x.shape

@@ -62,8 +62,7 @@ class Bar(Watcher):
     def step(self, progress: "Progress", steps: int) -> None:
         """One step more; its figures where there are new ones."""
         before = progress.log[-1] if progress.log else {}
-        since = progress.step - int(before.get("step", 0))
-        loss = progress.losses[0] / since if since else before.get("loss", 0.0)
+        loss = progress.losses[0] / progress.averaged if progress.averaged else before.get("loss", 0.0)
         share, figures = progress.step / max(steps, 1), f"step {progress.step}/{steps}, loss {loss:.3f}"
         if self.budget is not None:
             share = max(share, min(1.0, progress.seconds / self.budget))

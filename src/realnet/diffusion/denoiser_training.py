@@ -49,7 +49,8 @@ def learning_rate(config: DenoiserTrainingConfig, step: int, fraction: float) ->
 def make_average(denoiser: Denoiser, config: DenoiserTrainingConfig) -> EMAModel:
     """The averaged weights; warmed up, the decay after n steps is at most (1 + n) / (10 + n)."""
     least = 0.0 if config.ema_warm_up else config.ema
-    return EMAModel(denoiser.parameters(), decay=config.ema, min_decay=least)
+    # Of all tensors at once: one by one, hundreds of small kernels a step keep a GPU waiting.
+    return EMAModel(denoiser.parameters(), decay=config.ema, min_decay=least, foreach=True)
 
 
 def start_share(config: DenoiserTrainingConfig, step: int) -> float:

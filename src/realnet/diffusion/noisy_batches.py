@@ -1,6 +1,8 @@
 """What a training step of the diffusion model sees: noised good images, each batch a pure function of its number."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,6 +15,8 @@ from realnet.training.batches import shuffled_index, to_tensor
 
 # A stream of random numbers that must not coincide with others of the same seed.
 _NOISE = 11
+# Batches that are made side by side: the noise of one takes a processor longer than a GPU its step.
+_AHEAD = 4
 
 
 def to_signed(images: Sequence[np.ndarray]) -> Tensor:
@@ -69,12 +73,20 @@ class NoisedBatches:
         return NoisedBatch(images, places, epsilon, category)
 
     def starting_at(self, number: int, device: torch.device) -> Iterator[NoisedBatch]:
-        """Batches ``number``, ``number + 1``, ... on ``device``; the next is read while one is worked on."""
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.number, number)
-            while True:
-                batch = coming.result()
-                number += 1
-                coming = pool.submit(self.number, number)
-                moved = [None if part is None else part.to(device, non_blocking=True) for part in batch]
-                yield NoisedBatch(*moved)  # type: ignore[arg-type]
+        """Batches ``number``, ``number + 1``, ... on ``device``; the next are made while one is worked on."""
+        pinned = device.type == "cuda"
+        with ThreadPoolExecutor(_AHEAD) as pool:
+            coming = deque(pool.submit(self._for_copying, number + n, pinned) for n in range(_AHEAD))
+            for later in itertools.count(number + _AHEAD):
+                batch = coming.popleft().result()
+                coming.append(pool.submit(self._for_copying, later, pinned))
+                yield _changed(batch, lambda part: part.to(device, non_blocking=True))
+
+    def _for_copying(self, number: int, pinned: bool) -> NoisedBatch:
+        """Batch ``number``; ``pinned`` in memory that a GPU reads by itself, so that nobody waits for the copy."""
+        batch = self.number(number)
+        return _changed(batch, Tensor.pin_memory) if pinned else batch
+
+
+def _changed(batch: NoisedBatch, change: Callable[[Tensor], Tensor]) -> NoisedBatch:
+    return NoisedBatch(*(None if part is None else change(part) for part in batch))  # type: ignore[arg-type]

@@ -12,8 +12,11 @@ from realnet.diffusion.schedule import Schedule
 
 
 def at(values: Tensor, index: Tensor, like: Tensor) -> Tensor:
-    """``values[index]`` as ``[B, 1, 1, 1]``, in type and place of ``like``."""
-    return values[index.to(values.device)].to(like)[:, None, None, None]
+    """``values[index]`` as ``[B, 1, 1, 1]``, in type and place of ``like``.
+
+    The few values go to where the index is: reading the index back would make the processor wait for a GPU.
+    """
+    return values.to(like.dtype).to(like.device, non_blocking=True)[index.to(like.device)][:, None, None, None]
 
 
 def diffuse(schedule: Schedule, x_0: Tensor, index: Tensor, epsilon: Tensor) -> Tensor:

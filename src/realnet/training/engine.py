@@ -1,7 +1,7 @@
 """The training loop of every model: steps by the clock, judged now and then, saved and resumable, stopped by Ctrl-C."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def run_steps(fabric: "Fabric", work: Optimisation, progress: Progress, control:
     wrapped, optimizer = fabric.setup(work.module, work.optimizer)
     clock = Clock(progress.seconds + control.spent, control.time_budget)
     saved = time.monotonic()
-    batches = work.batches(progress.step)
+    batches, losses_of = work.batches(progress.step), _Losses(progress)
     while not progress.finished:
         # Under DDP the first process's clock and Ctrl-C count: all must take the same steps at the same rate.
         share = fabric.broadcast(max(progress.step / work.steps, clock.fraction()))
@@ -91,9 +91,7 @@ def run_steps(fabric: "Fabric", work: Optimisation, progress: Progress, control:
             with fabric.no_backward_sync(wrapped, enabled=number < work.accumulate):
                 losses = wrapped(*next(batches))
                 fabric.backward(losses[0] / work.accumulate)
-            parts = torch.stack([loss.detach() for loss in losses]).tolist()
-            progress.losses = [kept + part for kept, part in zip(progress.losses, parts, strict=True)]
-            progress.averaged += 1
+            losses_of.add(losses)
         if work.clip is not None:
             fabric.clip_gradients(wrapped, optimizer, max_norm=work.clip, error_if_nonfinite=False)
         optimizer.step()
@@ -103,11 +101,14 @@ def run_steps(fabric: "Fabric", work: Optimisation, progress: Progress, control:
         ended = progress.step >= work.steps or over
         due = progress.step % work.every == 0 or ended
         progress.seconds = clock.seconds()
+        saving = due or stopping or time.monotonic() - saved > CHECKPOINT_SECONDS
+        if saving:
+            losses_of.settle()
         if due:
             work.judge(progress, rate)
             progress.finished = progress.finished or ended
         progress.seconds = clock.seconds()
-        if fabric.is_global_zero and (due or stopping or time.monotonic() - saved > CHECKPOINT_SECONDS):
+        if saving and fabric.is_global_zero:
             save_checkpoint(control.folder, work.module, work.kept(), optimizer, progress)
             saved = time.monotonic()
         if control.report:
@@ -115,6 +116,27 @@ def run_steps(fabric: "Fabric", work: Optimisation, progress: Progress, control:
         if stopping:
             raise KeyboardInterrupt
     fabric.barrier()
+
+
+class _Losses:
+    """Adds up the losses of ``progress``, each batch's after the next has begun: a GPU never waits to be read."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.waiting: Tensor | None = None
+
+    def add(self, losses: Sequence[Tensor]) -> None:
+        """Those of a batch."""
+        self.settle()
+        self.waiting = torch.stack([loss.detach() for loss in losses])
+
+    def settle(self) -> None:
+        """Also the last batch's."""
+        if self.waiting is not None:
+            parts = self.waiting.tolist()
+            self.progress.losses = [kept + part for kept, part in zip(self.progress.losses, parts, strict=True)]
+            self.progress.averaged += 1
+            self.waiting = None
 
 
 def mean_losses(progress: Progress) -> list[float]:
