@@ -9,6 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from realnet.errors import UserError
 from realnet.training.checkpoint import Progress, load_checkpoint
 from realnet.training.engine import Control, Optimisation, mean_losses, run_steps
 from realnet.training.lone import LoneProcess
@@ -55,3 +56,18 @@ def test_a_stop_keeps_the_losses_of_all_steps_before_it(tmp_path: Path) -> None:
         run_steps(cast(Fabric, LoneProcess()), work, progress, Control(tmp_path, stop=lambda: progress.step == 4))
     _, kept = load_checkpoint(tmp_path, module, optimizer)
     assert kept.averaged == 4 and kept.losses[0] == pytest.approx(sum(module.seen))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_training_that_diverges_says_so_and_saves_nothing_of_it(tmp_path: Path, accumulate: int) -> None:
+    module, progress = Square(), Progress()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
+    values = [1.0] * (3 * accumulate) + [float("inf")] + [1.0] * 9
+    work = Optimisation(
+        module, optimizer, lambda step: iter([(torch.tensor(v),) for v in values]), 9, lambda *_: 0.01, lambda *_: None,
+        2, dict, accumulate,
+    )  # fmt: skip
+    with pytest.raises(UserError, match="at step 4 the loss is not finite"):
+        run_steps(cast(Fabric, LoneProcess()), work, progress, Control(tmp_path))
+    load_checkpoint(tmp_path, module, optimizer)
+    assert module.weight.isfinite()

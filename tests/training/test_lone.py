@@ -44,3 +44,13 @@ def test_its_steps_are_fabrics() -> None:
         trained.append(module.weight.detach())
     assert torch.equal(*trained)
     assert LoneProcess().broadcast((1, True)) == (1, True)
+
+
+def test_mixed_precision_leaves_what_goes_in_its_digits() -> None:
+    fabric = make_fabric(Launch("cpu", precision="bf16-mixed"))
+    module = fabric.setup(torch.nn.Linear(1, 1, bias=False))
+    x = torch.tensor([[1.001]])
+    assert module(x).dtype == torch.float32, "results are single precision"
+    torch.nn.init.ones_(module.weight)
+    assert module(x).item() == 1.0, "the product is of bfloat16"
+    assert fabric.setup(torch.nn.Identity())(x).item() == x.item(), "the input is not rounded"

@@ -1,5 +1,6 @@
 """The training loop of every model: steps by the clock, judged now and then, saved and resumable, stopped by Ctrl-C."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from realnet.errors import UserError
 from realnet.training.checkpoint import Progress, save_checkpoint
 from realnet.training.launch import Clock
 
@@ -122,18 +124,24 @@ class _Losses:
     """Adds up the losses of ``progress``, each batch's after the next has begun: a GPU never waits to be read."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self.progress, self.step = progress, 0
         self.waiting: Tensor | None = None
 
     def add(self, losses: Sequence[Tensor]) -> None:
         """Those of a batch."""
         self.settle()
+        self.step = self.progress.step + 1
         self.waiting = torch.stack([loss.detach() for loss in losses])
 
     def settle(self) -> None:
         """Also the last batch's."""
         if self.waiting is not None:
             parts = self.waiting.tolist()
+            if not all(map(math.isfinite, parts)):
+                raise UserError(
+                    f"Training has diverged: at step {self.step} the loss is not finite. Lower "
+                    "training.learning_rate, or use --precision 32-true; --resume continues from the last checkpoint."
+                )
             self.progress.losses = [kept + part for kept, part in zip(self.progress.losses, parts, strict=True)]
             self.progress.averaged += 1
             self.waiting = None

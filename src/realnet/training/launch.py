@@ -57,8 +57,8 @@ def make_fabric(launch: Launch) -> "Fabric":
         fabric = Fabric(
             accelerator=kind,
             devices=[int(number)] if number else launch.devices,
-            precision=launch.precision,
             strategy=launch.strategy,
+            **_precision(launch, kind),
         )
     except Exception as error:  # Fabric and its parts raise many kinds for what a machine cannot do.
         why = (str(error) or repr(error)).splitlines()[0].rstrip(".")
@@ -68,6 +68,23 @@ def make_fabric(launch: Launch) -> "Fabric":
         ) from error
     allow_tf32(fabric.device)
     return fabric
+
+
+def _precision(launch: Launch, kind: str) -> dict[str, Any]:
+    """Fabric's arguments for the precision. Mixed: autocast chooses by operation, and what goes in keeps its digits.
+
+    Fabric would round the inputs as well, so that images, noise and targets had eight bits of bfloat16.
+    """
+    mixed = launch.precision == "bf16-mixed" or (launch.precision == "16-mixed" and kind != "cpu")
+    if not mixed or launch.strategy not in ("auto", "ddp"):
+        return {"precision": launch.precision}
+    from lightning.fabric.plugins.precision import MixedPrecision
+
+    class ExactInputs(MixedPrecision):
+        def convert_input(self, data: Any) -> Any:
+            return data
+
+    return {"plugins": [ExactInputs(launch.precision, kind)]}
 
 
 @contextmanager
