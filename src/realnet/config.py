@@ -89,7 +89,7 @@ class RrsConfig(_Node):
         return "off" if value is False else value
 
 
-TOP_SHARE = 0.003
+TOP_SHARE = 0.006
 """Share of the pixels whose mean is the image score ``top``."""
 
 GENERAL_TAPS = ("tf_efficientnet_lite0", (2, 3, 4))

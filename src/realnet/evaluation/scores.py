@@ -27,7 +27,7 @@ def pooled16_score(maps: Values) -> np.ndarray:
 
 
 def top_score(maps: Values) -> np.ndarray:
-    """The mean of the largest 0.3 % of the values of each map: the score of preset ``lite``, ``[N]``."""
+    """The mean of the largest 0.6 % of the values of each map: the score of preset ``lite``, ``[N]``."""
     return np.array([_largest(array).mean() for array in pictures(maps)])
 
 

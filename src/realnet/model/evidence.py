@@ -12,7 +12,7 @@ from realnet.model.confirmed import ConfirmedHead
 from realnet.model.general import WIDTH
 from realnet.model.rrs import selected_share
 
-# Evidence is added up and smoothed on a grid of a quarter of the image's sides, by a Gaussian of one cell of it.
+# Evidence is added up on a grid of a quarter of the image's sides; for the score, smoothed by a Gaussian of one cell.
 _CELL = 4
 # Where 0.5 lies on the scale of maps and scores, in standard deviations of good images' maps.
 _MIDDLE = 4.0
@@ -22,6 +22,8 @@ _LEAST_DEVIATION = 0.05
 _LEAST_ENERGY = 1e-2
 # Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
 _MAP, _SCORE = 0, 1
+# What was learned counts half as much in the map: it finds defects better than it outlines them.
+_LEARNED_IN_MAP = 0.5
 # Weight of the head of confirmed defects in the score.
 _CONFIRMED = 0.5
 
@@ -68,11 +70,12 @@ class EvidenceDiscriminator(nn.Module):
     .. math:: e_k = \frac{\log \bar E_k - m_k}{s_k}, \quad e = \sum_k w_k e_k
 
     once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
-    score. Both are standardised again, smoothed, and the mean logit l of the heads, standardised likewise, is added
-    with its weight: z = (e + lambda l) / (1 + lambda). In the score the logit g of the general head, which knows other
-    products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma). Where a run was taught
-    confirmed defects, what their head says joins the score likewise, with the weight 0.5. All means and deviations are
-    those of good images that neither the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`,
+    score, which is smoothed. Both are standardised again, and the mean logit l of the heads, standardised likewise, is
+    added with its weight, half of it in the map: z = (e + lambda l) / (1 + lambda). In the score the logit g of the
+    general head, which knows other products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma).
+    Where a run was taught confirmed defects, what their head says joins the score likewise, with the weight 0.5. All
+    means and deviations are those of good images that neither the subspace nor the head has seen
+    (:meth:`fit_evidence`, :meth:`fit_learned`,
     :meth:`fit_general`, :meth:`fit_confirmed`).
 
     Shapes:
@@ -131,13 +134,14 @@ class EvidenceDiscriminator(nn.Module):
         that of confirmed defects.
         """
         grid = (int(size[0]) // _CELL, int(size[1]) // _CELL)
-        evidence = smooth(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
+        evidence = _outlined(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
         evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
-        learned = smooth(_enlarged((logits - self.learned_mean) * self.learned_scale, grid))
+        learned = _enlarged((logits - self.learned_mean) * self.learned_scale, grid)
         # Nothing learned: the evidence alone, in its own units.
         share = self.learned * (self.learned_scale > 0).to(evidence.dtype)
-        total = evidence + share * learned
-        found, score = total[:, _MAP : _MAP + 1] / (1 + share), total[:, _SCORE : _SCORE + 1]
+        in_map = _LEARNED_IN_MAP * share
+        found = (evidence[:, _MAP : _MAP + 1] + in_map * learned) / (1 + in_map)
+        score = evidence[:, _SCORE : _SCORE + 1] + share * smooth(learned)
         if general is not None:
             known = smooth(_enlarged((general - self.general_mean) * self.general_scale, grid))
             score = score + self.general_weight * known
@@ -176,7 +180,9 @@ class EvidenceDiscriminator(nn.Module):
         for k, energy in enumerate(energies):
             self.layer_mean[k], self.layer_deviation[k] = _moments(energy.split(16))
         count, grid = len(energies[0]), (size[0] // _CELL, size[1] // _CELL)
-        parts = (smooth(self._weighed([energy[i : i + 16] for energy in energies], grid)) for i in range(0, count, 16))
+        parts = (
+            _outlined(self._weighed([energy[i : i + 16] for energy in energies], grid)) for i in range(0, count, 16)
+        )
         self.evidence_mean[:], self.evidence_deviation[:] = _moments(parts)
 
     @torch.no_grad()
@@ -221,6 +227,11 @@ def smooth(maps: Tensor) -> Tensor:
     padded = F.pad(maps, (radius, radius, radius, radius), mode="reflect")
     rows = F.conv2d(padded, kernel[:, :, None, :], groups=maps.shape[1])
     return F.conv2d(rows, kernel[:, :, :, None], groups=maps.shape[1])
+
+
+def _outlined(summed: Tensor) -> Tensor:
+    """Both kinds of evidence ``[B, 2, h, w]``, the score's smoothed: that would blur what the map outlines."""
+    return torch.cat([summed[:, _MAP : _MAP + 1], smooth(summed[:, _SCORE : _SCORE + 1])], 1)
 
 
 def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -209,7 +209,7 @@ def image_score(anomaly_map: Tensor, kind: str) -> Tensor:
     """Image-level score of ``anomaly_map`` ``[B, 1, H, W]``: ``[B]``.
 
     ``max`` is the paper's (Sec. 3.3), ``pooled16`` the released code's: the maximum after a 16x16 average, stride 1;
-    ``top`` is the mean of the largest 0.3 % of the pixels.
+    ``top`` is the mean of the largest 0.6 % of the pixels.
     """
     if kind == "top":
         flat = anomaly_map.flatten(1)
