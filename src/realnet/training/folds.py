@@ -123,11 +123,13 @@ class Solver:
         raw = self._extract(self.images, torch.float32, f"Reading {count} good images", count)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
-        wanted = self._defects_wanted()
-        raw_defects, of, masks = self._defects(wanted, 0)
+        raw_defects, of, masks = self._defects(self._defects_wanted(), 0)
         parts: dict[str, list[Tensor]] = {}
-        if wanted:
+        if len(of):
             self.model.afs.fit(self._afs_batches(raw, raw_defects, of, masks))
+        if self.config.training.steps == 0:  # they have chosen channels, and teach nothing
+            of, masks = of[:0], masks[:0]
+        else:
             parts["defects"] = self._selected(raw_defects)
         del raw_defects
         parts["good"] = self._selected(raw)
@@ -154,11 +156,11 @@ class Solver:
         return result
 
     def _defects_wanted(self) -> int:
-        """How many defects are made: for what is learned, or where nothing is, for AFS alone."""
+        """How many defects are made: for what is learned, or where nothing is, for AFS alone, if it has a choice."""
         settings, afs = self.config.training, self.config.model.afs
         if settings.steps != 0:
             return settings.defects
-        return min(settings.defects, afs.batches * afs.batch_size) if afs.method == "afs" else 0
+        return min(settings.defects, afs.batches * afs.batch_size) if self.model.afs.leaves_out else 0
 
     def _extract(
         self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "", total: int = 0
