@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from realnet.cli.app import prepare_environment
+
 GRANTED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 SCRIPT = """
 from realnet.cli.app import prepare_environment
@@ -33,3 +35,11 @@ def test_tensors_lie_in_huge_pages_unless_the_user_says_no(chosen: str | None, h
     )
     # The tensor takes 128 MiB.
     assert (int(done.stdout) > 64 * 1024) == huge
+
+
+def test_threads_wait_without_spinning_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for given, expected in ((others, "PASSIVE"), ({**others, "OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        monkeypatch.setattr(os, "environ", dict(given))
+        prepare_environment()
+        assert os.environ["OMP_WAIT_POLICY"] == expected

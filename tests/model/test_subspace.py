@@ -60,3 +60,18 @@ def test_the_number_of_components_comes_with_the_weights() -> None:
     set_subspace(first, torch.rand(24), torch.rand(7, 24))
     second.load_state_dict(first.state_dict())
     assert torch.equal(second.basis, first.basis)
+
+
+def test_what_subspaces_leave_is_what_their_bases_leave() -> None:
+    good, others = maps(12, 50), maps(5, 50, seed=1)
+    gram, subsets = Gram(good.clone()), ([0, 3, 4, 7, 11], [1, 2, 5, 6, 8, 9])
+    by = [gram.rebuilding(rows, 0.9, 9) for rows in subsets]
+    which = torch.tensor([0, 1, 1, 0, 1])
+    left = gram.left(others - gram.origin, by, which)
+    for row, number in enumerate(which.tolist()):
+        mean, basis = gram.fit(subsets[number], 0.9, 9)
+        centred = others[row] - mean
+        # The bases are rounded to half precision, what is left without them is not.
+        torch.testing.assert_close(left[row], centred - centred @ basis.t() @ basis, atol=2e-2, rtol=0)
+    known = gram.left(good[:5] - gram.origin, by, which, gram.products[:5])
+    torch.testing.assert_close(known, gram.left(good[:5] - gram.origin, by, which), atol=1e-4, rtol=0)

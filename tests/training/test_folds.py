@@ -138,6 +138,17 @@ def test_where_nothing_is_learned_and_all_channels_are_kept_no_defect_is_made_to
     assert seen.augmentation in ("none", "strong"), "chosen by faint defects"
 
 
+def test_where_nothing_is_learned_defects_serve_afs_alone_and_only_if_it_has_a_choice(product: Path) -> None:
+    model, seen = solved(product, tiny("training.steps=0"))
+    assert model.afs.measured, "it has chosen 8 of each tap's channels by defects"
+    assert len(seen.defects) == len(seen.masks) == 0, "which are not judged afterwards"
+    every = ",".join(map(str, model.backbone.channels))
+    model, seen = solved(product, tiny("training.steps=0", f"model.afs.dimensions=[{every}]"))
+    assert not model.afs.leaves_out and not model.afs.measured
+    model, _ = solved(product, tiny(f"model.afs.dimensions=[{every}]"))
+    assert model.afs.measured, "where defects are made to learn from, the losses are there to be shown"
+
+
 def test_identical_good_images_never_alarm(tmp_path: Path) -> None:
     data = make_mvtec(tmp_path / "set", train=2)
     good = data / "widget" / "train" / "good"

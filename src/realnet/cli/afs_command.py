@@ -35,6 +35,10 @@ def afs(
     model = load_model(opened, torch_device(device))
     if model.afs.method != "afs":
         raise UserError(f"{run} chose its channels by {model.afs.method}, not by AFS: there is nothing to show.")
+    if not model.afs.measured:
+        raise UserError(
+            f"{run} keeps all channels and trained no step, so AFS had nothing to choose: there is nothing to show."
+        )
     made = training_defects(opened, choose_trained(opened, data, category), defect)
     if not made:
         raise UserError(

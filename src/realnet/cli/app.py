@@ -158,6 +158,8 @@ def prepare_environment() -> None:
     # Large tensors are taken from the system anew each time, above all while a training is prepared: in huge pages that
     # costs a fraction of the page faults, where Linux grants them on request (PyTorch's CPU allocator).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # Torch's threads would wait for each other by spinning, on processors that others, or our own threads, need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _complain(text: str) -> None:

@@ -89,6 +89,18 @@ class AFS(nn.Module):
                 self.register_buffer(f"index_{k}", torch.arange(m))
                 self.register_buffer(f"loss_{k}", torch.zeros(c))
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether AFS leaves a channel out: otherwise all are selected, whatever their losses."""
+        return self.method == "afs" and any(
+            self.get_buffer(f"loss_{k}").numel() > m for k, m in enumerate(self.dimensions)
+        )
+
+    @property
+    def measured(self) -> bool:
+        """Whether the losses of channels are known: :meth:`fit` has seen defects."""
+        return self.method == "afs" and bool(self.get_buffer("loss_0").any())
+
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The selected channels of each feature."""
         if self.method == "none":

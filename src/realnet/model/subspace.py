@@ -56,6 +56,11 @@ class Subspace(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
+Rebuilding = tuple[Tensor, Tensor]
+"""What a subspace rebuilds is a combination of good images' maps: of a map whose inner products with those are p
+``[n]``, it is ``p @ first + second``."""
+
+
 class Gram:
     """Feature maps of good images, and the principal subspace of any of them.
 
@@ -80,20 +85,50 @@ class Gram:
         r is the least number of components that keep ``variance`` of the variance, at most ``components``. The basis is
         rounded to half precision, in which it is saved.
         """
+        share, weights = self._components(rows, variance, components)
+        combined = torch.cat([share[None], weights.t()]).to(self.maps.dtype) @ self.maps
+        return self.origin + combined[0], combined[1:].half().to(self.maps.dtype)
+
+    def rebuilding(self, rows: Sequence[int] | Tensor, variance: float, components: int) -> Rebuilding:
+        """How the subspace of the maps numbered ``rows`` rebuilds others, for :meth:`left`; made without its basis."""
+        share, weights = self._components(rows, variance, components)
+        onto = weights @ weights.t()
+        return onto, share - share @ self.products @ onto
+
+    def left(self, maps: Tensor, by: Sequence[Rebuilding], which: Tensor, products: Tensor | None = None) -> Tensor:
+        """What subspaces leave of ``maps`` ``[b, D]``, which are centred by ``origin``, and changed in place.
+
+        Args:
+            by: the subspaces.
+            which: the number of each map's, ``[b]``.
+            products: inner products ``[b, n]`` of ``maps`` with those of the good images, where they are known.
+        """
+        if products is None:
+            products = (maps @ self.maps.t()).to(self.products.dtype)
+        weights = torch.empty_like(products)
+        for number, (onto, constant) in enumerate(by):
+            own = which == number
+            weights[own] = products[own] @ onto + constant
+        return maps.addmm_(weights.to(maps.dtype), self.maps, alpha=-1)
+
+    def _components(self, rows: Sequence[int] | Tensor, variance: float, components: int) -> tuple[Tensor, Tensor]:
+        """What each of the n maps adds to the mean of those numbered ``rows``, ``[n]``, and to each of the components
+        ``[n, r]``; nothing, if it is not among them.
+        """
         index = torch.as_tensor(rows, device=self.maps.device)
-        n = len(index)
         chosen = self.products[index][:, index]
-        centre = torch.eye(n, dtype=torch.float64, device=chosen.device) - 1.0 / n
-        values, vectors = torch.linalg.eigh(centre @ chosen @ centre)
+        middle = chosen.mean(0)
+        values, vectors = torch.linalg.eigh(chosen - middle - middle[:, None] + middle.mean())
         values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
         total = values.sum()
         kept = int((values.cumsum(0) < variance * total).sum()) + 1
         # Directions without variance are rounding noise: all of them where the images are alike.
         noise = max(1e-10 * float(total), _NOISE * self.maps.shape[1])
         kept = min(kept, components, int((values > noise).sum()))
-        weights = (centre @ (vectors[:, :kept] / values[:kept].sqrt())).to(self.maps.dtype)  # [n, r]
-        maps = self.maps[index]
-        return self.origin + maps.mean(0), (weights.t() @ maps).half().to(maps.dtype)
+        own = vectors[:, :kept] / values[:kept].sqrt()
+        share, weights = self.products.new_zeros(len(self.maps)), self.products.new_zeros(len(self.maps), kept)
+        share[index], weights[index] = 1 / len(index), own - own.mean(0)
+        return share, weights
 
 
 def set_subspace(subspace: Subspace, mean: Tensor, basis: Tensor) -> None:

@@ -135,7 +135,7 @@ def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
 
 def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | None:
     """Fig. S7 for a good image and a defect of it; None where the run selected otherwise than by AFS."""
-    if model.afs.method != "afs":
+    if not model.afs.measured:
         return None
     device = next(model.buffers()).device
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Closed-form reconstruction: subspaces fitted to good images, and every image judged by one that has not seen it."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,9 +14,10 @@ from realnet.data import GoodImages
 from realnet.evaluation.metrics import image_auroc
 from realnet.model.evidence import EvidenceDiscriminator, Judged
 from realnet.model.familiarity import describe
+from realnet.model.folding import fold_batch_norms
 from realnet.model.general import general_weights
 from realnet.model.network import Judgement, RealNet, conclusion
-from realnet.model.subspace import Gram, Subspace, set_subspace
+from realnet.model.subspace import Gram, Rebuilding, Subspace, set_subspace
 from realnet.synthesis.synthesizer import Synthesizer
 from realnet.training.batches import shuffled_index
 from realnet.training.extracting import Extractor
@@ -25,6 +27,8 @@ from realnet.training.moved import STRENGTHS, copies, copies_each
 _VALIDATION_FIRST, _VALIDATION_DEFECTS = 2**41, 128
 # Identical images leave no residual; what is below a thirtieth of a feature's deviation is rounding.
 _LEAST_LEVEL = 1e-3
+# Feature maps that are judged at a time.
+_ROWS = 128
 
 
 class Stage(Protocol):
@@ -56,6 +60,10 @@ class Residuals:
 
     def __len__(self) -> int:
         return len(self.of)
+
+    def log_rows(self, rows: slice | Tensor) -> list[Tensor]:
+        """log(1 + E) of some rows, in single precision, as heads take it fastest."""
+        return [log[rows].contiguous(memory_format=torch.channels_last).float() for log in self.logs]
 
     def residuals(self, rows: slice | Tensor) -> list[Tensor]:
         """E of some rows, in single precision."""
@@ -123,11 +131,13 @@ class Solver:
         raw = self._extract(self.images, torch.float32, f"Reading {count} good images", count)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
-        wanted = self._defects_wanted()
-        raw_defects, of, masks = self._defects(wanted, 0)
+        raw_defects, of, masks = self._defects(self._defects_wanted(), 0)
         parts: dict[str, list[Tensor]] = {}
-        if wanted:
+        if len(of):
             self.model.afs.fit(self._afs_batches(raw, raw_defects, of, masks))
+        if self.config.training.steps == 0:  # they have chosen channels, and teach nothing
+            of, masks = of[:0], masks[:0]
+        else:
             parts["defects"] = self._selected(raw_defects)
         del raw_defects
         parts["good"] = self._selected(raw)
@@ -154,11 +164,11 @@ class Solver:
         return result
 
     def _defects_wanted(self) -> int:
-        """How many defects are made: for what is learned, or where nothing is, for AFS alone."""
+        """How many defects are made: for what is learned, or where nothing is, for AFS alone, if it has a choice."""
         settings, afs = self.config.training, self.config.model.afs
         if settings.steps != 0:
             return settings.defects
-        return min(settings.defects, afs.batches * afs.batch_size) if afs.method == "afs" else 0
+        return min(settings.defects, afs.batches * afs.batch_size) if self.model.afs.leaves_out else 0
 
     def _extract(
         self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "", total: int = 0
@@ -265,30 +275,45 @@ def judge_by_folds(
     settings = config.model.reconstruction
     folds = min(config.training.folds, int(result.groups.max()) + 1)
     fold = result.groups % folds
-    device = parts["good"][0].device
     for part in result.parts():
         part.logs = []
+    of = torch.cat([result.good.of, result.moved.of])
     solved = []
     for k, good in enumerate(parts["good"]):
         gram = Gram(torch.cat([good, *([parts["moved"][k]] if "moved" in parts else [])]).flatten(1).float())
-        of = torch.cat([result.good.of, result.moved.of])
-        squares = {name: torch.empty(parts[name][k].shape) for name in judged}
-        for number in range(folds):
-            mean, basis = gram.fit((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
-            for name in judged:
-                for rows in (fold[getattr(result, name).of] == number).nonzero()[:, 0].split(64):
-                    x = parts[name][k][rows]
-                    centred = x.flatten(1).float() - mean
-                    left = centred - (centred @ basis.t()) @ basis
-                    squares[name][rows] = left.square().view(x.shape).cpu()
-        level = squares["good"].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
-        for name in judged:
-            unit = squares.pop(name).div_(level[:, None, None])
-            getattr(result, name).logs.append(unit.log1p_().half().to(device))
+        by = [
+            gram.rebuilding((fold[of] != number).nonzero()[:, 0], settings.variance, settings.components)
+            for number in range(folds)
+        ]
+        level = None
+        for name in sorted(judged, key="good".__ne__):  # good images first: they are the unit
+            own: Residuals = getattr(result, name)
+            place = {"good": 0, "moved": len(good)}.get(name)
+            squares: Iterable[Tensor] = _squares(gram, parts[name][k], fold[own.of], by, place)
+            if level is None:
+                whole = torch.cat(list(squares))
+                level, squares = whole.mean((0, 2, 3)).clamp_min(_LEAST_LEVEL), [whole]
+            unit = level[:, None, None]
+            own.logs.append(torch.cat([some.div_(unit).log1p_().half() for some in squares]))
+        assert level is not None
         mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
-        solved.append((mean, basis, level.to(device)))
+        solved.append((mean, basis, level))
     _fit_evidence(model, result)
     return solved
+
+
+def _squares(gram: Gram, maps: Tensor, fold: Tensor, by: Sequence[Rebuilding], first: int | None) -> Iterator[Tensor]:
+    """Squares of what subspaces leave of ``maps`` ``[n, m, h, w]``, some rows after others.
+
+    Args:
+        fold: which of the subspaces ``by`` judges each map.
+        first: the place of the first map among those of ``gram``; None: they are not among them.
+    """
+    for rows in torch.arange(len(maps), device=maps.device).split(_ROWS):
+        own = maps[rows]
+        centred = own.flatten(1).float() - gram.origin
+        products = None if first is None else gram.products[first + rows]
+        yield gram.left(centred, by, fold[rows.cpu()].to(maps.device), products).square_().view(own.shape)
 
 
 def set_solved(model: RealNet, solved: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
@@ -355,8 +380,9 @@ def load_general(model: RealNet) -> None:
 def _general(discriminator: EvidenceDiscriminator, part: Residuals) -> Tensor | None:
     if discriminator.general is None:
         return None
-    head = discriminator.general.eval()
-    return torch.cat([head([log[i : i + 32].float() for log in part.logs]) for i in range(0, len(part), 32)])
+    head = copy.deepcopy(discriminator.general).eval().to(memory_format=torch.channels_last)
+    fold_batch_norms(head, [log[:1].float() for log in part.logs])
+    return torch.cat([head(part.log_rows(slice(i, i + 16))) for i in range(0, len(part), 16)])
 
 
 @torch.no_grad()

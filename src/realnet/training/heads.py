@@ -163,7 +163,7 @@ class FoldedValidation:
         found = torch.zeros(len(part), 1, height, width, device=part.logs[0].device)
         for number, head in enumerate(discriminator.heads):
             for rows in (self.head[part.of] == number).nonzero()[:, 0].split(32):
-                found[rows] = head([log[rows].float() for log in part.logs])
+                found[rows] = head(part.log_rows(rows))
         return found
 
     def scores(self, part: Residuals) -> Tensor:
