@@ -75,8 +75,7 @@ class EvidenceDiscriminator(nn.Module):
     general head, which knows other products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma).
     Where a run was taught confirmed defects, what their head says joins the score likewise, with the weight 0.5. All
     means and deviations are those of good images that neither the subspace nor the head has seen
-    (:meth:`fit_evidence`, :meth:`fit_learned`,
-    :meth:`fit_general`, :meth:`fit_confirmed`).
+    (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_general`, :meth:`fit_confirmed`).
 
     Shapes:
         input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
