@@ -88,7 +88,7 @@ def test_the_size_that_finds_it_is_chosen(samples: list[Sample], monkeypatch: py
     assert told.said[-1].startswith("Chosen: image size 64")
     chosen = choose(samples, presets["lite"], [NOTHING], told)
     assert "none that was tried finds nine of ten" in told.said[-1]
-    assert override(chosen, ["model.image_size=256"]) == presets["lite"], "nothing else is changed"
+    assert override(chosen, ["model.image_size=256", "model.tile=null"]) == presets["lite"], "nothing else is changed"
 
 
 def test_an_image_size_of_ones_own_stays_and_trained_networks_are_refused(samples: list[Sample]) -> None:
