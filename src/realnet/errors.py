@@ -1,6 +1,7 @@
 """The one exception a user is meant to see, and how it names many things."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -16,6 +17,14 @@ class UserError(Exception):
     def __init__(self, message: str, command: str | None = None) -> None:
         super().__init__(message)
         self.command = message if command is None else command
+
+
+class NotFiled(UserError):
+    """Why figures are not filed under the run that gave them; ``results`` holds them all the same."""
+
+    def __init__(self, message: str, command: str, results: Any) -> None:
+        super().__init__(message, command)
+        self.results = results
 
 
 def advise(problem: str, python: str, command: str) -> UserError:

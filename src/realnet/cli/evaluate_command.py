@@ -1,7 +1,7 @@
 """``realnet evaluate``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,10 @@ from realnet import api
 from realnet.cli.console import console, say
 from realnet.cli.options import CategoryOption, Data, DeviceOption, GoodOption, JsonOption, ProtocolOption
 from realnet.cli.status import status_line
+from realnet.errors import NotFiled
+
+if TYPE_CHECKING:
+    from realnet.evaluation.results import Results
 
 
 def evaluate(
@@ -47,13 +51,17 @@ def evaluate(
 
 def measure(run: Path, data: str, **asked: Any) -> None:
     """As :func:`realnet.evaluate`, with the table, also of figures that are not filed under the run."""
-    from realnet.evaluation.result_table import to_table
-    from realnet.evaluation.results import NotFiled
-
     try:
         with status_line("Evaluating") as watcher:
             results = api.evaluate(run, data, **asked, progress=watcher)
     except NotFiled as refusal:
-        console.print(to_table(refusal.results))
+        print_table(refusal.results)
         raise
+    print_table(results)
+
+
+def print_table(results: "Results") -> None:
+    """Print the figures of one evaluation."""
+    from realnet.evaluation.result_table import to_table
+
     console.print(to_table(results))

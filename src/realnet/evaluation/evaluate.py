@@ -11,9 +11,9 @@ import numpy as np
 from realnet.atomic import atomic_path
 from realnet.data import Category, Notes, Sample, read_truth
 from realnet.data.finding import OWN_MARK
-from realnet.errors import UserError
+from realnet.errors import NotFiled, UserError
 from realnet.evaluation.figures import evaluate_maps, with_caveats
-from realnet.evaluation.results import NotFiled, Protocol, Provenance, Results
+from realnet.evaluation.results import Protocol, Provenance, Results
 from realnet.inspection.inspector import Inspector
 from realnet.inspection.judging import full_size
 from realnet.model.saving import load_network

@@ -161,14 +161,6 @@ class Provenance(_Node):
         )
 
 
-class NotFiled(UserError):
-    """Why ``results`` are not filed under the run that gave them."""
-
-    def __init__(self, message: str, command: str, results: "Results") -> None:
-        super().__init__(message, command)
-        self.results = results
-
-
 class Results(_Node):
     """All figures of one evaluation.
 
