@@ -24,6 +24,8 @@ from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
 
 CONFIG_FILE, MODEL_FILE, SEEN_FILE = "config.yaml", "model.safetensors", "images.json"
+# What that file names by their digests: all images that were learned, and those of them that a person has taken out.
+TRAINED_ON, LEFT_OUT = "trained_on", "left_out"
 # Of an inspector for several products: which inspectors it joins.
 PRODUCTS_FILE, PRODUCTS_FOLDER = "products.json", "products"
 # Both thresholds of a run that was imported and never calibrated.
@@ -162,7 +164,8 @@ class Run:
         """Digests of the images that it was trained on or taught; none where it does not say."""
         if self.members:
             return frozenset().union(*(member.trained_on for member in self.members))
-        return read_digests(self.folder) | (read_digests(self.taught) if self.taught is not None else frozenset())
+        taught = read_digests(self.taught) if self.taught is not None else ()
+        return frozenset((*read_digests(self.folder), *taught))
 
     def _digest_with(self, taught: Path | None) -> str:
         files = [self.folder / name for name in (CONFIG_FILE, MODEL_FILE)]
@@ -171,13 +174,13 @@ class Run:
         return combined_digest(describe_file(file).sha256 for file in files)
 
 
-def read_digests(folder: Path) -> frozenset[str]:
-    """What ``images.json`` in ``folder`` names, if it is there; UserError where it is damaged."""
+def read_digests(folder: Path, kind: str = TRAINED_ON) -> tuple[str, ...]:
+    """The digests of that ``kind`` in the ``images.json`` of ``folder``, in order; UserError where it is damaged."""
     path = folder / SEEN_FILE
     if not path.is_file():
-        return frozenset()
+        return ()
     try:
-        return frozenset(map(str, read_json(path)["trained_on"]))
+        return tuple(map(str, read_json(path)[kind]))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it or train again.") from error
 

@@ -13,7 +13,7 @@ from realnet.data.images import image_hash
 from realnet.data.levels import Levels
 from realnet.errors import advise, listed
 from realnet.progress import Watcher
-from realnet.run_folder import SEEN_FILE, Run
+from realnet.run_folder import LEFT_OUT, SEEN_FILE, TRAINED_ON, Run
 
 _ANOTHER_P = 1e-4
 
@@ -27,9 +27,12 @@ def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
         return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))
 
 
-def save_seen(folder: Path, digests: Iterable[str]) -> None:
-    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught."""
-    write_text(folder / SEEN_FILE, json.dumps({"trained_on": list(digests)}, indent=1))
+def save_seen(folder: Path, digests: Iterable[str], left_out: Iterable[str] = ()) -> None:
+    """Write ``images.json``: :func:`picture_digests` of what a run was trained on, or taught, in order.
+
+    ``left_out`` are those of all these that a person has taken out again.
+    """
+    write_text(folder / SEEN_FILE, json.dumps({TRAINED_ON: list(digests), LEFT_OUT: sorted(left_out)}, indent=1))
 
 
 @dataclass(frozen=True)
