@@ -19,10 +19,10 @@ from realnet.calibration import score_threshold
 from realnet.data import open_dataset
 from realnet.model.saving import load_model
 from realnet.run_folder import Run
-from realnet.training.folds import file_scores, part_scores, scores_by_file
 from realnet.training.kept_defects import KeptDefects, read_defect_images
 from realnet.training.kept_features import FEATURES_FILE, read_features
 from realnet.training.learned_defects import DefectsLearner
+from realnet.training.out_of_sample import file_scores, part_scores, scores_by_file
 from realnet.training.teaching import refit
 
 COUNTS, DRAWS, LEAST_LEFT = (5, 20), 3, 5

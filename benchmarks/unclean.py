@@ -26,8 +26,9 @@ from realnet.evaluation.metrics import image_auroc
 from realnet.model.network import RealNet
 from realnet.presets import presets
 from realnet.training.extracting import Extractor
-from realnet.training.folds import judge_by_folds, load_general, part_scores, set_solved
+from realnet.training.folds import judge_by_folds, load_general, set_solved
 from realnet.training.kept_features import KeptFeatures
+from realnet.training.out_of_sample import part_scores
 from realnet.training.prepare import good_images
 
 CONFIG = presets["instant"]

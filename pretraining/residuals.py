@@ -16,7 +16,8 @@ from realnet.model.saving import write_tensors
 from realnet.overriding import override
 from realnet.presets import presets
 from realnet.synthesis import Synthesizer, write_image
-from realnet.training.folds import OutOfSample, Solver
+from realnet.training.out_of_sample import OutOfSample
+from realnet.training.solving import Solver
 
 # How many good images a product has, by turns: few ones leave other residuals than many.
 GOOD_COUNTS = (16, 32, 48)

@@ -1,13 +1,21 @@
 """How work that takes its time says how far it is."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from realnet.training.checkpoint import Progress
 
 Notify = Callable[[str], None]
 """Whoever is told a sentence."""
+
+
+class Stage(Protocol):
+    """Told what is being done, and how far it is: :meth:`Watcher.stage`."""
+
+    def __call__(self, text: str, done: int = 0, total: int = 0) -> None:
+        """A stage called ``text`` has done that many of ``total``; 0: nobody knows of how many."""
+        ...
 
 
 class Watcher:
@@ -28,3 +36,7 @@ class Watcher:
 
     def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""
+
+
+quiet: Stage = Watcher().stage
+"""Tells nobody."""

@@ -13,9 +13,10 @@ from realnet.config import Config
 from realnet.data import open_dataset
 from realnet.model.network import RealNet
 from realnet.model.subspace import Gram
-from realnet.training.folds import OutOfSample, Solver, part_scores
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads, head_of
+from realnet.training.out_of_sample import OutOfSample, part_scores
 from realnet.training.prepare import good_images, make_synthesizer, split_samples
+from realnet.training.solving import Solver
 from tests.data.layouts import make_mvtec
 from tests.training.tiny import run, tiny
 

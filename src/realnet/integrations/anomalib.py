@@ -22,9 +22,9 @@ from realnet.presets import presets
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import GoodFeatures
-from realnet.training.folds import Solver
 from realnet.training.loop import learning_rate, total_steps
 from realnet.training.prepare import fit_selection, with_levels
+from realnet.training.solving import Solver
 from realnet.training.tasks import detector_batches, head_batches
 
 try:

@@ -21,7 +21,7 @@ from realnet.overriding import override
 from realnet.presets import presets
 from realnet.progress import Watcher
 from realnet.training.extracting import Extractor
-from realnet.training.folds import groups_of, load_general
+from realnet.training.folds import load_general
 from realnet.training.kept_features import KeptFeatures
 from realnet.training.prepare import good_images, with_levels
 
@@ -136,7 +136,7 @@ def _try(
     load_general(model)
     rows = torch.arange(len(seen))
     kept = KeptFeatures(
-        tuple(sample.name for sample in samples), torch.tensor(groups_of(seen)), "none", 0, {"good": rows},
+        tuple(sample.name for sample in samples), torch.tensor(seen.files), "none", 0, {"good": rows},
         {"good": extractor.selected(raw)},
     )  # fmt: skip
     scorer = FoldedScorer(model, config, kept, device)

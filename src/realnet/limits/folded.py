@@ -11,9 +11,9 @@ from realnet.config import Config
 from realnet.inspection.inspector import Inspector
 from realnet.model.network import RealNet
 from realnet.training.extracting import Extractor
-from realnet.training.folds import scores_by_file
 from realnet.training.kept_features import KeptFeatures
 from realnet.training.learned_defects import judge_confirmed
+from realnet.training.out_of_sample import scores_by_file
 from realnet.training.teaching import refit
 
 

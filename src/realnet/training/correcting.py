@@ -11,9 +11,8 @@ from realnet.data import read_image
 from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Labelled, Store, labelled_images
-from realnet.progress import Watcher
+from realnet.progress import Stage, Watcher, quiet
 from realnet.run_folder import Run
-from realnet.training.folds import Stage, quiet
 from realnet.training.known_images import NOTHING_SAID, Named, Said, read_known
 from realnet.training.teaching import Compared, Lesson, check_teachable, compare_defects, learn, save_lesson
 

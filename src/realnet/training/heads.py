@@ -13,7 +13,7 @@ from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.losses import segmentation_loss
 from realnet.model.network import RealNet
-from realnet.training.folds import OutOfSample, Residuals, judged_maps, part_scores
+from realnet.training.out_of_sample import OutOfSample, Residuals, judged_maps, part_scores
 from realnet.training.validation import Figure
 
 # A stream of random numbers of its own.

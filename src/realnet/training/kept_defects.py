@@ -14,7 +14,6 @@ from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.training.extracting import Extractor
-from realnet.training.folds import groups_of
 from realnet.view import view_of
 
 DEFECTS_FILE = "defect_features.safetensors"
@@ -56,7 +55,7 @@ def read_defect_images(model: RealNet, config: Config, new: dict[str, Path], dev
     )
     extractor = Extractor(model, device)
     features = [f.half().cpu() for f in extractor.selected(extractor.raw(images))]
-    return KeptDefects(tuple(new), torch.tensor(groups_of(images)), features)
+    return KeptDefects(tuple(new), torch.tensor(images.files), features)
 
 
 def save_defects(path: Path, kept: KeptDefects) -> None:

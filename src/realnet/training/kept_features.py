@@ -11,7 +11,7 @@ from torch import Tensor
 
 from realnet.errors import UserError
 from realnet.model.saving import write_tensors
-from realnet.training.folds import OutOfSample, Residuals
+from realnet.training.out_of_sample import OutOfSample, Residuals
 
 FEATURES_FILE = "good_features.safetensors"
 # What is judged again when an image joins; training's own synthetic defects are not.

@@ -15,18 +15,17 @@ from realnet.calibration import score_threshold
 from realnet.model.confirmed import FOLDS, ConfirmedHead
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
-from realnet.training.folds import (
+from realnet.progress import Stage, quiet
+from realnet.training.heads import FoldedValidation, head_of
+from realnet.training.kept_defects import KeptDefects
+from realnet.training.out_of_sample import (
     OutOfSample,
     Residuals,
-    Stage,
     file_scores,
     judged_evidence,
     part_scores,
-    quiet,
     scores_by_file,
 )
-from realnet.training.heads import FoldedValidation, head_of
-from realnet.training.kept_defects import KeptDefects
 
 LEAST_DEFECTS = 5
 """The fewest that were measured to help; a single one did harm (benchmarks/RESULTS.md, "Confirmed defects")."""
@@ -55,9 +54,8 @@ class DefectsLearner:
     ) -> None:
         self.model, self.result, self.kept = model, result, kept
         self._forget()
-        # What sets the threshold, and what the other heads say of it.
-        self._judged = result.at_limit if len(result.at_limit) else result.good
-        self._logits = validation.logits(self._judged)
+        # What the other heads say of what sets the threshold.
+        self._logits = validation.logits(result.limiting)
         self._fold = head_of(result, FOLDS)
         self._normal = self._normal_vectors(validation.logits(result.good), np.random.default_rng(seed))
         self._anomalous = self._anomalous_vectors()
@@ -99,7 +97,7 @@ class DefectsLearner:
 
     def _alarms(self, false_alarms: float) -> list[bool]:
         """Which confirmed defects are above the threshold."""
-        own = part_scores(self.model, self._judged, self._logits).tolist()
+        own = part_scores(self.model, self.result.limiting, self._logits).tolist()
         limit, _ = score_threshold(scores_by_file(self.result.groups.tolist(), own), false_alarms)
         scores = file_scores(self.model, self.kept.features, self.kept.groups)
         return [score > limit for score in scores]

@@ -11,14 +11,16 @@ from realnet.config import Config
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
+from realnet.progress import Stage
 from realnet.synthesis import Synthesizer, contact_sheet, write_figure
 from realnet.synthesis.shown_defects import save_defects
 from realnet.training.batches import Batches, GoodFeatures
-from realnet.training.folds import OutOfSample, Solver, Stage, scores_by_file, source_of
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
+from realnet.training.out_of_sample import OutOfSample, scores_by_file
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, image_scores, make_validation
+from realnet.training.solving import Solver
 from realnet.training.validation import Figure
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ def _prepare_solved(given: Preparation) -> Prepared:
             (*scores_by_file(seen.groups.tolist(), scores), *image_scores(model, split.held_out, config)),
             outlined_from,
             figure,
-            source_of(seen),
+            seen.source,
             seen.augmentation,
             len(images),
         )

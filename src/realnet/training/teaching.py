@@ -22,29 +22,20 @@ from realnet.inspection.inspector import Inspector, trained_inspector
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
+from realnet.progress import Stage, quiet
 from realnet.provenance import timestamp
 from realnet.run_folder import Run
 from realnet.seen import picture_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
-from realnet.training.folds import (
-    OutOfSample,
-    Stage,
-    file_scores,
-    fit_familiarity,
-    groups_of,
-    judge_by_folds,
-    quiet,
-    scores_by_file,
-    set_solved,
-    source_of,
-)
+from realnet.training.folds import fit_familiarity, judge_by_folds, set_solved
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_defects import DEFECTS_FILE, KeptDefects, read_defect_images, read_defects, save_defects
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, save_features
 from realnet.training.known_images import NOTHING_SAID, Said, describe_refused, read_known
 from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.moved import STRENGTHS, copies
+from realnet.training.out_of_sample import OutOfSample, file_scores, scores_by_file
 from realnet.view import view_of
 
 
@@ -294,7 +285,7 @@ def _features(
     if "at_limit" in there.parts:
         shown["at_limit"] = (copies(images, limits, 1, config.seed, True, first), torch.arange(count))
     return KeptFeatures(
-        tuple(name for _, name in new), torch.tensor(groups_of(images)), there.augmentation, there.each,
+        tuple(name for _, name in new), torch.tensor(images.files), there.augmentation, there.each,
         {name: of for name, (_, of) in shown.items()},
         {name: [f.cpu() for f in extractor.selected(extractor.raw(some))] for name, (some, _) in shown.items()},
     )  # fmt: skip
@@ -336,13 +327,12 @@ def _solve(
         learner.fit()
     elif isinstance(model.discriminator, EvidenceDiscriminator):
         model.discriminator.confirmed = None
-    judged = result.at_limit if len(result.at_limit) else result.good
-    scores = scores_by_file(result.groups.tolist(), validation.scores(judged).tolist())
+    scores = scores_by_file(result.groups.tolist(), validation.scores(result.limiting).tolist())
     calibration = calibrate(
         scores,
         validation.pixel_threshold(),
         asked,
-        source_of(result),
+        result.source,
         timestamp(),
         validation.scores(result.faint).tolist(),
         [kept.names[number] for number in kept.files],
