@@ -139,12 +139,14 @@ def test_products_are_folders_of_their_own(data: Path) -> None:
 def test_together_each_keeps_its_own_threshold() -> None:
     first = calibrate([0.1, 0.2, 0.3], 0.4, 0.25, "good images", "2026", [0.25, 0.9], names=("a", "b", "c"))
     second = calibrate([0.6, 0.7, 0.8], 0.4, 0.25, "good images", "2026", [0.9], names=("d", "e", "f"))
-    both = joined_calibration([first, second])
+    both = joined_calibration({"bolt": first, "nut": second.with_confirmed(["f"])})
     assert both.score == both.pixel == 0.5
     expected = sorted([*(level(s, first.score) for s in first.good_scores), *(level(s, 0.8) for s in (0.6, 0.7, 0.8))])
     assert both.good_scores == pytest.approx(expected, abs=1e-4)
     assert sum(score > 0.5 for score in both.good_scores) == 0
     assert both.defects_found == pytest.approx(2 / 3)
+    assert set(both.good_names) == {"bolt/a", "bolt/b", "bolt/c", "nut/d", "nut/e", "nut/f"}
+    assert both.confirmed == ("nut/f",), "images of two products may have one name"
     assert both.promised == max(first.promised, second.promised)
 
 

@@ -164,10 +164,9 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         def say(self, sentence: str) -> None:
             self.sentences.append(sentence)
 
-    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
+    def make(images: Path, run: Path) -> list[str]:
         heard = Heard()
-        there = [name for name in confirmed if (images / name).is_file()]
-        api.train(images, run, keep=there, preset="instant", device=place, progress=heard)
+        api.train(images, run, preset="instant", device=place, progress=heard)
         return heard.sentences
 
     def join(run: Path, images: Sequence[Path]) -> list[str]:
@@ -175,7 +174,12 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         api.teach(run, images, device=place, progress=heard)
         return heard.sentences
 
-    return Workshop(folder, make, join, place, minimum_area)
+    def leave_out(run: Path, image: str) -> list[str]:
+        heard = Heard()
+        api.teach(run, exclude=[image], device=place, progress=heard)
+        return heard.sentences
+
+    return Workshop(folder, make, join, leave_out, place, minimum_area)
 
 
 def _made_before(workshop: "Workshop | None", runs: Sequence[str]) -> list[str]:

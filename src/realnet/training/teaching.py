@@ -152,13 +152,13 @@ def learn(
     new = {d: one for d, one in zip(digests, given, strict=True) if d not in opened.trained_on}
     model, config, there = load_model(opened, device), opened.config, known.features.without(known.numbers(gone))
     _check_left(run, there, config)
+    read = list(zip((file for file, _ in new.values()), known.called(list(new.values())), strict=True))
+    confirmed = known.kept(said.keep, gone, read)
     learned, more, wrong = _defects_to_learn(opened, model, opened.trained_on - gone, digests, defects)
     if not new and not more and gone == known.left_out:
         raise UserError(f"{run} has been trained on all of these images already: there is nothing new to learn.")
     stage(f"Reading {len(new)} good images")
     place = torch.device(device)
-    read = list(zip((file for file, _ in new.values()), known.called(list(new.values())), strict=True))
-    confirmed = known.kept(said.keep, gone, read)
     added = _features(model, config, read, there, place) if new else there.none_of_them()
     if more:
         stage(f"Reading {len(more)} confirmed defects")
