@@ -19,6 +19,7 @@ from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchmetrics.image.fid import NoTrainInceptionV3, _compute_fid
 from torchmetrics.image.kid import poly_kernel
 
+from realnet.cli.figure_tables import quality_remarks, quality_table
 from realnet.data import list_images
 from realnet.diffusion.quality import (
     Network,
@@ -28,8 +29,6 @@ from realnet.diffusion.quality import (
     measure_quality,
     perceptual_network,
     pooled_network,
-    quality_remarks,
-    quality_table,
 )
 from realnet.diffusion.quality import measure as measuring
 from realnet.diffusion.quality import networks as providing

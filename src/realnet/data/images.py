@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -278,3 +280,12 @@ def image_hash(image: np.ndarray) -> str:
     digest = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+def image_hashes(files: Sequence[Path], levels: Levels | None) -> list[str]:
+    """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
+
+    ``levels`` are the run's, by which results have their hashes, too. UserError where a file cannot be read.
+    """
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))

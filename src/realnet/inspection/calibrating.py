@@ -13,8 +13,7 @@ from realnet.errors import UserError, advise
 from realnet.inspection.judging import Judge
 from realnet.progress import Watcher
 from realnet.provenance import timestamp
-from realnet.run_folder import Run
-from realnet.seen import Seen
+from realnet.run_folder import Run, Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.
 _PIXELS = 4096

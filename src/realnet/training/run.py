@@ -15,6 +15,7 @@ from realnet.calibration import calibrate, save_calibration
 from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, fingerprint, read_image
+from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.files import text_sha256
@@ -23,8 +24,7 @@ from realnet.model.saving import save_model
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance, timestamp
 from realnet.record import Record, Training, Validated, save_record
-from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
-from realnet.seen import picture_digests, save_seen
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.doubts import find_doubts
@@ -260,7 +260,7 @@ def _finish(
         pictures = [read_image(files[name], _ODD_SIDE, config.data.pair) for name in odd]
         write_figure(output / ODD_FILE, np.hstack(pictures))
     save_record(output, Record(validation=_validated(judged, config), training=training, provenance=provenance))
-    save_seen(output, picture_digests([sample.image for sample in good], config.data.pair))
+    save_seen(output, image_hashes([sample.image for sample in good], config.data.pair))
     save_calibration(output, calibration)
     write_card(Run(output))
     save_model(output, model)

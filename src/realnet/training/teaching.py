@@ -17,6 +17,7 @@ from realnet.calibration import Calibration, calibrate
 from realnet.calibrations import install
 from realnet.config import Config
 from realnet.data import GoodImages
+from realnet.data.images import image_hashes
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector, trained_inspector
 from realnet.model.evidence import EvidenceDiscriminator
@@ -24,8 +25,7 @@ from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
 from realnet.progress import Stage, quiet
 from realnet.provenance import timestamp
-from realnet.run_folder import Run, read_digests
-from realnet.seen import picture_digests, save_seen
+from realnet.run_folder import Run, read_digests, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
 from realnet.training.folds import fit_familiarity, judge_by_folds, set_solved
@@ -133,7 +133,7 @@ def learn(
     check_teachable(run)
     opened = Run(run)
     model, config, seen = load_model(opened, device), opened.config, opened.trained_on
-    digests = picture_digests(files, config.data.pair)
+    digests = image_hashes(files, config.data.pair)
     new = {d: (file, name) for d, file, name in zip(digests, files, names, strict=True) if d not in seen}
     known, more, wrong = _defects_to_learn(run, opened, model, digests, defects)
     if not new and not more:
@@ -174,7 +174,7 @@ def _defects_to_learn(
             f"{run} has the paper's discriminator, which confirmed defects cannot join: leave out --defects."
         )
     there = () if known is None else known.digests
-    given = dict(zip(picture_digests(files or (), opened.config.data.pair), files or (), strict=True))
+    given = dict(zip(image_hashes(files or (), opened.config.data.pair), files or (), strict=True))
     wrong = [digest for digest in given if digest in opened.trained_on or digest in good]
     more = {digest: file for digest, file in given.items() if digest not in there and digest not in wrong}
     count = len(there) + len(more)

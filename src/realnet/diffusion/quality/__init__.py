@@ -5,7 +5,6 @@ from realnet.diffusion.quality.distances import frechet_distance, kernel_distanc
 from realnet.diffusion.quality.measure import measure_quality
 from realnet.diffusion.quality.networks import Network, perceptual_network, pooled_network
 from realnet.diffusion.quality.quality_figures import Quality
-from realnet.diffusion.quality.quality_table import quality_remarks, quality_table
 
 __all__ = [
     "Network",
@@ -16,6 +15,4 @@ __all__ = [
     "measure_quality",
     "perceptual_network",
     "pooled_network",
-    "quality_remarks",
-    "quality_table",
 ]
