@@ -10,8 +10,10 @@ from rich.console import Console
 from realnet.cli.figure_tables import results_table
 from realnet.data import Sample
 from realnet.errors import UserError
-from realnet.evaluation import Provenance, Results, evaluate_maps, image_auroc, per_region_overlap, pixel_figures
-from realnet.evaluation.results import METRICS
+from realnet.evaluation import image_auroc, per_region_overlap
+from realnet.evaluation.figures import evaluate_maps
+from realnet.evaluation.metrics import pixel_figures
+from realnet.evaluation.results import METRICS, Provenance, Results
 from realnet.provenance import collect_provenance
 from realnet.report.result_words import cells_of, remarks, shown_metrics
 

@@ -82,7 +82,6 @@ def work(folder: Path, job: jobs.Job) -> jobs.Outcome:
 
 
 def _category(place: jobs.ProductLocation) -> Category:
-    """The product of ``place``, its samples under the table's name for it."""
     (category,) = open_dataset(place.root, place.category)
     return renamed(category, place.name)
 
@@ -120,13 +119,9 @@ def _peer(job: jobs.PeerJob, categories: Sequence[Category]) -> jobs.Outcome:
 def _diffusion(folder: Path, job: jobs.DiffusionJob, categories: Sequence[Category]) -> jobs.Outcome:
     from realnet.diffusion import training_run
 
-    class Words(Watcher):
-        def say(self, sentence: str) -> None:
-            print(sentence, flush=True)
-
     check_dataset(categories, need_test=False)
     launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
-    progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, Words())
+    progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, _Lines())
     return jobs.Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
 
 
@@ -172,6 +167,9 @@ def _quality(folder: Path, job: jobs.QualityJob, category: Category) -> jobs.Out
 
 class _Lines(Watcher):
     """Watches training by printing a line now and then; the parent shows the last one."""
+
+    def say(self, sentence: str) -> None:
+        print(sentence, flush=True)
 
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         if done == 0:

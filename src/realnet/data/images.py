@@ -123,15 +123,11 @@ def images_in(folder: Path) -> list[Path]:
     """The image files directly in ``folder``, sorted; none where it does not exist."""
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if is_image_file(file, folder))
-
-
-def is_image_file(file: Path, folder: Path) -> bool:
-    """Whether ``file`` (somewhere in ``folder``) is named as an image and is not hidden."""
-    if file.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    parts = file.relative_to(folder).parts
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts) and file.is_file()
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def verify_image(path: Path) -> tuple[int, int]:
@@ -229,7 +225,6 @@ def _own_file(picture: Image.Image) -> bytes | None:
 
 
 def _from_pillow(picture: Image.Image) -> Picture:
-    """A Pillow image in memory, upright."""
     picture.load()
     if not (picture.mode in ("I", "F") or picture.mode.startswith("I;16")):
         return Picture(turned(picture), "")

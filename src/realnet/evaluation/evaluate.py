@@ -19,6 +19,7 @@ from realnet.inspection.judging import full_size
 from realnet.model.saving import load_network
 from realnet.model.threads import Threads
 from realnet.progress import Watcher
+from realnet.provenance import facts_of
 from realnet.record import read_record, save_record
 from realnet.tested import Tested, seems_other
 
@@ -88,9 +89,8 @@ def evaluate_run(
         judged = [full_size(anomaly_map, *shape) for anomaly_map, shape in zip(maps, shapes, strict=True)]
         truths = [read_truth(sample) for sample in samples]
     provenance = Provenance.of_tests(
-        tests.data, categories, seed=config.seed, preset=config.preset, image_score=config.model.image_score,
-        selection=config.training.select, pixels="image" if at_image_size else "map",
-    )  # fmt: skip
+        tests.data, categories, pixels="image" if at_image_size else "map", **facts_of(config)
+    )
     results = evaluate_maps(samples, judged, truths, scores, provenance, protocol=protocol, threshold=judge.threshold)
     results = with_caveats(results, [another, *tests.caveats] if another and force else tests.caveats)
     return Evaluation(results, tests, judge, samples, maps, masks, scores, tuple(notes.sentences()), another)

@@ -141,7 +141,6 @@ def _afs(view: AfsView) -> dict[str, Any]:
 
 
 def _tile(difference: np.ndarray) -> np.ndarray:
-    """A feature map, its cells kept visible."""
     return heatmap(cv2.resize(difference.astype(np.float32), (_TILE, _TILE), interpolation=cv2.INTER_NEAREST))
 
 

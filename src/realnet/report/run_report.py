@@ -103,7 +103,6 @@ def odd_images(run: Run, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """How the run was made, as it says itself."""
     record = run.record
     if record.imported is not None:
         return {"Imported from": record.imported.file}

@@ -160,7 +160,6 @@ class Workshop:
 
     @staticmethod
     def _before(run: Path) -> Path:
-        """Where the run is kept when another takes its place."""
         places = (run.with_name(f"{run.name}.before-{number}") for number in itertools.count(1))
         return next(place for place in places if not place.exists())
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from realnet.calibration import Calibration, calibrate
 from realnet.calibrations import install
 from realnet.config import Config
-from realnet.data import GoodImages
 from realnet.data.images import image_hashes
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector, trained_inspector
@@ -35,7 +34,7 @@ from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_fea
 from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.moved import STRENGTHS, copies
 from realnet.training.out_of_sample import OutOfSample, file_scores, scores_by_file
-from realnet.view import view_of
+from realnet.training.prepare import images_of
 
 
 @dataclass(frozen=True)
@@ -241,11 +240,7 @@ def _features(
     model: RealNet, config: Config, new: Sequence[tuple[Path, str]], there: KeptFeatures, device: torch.device
 ) -> KeptFeatures:
     """Features of the new images and of as many copies of each as the run has of its own, made in the same way."""
-    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
-    images = GoodImages(
-        [file for file, _ in new], size, 2**30, tile, None, levels, [name for _, name in new],
-        view_of(config.model.view, levels),
-    )  # fmt: skip
+    images = images_of([file for file, _ in new], [name for _, name in new], config)
     extractor, count, first = Extractor(model, device), len(images), len(there.groups)
     tolerance = config.training.tolerance
     limits = tolerance if tolerance.asked else STRENGTHS[there.augmentation]
