@@ -43,7 +43,6 @@ class Taught:
             self.model, self.config, {str(i): file for i, file in enumerate(files)}, torch.device("cpu")
         )
         kept = read_features(run / FEATURES_FILE)
-        self.files = len(kept.names)
         self.result, self.validation = refit(self.model, self.config, kept)
 
     def learn(self, rows: Sequence[int]) -> tuple[int, int]:
@@ -52,7 +51,7 @@ class Taught:
         shown: KeptDefects = self.tests.without(others)
         learner = DefectsLearner(self.model, self.result, shown, self.validation, self.config.seed)
         with torch.no_grad():
-            said = learner.found(self.config.training.false_alarms, self.files)
+            said = learner.found(self.config.training.false_alarms)
             learner.fit()
         return said
 
@@ -62,8 +61,8 @@ class Taught:
         judged = self.result.at_limit if len(self.result.at_limit) else self.result.good
         own = part_scores(self.model, judged, self.validation.logits(judged)).tolist()
         groups = self.result.groups.tolist()
-        limit, _ = score_threshold(scores_by_file(groups, own, self.files), self.config.training.false_alarms)
-        found = file_scores(self.model, self.tests.features, self.tests.groups, len(self.tests.digests))
+        limit, _ = score_threshold(scores_by_file(groups, own), self.config.training.false_alarms)
+        found = file_scores(self.model, self.tests.features, self.tests.groups)
         return np.array(found) > limit
 
 

@@ -150,12 +150,12 @@ class Calibration(BaseModel):
                 f"{self.confidence:.0%} confidence."
             )
         if odd := self.odd():
+            one = len(odd) == 1
+            name, look = (odd[0], "look at it. If it is") if one else ("NAME", "look at them. If one is")
             said.append(
-                f"{odd[0]} scores far above the other good images: look at it, and train without it "
-                f"(--exclude {odd[0]}) if it is not good; if it is, --keep {odd[0]} says so."
-                if len(odd) == 1
-                else f"{', '.join(odd)} score far above the other good images: look at them, and train without those "
-                "that are not good (--exclude NAME); --keep NAME says of one that it is good."
+                f"{', '.join(odd)} score{'s' * one} far above the other good images: {look} not good, --exclude {name} "
+                f"leaves it out; if it is, --keep {name} says so (`realnet teach` for this run, `realnet train` for a "
+                "new one)."
             )
         if self.defects_found is not None:
             said.append(

@@ -28,6 +28,8 @@ from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
 
 CONFIG_FILE, MODEL_FILE, SEEN_FILE = "config.yaml", "model.safetensors", "images.json"
+# What that file names by their digests: all images that were learned, and those of them that a person has taken out.
+TRAINED_ON, LEFT_OUT = "trained_on", "left_out"
 # Of an inspector for several products: which inspectors it joins.
 PRODUCTS_FILE, PRODUCTS_FOLDER = "products.json", "products"
 # Both thresholds of a run that was imported and never calibrated.
@@ -186,7 +188,8 @@ class Run:
         """Digests of the images that it was trained on or taught; none where it does not say."""
         if self.members:
             return frozenset().union(*(member.trained_on for member in self.members))
-        return read_digests(self.folder) | (read_digests(self.taught) if self.taught is not None else frozenset())
+        taught = read_digests(self.taught) if self.taught is not None else ()
+        return frozenset((*read_digests(self.folder), *taught))
 
     def seen(self, files: Sequence[Path]) -> Seen:
         """Those of ``files`` whose pixels it has seen; UserError where one cannot be read."""
@@ -210,18 +213,21 @@ class Run:
         return combined_digest(describe_file(file).sha256 for file in files)
 
 
-def save_seen(folder: Path, digests: Iterable[str]) -> None:
-    """Write ``images.json``: the hashes of the images that a run was trained on, or taught."""
-    write_text(folder / SEEN_FILE, json.dumps({"trained_on": list(digests)}, indent=1))
+def save_seen(folder: Path, digests: Iterable[str], left_out: Iterable[str] = ()) -> None:
+    """Write ``images.json``: the hashes of the images that a run was trained on, or taught, in order.
+
+    ``left_out`` are those of all these that a person has taken out again.
+    """
+    write_text(folder / SEEN_FILE, json.dumps({TRAINED_ON: list(digests), LEFT_OUT: sorted(left_out)}, indent=1))
 
 
-def read_digests(folder: Path) -> frozenset[str]:
-    """What ``images.json`` in ``folder`` names, if it is there; UserError where it is damaged."""
+def read_digests(folder: Path, kind: str = TRAINED_ON) -> tuple[str, ...]:
+    """The digests of that ``kind`` in the ``images.json`` of ``folder``, in order; UserError where it is damaged."""
     path = folder / SEEN_FILE
     if not path.is_file():
-        return frozenset()
+        return ()
     try:
-        return frozenset(map(str, read_json(path)["trained_on"]))
+        return tuple(map(str, read_json(path)[kind]))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it or train again.") from error
 

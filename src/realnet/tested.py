@@ -14,7 +14,7 @@ _ANOTHER_P = 1e-4
 
 
 @dataclass(frozen=True)
-class Tested:
+class Trial:
     """What a run is measured on.
 
     Attributes:
@@ -31,7 +31,7 @@ class Tested:
 
 def choose_tests(
     folder: str | Path, data: str | Path, category: str | None, good: Sequence[str], force: bool, watcher: Watcher
-) -> Tested:
+) -> Trial:
     """The categories to measure the run in ``folder`` on, checked: those named, or what it was trained on where there.
 
     ``good`` names folders of good images in ``data``. UserError for a folder that is no run, where something is wrong
@@ -44,7 +44,7 @@ def choose_tests(
     for line in check_dataset(categories, need_test=True, need_train=False):
         watcher.say(line)
     files = [sample.image for one in categories for sample in one.test]
-    tests, seen = Tested(run, Path(data).name, categories), run.seen(files)
+    tests, seen = Trial(run, Path(data).name, categories), run.seen(files)
     if not seen:
         return tests
     sentence = seen.sentence(run.folder, len(files))

@@ -36,6 +36,24 @@ def make_lot(folder: Path, count: int, seed: int, defect: bool = False) -> list[
     return files
 
 
+def test_a_person_says_of_good_images_what_they_are(in_process: InProcess, own: Path, tmp_path: Path) -> None:
+    lot = make_lot(tmp_path / "lot", 3, 5)
+    status, said = in_process("teach", own, tmp_path / "lot", "--exclude", lot[0].name, "--keep", lot[1])
+    assert status == 0 and f"{lot[0].name} is left out, as you said: 8 good images remain." in said
+    made = read_calibration(own)
+    assert made is not None and made.confirmed == (lot[1].name,) and lot[0].name not in made.good_names
+    status, said = in_process("teach", own, "--keep", made.good_names[0], "--keep", lot[2])
+    kept = read_calibration(own)
+    assert status == 0 and kept is not None and kept.score == made.score and "The threshold was" not in said
+    assert kept.confirmed == tuple(sorted({*made.confirmed, made.good_names[0], lot[2].name}))
+    for option in ("--keep", "--exclude"):
+        status, said = in_process("teach", own, option, "nobody.png")
+        assert status == 2 and "nobody.png is none of the good images" in said and "Traceback" not in said
+    assert read_calibration(own) == kept
+    status, said = in_process("teach", own)
+    assert status == 2 and "--exclude or --keep" in said
+
+
 def test_confirmed_false_alarms_join_and_confirmed_defects_measure(
     in_process: InProcess, own: Path, tmp_path: Path
 ) -> None:

@@ -308,6 +308,17 @@ def test_good_images_are_excluded_by_name_or_file(tmp_path: Path) -> None:
         without(categories, ["nobody.png"])
 
 
+def test_an_image_of_several_products_is_named_with_its_own(tmp_path: Path) -> None:
+    for product in ("bolt", "nut"):
+        for number in range(3):
+            save(tmp_path / product / "train" / "good" / f"{number}.png", np.full((8, 8, 3), number, np.uint8))
+    categories = open_dataset(tmp_path)
+    with pytest.raises(UserError, match=r"1\.png may be bolt/1\.png, nut/1\.png: nothing is kept"):
+        with_confirmed(categories, ["1.png"])
+    kept = with_confirmed(categories, ["nut/1.png", str(tmp_path / "bolt" / "train" / "good" / "2.png")])
+    assert [s.full_name for one in kept for s in one.train if s.confirmed] == ["bolt/2.png", "nut/1.png"]
+
+
 def test_good_images_are_kept_by_name_or_file(tmp_path: Path) -> None:
     categories = open_dataset(make_mvtec(tmp_path / "data"))
     names = [sample.name for sample in categories[0].train]

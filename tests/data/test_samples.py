@@ -3,11 +3,13 @@
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from realnet.data import GoodImages, fingerprint, open_dataset, read_image
+from realnet.data import GoodImages, fingerprint, good_images, open_dataset, read_image
+from realnet.data.images import image_hashes
 from realnet.errors import UserError
 from tests.data.layouts import make_good, make_mvtec, picture, save, save_mask
 
@@ -85,3 +87,22 @@ def test_a_pickled_copy_leaves_the_cache_behind(tmp_path: Path) -> None:
     assert len(data) < 32 * 32 * 3
     copy = pickle.loads(data)
     assert all(np.array_equal(one, other) for one, other in zip(copy, before, strict=True))
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_digests_come_from_the_reading_that_happens_anyway(
+    tile: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make_good(tmp_path, 4, np.random.default_rng(0))
+    images, read = GoodImages(files, 16, tile=tile), []
+
+    def counting(path: Path, **rest: Any) -> np.ndarray:
+        read.append(path)
+        return read_image(path, **rest)
+
+    monkeypatch.setattr(good_images, "read_image", counting)
+    for position in range(len(images) if tile is None else images.files.index(3)):
+        images[position]
+    before = len(read)
+    assert images.digests() == image_hashes(files, None)
+    assert len(read) - before == (0 if tile is None else 1), "only what was never read"

@@ -193,3 +193,12 @@ def test_more_channels_than_the_backbone_has_are_refused_by_name(method: str) ->
 def test_a_projection_may_be_wider_than_the_backbone() -> None:
     model = RealNet(tiny("model.afs.dimensions=[8, 12, 100, 16]", "model.afs.method=rlpr"), pretrained=False)
     assert model.select(torch.rand(1, 3, 64, 64))[2].shape[1] == 100
+
+
+def test_features_of_which_all_are_selected_are_handed_on_as_they_are() -> None:
+    afs = selection("afs", (4, 5), (4, 3))
+    features = [torch.rand(2, 4, 3, 3), torch.rand(2, 5, 2, 2)]
+    afs.fit([([f + torch.rand_like(f) for f in features], features, torch.ones(2, 1, 8, 8))])
+    first, second = afs(features)
+    assert first is features[0]
+    assert torch.equal(second, features[1][:, afs.get_buffer("index_1")])

@@ -5,7 +5,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from realnet.model.folding import fold_batch_norms
+from realnet import presets
+from realnet.model.folding import Product, fold, fold_batch_norms, use_products
+from realnet.model.network import RealNet
+from realnet.model.subspace import Gram, Subspace, set_subspace
 
 
 def stirred(network: nn.Module) -> nn.Module:
@@ -65,3 +68,36 @@ def test_no_hook_stays_behind() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
     fold_batch_norms(network, torch.rand(1, 3, 2, 2))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_a_1x1_convolution_is_a_product(channels_last: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(5, 7, 1), nn.ReLU(), nn.Conv2d(7, 6, 1, bias=False), nn.Conv2d(6, 6, 3, groups=2))
+    x = torch.randn(2, 5, 9, 4)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    with torch.no_grad():
+        before = network(x)
+        use_products(network)
+        assert [type(module) for module in network] == [Product, nn.ReLU, Product, nn.Conv2d]
+        torch.testing.assert_close(network(x), before)
+
+
+def test_a_folded_inspector_judges_alike() -> None:
+    config = presets["lite"].model.model_copy(update={"image_size": 64})
+    model = stirred(RealNet(config, pretrained=False))
+    assert isinstance(model, RealNet)
+    generator = torch.Generator().manual_seed(0)
+    for network in model.reconstruction.networks:
+        assert isinstance(network, Subspace)
+        maps = torch.randn(70, network.mean.numel(), generator=generator)
+        set_subspace(network, *Gram(maps).fit(range(70), 1.0, 256))
+        assert len(network.basis) > 2 * 32, "in several parts"
+    model.to(memory_format=torch.channels_last)
+    image = torch.rand(3, 3, 64, 64, generator=generator).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        before = model.judge(image)
+        fold(model)
+        after = model.judge(image)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.backbone.modules())
+    torch.testing.assert_close(after.anomaly_map, before.anomaly_map, atol=1e-4, rtol=0)
+    torch.testing.assert_close(after.score, before.score, atol=1e-4, rtol=0)

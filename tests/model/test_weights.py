@@ -54,7 +54,7 @@ def test_networks_whose_features_timm_names_otherwise(tmp_path: Path, suffix: st
         save_file(whole.state_dict(), path)
     loaded = from_file(path, "convnext_atto", (0, 1, 2, 3))
     image = torch.rand(1, 3, 64, 64)
-    normalised = (image - loaded.input_mean) / loaded.input_std
+    normalised = (image - loaded.input_mean[:, None, None]) / loaded.input_std[:, None, None]
     with torch.no_grad():
         last = whole.get_submodule("stages")(whole.get_submodule("stem")(normalised))
     torch.testing.assert_close(loaded(image)[3], last)

@@ -57,7 +57,7 @@ def own(trained: Path, tmp_path: Path) -> Path:  # noqa: F811
 def workshop(trained: Path, tmp_path: Path) -> Workshop:  # noqa: F811
     """Makes a copy of the run of whatever it is given, and lets it learn in earnest."""
 
-    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
+    def make(images: Path, run: Path) -> list[str]:
         shutil.copytree(trained, run)
         return [f"Made of {len(list(images.iterdir()))} images."]
 
@@ -66,7 +66,7 @@ def workshop(trained: Path, tmp_path: Path) -> Workshop:  # noqa: F811
         save_lesson(run, lesson)
         return lesson.sentences()
 
-    return Workshop(tmp_path / "made", make, join)
+    return Workshop(tmp_path / "made", make, join, lambda run, image: [])
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import requests
 
-from realnet.calibration import calibrate, save_calibration
+from realnet.calibration import Calibration, calibrate, read_calibration, save_calibration
+from realnet.calibrations import install
 from realnet.errors import UserError
 from realnet.serving import Settings, open_models
 from realnet.serving.workshop import Workshop
@@ -87,15 +88,17 @@ def test_what_is_refused(workshop: Workshop, goods: list[bytes], trained: Path) 
 
 
 def test_nothing_is_lost_where_making_fails(tmp_path: Path, goods: list[bytes]) -> None:
-    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
-        raise UserError("These images are of two products.")
+    def make(images: Path, run: Path) -> list[str]:
+        run.mkdir()
+        raise UserError(f"These images are of two products: {run}.")
 
-    shop = Workshop(tmp_path / "made", make, lambda run, files: [])
+    shop = Workshop(tmp_path / "made", make, lambda run, files: [], lambda run, image: [])
     with serving({}, workshop=shop) as address:
         for data in goods[:2]:
             give(address, data)
         for _ in range(2):
-            assert learn(address).json() == {"error": "These images are of two products."}
+            assert "These images are of two products" in learn(address).json()["error"]
+        assert not list(shop.folder.glob(".*")), "nothing half made is left"
         assert requests.get(f"{address}/v1/good", timeout=30).json()[0]["waiting"] == 2
 
 
@@ -136,19 +139,28 @@ def test_the_page_makes_one(page, workshop: Workshop, files: list[Path], tmp_pat
 
 @pytest.fixture
 def suspicious(trained: Path, tmp_path: Path) -> Workshop:
-    """What is called bent scores far above the others, unless making fails because one image is called torn."""
+    """What is called bent scores far above the others; what is called torn cannot be left out."""
 
-    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
+    def calibrated(names: Sequence[str]) -> Calibration:
+        scores = [0.9 + 0.001 * i if "bent" in name else 0.05 + 0.001 * i for i, name in enumerate(names)]
+        return calibrate(scores, 0.4, 0.1, "good images", "2026-01-01", names=names)
+
+    def make(images: Path, run: Path) -> list[str]:
         names = sorted(file.name for file in images.glob("*.png"))
         shutil.copytree(trained, run)
-        if any("torn" in file.name for file in images.with_suffix(".left-out").glob("*")):
-            raise UserError("It cannot be made.")
-        scores = [0.9 + 0.001 * i if "bent" in name else 0.05 + 0.001 * i for i, name in enumerate(names)]
-        made = calibrate(scores, 0.4, 0.1, "good images", "2026-01-01", names=names)
-        save_calibration(run, made.with_confirmed(confirmed))
-        return [f"Made of {len(names)} images."]
+        save_calibration(run, calibrated(names))
+        return [f"Made of {len(names)} images: {run}."]
 
-    return Workshop(tmp_path / "made", make, lambda run, files: [])
+    def leave_out(run: Path, image: str) -> list[str]:
+        if "torn" in image:
+            raise UserError("It cannot be left out.")
+        before = read_calibration(run)
+        assert before is not None
+        made = calibrated([name for name in before.good_names if name != image])
+        install(run, made.with_confirmed(before.confirmed))
+        return [f"{image} is left out."]
+
+    return Workshop(tmp_path / "made", make, lambda run, files: [], leave_out)
 
 
 def many(count: int) -> list[bytes]:
@@ -163,7 +175,11 @@ def test_a_person_says_what_good_images_that_stand_out_are(suspicious: Workshop)
         data = many(12)
         for number, one in enumerate(data):
             give(address, one, called={0: "bent-a.png", 1: "bent-b.png", 2: "torn.png"}.get(number, f"{number}.png"))
-        assert learn(address).json()["good_images"] == 12
+        half = suspicious.folder / ".part.making"
+        half.mkdir()  # of a server that was ended in the middle
+        (half / "config.yaml").touch()
+        made = learn(address).json()
+        assert made["good_images"] == 12 and made["sentences"] == [f"Made of 12 images: {suspicious.folder / 'part'}."]
         found = requests.get(odd, timeout=30).json()
         first, second = (one["image"] for one in found)
         assert "bent" in first and "bent" in second
@@ -171,8 +187,8 @@ def test_a_person_says_what_good_images_that_stand_out_are(suspicious: Workshop)
         (left,) = requests.post(f"{odd}/{first}/keep", timeout=30).json()
         assert left["image"] == second
         out = requests.post(f"{odd}/{second}/leave-out", timeout=60).json()
-        assert out["good_images"] == 11 and "before-1" in out["sentences"][0]
-        assert requests.get(odd, timeout=30).json() == [], "what was called good stays so in the inspector made anew"
+        assert out["good_images"] == 11 and "left out" in out["sentences"][0]
+        assert requests.get(odd, timeout=30).json() == [], "what was called good stays so"
         (model,) = requests.get(f"{address}/v1/models", timeout=30).json()
         assert model["threshold"] == out["threshold"]
         number = 0 if second.endswith("-a.png") else 1
@@ -184,10 +200,10 @@ def test_a_person_says_what_good_images_that_stand_out_are(suspicious: Workshop)
                 assert requests.post(f"{odd}/{image}/{what}", timeout=30).status_code in (404, 409)
         torn = next(file for file in (suspicious.folder / "part.good").iterdir() if "torn" in file.name)
         failed = requests.post(f"{odd}/{torn.name}/leave-out", timeout=30)
-        assert failed.status_code == 409 and failed.json() == {"error": "It cannot be made."}
+        assert failed.status_code == 409 and failed.json() == {"error": "It cannot be left out."}
         assert torn.is_file() and len(requests.get(f"{address}/v1/models", timeout=30).json()) == 1
     assert sorted(path.name for path in suspicious.folder.iterdir() if path.is_dir()) == [
-        "part", "part.before-1", "part.good", "part.left-out",
+        "part", "part.good", "part.left-out",
     ]  # fmt: skip
     assert suspicious.runs() == [suspicious.folder / "part"]
 

@@ -18,7 +18,7 @@ from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
 from realnet.progress import Watcher
 from realnet.run_folder import Run
-from realnet.tested import Tested
+from realnet.tested import Trial
 from tests.inspection.judged import inspect_files
 from tests.training.tiny import run, tiny
 
@@ -94,7 +94,7 @@ def test_every_path_judges_both_depths_alike(pair: tuple[Path, Path, Path, Path,
     seen = sorted((twelve / "widget" / "train").rglob("*.tif"))
     assert judge_good(ours, [*files, *seen], Run(run12).trained_on).trained == tuple(seen)
     assert Run(run12).seen([*files, *seen]).trained == tuple(seen)
-    evaluation = evaluate_run(Tested(Run(run12), "set", open_dataset(twelve)))
+    evaluation = evaluate_run(Trial(Run(run12), "set", open_dataset(twelve)))
     found = {sample.image: score for sample, score in zip(evaluation.samples, evaluation.scores, strict=True)}
     assert [found[file] for file in files] == near
 

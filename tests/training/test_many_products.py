@@ -17,7 +17,7 @@ from realnet.export.export_folder import export_run
 from realnet.export.request import request_export
 from realnet.progress import Watcher
 from realnet.run_folder import PRODUCTS_FILE, Run
-from realnet.tested import Tested
+from realnet.tested import Trial
 from realnet.training.launch import Launch
 from realnet.training.many_products import joined_calibration, named_products, train_products
 from realnet.training.teaching import check_teachable
@@ -86,7 +86,7 @@ def test_what_is_said_of_it_is_of_all(joined: Path, data: Path) -> None:
     run = Run(joined)
     assert run.products == ("square", "stripes")
     assert len(run.trained_on) == 2 * TRAIN
-    results = evaluate_run(Tested(run, "several", open_dataset(data))).results
+    results = evaluate_run(Trial(run, "several", open_dataset(data))).results
     assert results.overall.image_auroc is not None
     before = run.digest
     changed = joined.parent / "changed"
@@ -140,12 +140,14 @@ def test_products_are_folders_of_their_own(data: Path) -> None:
 def test_together_each_keeps_its_own_threshold() -> None:
     first = calibrate([0.1, 0.2, 0.3], 0.4, 0.25, "good images", "2026", [0.25, 0.9], names=("a", "b", "c"))
     second = calibrate([0.6, 0.7, 0.8], 0.4, 0.25, "good images", "2026", [0.9], names=("d", "e", "f"))
-    both = joined_calibration([first, second])
+    both = joined_calibration({"bolt": first, "nut": second.with_confirmed(["f"])})
     assert both.score == both.pixel == 0.5
     expected = sorted([*(level(s, first.score) for s in first.good_scores), *(level(s, 0.8) for s in (0.6, 0.7, 0.8))])
     assert both.good_scores == pytest.approx(expected, abs=1e-4)
     assert sum(score > 0.5 for score in both.good_scores) == 0
     assert both.defects_found == pytest.approx(2 / 3)
+    assert set(both.good_names) == {"bolt/a", "bolt/b", "bolt/c", "nut/d", "nut/e", "nut/f"}
+    assert both.confirmed == ("nut/f",), "images of two products may have one name"
     assert both.promised == max(first.promised, second.promised)
 
 

@@ -27,7 +27,7 @@ from realnet.evaluation.evaluate import evaluate_run
 from realnet.model.saving import load_model
 from realnet.progress import Watcher
 from realnet.run_folder import Run
-from realnet.tested import Tested
+from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.run import Launch, train
 from tests.data.layouts import make_mvtec
@@ -187,7 +187,7 @@ def test_training_learns_to_see_defects(tmp_path: Path) -> None:
     figures = []
     for name, steps in (("nothing learned", 0), ("learned", 80)):
         run(data, tmp_path / name, tiny(*fields, f"training.steps={steps}"))
-        evaluation = evaluate_run(Tested(Run(tmp_path / name), "set", [category]))
+        evaluation = evaluate_run(Trial(Run(tmp_path / name), "set", [category]))
         masks = [np.zeros((64, 64), bool) if mask is None else mask for mask in evaluation.masks]
         figures.append(pixel_auroc(evaluation.maps, np.stack(masks)))
     assert figures[0] > 0.8, "the subspace alone sees them"
@@ -265,7 +265,7 @@ def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> N
     progress = run(product, output, tiny("training.select=oracle"))
     (category,) = open_dataset(product)
     # What it was selected by is the test set indeed: the best row repeats its exact figure.
-    evaluation = evaluate_run(Tested(Run(output), "set", [category]))
+    evaluation = evaluate_run(Trial(Run(output), "set", [category]))
     log = rows(output)
     assert not any("validation" in name for name in log[0])
     best = next(row for row in log if int(row["step"]) == progress.best_step)
@@ -316,7 +316,7 @@ def test_several_categories_make_one_inspector(tmp_path: Path) -> None:
 
 def test_the_saved_model_gives_the_maps_of_evaluation(trained: Path, product: Path) -> None:
     (category,) = open_dataset(product)
-    evaluation = evaluate_run(Tested(Run(trained), "set", [category]), batch_size=3)
+    evaluation = evaluate_run(Trial(Run(trained), "set", [category]), batch_size=3)
     model = load_model(Run(trained))
     for number, sample in enumerate(category.test):
         image = torch.from_numpy(read_image(sample.image, 64)).permute(2, 0, 1)[None] / 255
@@ -397,4 +397,4 @@ def test_evaluation_refuses_what_is_no_number(product: Path, trained: Path, tmp_
     save_file(huge, run / "model.safetensors")
     (category,) = open_dataset(product)
     with pytest.raises(UserError, match=r"gives values that are not finite"):
-        evaluate_run(Tested(Run(run), "set", [category]))
+        evaluate_run(Trial(Run(run), "set", [category]))

@@ -19,6 +19,7 @@ from realnet.model.saving import load_model
 from realnet.run_folder import Run
 from realnet.training.folds import judge_by_folds, set_solved
 from realnet.training.kept_features import FEATURES_FILE, read_features
+from realnet.training.known_images import Said
 from realnet.training.teaching import learn, save_lesson
 from tests.data.layouts import picture, save
 from tests.training.tiny import TRAINED, run, tiny
@@ -64,6 +65,56 @@ def test_what_a_person_called_good_stays_so(own: Path, further: list[Path]) -> N
     install(own, before.with_confirmed([before.good_names[-1]]))
     made = save_lesson(own, learn(own, further, names(further)))
     assert made.confirmed == (before.good_names[-1],)
+
+
+def test_what_is_taken_out_is_as_if_it_had_never_joined(own: Path, further: list[Path]) -> None:
+    before, digest = read_calibration(own), Run(own).digest
+    assert before is not None
+    save_lesson(own, learn(own, further, names(further)))
+    first, second = names(further)[3:]
+    out = learn(own, [], [], said=Said(exclude=(first, str(further[4]), second)))
+    assert out.refused == (first, second) and "lot-3.png, lot-4.png are left out" in out.sentences()[0]
+    made = save_lesson(own, out)
+    assert set(made.good_names) == {*before.good_names, *names(further)[:3]}
+    shutil.copytree(own, own.with_name("other"))
+    undo(own), undo(own)
+    assert Run(own).digest == digest
+    straight = learn(own, further[:3], names(further[:3]))
+    assert made.good_scores == pytest.approx(straight.calibration.good_scores, abs=1e-4)
+    other = own.with_name("other")
+    assert len(Run(other).trained_on) == 11, "it has seen them, and they judge nothing"
+    with pytest.raises(UserError, match="nothing new"):
+        learn(other, [], [], said=Said(exclude=(first,)))
+    back = learn(other, further[3:], [first, second])
+    assert back.returned == 2 and "2 images count as good again" in back.sentences()[0]
+    assert len(save_lesson(other, back).good_scores) == 11
+
+
+def test_good_images_of_the_training_can_be_taken_out(own: Path, product: Path) -> None:
+    before = read_calibration(own)
+    assert before is not None
+    one, other = before.good_names[:2]
+    lesson = learn(own, [], [], said=Said(keep=(other,), exclude=(str(product / "widget" / "train" / "good" / one),)))
+    made = save_lesson(own, lesson)
+    assert one not in made.good_names and len(made.good_scores) == 5 and made.confirmed == (other,)
+    assert len(made.defect_scores) == len(before.defect_scores) * 5 // 6, "nor is it judged by defects made of it"
+    for said, sentence in [
+        (Said(exclude=("nobody.png",)), r"nobody\.png is none of the good images"),
+        (Said(keep=(one,)), "is none of the good images"),
+        (Said(exclude=before.good_names[1:]), "Too few good images"),
+    ]:
+        with pytest.raises(UserError, match=sentence):
+            learn(own, [], [], said=said)
+
+
+def test_names_stay_apart(own: Path, further: list[Path]) -> None:
+    before = read_calibration(own)
+    assert before is not None
+    one = before.good_names[0]
+    lesson = learn(own, further[:2], [one, one])
+    assert lesson.names == (f"{further[0].parent.name}/{one}", str(further[1]))
+    made = save_lesson(own, lesson)
+    assert len(set(made.good_names)) == 8
 
 
 def test_it_is_what_fitting_to_all_features_gives(own: Path, further: list[Path]) -> None:

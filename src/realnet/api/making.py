@@ -143,6 +143,8 @@ def teach(
     images: FilePath | Sequence[FilePath] = (),
     *,
     good: Sequence[str] = (),
+    keep: FilePath | Sequence[FilePath] = (),
+    exclude: FilePath | Sequence[FilePath] = (),
     feedback: FilePath | None = None,
     defects: bool = False,
     force: bool = False,
@@ -150,7 +152,7 @@ def teach(
     device: str = "auto",
     progress: bool | Watcher = True,
 ) -> "Calibration":
-    """Add good images to a finished run of a closed-form preset, in seconds, as ``realnet teach`` does.
+    """Add good images to a finished run of a closed-form preset, or take some out, as ``realnet teach`` does.
 
     The version before is kept, and ``realnet calibrate RUN --undo`` puts it back.
 
@@ -158,6 +160,9 @@ def teach(
         run: folder of the run.
         images: further good images: files, folders, or a data set.
         good: as for :func:`train`.
+        keep: good images of the run, or of those given, that stand out and are good all the same: files, or their names
+            as the run has them; they are not named again.
+        exclude: images that are not good, named likewise: the run unlearns those that it has learned.
         feedback: a results store: the images that people confirmed as good join, and confirmed defects stand guard.
         defects: the confirmed defects of the results store, five at least, are learned as well, so that more like them
             are found.
@@ -180,11 +185,13 @@ def teach(
     from realnet.notebook_bar import watching
     from realnet.run_folder import open_run
     from realnet.training.correcting import correct
+    from realnet.training.known_images import Said
     from realnet.training.teaching import check_teachable
 
     places, folder = as_paths(images), open_run(run).folder
-    if not places and feedback is None:
-        raise UserError("Give good images, or a results store with people's feedback.")
+    said = Said(tuple(map(str, as_paths(keep))), tuple(map(str, as_paths(exclude))))
+    if not places and feedback is None and said == Said():
+        raise UserError("Give good images, or a results store with people's feedback, or images to keep or exclude.")
     if defects and feedback is None:
         raise advise(
             "Confirmed defects are learned from a results store:",
@@ -201,7 +208,7 @@ def teach(
             chosen = [(sample.image, sample.name) for sample in category.train]
         store = None if feedback is None else Store(Path(feedback), make=False)
         place = use_device(device, watcher.say)
-        return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run, join=defects)
+        return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run, join=defects, said=said)
 
 
 def export(

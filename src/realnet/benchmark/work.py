@@ -24,7 +24,7 @@ from realnet.progress import Watcher
 from realnet.provenance import hardware
 from realnet.run_folder import Run
 from realnet.synthesis import settle_foreground, write_pairs
-from realnet.tested import Tested
+from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.many_products import train_products
@@ -94,7 +94,7 @@ def _inspector(folder: Path, job: jobs.InspectorJob, categories: Sequence[Catego
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    evaluation = evaluate_run(Tested(Run(run), name, categories), device=benchmark_device())
+    evaluation = evaluate_run(Trial(Run(run), name, categories), device=benchmark_device())
     record(run, evaluation.results)
     measured = measure_run(run)
     measured["fit_seconds"] = round(seconds, 1)

@@ -156,10 +156,9 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
 
     place = choose_device(device)
 
-    def make(images: Path, run: Path, confirmed: Sequence[str]) -> list[str]:
+    def make(images: Path, run: Path) -> list[str]:
         heard = Listener()
-        there = [name for name in confirmed if (images / name).is_file()]
-        api.train(images, run, keep=there, preset="instant", device=place, progress=heard)
+        api.train(images, run, preset="instant", device=place, progress=heard)
         return heard.said
 
     def join(run: Path, images: Sequence[Path]) -> list[str]:
@@ -167,7 +166,12 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         api.teach(run, images, device=place, progress=heard)
         return heard.said
 
-    return Workshop(folder, make, join, place, minimum_area)
+    def leave_out(run: Path, image: str) -> list[str]:
+        heard = Listener()
+        api.teach(run, exclude=[image], device=place, progress=heard)
+        return heard.said
+
+    return Workshop(folder, make, join, leave_out, place, minimum_area)
 
 
 def _local(host: str) -> bool:

@@ -19,6 +19,19 @@ def teach(
         typer.Argument(help="Further good images: files, folders, or a data set, of which the good ones are taken."),
     ] = None,
     good: GoodOption = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            help="A good image, given or learned already, that is not good: by its name or file; repeatable.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", help="A good image that stands out and is good all the same: it is not named again; repeatable."
+        ),
+    ] = None,
     feedback: Annotated[
         Path | None,
         typer.Option(
@@ -39,23 +52,25 @@ def teach(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come out, and change nothing.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Add good images to a finished run in seconds: what differs as they do is no defect any more; nothing is trained.
+    """Add good images to a finished run in seconds, or take some out; nothing is trained.
+
+    What differs from the others as the added ones do is no defect any more.
 
     The version before is kept: `realnet calibrate RUN --undo`. Servers that run take the new one up by themselves.
     """
     from realnet.run_folder import open_run
 
-    if not images and feedback is None:
-        raise UserError("Give good images, or --feedback with a results store.")
+    if not images and feedback is None and not exclude and not keep:
+        raise UserError("Give good images, --feedback with a results store, or --exclude or --keep with a good image.")
     if good and not images:
         raise UserError("--good is about a data set: give it as well.")
     before = open_run(run).calibration
     with status_line("Learning") as watcher:
         made = api.teach(
-            run, images or (), good=good or (), feedback=feedback, defects=defects, force=force,
-            dry_run=dry_run, device=device, progress=watcher,
+            run, images or (), good=good or (), keep=keep or (), exclude=exclude or (), feedback=feedback,
+            defects=defects, force=force, dry_run=dry_run, device=device, progress=watcher,
         )  # fmt: skip
-    if before is not None:
+    if before is not None and before.score != made.score:
         say(f"The threshold was {before.score:.4f}.")
         if before.good_digests:
             say(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 
-from realnet.data.images import image_shape, read_image, resize_image
+from realnet.data.images import image_hash, image_shape, read_image, resize_image
 from realnet.data.levels import Levels
 from realnet.data.tiling import Box, cut, tile_boxes
 
@@ -82,6 +82,7 @@ class GoodImages(Sequence[np.ndarray]):
         self.view = view
         self.tiled = tile is not None
         self._cache: dict[int, np.ndarray] = {}
+        self._digests: dict[int, str] = {}
         self._places: list[tuple[int, Box | None]] = [(file, None) for file in range(len(self.paths))]
         if tile is not None:
             sizes = [seen_shape(path, view) for path in self.paths]
@@ -116,10 +117,28 @@ class GoodImages(Sequence[np.ndarray]):
             file, box = self._places[position]
             if box is not None:
                 return self._read_tiles(position)
-            image = read_seen(self.paths[file], self.view, self.size, self.levels)
+            image = resize_image(self._read(file), self.size)
             if not self._keep(position, image):
                 return image
         return image.copy()
+
+    def digests(self) -> list[str]:
+        """The :func:`image_hash` of each file, by all of its picture; read for that is only what never was.
+
+        UserError where one cannot be read.
+        """
+        for file in range(len(self.paths)):
+            if file not in self._digests:
+                self._read(file)
+        return [self._digests[file] for file in range(len(self.paths))]
+
+    def _read(self, file: int) -> np.ndarray:
+        """What is seen of a file, at its own size; UserError where it cannot be read or, by the view, aligned."""
+        path = self.paths[file]
+        whole = read_image(path, levels=self.levels)
+        if file not in self._digests:
+            self._digests[file] = image_hash(whole)
+        return whole if self.view is None else self.view.look(whole, str(path)).seen
 
     def _keep(self, position: int, image: np.ndarray) -> bool:
         """Nothing is evicted: in shuffled passes over more than fits, every policy serves the same share."""
@@ -132,7 +151,7 @@ class GoodImages(Sequence[np.ndarray]):
         """The tile at ``position``; those of the same file are kept as well, as reading it is what costs."""
         file, own = self._places[position]
         assert own is not None
-        whole = read_seen(self.paths[file], self.view, levels=self.levels)
+        whole = self._read(file)
         for other in range(position, len(self)):
             number, box = self._places[other]
             if number != file or box is None or not self._keep(other, cut(whole, box, self.size)):
@@ -141,17 +160,6 @@ class GoodImages(Sequence[np.ndarray]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}
-
-
-def read_seen(path: Path, view: Looking | None, size: int | None = None, levels: Levels | None = None) -> np.ndarray:
-    """What ``view`` sees of the image at ``path`` (None: all of it), resized where ``size`` is given.
-
-    UserError where it cannot be read or, by ``view``, aligned.
-    """
-    if view is None:
-        return read_image(path, size, levels)
-    seen = view.look(read_image(path, levels=levels), str(path)).seen
-    return seen if size is None else resize_image(seen, size)
 
 
 def seen_shape(path: Path, view: Looking | None) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from realnet.data.checks import raise_problems
 from realnet.data.finding import LeftOut, list_images
 from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 
 _Read = Callable[[str, list[str]], Category]
 
@@ -84,7 +84,8 @@ def with_further(categories: Sequence[Category], places: Sequence[Path]) -> list
 def without(categories: Sequence[Category], named: Sequence[str]) -> list[Category]:
     """``categories`` without the good images for training that are ``named`` as a training does, or by their files.
 
-    They are counted as left out. UserError for one that is none of the good images.
+    Of several categories an image is named with its own, ``CATEGORY/NAME``. They are counted as left out. UserError for
+    one that is none of the good images, and a name that images of several categories have.
     """
     meant = _meant(categories, named, "nothing is excluded")
     found = []
@@ -110,10 +111,13 @@ def _meant(categories: Sequence[Category], named: Sequence[str], outcome: str) -
     meant: set[Path] = set()
     for name in named:
         path = Path(name).resolve()
-        found = {sample.image for sample in samples if name == sample.name or path == sample.image.resolve()}
+        found = [s for s in samples if name in (s.name, s.full_name) or path == s.image.resolve()]
         if not found:
             raise UserError(f"{name} is none of the good images: {outcome}. Look at its name again.")
-        meant |= found
+        if len({sample.category for sample in found}) > 1:
+            which = listed([sample.full_name for sample in found])
+            raise UserError(f"{name} may be {which}: {outcome}. Name the one that is meant like this.")
+        meant |= {sample.image for sample in found}
     return meant
 
 

@@ -41,6 +41,11 @@ class Sample:
         return self.place or self.image.name
 
     @property
+    def full_name(self) -> str:
+        """What it is called among those of several categories."""
+        return f"{self.category}/{self.name}"
+
+    @property
     def is_anomalous(self) -> bool:
         """Whether the image shows a defect."""
         return self.defect != GOOD

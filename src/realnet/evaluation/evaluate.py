@@ -21,7 +21,7 @@ from realnet.model.threads import Threads
 from realnet.progress import Watcher
 from realnet.provenance import facts_of
 from realnet.record import read_record, save_record
-from realnet.tested import Tested, seems_other
+from realnet.tested import Trial, seems_other
 
 _TIFF_SOFTWARE, _LONGEST = 305, 100
 
@@ -37,7 +37,7 @@ class Evaluation:
     """
 
     results: Results
-    tests: Tested
+    tests: Trial
     judge: Inspector
     samples: list[Sample]
     maps: np.ndarray
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 def evaluate_run(
-    tests: Tested,
+    tests: Trial,
     protocol: Protocol = "exact",
     device: str = "cpu",
     watcher: Watcher | None = None,

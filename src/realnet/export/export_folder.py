@@ -38,7 +38,7 @@ from realnet.model.saving import load_network
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.record import Record
-from realnet.run_folder import SEEN_FILE, Run
+from realnet.run_folder import Run, save_seen
 from realnet.training.prepare import Split, good_images, images_of, split_samples
 from realnet.view import keep_reference
 
@@ -104,8 +104,8 @@ def export_run(
         if run.calibration is not None:
             save_calibration(place, run.calibration)
         # For a calibration: which images it must not rest on.
-        if (run.folder / SEEN_FILE).is_file():
-            shutil.copyfile(run.folder / SEEN_FILE, place / SEEN_FILE)
+        if run.trained_on:
+            save_seen(place, sorted(run.trained_on))
     for line in said:
         watcher.say(line)
     return manifest

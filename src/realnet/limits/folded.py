@@ -53,5 +53,5 @@ class FoldedScorer:
         result, validation = refit(self.model, self.config, kept)
         judge_confirmed(self.model, result)
         groups, good = self.kept.groups.tolist(), validation.scores(result.good).tolist()
-        self.good_scores = scores_by_file(groups, good, len(self.kept.names))
-        return scores_by_file(images, validation.scores(result.faint).tolist(), max(images) + 1)
+        self.good_scores = scores_by_file(groups, good)
+        return scores_by_file(images, validation.scores(result.faint).tolist())

@@ -110,7 +110,12 @@ class AFS(nn.Module):
                 torch.einsum("mc,bchw->bmhw", self.get_buffer(f"projection_{k}").to(f.dtype), f)
                 for k, f in enumerate(features)
             ]
-        return [f.index_select(1, self.get_buffer(f"index_{k}")) for k, f in enumerate(features)]
+        indices = [self.get_buffer(f"index_{k}") for k in range(len(features))]
+        # Indices are sorted: as many as there are channels are all of them as they stand.
+        return [
+            f if len(index) == f.shape[1] else f.index_select(1, index)
+            for f, index in zip(features, indices, strict=True)
+        ]
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Sequence[Tensor], Sequence[Tensor], Tensor]]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -73,8 +74,8 @@ class Backbone(nn.Module):
             weights, self.source = _pretrained_weights(config, self.network.state_dict())
             self.network.load_state_dict(weights)
         mean, std = _input_statistics(config.name, self.network)
-        self.register_buffer("input_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("input_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("input_mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("input_std", torch.tensor(std), persistent=False)
         self.standardise = config.standardise
         if config.standardise:
             for k, channels in enumerate(self.channels):
@@ -90,7 +91,9 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def extract(self, image: Tensor) -> list[Tensor]:
         """The network's own features of ``image`` ``[B, 3, H, W]`` in 0..1, finest first, not standardised."""
-        features = list(self.network((image - self.input_mean) / self.input_std))
+        # As a BatchNorm, which of images with the channels last takes half as long as subtracting and dividing.
+        normalised = F.batch_norm(image, self.input_mean, self.input_std.square(), eps=0.0)
+        features = list(self.network(normalised))
         height, width = image.shape[-2:]
         for feature, channels, stride in zip(features, self.channels, self.strides, strict=True):
             if feature.shape[1:] != (channels, height // stride, width // stride):

@@ -133,23 +133,22 @@ class EvidenceDiscriminator(nn.Module):
         that of confirmed defects.
         """
         grid = (int(size[0]) // _CELL, int(size[1]) // _CELL)
-        evidence = _outlined(self._weighed(energies, grid))  # [B, 2, H / 4, W / 4]
-        evidence = (evidence - _column(self.evidence_mean)) / _column(self.evidence_deviation)
+        evidence = (self._weighed(energies, grid) - _column(self.evidence_mean)) / _column(self.evidence_deviation)
         learned = _enlarged((logits - self.learned_mean) * self.learned_scale, grid)
         # Nothing learned: the evidence alone, in its own units.
         share = self.learned * (self.learned_scale > 0).to(evidence.dtype)
         in_map = _LEARNED_IN_MAP * share
         found = (evidence[:, _MAP : _MAP + 1] + in_map * learned) / (1 + in_map)
-        score = evidence[:, _SCORE : _SCORE + 1] + share * smooth(learned)
+        score = evidence[:, _SCORE : _SCORE + 1] + share * learned
         if general is not None:
-            known = smooth(_enlarged((general - self.general_mean) * self.general_scale, grid))
+            known = _enlarged((general - self.general_mean) * self.general_scale, grid)
             score = score + self.general_weight * known
             share = share + self.general_weight
         if confirmed is not None and self.confirmed is not None:
-            score = score + _CONFIRMED * smooth(_enlarged(self.confirmed.standardised(confirmed), grid))
+            score = score + _CONFIRMED * _enlarged(self.confirmed.standardised(confirmed), grid)
             share = share + _CONFIRMED
-        together = _enlarged(torch.cat([found, score / (1 + share)], 1), size)  # [B, 2, H, W]
-        return Judged(together[:, _MAP : _MAP + 1], together[:, _SCORE : _SCORE + 1])
+        # Smoothing is linear, and leaves a constant as it is: the sum is smoothed, not each part.
+        return Judged(_enlarged(found, size), _enlarged(smooth(score / (1 + share)), size))
 
     def log_energies(self, residuals: Sequence[Tensor]) -> list[Tensor]:
         """Log mean energy of each layer, over the channels of RRS and over all: ``[B, 2, h_k, w_k]``."""

@@ -92,7 +92,7 @@ def worst_first(
 
 def odd_images(run: Run, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:
     """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
-    files = {sample.name: sample.image for sample in good}
+    files = {name: sample.image for sample in good for name in (sample.name, sample.full_name)}
     names = run.calibration.odd() if run.calibration is not None else []
     found = []
     for name in names:

@@ -269,7 +269,7 @@ def _add_making(app: FastAPI, posts: APIRouter, service: Service) -> None:
 
     @posts.post("/v1/models/{name}/odd/{image}/leave-out", response_model=schemas.LearnAnswer, responses=refusals)
     def leave_out(name: str, image: str) -> Any:
-        """Make the inspector anew without the image, which is no good one; takes seconds."""
+        """Let the inspector unlearn the image, which is no good one; takes seconds."""
         return service.leave_out(name, image)
 
 

@@ -36,7 +36,6 @@ class ServedModel:
         calibration: of the run; None where it has none.
         recent: scores of the latest images.
         device: where the inspector is; one that was taught is loaded there, too.
-        held: the folder is being made anew: what changes in it is not taken up.
     """
 
     name: str
@@ -45,7 +44,6 @@ class ServedModel:
     calibration: Calibration | None = None
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     device: str = "cpu"
-    held: bool = False
     _seen: tuple[int, int] | None = None
     _loading: threading.Thread | None = None
 
@@ -59,7 +57,7 @@ class ServedModel:
         until the other is there. What is damaged or missing is left alone, and the log says so once.
         """
         seen = version_of(self.folder / CALIBRATION_FILE)
-        if self.held or seen == self._seen or (self._loading is not None and self._loading.is_alive()):
+        if seen == self._seen or (self._loading is not None and self._loading.is_alive()):
             return
         self._seen = seen
         try:

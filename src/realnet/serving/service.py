@@ -201,16 +201,11 @@ class Service:
         return self.odd(name)
 
     def leave_out(self, name: str, image: str) -> schemas.LearnAnswer:
-        """Make an inspector anew without one good image, the old one judging meanwhile; Refusal if it cannot."""
+        """Let an inspector unlearn one good image, the old version judging meanwhile; Refusal if it cannot."""
         workshop, model = self._open_workshop(name), self.model(name)
         with self._alone(_MAKING):
-            model.held = True
-            try:
-                said, seconds = workshop.leave_out(name, model.folder, image)
-                made = open_models([f"{name}={model.folder}"], workshop.device, workshop.minimum_area)[name]
-                self.models = {**self.models, name: made}
-            finally:
-                model.held = False
+            said, seconds = workshop.leave_out(name, model.folder, image)
+        model.refresh()
         return _learned(model.folder, said, seconds)
 
     @contextlib.contextmanager

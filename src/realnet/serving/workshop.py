@@ -1,6 +1,5 @@
 """Inspectors made on the page: good images gather in a folder, become an inspector, and further ones join it."""
 
-import itertools
 import shutil
 import threading
 import time
@@ -14,6 +13,7 @@ from realnet.calibrations import install
 from realnet.data.images import IMAGE_SUFFIXES, decode_image, image_hash
 from realnet.errors import UserError
 from realnet.files import plain_name
+from realnet.run_folder import Run
 
 # Of one inspector: what a browser is asked to send by hand is far fewer.
 MOST_IMAGES = 1000
@@ -22,11 +22,12 @@ LEAST_IMAGES = 2
 _LEARNED_FILE = "learned.txt"
 _ENDING, _OUT_ENDING = ".good", ".left-out"
 
-Make = Callable[[Path, Path, Sequence[str]], list[str]]
-"""Makes the run (second) of the good images in a folder (first), some of which (their names, third) a person called
-good although they stand out, and says what came out."""
+Make = Callable[[Path, Path], list[str]]
+"""Makes the run (second) of the good images in a folder (first), and says what came out."""
 Join = Callable[[Path, Sequence[Path]], list[str]]
 """Lets a run learn further good images, and says what came out."""
+LeaveOut = Callable[[Path, str], list[str]]
+"""Lets a run unlearn the good image of that name, and says what came out."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,25 @@ class Gathered:
 class Workshop:
     """Keeps good images beside the runs that are made of them, ``NAME.good`` beside ``NAME``; nothing is overwritten.
 
-    What a person leaves out lies in ``NAME.left-out``; runs that were made with it stay as ``NAME.before-1`` and on.
+    What a person leaves out lies in ``NAME.left-out``; the version of the run before that stays, as every one does.
 
     Args:
         folder: where both are; made when the first image comes.
-        make, join: do the work.
+        make, join, leave_out: do the work.
         device: where inspectors are served that are made; ``minimum_area``: their smallest defect, in pixels.
     """
 
-    def __init__(self, folder: Path, make: Make, join: Join, device: str = "cpu", minimum_area: int = 0) -> None:
+    def __init__(
+        self, folder: Path, make: Make, join: Join, leave_out: LeaveOut, device: str = "cpu", minimum_area: int = 0
+    ) -> None:
         self.folder, self.device, self.minimum_area = folder, device, minimum_area
-        self._make, self._join = make, join
+        self._make, self._join, self._leave_out = make, join, leave_out
         self._writing = threading.Lock()
 
     def runs(self) -> list[Path]:
         """The runs that were made here before."""
-        return [run for run in (place.with_suffix("") for place in self._places()) if run.is_dir()]
+        places = (place.with_suffix("") for place in self._places())
+        return [run for run in places if Run(run).is_finished]
 
     def gathered(self) -> list[Gathered]:
         """What there is, by inspector."""
@@ -101,7 +105,7 @@ class Workshop:
             if len(files) < LEAST_IMAGES:
                 raise UserError(f"{name} has too few good images ({len(files)}): give {LEAST_IMAGES}, better 10.")
             run = self.folder / name
-            said = self._make(place, run, ())
+            said = self._made(place, run)
         else:
             if not new:
                 raise UserError(f"{name} has learned all of its good images already: give it further ones.")
@@ -122,32 +126,36 @@ class Workshop:
             install(run, calibration.with_confirmed([image]))
 
     def leave_out(self, name: str, run: Path, image: str) -> tuple[list[str], float]:
-        """Make the inspector anew of all its good images but ``image``: what came out in sentences, and the seconds.
+        """Let the inspector unlearn the good image ``image``: what came out in sentences, and the seconds.
 
-        UserError where there is no such image, too few are left, and where making fails: all is then as it was.
+        UserError where there is no such image, too few are left, and where that fails: all is then as it was.
         """
         began = time.monotonic()
         file, files = self._image(name, image), self._images(name)
         if len(files) <= LEAST_IMAGES:
             raise UserError(f"Without {image} {name} has too few good images: give it further ones first.")
-        calibration, before, out = read_calibration(run), self._before(run), self._out(name) / image
+        out = self._out(name) / image
         try:
             out.parent.mkdir(exist_ok=True)
+            said = self._leave_out(run, image)
+            # Last: an image that lies there is in no inspector, whatever ends the server in the middle.
             file.rename(out)
-            run.rename(before)
         except OSError as error:
-            if out.is_file():
-                out.rename(file)
-            raise UserError(f"{self.folder} cannot be written ({error.strerror or error}).") from error
+            raise UserError(f"{out.parent} cannot be written ({error.strerror or error}).") from error
+        return said, time.monotonic() - began
+
+    def _made(self, place: Path, run: Path) -> list[str]:
+        """Make the run beside its place, and put it there once it is whole; UserError where something else is there."""
+        if run.exists():
+            raise UserError(f"{run} is there already, and no finished inspector: give this one another name.")
+        making = run.with_name(f".{run.name}.making")
+        shutil.rmtree(making, ignore_errors=True)  # of a server that was ended in the middle
         try:
-            said = self._make(self._place(name), run, calibration.confirmed if calibration else ())
-        except BaseException:
-            shutil.rmtree(run, ignore_errors=True)
-            before.rename(run)
-            out.rename(file)
-            raise
-        self._note_learned(name, [one for one in files if one != file])
-        return [f"{image} is left out. The inspector before is kept as {before}.", *said], time.monotonic() - began
+            said = self._make(place, making)
+            making.rename(run)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        return [sentence.replace(str(making), str(run)) for sentence in said]
 
     def _note_learned(self, name: str, files: Sequence[Path]) -> None:
         write_text(self._place(name) / _LEARNED_FILE, "".join(f"{file.name}\n" for file in files))
@@ -157,11 +165,6 @@ class Workshop:
         if file not in self._images(name):
             raise UserError(f"{image} is none of the good images of {name}.")
         return file
-
-    @staticmethod
-    def _before(run: Path) -> Path:
-        places = (run.with_name(f"{run.name}.before-{number}") for number in itertools.count(1))
-        return next(place for place in places if not place.exists())
 
     def _out(self, name: str) -> Path:
         return self.folder / f"{name}{_OUT_ENDING}"

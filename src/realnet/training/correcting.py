@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realnet.calibration import Calibration
+from realnet.calibration import Calibration, read_calibration
+from realnet.calibrations import install
 from realnet.data import read_image
 from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Labelled, Store, labelled_images
 from realnet.progress import Listener, Stage, Watcher, quiet
 from realnet.run_folder import Run
+from realnet.training.known_images import NOTHING_SAID, Named, Said, read_known
 from realnet.training.teaching import Compared, Lesson, check_teachable, compare_defects, learn, save_lesson
-
-# A file and what it is called.
-Named = tuple[Path, str]
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,12 @@ def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
 
 def prepare_correction(
     run: Path, good: Sequence[Named], defects: Sequence[Named], device: str = "cpu", stage: Stage = quiet,
-    join: bool = False,
+    join: bool = False, said: Said = NOTHING_SAID,
 ) -> Correction:  # fmt: skip
     """Learn ``good``, with ``join`` also confirmed ``defects``, judge these before and after; UserError as `learn`."""
     shown = [file for file, _ in defects]
-    lesson = learn(run, [file for file, _ in good], [name for _, name in good], device, stage, shown if join else None)
+    files, names = [file for file, _ in good], [name for _, name in good]
+    lesson = learn(run, files, names, device, stage, shown if join else None, said)
     compared = compare_defects(run, lesson, shown, device)
     return Correction(lesson, compared, tuple(compared.newly_missed([name for _, name in defects])))
 
@@ -77,13 +77,16 @@ def apply_correction(run: Path, correction: Correction, force: bool = False) -> 
 
 def correct(
     run: Path, good: Sequence[Named], store: Store | None, device: str, watcher: Watcher, *, force: bool = False,
-    dry_run: bool = False, join: bool = False,
+    dry_run: bool = False, join: bool = False, said: Said = NOTHING_SAID,
 ) -> Calibration:  # fmt: skip
-    """Teach the run ``good`` images and what a results store says people confirmed, and say what comes of it.
+    """Teach the run ``good`` images, what a results store says people confirmed, and what is ``said`` of good images,
+    and say what comes of it.
 
     ``dry_run`` changes nothing; with ``join`` confirmed defects are learned, too. UserError where nothing is new, a
     confirmed defect would be missed and that is not forced, or the run cannot learn.
     """
+    if not good and store is None and not said.exclude:
+        return _confirm(run, said.keep, watcher, dry_run)
     defects: Sequence[Named] = ()
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
         if store is not None:
@@ -91,15 +94,29 @@ def correct(
             if labelled.lost:
                 watcher.say(labelled.sentence())
             good, defects = [*good, *labelled.good], labelled.defects
-            if not good and not join:
+            if not good and not join and not said.exclude:
                 raise UserError(f"Nobody has confirmed an image of {run} as good yet: {store.path} holds none of them.")
-        correction = prepare_correction(run, good, defects, device, watcher.stage, join)
+        correction = prepare_correction(run, good, defects, device, watcher.stage, join, said)
         for line in correction.sentences():
             watcher.say(line)
         made = correction.lesson.calibration if dry_run else apply_correction(run, correction, force)
     for line in made.sentences():
         watcher.say(line)
     return made
+
+
+def _confirm(run: Path, keep: Sequence[str], watcher: Watcher, dry_run: bool) -> Calibration:
+    """Only say of good images that they are: the threshold stays as it is."""
+    known, before = read_known(Run(run)), read_calibration(run)
+    if before is None:
+        raise UserError(f"{run} has no calibration.json, which names its good images; restore it or train again.")
+    # A calibration may rest on other images than the run learned.
+    named = [name for name in keep if name in before.good_names]
+    others = [name for name in keep if name not in named]
+    made = before.with_confirmed([*named, *known.kept(others, known.left_out)])
+    for line in made.sentences():
+        watcher.say(line)
+    return made if dry_run else install(run, made)
 
 
 def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:

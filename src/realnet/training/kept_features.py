@@ -1,8 +1,8 @@
 """What a finished run keeps of its good images, so that others can join them: their features, in half precision."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ class KeptFeatures:
     """Selected features of the images that subspaces were fitted to and judged by.
 
     Attributes:
-        names: of the files.
+        names: of the files, those included that were left out.
         groups: the number of the file that each good image is, or is a tile of.
         augmentation, each: which copies joined the subspace, and how many of each good image.
         of: by part, the number of the good image that each row was made of.
@@ -48,6 +48,26 @@ class KeptFeatures:
             defects=Residuals(none), masks=masks, faint=rows["faint"], faint_masks=masks,
             augmentation=self.augmentation,
         )  # fmt: skip
+
+    @property
+    def files(self) -> list[int]:
+        """The numbers of the files that are not left out."""
+        return self.groups.unique().tolist()
+
+    def without(self, files: Collection[int]) -> "KeptFeatures":
+        """These images without those of some files, given by their numbers; the others keep theirs, and so their folds.
+
+        What was made of an image goes with it.
+        """
+        stays = ~torch.isin(self.groups, torch.tensor(sorted(files), dtype=self.groups.dtype))
+        number = stays.cumsum(0) - 1
+        rows = {name: stays[of] for name, of in self.of.items()}
+        return replace(
+            self,
+            groups=self.groups[stays],
+            of={name: number[of[rows[name]]] for name, of in self.of.items()},
+            parts={name: [f[rows[name]] for f in features] for name, features in self.parts.items()},
+        )
 
     def none_of_them(self) -> "KeptFeatures":
         """Likewise of no further image."""

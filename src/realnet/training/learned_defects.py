@@ -71,17 +71,17 @@ class DefectsLearner:
         judge_confirmed(self.model, self.result)
 
     @torch.no_grad()
-    def found(self, false_alarms: float, files: int, stage: Stage = quiet) -> tuple[int, int]:
+    def found(self, false_alarms: float, stage: Stage = quiet) -> tuple[int, int]:
         """How many confirmed defects are found without the head, and by heads that were fitted to the others; each
-        time with the threshold that the good images of ``files`` files set then. The head is to be fitted after that.
+        time with the threshold that the good images set then. The head is to be fitted after that.
         """
         count, folds = len(self.kept.digests), min(_DEFECT_FOLDS, len(self.kept.digests))
         self._forget()
-        without, unseen = sum(self._alarms(false_alarms, files)), 0
+        without, unseen = sum(self._alarms(false_alarms)), 0
         for fold in range(folds):
             stage("Judging each confirmed defect by what has not seen it", fold, folds)
             self.fit([number for number in range(count) if number % folds != fold])
-            unseen += sum(self._alarms(false_alarms, files)[fold::folds])
+            unseen += sum(self._alarms(false_alarms)[fold::folds])
         return without, unseen
 
     @property
@@ -94,10 +94,10 @@ class DefectsLearner:
         for part in self.result.parts():
             part.confirmed = None
 
-    def _alarms(self, false_alarms: float, files: int) -> list[bool]:
+    def _alarms(self, false_alarms: float) -> list[bool]:
         own = part_scores(self.model, self.result.limiting, self._logits).tolist()
-        limit, _ = score_threshold(scores_by_file(self.result.groups.tolist(), own, files), false_alarms)
-        scores = file_scores(self.model, self.kept.features, self.kept.groups, len(self.kept.digests))
+        limit, _ = score_threshold(scores_by_file(self.result.groups.tolist(), own), false_alarms)
+        scores = file_scores(self.model, self.kept.features, self.kept.groups)
         return [score > limit for score in scores]
 
     def _normal_vectors(self, logits: Tensor | None, rng: np.random.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,18 +105,23 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
         backbone_weights=runs[0].record.provenance.get("backbone_weights"),
     )
     save_record(output, Record(validation=validation, training=training, provenance=provenance))
-    save_calibration(output, joined_calibration([run.calibration for run in runs if run.calibration is not None]))
+    calibrations = {run.folder.name: run.calibration for run in runs if run.calibration is not None}
+    save_calibration(output, joined_calibration(calibrations))
     write_card(Run(output))
     # Last: where it is, all is there.
     write_text(output / PRODUCTS_FILE, json.dumps({"products": list(names)}, indent=1))
 
 
-def joined_calibration(calibrations: Sequence[Calibration]) -> Calibration:
-    """What the threshold of several products' inspectors together rests on: each one's own, as levels."""
+def joined_calibration(products: Mapping[str, Calibration]) -> Calibration:
+    """What the threshold of several products' inspectors together rests on: each one's own, by its name, as levels.
+
+    Good images are called ``PRODUCT/NAME``.
+    """
+    calibrations = list(products.values())
     good = sorted(
-        (level(score, one.score), name)
-        for one in calibrations
-        for score, name in zip(one.good_scores, one.good_names or ("",) * len(one.good_scores), strict=True)
+        (level(score, one.score), f"{product}/{name}")
+        for product, one in products.items()
+        for score, name in zip(one.good_scores, one.good_names, strict=True)
     )
     defects = sorted(level(score, one.score) for one in calibrations for score in one.defect_scores)
     return Calibration(
@@ -127,7 +132,7 @@ def joined_calibration(calibrations: Sequence[Calibration]) -> Calibration:
         confident=max(one.confident for one in calibrations),
         good_scores=tuple(score for score, _ in good),
         good_names=tuple(name for _, name in good),
-        confirmed=tuple(sorted({name for one in calibrations for name in one.confirmed})),
+        confirmed=tuple(sorted(f"{product}/{name}" for product, one in products.items() for name in one.confirmed)),
         defects_found=share_above(defects, 0.5),
         source=f"good images of {len(calibrations)} products, each product by a threshold of its own",
         date=timestamp(),

@@ -112,16 +112,19 @@ def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -
     return torch.cat([score.cpu() for _, score in judged_maps(model, part, rows, logits)])
 
 
-def scores_by_file(groups: Iterable[int], scores: Sequence[float], files: int) -> list[float]:
-    """The score of each file: the highest of its tiles'; ``groups`` says of which file each tile is."""
-    highest = [0.0] * files
+def scores_by_file(groups: Iterable[int], scores: Sequence[float]) -> list[float]:
+    """The score of each file, in the order of their numbers: the highest of its tiles'.
+
+    ``groups`` says of which file each tile is; numbers may be missing.
+    """
+    highest: dict[int, float] = {}
     for group, score in zip(groups, scores, strict=True):
-        highest[group] = max(highest[group], score)
-    return highest
+        highest[group] = max(highest.get(group, 0.0), score)
+    return [highest[group] for group in sorted(highest)]
 
 
 @torch.no_grad()
-def file_scores(model: RealNet, features: Sequence[Tensor], groups: Tensor, files: int) -> list[float]:
+def file_scores(model: RealNet, features: Sequence[Tensor], groups: Tensor) -> list[float]:
     """The score of each file by ``model`` as it is; ``features`` as :meth:`RealNet.select` returns them, of images new
     to it, and of which file each is.
     """
@@ -130,4 +133,4 @@ def file_scores(model: RealNet, features: Sequence[Tensor], groups: Tensor, file
     for start in range(0, len(groups), 16):
         batch = [f[start : start + 16].to(device).float() for f in features]
         found += model.judge_selected(batch, (side, side))[0].score.tolist()
-    return scores_by_file(groups.tolist(), found, files)
+    return scores_by_file(groups.tolist(), found)

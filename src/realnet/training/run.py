@@ -80,6 +80,8 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         watcher.say(foreground)
     config = config.model_copy(update={"synthesis": synthesis})
     samples = [sample for category in categories for sample in category.train]
+    if len(categories) > 1:  # their names may be the same
+        samples = [replace(sample, place=sample.full_name) for sample in samples]
     solved = config.model.reconstruction.network == "subspace"
     watcher.stage(f"Looking through {len(samples)} good images")
     config, said = with_levels(config, [sample.image for sample in samples])
@@ -125,7 +127,8 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         watcher.stage("Calibrating")
         if fabric.is_global_zero:
             judged = prepared.judge_good()
-            _finish(output, model, judged, config, progress, categories, split, data_fingerprint, launch)
+            digests = [*images.digests(), *image_hashes([s.image for s in split.held_out], config.data.pair)]
+            _finish(output, model, judged, config, progress, categories, split, data_fingerprint, digests, launch)
     fabric.barrier()
     return Trained(progress, model)
 
@@ -216,6 +219,7 @@ def _finish(
     categories: Sequence[Category],
     split: Split,
     data_fingerprint: str,
+    digests: Sequence[str],
     launch: Launch,
 ) -> None:
     """Calibrate on the good images and write everything a run consists of, the model last."""
@@ -255,7 +259,7 @@ def _finish(
         pictures = [read_image(files[name], _ODD_SIDE, config.data.pair) for name in odd]
         write_figure(output / ODD_FILE, np.hstack(pictures))
     save_record(output, Record(validation=_validated(judged, config), training=training, provenance=provenance))
-    save_seen(output, image_hashes([sample.image for sample in good], config.data.pair))
+    save_seen(output, digests)
     save_calibration(output, calibration)
     write_card(Run(output))
     save_model(output, model)

@@ -159,7 +159,7 @@ def _prepare_solved(given: Preparation) -> Prepared:
         names = [sample.name for sample in split.train]
         return JudgedGood(
             (*names, *(sample.name for sample in split.held_out)),
-            (*scores_by_file(seen.groups.tolist(), scores, len(names)), *image_scores(model, split.held_out, config)),
+            (*scores_by_file(seen.groups.tolist(), scores), *image_scores(model, split.held_out, config)),
             outlined_from,
             figure,
             seen.source,

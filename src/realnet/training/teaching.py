@@ -24,13 +24,14 @@ from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
 from realnet.progress import Stage, quiet
 from realnet.provenance import timestamp
-from realnet.run_folder import Run, read_digests, save_seen
+from realnet.run_folder import Run, save_seen
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
 from realnet.training.folds import fit_familiarity, judge_by_folds, set_solved
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_defects import DEFECTS_FILE, KeptDefects, read_defect_images, read_defects, save_defects
-from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features, save_features
+from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, save_features
+from realnet.training.known_images import NOTHING_SAID, Said, describe_refused, read_known
 from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.moved import STRENGTHS, copies
 from realnet.training.out_of_sample import OutOfSample, file_scores, scores_by_file
@@ -47,7 +48,10 @@ class Lesson:
         names: of the new images.
         before: their scores by the inspector as it was; ``after``: by what has not seen them.
         left_out: how many images the run had seen already, or that came twice.
-        taught: features of all that the run was taught, these images last; ``digests``: of their pixels.
+        refused: names of good images that a person has taken out now; ``returned``: how many of those that had been
+            taken out before were given again, and count again.
+        taught: features of all that the run was taught, these images last; ``digests``: of their pixels; ``gone``:
+            of all that a person has taken out, now or before.
         threshold: that was in force before.
         defects: all confirmed defects that the run has learned, with these; None: none.
         found: how many of them are found without what they teach, and by what has not seen them.
@@ -60,8 +64,11 @@ class Lesson:
     before: tuple[float, ...]
     after: tuple[float, ...]
     left_out: int
+    refused: tuple[str, ...]
+    returned: int
     taught: KeptFeatures
     digests: tuple[str, ...]
+    gone: frozenset[str]
     threshold: float
     defects: KeptDefects | None = None
     found: tuple[int, int] = (0, 0)
@@ -76,6 +83,11 @@ class Lesson:
         left = (
             [f"{images} left out: the run has been trained on the same, or they came twice."] if self.left_out else []
         )
+        if self.refused:
+            left.append(describe_refused(self.refused, len(self.calibration.good_scores)))
+        if self.returned:
+            those = "1 image counts" if self.returned == 1 else f"{self.returned} images count"
+            left.append(f"{those} as good again: left out before, and now given.")
         if count:
             left.append(
                 f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}: "
@@ -84,8 +96,8 @@ class Lesson:
         if self.wrong:
             those = "1 confirmed defect is" if self.wrong == 1 else f"{self.wrong} confirmed defects are"
             left.append(
-                f"{those} left out: the run has learned the same images as good ones. Train again without them, "
-                "`realnet train DATA --exclude IMAGE`."
+                f"{those} left out: the run has learned the same images as good ones. Take them out, "
+                "`realnet teach RUN --exclude IMAGE`."
             )
         if self.defects is not None:
             left.append(
@@ -119,51 +131,68 @@ def check_teachable(run: Path) -> None:
 
 def learn(
     run: Path, files: Sequence[Path], names: Sequence[str], device: str = "cpu", stage: Stage = quiet,
-    defects: Sequence[Path] | None = None,
+    defects: Sequence[Path] | None = None, said: Said = NOTHING_SAID,
 ) -> Lesson:  # fmt: skip
     """What the finished closed-form run becomes once the good images in ``files``, called ``names``, have joined it.
 
     Images that it has been trained on are left out; ``defects`` join what it has learned of such (None: nothing does).
+    ``said`` is of images in ``files`` and of those that it has learned.
 
     Raises:
-        UserError: for another kind of run, a damaged one, images that cannot be read, where none is new, and for fewer
-            than five confirmed defects.
+        UserError: for another kind of run, a damaged one, images that cannot be read or found, where nothing changes,
+            where too few good images are left, and for fewer than five confirmed defects.
     """
     check_teachable(run)
     opened = Run(run)
-    model, config, seen = load_model(opened, device), opened.config, opened.trained_on
-    digests = image_hashes(files, config.data.pair)
-    new = {d: (file, name) for d, file, name in zip(digests, files, names, strict=True) if d not in seen}
-    known, more, wrong = _defects_to_learn(run, opened, model, digests, defects)
-    if not new and not more:
+    known = read_known(opened)
+    refused, given = known.refuse(said.exclude, list(zip(files, names, strict=True)))
+    digests = image_hashes([file for file, _ in given], known.levels)
+    gone = (known.left_out | refused) - set(digests)
+    new = {d: one for d, one in zip(digests, given, strict=True) if d not in opened.trained_on}
+    model, config, there = load_model(opened, device), opened.config, known.features.without(known.numbers(gone))
+    _check_left(run, there, config)
+    read = list(zip((file for file, _ in new.values()), known.called(list(new.values())), strict=True))
+    confirmed = known.kept(said.keep, gone, read)
+    learned, more, wrong = _defects_to_learn(opened, model, opened.trained_on - gone, digests, defects)
+    if not new and not more and gone == known.left_out:
         raise UserError(f"{run} has been trained on all of these images already: there is nothing new to learn.")
-    folder, threshold = opened.taught, opened.calibration.score if opened.calibration else 1.0
-    trained = read_features(run / FEATURES_FILE)
-    earlier = None if folder is None else read_features(folder / FEATURES_FILE)
-    there = trained if earlier is None else trained.with_others(earlier)
     stage(f"Reading {len(new)} good images")
     place = torch.device(device)
-    added = _features(model, config, list(new.values()), there, place) if new else there.none_of_them()
+    added = _features(model, config, read, there, place) if new else there.none_of_them()
     if more:
         stage(f"Reading {len(more)} confirmed defects")
-        read = read_defect_images(model, config, more, place)
-        known = read if known is None else known.with_others(read)
-    before = tuple(file_scores(model, added.parts["good"], added.groups, len(added.names)))
+        shown = read_defect_images(model, config, more, place)
+        learned = shown if learned is None else learned.with_others(shown)
+    before = tuple(file_scores(model, added.parts["good"], added.groups))
     stage(f"Solving for the subspaces of {len(there.groups) + len(added.groups)} good images")
-    calibration, scores, found = _solve(model, config, there.with_others(added), opened.calibration, known, stage)
+    calibration, scores, found = _solve(model, config, there.with_others(added), opened.calibration, learned, stage)
+    refused_names = {name for file, name in zip(files, names, strict=True) if (file, name) not in given}
+    refused_names |= {there.names[number] for number in known.numbers(gone - known.left_out)}
     return Lesson(
-        model, calibration, added.names, before, scores[len(scores) - len(added.names) :], len(files) - len(new),
-        added if earlier is None else earlier.with_others(added),
-        (*(read_digests(folder) if folder is not None else ()), *new), threshold, known, found, wrong,
+        model, calibration.with_confirmed(confirmed), added.names, before, scores[len(scores) - len(added.names) :],
+        left_out=len(given) - len(new) - len(known.left_out & set(digests)), refused=tuple(sorted(refused_names)),
+        returned=len(known.left_out & set(digests)),
+        taught=added if known.taught is None else known.taught.with_others(added),
+        digests=(*known.digests[len(known.trained.names) :], *new), gone=gone,
+        threshold=opened.calibration.score if opened.calibration else 1.0, defects=learned, found=found, wrong=wrong,
     )  # fmt: skip
 
 
+def _check_left(run: Path, there: KeptFeatures, config: Config) -> None:
+    """Each good image has to be judged by what others span; UserError where none would be left for that."""
+    if len({number % config.training.folds for number in there.files}) < 2:
+        raise UserError(f"Too few good images of {run} would be left: nothing is changed. Teach it others first.")
+
+
 def _defects_to_learn(
-    run: Path, opened: Run, model: RealNet, good: Sequence[str], files: Sequence[Path] | None
+    opened: Run, model: RealNet, learned: frozenset[str], good: Sequence[str], files: Sequence[Path] | None
 ) -> tuple[KeptDefects | None, dict[str, Path], int]:
     """Those that the run has learned, without what is called good now, the new ones of ``files`` by their pixels'
     digests, and how many of these it has learned as good; UserError where there are fewer than five in all.
+
+    ``learned`` are digests of its good images, ``good`` of those that join them.
     """
+    run = opened.folder
     known = None if opened.taught is None else read_defects(opened.taught / DEFECTS_FILE)
     known = None if known is None else known.without(set(good))
     if known is None and files is None:
@@ -173,8 +202,8 @@ def _defects_to_learn(
             f"{run} has the paper's discriminator, which confirmed defects cannot join: leave out --defects."
         )
     there = () if known is None else known.digests
-    given = dict(zip(image_hashes(files or (), opened.config.data.pair), files or (), strict=True))
-    wrong = [digest for digest in given if digest in opened.trained_on or digest in good]
+    given = dict(zip(image_hashes(files or (), opened.levels), files or (), strict=True))
+    wrong = [digest for digest in given if digest in learned or digest in good]
     more = {digest: file for digest, file in given.items() if digest not in there and digest not in wrong}
     count = len(there) + len(more)
     if count < LEAST_DEFECTS:
@@ -182,7 +211,7 @@ def _defects_to_learn(
             f"There {'is 1 confirmed defect' if count == 1 else f'are {count} different confirmed defects'} for {run} "
             f"to learn; with fewer than {LEAST_DEFECTS} an inspector can become worse: confirm more first."
         )
-    if (there_are := len(opened.trained_on | set(good))) < LEAST_GOOD:
+    if (there_are := len(learned | set(good))) < LEAST_GOOD:
         raise UserError(
             f"{run} has {there_are} good image{'' if there_are == 1 else 's'}. Confirmed defects are learned from "
             f"{LEAST_GOOD} on: teach it more good images first."
@@ -197,7 +226,7 @@ def save_lesson(run: Path, lesson: Lesson) -> Calibration:
     save_features(folder / FEATURES_FILE, lesson.taught)
     if lesson.defects is not None:
         save_defects(folder / DEFECTS_FILE, lesson.defects)
-    save_seen(folder, lesson.digests)
+    save_seen(folder, lesson.digests, lesson.gone)
     save_weights(folder / SUBSPACES_FILE, lesson.model, TAUGHT_PARTS)
     return install(run, lesson.calibration, version)
 
@@ -289,11 +318,11 @@ def _solve(
     asked, found = config.training.false_alarms if before is None else before.asked, (0, 0)
     if defects is not None:
         learner = DefectsLearner(model, result, defects, validation, config.seed)
-        found = learner.found(asked, len(kept.names), stage)
+        found = learner.found(asked, stage)
         learner.fit()
     elif isinstance(model.discriminator, EvidenceDiscriminator):
         model.discriminator.confirmed = None
-    scores = scores_by_file(result.groups.tolist(), validation.scores(result.limiting).tolist(), len(kept.names))
+    scores = scores_by_file(result.groups.tolist(), validation.scores(result.limiting).tolist())
     calibration = calibrate(
         scores,
         validation.pixel_threshold(),
@@ -301,6 +330,6 @@ def _solve(
         result.source,
         timestamp(),
         validation.scores(result.faint).tolist(),
-        kept.names,
+        [kept.names[number] for number in kept.files],
     )
     return calibration.with_confirmed(() if before is None else before.confirmed), tuple(scores), found

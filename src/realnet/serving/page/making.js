@@ -131,7 +131,7 @@ function drawOdd(odd, name, made) {
   $("making-odd-list").replaceChildren(...odd.map(({ image, picture }) => {
     const called = image.replace(/^[0-9a-f]{16}-/, "");
     const keep = make("button", { textContent: "It is good" });
-    const out = make("button", { textContent: "Leave it out", title: "Make the inspector anew without it" });
+    const out = make("button", { textContent: "Leave it out", title: "It is no good part: the inspector unlearns it" });
     const place = `odd/${encodeURIComponent(image)}`;
     const both = (disabled) => { for (const button of $("making-odd-list").querySelectorAll("button")) button.disabled = disabled; };
     keep.addEventListener("click", async () => {
