@@ -20,10 +20,11 @@ class UserError(Exception):
 
 
 class NotFiled(UserError):
-    """Why figures are not filed under the run that gave them; ``results`` holds them all the same."""
+    """Figures are not filed under the run that gave them, for ``reason``; ``results`` holds them all the same."""
 
-    def __init__(self, message: str, command: str, results: Any) -> None:
-        super().__init__(message, command)
+    def __init__(self, reason: str, results: Any) -> None:
+        unfiled, files_them = f"{reason} The figures are not filed under the run;", "files them, with a mark."
+        super().__init__(f"{unfiled} force=True {files_them}", f"{unfiled} --force {files_them}")
         self.results = results
 
 

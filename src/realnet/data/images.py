@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -121,15 +123,11 @@ def images_in(folder: Path) -> list[Path]:
     """The image files directly in ``folder``, sorted; none where it does not exist."""
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if is_image_file(file, folder))
-
-
-def is_image_file(file: Path, folder: Path) -> bool:
-    """Whether ``file`` (somewhere in ``folder``) is named as an image and is not hidden."""
-    if file.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    parts = file.relative_to(folder).parts
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts) and file.is_file()
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def verify_image(path: Path) -> tuple[int, int]:
@@ -227,7 +225,6 @@ def _own_file(picture: Image.Image) -> bytes | None:
 
 
 def _from_pillow(picture: Image.Image) -> Picture:
-    """A Pillow image in memory, upright."""
     picture.load()
     if not (picture.mode in ("I", "F") or picture.mode.startswith("I;16")):
         return Picture(turned(picture), "")
@@ -278,3 +275,12 @@ def image_hash(image: np.ndarray) -> str:
     digest = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+def image_hashes(files: Sequence[Path], levels: Levels | None) -> list[str]:
+    """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
+
+    ``levels`` are the run's, by which results have their hashes, too. UserError where a file cannot be read.
+    """
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))

@@ -82,7 +82,6 @@ def _named(image: str) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> list[tuple[int, tuple[str, str]]]:
-    """(line, (image, score)) of every row."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
