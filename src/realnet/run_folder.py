@@ -174,6 +174,11 @@ class Run:
         return combined_digest(describe_file(file).sha256 for file in files)
 
 
+def unfinished(folder: Path) -> UserError:
+    """What is said of a run that has no model yet."""
+    return UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
+
+
 def read_digests(folder: Path, kind: str = TRAINED_ON) -> tuple[str, ...]:
     """The digests of that ``kind`` in the ``images.json`` of ``folder``, in order; UserError where it is damaged."""
     path = folder / SEEN_FILE

@@ -9,9 +9,10 @@ from pathlib import Path
 from realnet.atomic import write_text
 from realnet.calibration import drift
 from realnet.data import Category, check_dataset, open_dataset, read_image, summarize
+from realnet.data.checks import raise_problems
 from realnet.data.images import image_hash
 from realnet.data.levels import Levels
-from realnet.errors import advise, listed
+from realnet.errors import UserError, advise, listed
 from realnet.progress import Watcher
 from realnet.run_folder import LEFT_OUT, SEEN_FILE, TRAINED_ON, Run
 
@@ -21,10 +22,20 @@ _ANOTHER_P = 1e-4
 def picture_digests(files: Sequence[Path], levels: Levels | None) -> list[str]:
     """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
 
-    ``levels`` are the run's, by which results have their hashes, too. UserError where a file cannot be read.
+    ``levels`` are the run's, by which results have their hashes, too. UserError, a sentence each (the first 20), for
+    files that cannot be read.
     """
+
+    def look(file: Path) -> str | UserError:
+        try:
+            return image_hash(read_image(file, levels=levels))
+        except UserError as error:
+            return error
+
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))
+        found = list(pool.map(look, files))
+    raise_problems([str(one) for one in found if isinstance(one, UserError)])
+    return [one for one in found if isinstance(one, str)]
 
 
 def save_seen(folder: Path, digests: Iterable[str], left_out: Iterable[str] = ()) -> None:

@@ -148,15 +148,22 @@ def _teacher(device: str) -> "Teach":
 
 def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
     """What makes inspectors of good images, and lets further ones join, on the device that they are served on."""
-    from realnet import api
+    from realnet import choices
+    from realnet.data import check_dataset
     from realnet.model.devices import choose_device
     from realnet.progress import Watcher
+    from realnet.run_folder import Run
     from realnet.serving.workshop import Workshop
+    from realnet.training.correcting import apply_correction, prepare_correction
+    from realnet.training.doubts import find_doubts
+    from realnet.training.known_images import NOTHING_SAID, Said
+    from realnet.training.launch import Launch
+    from realnet.training.many_products import train_products
 
     place = choose_device(device)
 
     class Heard(Watcher):
-        """What is worth reading on the page."""
+        """What is worth reading on the page, which shows threshold and promise by itself."""
 
         def __init__(self) -> None:
             self.sentences: list[str] = []
@@ -166,20 +173,21 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
 
     def make(images: Path, run: Path) -> list[str]:
         heard = Heard()
-        api.train(images, run, preset="instant", device=place, progress=heard)
-        return heard.sentences
+        categories = choices.one_inspector(images, None, ())
+        settings = choices.training_configuration(images, categories, "instant", [], None, heard.say)
+        heard.sentences += check_dataset(categories, need_test=False)
+        train_products(categories, settings, run, Launch(place), heard)
+        return [*heard.sentences, *find_doubts(Run(run).record)]
 
-    def join(run: Path, images: Sequence[Path]) -> list[str]:
-        heard = Heard()
-        api.teach(run, images, device=place, progress=heard)
-        return heard.sentences
+    def teach(run: Path, images: Sequence[Path], said: Said = NOTHING_SAID) -> list[str]:
+        correction = prepare_correction(run, [(image, image.name) for image in images], [], place, said=said)
+        apply_correction(run, correction)
+        return correction.sentences()
 
     def leave_out(run: Path, image: str) -> list[str]:
-        heard = Heard()
-        api.teach(run, exclude=[image], device=place, progress=heard)
-        return heard.sentences
+        return teach(run, [], Said(exclude=(image,)))
 
-    return Workshop(folder, make, join, leave_out, place, minimum_area)
+    return Workshop(folder, make, teach, leave_out, place, minimum_area)
 
 
 def _made_before(workshop: "Workshop | None", runs: Sequence[str]) -> list[str]:

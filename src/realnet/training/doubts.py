@@ -8,20 +8,27 @@ FEW_IMAGES, FEW_STEPS, FEW_PLANNED = 20, 50, 0.25
 POOR_SEPARATION = 0.8
 
 
-def find_doubts(record: Record) -> list[str]:
+def find_doubts(record: Record, good: int | None = None) -> list[str]:
     """Why the inspector of which this is the ``record`` is not to be relied on: sentences with advice.
 
-    An empty list says only that nothing speaks against it.
+    ``good`` is the number of good images that it rests on since it was taught; None: it was not. An empty list says
+    only that nothing speaks against it.
     """
     training, validation = record.training, record.validation
     if training is None or validation is None:
         return []
     said = []
-    images = training.good_images + training.held_out_images
+    images = training.good_images + training.held_out_images if good is None else good
     if images < FEW_IMAGES:
         said.append(
             f"{images} good images are too few to show what varies from part to part, so good parts may be called "
             f"anomalous: give it {FEW_IMAGES} at least, better 100."
+        )
+    if repeated := training.repeated_images:
+        shows = "1 good image shows" if repeated == 1 else f"{repeated} good images show"
+        said.append(
+            f"{shows} the very same picture as another, so the threshold rests on fewer images than it says: remove "
+            "the copies and train again."
         )
     steps, planned = training.steps, training.planned_steps
     if planned and steps < max(FEW_STEPS, FEW_PLANNED * planned):
