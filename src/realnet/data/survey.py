@@ -51,7 +51,8 @@ def survey(files: Sequence[Path], asked: Levels | None = None) -> Survey:
     low, high = min(span.low for span in spans), max(span.high for span in spans)
     how = "as asked" if asked else "found in them; set data.levels=LOW:HIGH for others"
     said = (
-        f"{len(spans)} of {len(files)} good images have more than 8 bits, with values from {low:g} to {high:g}; levels "
+        f"{len(spans)} of {len(files)} good images {'has' if len(spans) == 1 else 'have'} more than 8 bits, with "
+        f"values from {low:g} to {high:g}; levels "
         f"{written(levels)} (black:white) for every image of this run, {how}."
     )
     return Survey(levels, (said, *notes.sentences()))
