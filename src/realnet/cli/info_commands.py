@@ -52,14 +52,16 @@ def _training(training: "TrainingConfig") -> str:
 def info(run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")]) -> None:
     """Say what a run or export is: product, preset, threshold and what it promises, and what speaks against it."""
     from realnet.run_folder import open_run_or_export
-    from realnet.training.doubts import find_doubts
+    from realnet.training.doubts import doubts_of
 
     opened = open_run_or_export(run)
     lines = _of_export(opened) if opened.is_export else _of_run(opened)
     if opened.calibration is not None:
         lines += [("threshold", sentence) for sentence in opened.calibration.sentences()]
-    good = len(opened.calibration.good_scores) if opened.calibration and opened.taught else None
-    lines += [("doubt", sentence) for sentence in find_doubts(_record(opened), good)]
+    for member in opened.members:
+        if member.calibration is not None and (odd := member.calibration.describe_odd(str(member.folder))):
+            lines.append(("look at", f"{member.folder.name}: {odd}"))
+    lines += [("doubt", sentence) for sentence in doubts_of(opened)]
     table = Table.grid(padding=(0, 2))
     before = ""
     for name, value in lines:

@@ -155,7 +155,7 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
     from realnet.run_folder import Run
     from realnet.serving.workshop import Workshop
     from realnet.training.correcting import apply_correction, prepare_correction
-    from realnet.training.doubts import find_doubts
+    from realnet.training.doubts import doubts_of
     from realnet.training.known_images import NOTHING_SAID, Said
     from realnet.training.launch import Launch
     from realnet.training.many_products import train_products
@@ -177,7 +177,7 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         settings = choices.training_configuration(images, categories, "instant", [], None, heard.say)
         heard.sentences += check_dataset(categories, need_test=False)
         train_products(categories, settings, run, Launch(place), heard)
-        return [*heard.sentences, *find_doubts(Run(run).record)]
+        return [*heard.sentences, *doubts_of(Run(run))]
 
     def teach(run: Path, images: Sequence[Path], said: Said = NOTHING_SAID) -> list[str]:
         correction = prepare_correction(run, [(image, image.name) for image in images], [], place, said=said)

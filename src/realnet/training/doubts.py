@@ -1,11 +1,22 @@
 """Whether a training came far enough for its inspector to be used, told from what the run says of itself."""
 
-from realnet.record import Record
+from realnet.record import METRICS_FILE, Record
+from realnet.run_folder import Run
 
 # Fewer good images show too little of what varies; fewer steps, or a smaller share of the planned ones, learn nothing.
 FEW_IMAGES, FEW_STEPS, FEW_PLANNED = 20, 50, 0.25
 # Image AUROC against synthetic defects: an inspector that cannot tell even these apart will not tell real ones.
 POOR_SEPARATION = 0.8
+
+
+def doubts_of(run: Run) -> list[str]:
+    """As :func:`find_doubts`, of a run as it is in force; of several products of each, which is named."""
+    if run.members:
+        return [f"{member.folder.name}: {said}" for member in run.members for said in doubts_of(member)]
+    if not (run.folder / METRICS_FILE).is_file():  # not finished, or an export
+        return []
+    good = len(run.calibration.good_scores) if run.calibration is not None and run.taught is not None else None
+    return find_doubts(run.record, good)
 
 
 def find_doubts(record: Record, good: int | None = None) -> list[str]:

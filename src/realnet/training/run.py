@@ -27,7 +27,7 @@ from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
 from realnet.seen import picture_digests, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
-from realnet.training.doubts import find_doubts
+from realnet.training.doubts import doubts_of
 from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
 from realnet.training.log import reporting
@@ -155,13 +155,17 @@ def describe_run(output: Path, progress: Progress, watcher: Watcher) -> None:
     if run.calibration is not None:
         for line in run.calibration.sentences():
             watcher.say(line)
-        if (odd := run.calibration.odd()) and not run.members:
-            watcher.say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
+    for one in run.members or (run,):
+        if one.calibration is None or not (odd := one.calibration.odd()):
+            continue
+        if run.members:
+            watcher.say(f"{one.folder.name}: {one.calibration.describe_odd(str(one.folder))}")
+        watcher.say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {one.folder / ODD_FILE}.")
 
 
 def say_what_next(output: Path, watcher: Watcher) -> None:
     """Say what to do with a trained run: inspect, or train better where it is not to be relied on."""
-    doubts = find_doubts(Run(output).record)
+    doubts = doubts_of(Run(output))
     for sentence in doubts:
         watcher.warn(f"Warning: {sentence}")
     relied = "; do not rely on it before that is mended. To try it" if doubts else ". Next"
