@@ -7,7 +7,13 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from realnet.config import DiscriminatorConfig, RrsConfig
-from realnet.model.evidence import EvidenceDiscriminator, EvidenceHead, probability, smooth
+from realnet.model.evidence import (
+    EvidenceDiscriminator,
+    EvidenceHead,
+    enlarged_by_cell,
+    probability,
+    smooth,
+)
 
 CHANNELS, SIZE = (3, 5), (64, 64)
 
@@ -112,6 +118,12 @@ def test_smoothing_is_gaussian_with_mirrored_edges() -> None:
     plane = torch.rand(1, 1, 20, 24)
     expected = gaussian_filter(plane[0, 0].numpy(), 1.0, mode="mirror", truncate=4.0)
     torch.testing.assert_close(smooth(plane)[0, 0], torch.from_numpy(expected), atol=1e-5, rtol=1e-4)
+
+
+def test_cells_are_enlarged_by_bilinear_interpolation() -> None:
+    cells = torch.randn(2, 1, 5, 7)
+    expected = F.interpolate(cells, scale_factor=4, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(enlarged_by_cell(cells), expected)
 
 
 @pytest.mark.parametrize(("z", "p"), [(4.0, 0.5), (0.0, 0.018), (8.0, 0.982)])

@@ -22,7 +22,10 @@ class Watched(nn.Module):
         return 2 * batch, batch / 2
 
 
-@pytest.mark.parametrize(("threads", "images", "parts"), [(1, 5, [5]), (2, 5, [2, 3]), (3, 2, [1, 1]), (2, 1, [1])])
+@pytest.mark.parametrize(
+    ("threads", "images", "parts"),
+    [(1, 4, [4]), (1, 5, [2, 3]), (2, 5, [2, 3]), (2, 12, [3, 3, 3, 3]), (3, 2, [1, 1]), (2, 1, [1])],
+)
 def test_the_batch_is_divided_and_comes_back_in_its_order(threads: int, images: int, parts: list[int]) -> None:
     network, batch = Watched(), torch.rand(images, 3, 4, 4)
     doubled, halved = Threads(threads)(network, batch)

@@ -182,7 +182,7 @@ def as_rgb(picture: Picture, name: str, levels: Levels | None, notes: Notes | No
     content = picture.content
     if isinstance(content, Image.Image):
         if content.mode not in _ALPHA_MODES and "transparency" not in content.info:
-            return np.array(content.convert("RGB"))
+            return np.array(content if content.mode == "RGB" else content.convert("RGB"))
         values = np.array(content.convert("RGBA"))
     else:
         values = content[..., None] if content.ndim == 2 else content

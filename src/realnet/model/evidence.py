@@ -14,6 +14,8 @@ from realnet.model.rrs import selected_share
 
 # Evidence is added up on a grid of a quarter of the image's sides; for the score, smoothed by a Gaussian of one cell.
 _CELL = 4
+# Shares of a cell and of its neighbours in the pixels that bilinear interpolation makes of it, along a side.
+_SHARES = ((0.375, 0.625, 0.0), (0.125, 0.875, 0.0), (0.0, 0.875, 0.125), (0.0, 0.625, 0.375))
 # Where 0.5 lies on the scale of maps and scores, in standard deviations of good images' maps.
 _MIDDLE = 4.0
 # Identical images have no deviation; below this, what differs is rounding.
@@ -148,7 +150,7 @@ class EvidenceDiscriminator(nn.Module):
             score = score + _CONFIRMED * _enlarged(self.confirmed.standardised(confirmed), grid)
             share = share + _CONFIRMED
         # Smoothing is linear, and leaves a constant as it is: the sum is smoothed, not each part.
-        return Judged(_enlarged(found, size), _enlarged(smooth(score / (1 + share)), size))
+        return Judged(enlarged_by_cell(found), enlarged_by_cell(smooth(score / (1 + share))))
 
     def log_energies(self, residuals: Sequence[Tensor]) -> list[Tensor]:
         """Log mean energy of each layer, over the channels of RRS and over all: ``[B, 2, h_k, w_k]``."""
@@ -225,6 +227,16 @@ def smooth(maps: Tensor) -> Tensor:
     padded = F.pad(maps, (radius, radius, radius, radius), mode="reflect")
     rows = F.conv2d(padded, kernel[:, :, None, :], groups=maps.shape[1])
     return F.conv2d(rows, kernel[:, :, :, None], groups=maps.shape[1])
+
+
+def enlarged_by_cell(maps: Tensor) -> Tensor:
+    """``maps`` ``[B, 1, h, w]`` at the size of the image, ``[B, 1, 4 h, 4 w]``: bilinear, as ``F.interpolate`` does it.
+
+    As a convolution, which OpenVINO computes in a fifth of the time that it takes to interpolate a single channel.
+    """
+    shares = torch.tensor(_SHARES, dtype=maps.dtype, device=maps.device)
+    kernel = (shares[:, None, :, None] * shares[None, :, None, :]).flatten(0, 1)[:, None]  # a channel a pixel of a cell
+    return F.pixel_shuffle(F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), kernel), _CELL)
 
 
 def _outlined(summed: Tensor) -> Tensor:

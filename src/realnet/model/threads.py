@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 _MOST = 8
+# Images that a thread takes at once: of more, what a layer hands to the next leaves the caches.
+_AT_ONCE = 4
 
 Network = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -19,7 +21,7 @@ class Threads:
 
     Torch shares every single operation out among its threads; they wait for each other hundreds of times an image, and
     what other threads do in the meantime (decoding) makes all of them wait. Of independent images each thread takes
-    some instead, and they meet once.
+    some instead, a few at a time, and they meet once.
 
     The threads start with the first batch, in the process that has it: a copy that was pickled, or is used in a forked
     process, starts its own. After a fork torch's own threads are gone, so each lane does its operations alone.
@@ -73,12 +75,13 @@ class Threads:
         # Two threads that share one image's operations are hardly faster than one (measured), and often disturbed;
         # with more, sharing is all that can be done for a lone image.
         lone = len(batch) == 1 and self.threads > 2
-        pool = None if lone or batch.device.type != "cpu" else self._lanes()
-        if pool is None:
+        if lone or batch.device.type != "cpu":
             return _run(network, batch)
-        parts = batch.tensor_split(min(self.count, len(batch)))
-        found = list(pool.map(lambda part: _run(network, part), parts))
-        return tuple(torch.cat(outputs) for outputs in zip(*found, strict=True))
+        pool = self._lanes()
+        rounds = -(-len(batch) // (self.count * _AT_ONCE))
+        parts = batch.tensor_split(min(self.count * rounds, len(batch)))
+        found = list((map if pool is None else pool.map)(lambda part: _run(network, part), parts))
+        return found[0] if len(found) == 1 else tuple(torch.cat(outputs) for outputs in zip(*found, strict=True))
 
 
 def _take(threads: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from realnet.model.folding import fold_batch_norms
+from realnet.model.folding import fold_batch_norms, use_products
 from realnet.model.network import RealNet
 from realnet.model.threads import Threads
 from realnet.training.batches import to_tensor
@@ -27,6 +27,8 @@ class Extractor:
         self._backbone, self._lanes = copy.deepcopy(model.backbone), Threads()
         side = model.config.image_size
         fold_batch_norms(self._backbone, torch.zeros(1, 3, side, side, device=device))
+        if device.type == "cpu":
+            use_products(self._backbone)
 
     def raw(
         self,
