@@ -221,6 +221,11 @@ def save_seen(folder: Path, digests: Iterable[str], left_out: Iterable[str] = ()
     write_text(folder / SEEN_FILE, json.dumps({TRAINED_ON: list(digests), LEFT_OUT: sorted(left_out)}, indent=1))
 
 
+def unfinished(folder: Path) -> UserError:
+    """What is said of a run that has no model yet."""
+    return UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
+
+
 def read_digests(folder: Path, kind: str = TRAINED_ON) -> tuple[str, ...]:
     """The digests of that ``kind`` in the ``images.json`` of ``folder``, in order; UserError where it is damaged."""
     path = folder / SEEN_FILE

@@ -149,29 +149,37 @@ def _teacher(device: str) -> "Teach":
 
 def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
     """What makes inspectors of good images, and lets further ones join, on the device that they are served on."""
-    from realnet import api
+    from realnet import choices
+    from realnet.data import check_dataset
     from realnet.model.devices import choose_device
     from realnet.progress import Listener
+    from realnet.run_folder import Run
     from realnet.serving.workshop import Workshop
+    from realnet.training.correcting import apply_correction, prepare_correction
+    from realnet.training.doubts import doubts_of
+    from realnet.training.known_images import NOTHING_SAID, Said
+    from realnet.training.launch import Launch
+    from realnet.training.many_products import train_products
 
     place = choose_device(device)
 
     def make(images: Path, run: Path) -> list[str]:
         heard = Listener()
-        api.train(images, run, preset="instant", device=place, progress=heard)
-        return heard.said
+        categories = choices.one_inspector(images, None, ())
+        settings = choices.training_configuration(images, categories, "instant", [], None, heard.say)
+        heard.said += check_dataset(categories, need_test=False)
+        train_products(categories, settings, run, Launch(place), heard)
+        return [*heard.said, *doubts_of(Run(run))]
 
-    def join(run: Path, images: Sequence[Path]) -> list[str]:
-        heard = Listener()
-        api.teach(run, images, device=place, progress=heard)
-        return heard.said
+    def teach(run: Path, images: Sequence[Path], said: Said = NOTHING_SAID) -> list[str]:
+        correction = prepare_correction(run, [(image, image.name) for image in images], [], place, said=said)
+        apply_correction(run, correction)
+        return correction.sentences()
 
     def leave_out(run: Path, image: str) -> list[str]:
-        heard = Listener()
-        api.teach(run, exclude=[image], device=place, progress=heard)
-        return heard.said
+        return teach(run, [], Said(exclude=(image,)))
 
-    return Workshop(folder, make, join, leave_out, place, minimum_area)
+    return Workshop(folder, make, teach, leave_out, place, minimum_area)
 
 
 def _local(host: str) -> bool:

@@ -28,7 +28,7 @@ from realnet.data.decoding import (
 from realnet.data.levels import Levels, opacity, to_8_bits
 from realnet.data.notes import CLEAR, Notes
 from realnet.data.tiff import page_of
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 
 _FORMATS = "png apng jpg jpeg jpe jfif bmp dib tif tiff webp gif avif jp2 ppm pgm pbm pnm"
 _HEIC = " heic heif hif" if find_spec("pillow_heif") is not None else ""
@@ -280,7 +280,17 @@ def image_hash(image: np.ndarray) -> str:
 def image_hashes(files: Sequence[Path], levels: Levels | None) -> list[str]:
     """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
 
-    ``levels`` are the run's, by which results have their hashes, too. UserError where a file cannot be read.
+    ``levels`` are the run's, by which results have their hashes, too. UserError, a sentence each (the first 20), for
+    files that cannot be read.
     """
+
+    def look(file: Path) -> str | UserError:
+        try:
+            return image_hash(read_image(file, levels=levels))
+        except UserError as error:
+            return error
+
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda file: image_hash(read_image(file, levels=levels)), files))
+        found = list(pool.map(look, files))
+    raise_problems([str(one) for one in found if isinstance(one, UserError)])
+    return [one for one in found if isinstance(one, str)]

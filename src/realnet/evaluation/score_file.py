@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from realnet.data import Sample
-from realnet.data.checks import raise_problems
 from realnet.data.images import IMAGE_SUFFIXES
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 
 _TEST = "test"
 

@@ -175,7 +175,7 @@ class Service:
             if model is None:
                 self._serve(open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)[name])
         if model is not None:
-            model.refresh()
+            model.settle()
         return _learned(folder, said, seconds)
 
     def odd(self, name: str) -> list[schemas.OddAnswer]:
@@ -205,7 +205,7 @@ class Service:
         workshop, model = self._open_workshop(name), self.model(name)
         with self._alone(_MAKING):
             said, seconds = workshop.leave_out(name, model.folder, image)
-        model.refresh()
+        model.settle()
         return _learned(model.folder, said, seconds)
 
     @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +82,7 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
         categories=tuple(category.name for category in categories),
         good_images=sum(one.good_images for one in trainings),
         held_out_images=sum(one.held_out_images for one in trainings),
+        repeated_images=sum(one.repeated_images for one in trainings),
         augmentation=", ".join(dict.fromkeys(one.augmentation or "none" for one in trainings)),
         steps=sum(one.steps for one in trainings),
         selected_by=config.training.select,
@@ -105,24 +106,18 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
         backbone_weights=runs[0].record.provenance.get("backbone_weights"),
     )
     save_record(output, Record(validation=validation, training=training, provenance=provenance))
-    calibrations = {run.folder.name: run.calibration for run in runs if run.calibration is not None}
-    save_calibration(output, joined_calibration(calibrations))
+    save_calibration(output, joined_calibration([run.calibration for run in runs if run.calibration is not None]))
     write_card(Run(output))
     # Last: where it is, all is there.
     write_text(output / PRODUCTS_FILE, json.dumps({"products": list(names)}, indent=1))
 
 
-def joined_calibration(products: Mapping[str, Calibration]) -> Calibration:
-    """What the threshold of several products' inspectors together rests on: each one's own, by its name, as levels.
+def joined_calibration(calibrations: Sequence[Calibration]) -> Calibration:
+    """What the threshold of several products' inspectors together rests on: each one's own, as levels.
 
-    Good images are called ``PRODUCT/NAME``.
+    What the good images are called, and which stand out, each one's own says.
     """
-    calibrations = list(products.values())
-    good = sorted(
-        (level(score, one.score), f"{product}/{name}")
-        for product, one in products.items()
-        for score, name in zip(one.good_scores, one.good_names, strict=True)
-    )
+    good = sorted(level(score, one.score) for one in calibrations for score in one.good_scores)
     defects = sorted(level(score, one.score) for one in calibrations for score in one.defect_scores)
     return Calibration(
         score=0.5,
@@ -130,9 +125,7 @@ def joined_calibration(products: Mapping[str, Calibration]) -> Calibration:
         asked=max(one.asked for one in calibrations),
         promised=max(one.promised for one in calibrations),
         confident=max(one.confident for one in calibrations),
-        good_scores=tuple(score for score, _ in good),
-        good_names=tuple(name for _, name in good),
-        confirmed=tuple(sorted(f"{product}/{name}" for product, one in products.items() for name in one.confirmed)),
+        good_scores=tuple(good),
         defects_found=share_above(defects, 0.5),
         source=f"good images of {len(calibrations)} products, each product by a threshold of its own",
         date=timestamp(),

@@ -24,7 +24,7 @@ from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
 from realnet.progress import Stage, quiet
 from realnet.provenance import timestamp
-from realnet.run_folder import Run, save_seen
+from realnet.run_folder import Run, save_seen, unfinished
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
 from realnet.training.folds import fit_familiarity, judge_by_folds, set_solved
@@ -116,6 +116,8 @@ def check_teachable(run: Path) -> None:
             f"{run} is an inspector of several products: teach the one that the images show, such as "
             f"{members[0].folder}; the whole follows when it is loaded again."
         )
+    if not Run(run).is_finished:
+        raise unfinished(run)
     config = Run(run).config
     if config.model.reconstruction.network != "subspace":
         raise UserError(
