@@ -149,20 +149,27 @@ class Calibration(BaseModel):
                 f"{images_needed(self.asked):,}, and {images_needed(self.asked, self.confidence):,} to promise it with "
                 f"{self.confidence:.0%} confidence."
             )
-        if odd := self.odd():
-            one = len(odd) == 1
-            name, look = (odd[0], "look at it. If it is") if one else ("NAME", "look at them. If one is")
-            said.append(
-                f"{', '.join(odd)} score{'s' * one} far above the other good images: {look} not good, --exclude {name} "
-                f"leaves it out; if it is, --keep {name} says so (`realnet teach` for this run, `realnet train` for a "
-                "new one)."
-            )
+        if odd := self.describe_odd():
+            said.append(odd)
         if self.defects_found is not None:
             said.append(
                 f"Of {'' if self.seen else 'held-out '}synthetic defects {self.defects_found:.0%} are above it; how "
                 "many real ones are, only real ones can show."
             )
         return said
+
+    def describe_odd(self, run: str = "this run") -> str:
+        """What is said of the good images that score far above the others, and done in ``run``; empty without any."""
+        odd = self.odd()
+        if not odd:
+            return ""
+        one = len(odd) == 1
+        name, look = (odd[0], "look at it. If it is") if one else ("NAME", "look at them. If one is")
+        return (
+            f"{', '.join(odd)} score{'s' * one} far above the other good images: {look} not good, --exclude {name} "
+            f"leaves it out; if it is, --keep {name} says so (`realnet teach` for {run}, `realnet train` for a new "
+            "one)."
+        )
 
     def odd(self) -> list[str]:
         """Names of the good images that score far above the others, the highest first; at most ten.

@@ -31,6 +31,7 @@ class Training(_Part):
     categories: tuple[str, ...]
     good_images: int
     held_out_images: int
+    repeated_images: int = 0
     augmentation: str | None = None
     steps: int
     selected_by: str

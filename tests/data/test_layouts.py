@@ -308,6 +308,20 @@ def test_good_images_are_excluded_by_name_or_file(tmp_path: Path) -> None:
         without(categories, ["nobody.png"])
 
 
+def test_good_images_of_other_sizes_are_counted(tmp_path: Path) -> None:
+    def sized(*sizes: tuple[int, int]) -> list[str]:
+        folder = tmp_path / "-".join(f"{w}x{h}" for w, h in sizes)
+        for number, (width, height) in enumerate(sizes):
+            save(folder / "train" / "good" / f"{number}.png", np.zeros((height, width, 3), np.uint8))
+        return check_dataset(open_dataset(folder), need_test=False)
+
+    assert sized((8, 8), (8, 8)) == []
+    (other,) = sized((8, 8), (16, 8), (8, 8))
+    assert "1 of 3 good images has another size than the usual 8 x 8 pixels: 1.png (16 x 8)" in other
+    (many,) = sized((8, 8), (16, 8), (8, 9))
+    assert "The 3 good images have 3 different sizes, 8 x 8 to 16 x 8 pixels" in many
+
+
 def test_an_image_of_several_products_is_named_with_its_own(tmp_path: Path) -> None:
     for product in ("bolt", "nut"):
         for number in range(3):

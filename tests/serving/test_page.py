@@ -86,7 +86,7 @@ def test_verdicts_follow_the_threshold(page, server: str, trained: Path, photos:
     expect(page.locator(".slider output")).to_have_text(f"{middle:.4f}")
     page.select_option("#filter", "good")
     expect(page.locator(".item")).to_have_count(sum(score <= middle for score in scores))
-    page.get_by_role("button", name="Calibrated").click()
+    page.get_by_role("button", name="Back to the calibrated one").click()
     expect(page.locator(".slider output")).to_have_text(f"{inspector.threshold:.4f}")
     page.select_option("#filter", "all")
     page.fill("#area", "5000")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from realnet import load
-from realnet.calibration import calibrate, level, read_calibration
+from realnet.calibration import calibrate, level, read_calibration, save_calibration
 from realnet.data import open_dataset
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run
@@ -17,8 +17,12 @@ from realnet.export.export_folder import export_run
 from realnet.export.request import request_export
 from realnet.progress import Watcher
 from realnet.run_folder import PRODUCTS_FILE, Run
+from realnet.tested import Trial
+from realnet.training.checkpoint import Progress
+from realnet.training.doubts import doubts_of
 from realnet.training.launch import Launch
 from realnet.training.many_products import joined_calibration, named_products, train_products
+from realnet.training.run import ODD_FILE, describe_run
 from realnet.training.teaching import check_teachable
 from tests.data.layouts import save
 from tests.training.tiny import tiny
@@ -85,7 +89,7 @@ def test_what_is_said_of_it_is_of_all(joined: Path, data: Path) -> None:
     run = Run(joined)
     assert run.products == ("square", "stripes")
     assert len(run.trained_on) == 2 * TRAIN
-    results = evaluate_run(run, "several", open_dataset(data)).results
+    results = evaluate_run(Trial(run, "several", open_dataset(data))).results
     assert results.overall.image_auroc is not None
     before = run.digest
     changed = joined.parent / "changed"
@@ -139,15 +143,35 @@ def test_products_are_folders_of_their_own(data: Path) -> None:
 def test_together_each_keeps_its_own_threshold() -> None:
     first = calibrate([0.1, 0.2, 0.3], 0.4, 0.25, "good images", "2026", [0.25, 0.9], names=("a", "b", "c"))
     second = calibrate([0.6, 0.7, 0.8], 0.4, 0.25, "good images", "2026", [0.9], names=("d", "e", "f"))
-    both = joined_calibration({"bolt": first, "nut": second.with_confirmed(["f"])})
+    both = joined_calibration([first, second])
     assert both.score == both.pixel == 0.5
     expected = sorted([*(level(s, first.score) for s in first.good_scores), *(level(s, 0.8) for s in (0.6, 0.7, 0.8))])
     assert both.good_scores == pytest.approx(expected, abs=1e-4)
     assert sum(score > 0.5 for score in both.good_scores) == 0
     assert both.defects_found == pytest.approx(2 / 3)
-    assert set(both.good_names) == {"bolt/a", "bolt/b", "bolt/c", "nut/d", "nut/e", "nut/f"}
-    assert both.confirmed == ("nut/f",), "images of two products may have one name"
+    assert both.odd() == [], "which images stand out, each product's own calibration says"
     assert both.promised == max(first.promised, second.promised)
+
+
+def test_what_stands_out_and_what_is_doubtful_is_said_of_each_product(joined: Path, tmp_path: Path) -> None:
+    both = Path(shutil.copytree(joined, tmp_path / "both"))
+    member = both / "products" / "stripes"
+    scores, names = [*(0.05 + 0.001 * i for i in range(20)), 0.9], [f"{i:03d}.png" for i in range(21)]
+    save_calibration(member, calibrate(scores, 0.4, 0.1, "good images", "2026", names=names))
+    said: list[str] = []
+
+    class Heard(Watcher):
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
+
+    describe_run(both, Progress(0, 1.0, 1.0), Heard())
+    (odd,) = (line for line in said if "far above" in line)
+    assert odd.startswith("stripes: 020.png scores") and f"`realnet teach` for {member}" in odd
+    assert f"020.png is shown in {member / ODD_FILE}." in said
+    doubts = doubts_of(Run(both))
+    few = f"{TRAIN} good images are too few"
+    assert any(line.startswith(f"square: {few}") for line in doubts)
+    assert any(line.startswith(f"stripes: {few}") for line in doubts), "all together are no more of each"
 
 
 def test_one_product_is_a_run_as_ever(data: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def train(
         KeyboardInterrupt: when interrupted, after a checkpoint was saved; ``resume=True`` continues.
     """
     from realnet import choices
-    from realnet.data import check_dataset, summarize, with_confirmed, with_further, without
+    from realnet.data import check_count, check_dataset, summarize, with_confirmed, with_further, without
 
     # What is quickly found wrong is said before torch is loaded.
     wanted = []
@@ -103,6 +103,8 @@ def train(
     if kept := as_paths(keep):
         categories = with_confirmed(categories, [str(one) for one in kept])
     folder = choices.default_run(Path(data), categories, resume, devices) if output is None else Path(output)
+
+    check_count(categories)
 
     from realnet.acceleration import use_device
     from realnet.inspection.inspector import inspector_of, trained_inspector

@@ -52,13 +52,16 @@ def _training(training: "TrainingConfig") -> str:
 def info(run: Annotated[Path, typer.Argument(help="Folder of a trained run, or of an export.")]) -> None:
     """Say what a run or export is: product, preset, threshold and what it promises, and what speaks against it."""
     from realnet.run_folder import open_run_or_export
-    from realnet.training.doubts import find_doubts
+    from realnet.training.doubts import doubts_of
 
     opened = open_run_or_export(run)
     lines = _of_export(opened) if opened.is_export else _of_run(opened)
     if opened.calibration is not None:
         lines += [("threshold", sentence) for sentence in opened.calibration.sentences()]
-    lines += [("doubt", sentence) for sentence in find_doubts(_record(opened))]
+    for member in opened.members:
+        if member.calibration is not None and (odd := member.calibration.describe_odd(str(member.folder))):
+            lines.append(("look at", f"{member.folder.name}: {odd}"))
+    lines += [("doubt", sentence) for sentence in doubts_of(opened)]
     table = Table.grid(padding=(0, 2))
     before = ""
     for name, value in lines:
@@ -88,6 +91,8 @@ def _of_run(run: "Run") -> list[tuple[str, str]]:
             ("trained on", plural(training.good_images, "good image") + held_out),
             ("training", _trained(training)),
         ]
+    if run.taught is not None:
+        lines.append(("taught", _taught(run.taught)))
     lines += [
         ("preset", f"{config.preset}, seed {config.seed}, defects {config.synthesis.source}"),
         ("network", f"{config.model.backbone.name}, {config.model.image_size} x {config.model.image_size} pixels"),
@@ -99,9 +104,17 @@ def _of_run(run: "Run") -> list[tuple[str, str]]:
     return [*lines, *(("test", f"measured on {name}") for name in record.test)]
 
 
+def _taught(folder: Path) -> str:
+    from realnet.run_folder import LEFT_OUT, read_digests
+
+    said = f"{plural(len(read_digests(folder)), 'further good image')}"
+    left_out = len(read_digests(folder, LEFT_OUT))
+    return f"{said}; of all good images {left_out} taken out again" if left_out else said
+
+
 def _trained(training: "Training") -> str:
     if training.planned_steps == 0:
-        return f"solved in {training.seconds} s, no step was trained"
+        return f"set up in {training.seconds} s, no step was trained"
     return (
         f"{training.steps} of {training.planned_steps} planned steps, the state after step {training.best_step} kept, "
         f"{training.seconds} s"

@@ -114,7 +114,9 @@ def serve(
     store = history_options.open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
     workshop = None if create is None else _workshop(create, device, minimum_area)
-    runs = [*(runs or ()), *_made_before(workshop, runs or ())]
+    named = {Path(place).resolve() for place in runs or ()}
+    made_before = [] if workshop is None else [str(made) for made in workshop.runs() if made.resolve() not in named]
+    runs = [*(runs or ()), *made_before]
     folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
     judging_device(device, bool(folders) and all(is_export(folder) for folder in folders), say)
     models: Mapping[str, ServedModel]
@@ -139,7 +141,6 @@ def serve(
 
 
 def _teacher(device: str) -> "Teach":
-    """What lets a run learn, on the device that it is served on."""
     from realnet.model.devices import choose_device
     from realnet.training.correcting import correct_by_store
 
@@ -148,44 +149,37 @@ def _teacher(device: str) -> "Teach":
 
 def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
     """What makes inspectors of good images, and lets further ones join, on the device that they are served on."""
-    from realnet import api
+    from realnet import choices
+    from realnet.data import check_dataset
     from realnet.model.devices import choose_device
-    from realnet.progress import Watcher
+    from realnet.progress import Listener
+    from realnet.run_folder import Run
     from realnet.serving.workshop import Workshop
+    from realnet.training.correcting import apply_correction, prepare_correction
+    from realnet.training.doubts import doubts_of
+    from realnet.training.known_images import NOTHING_SAID, Said
+    from realnet.training.launch import Launch
+    from realnet.training.many_products import train_products
 
     place = choose_device(device)
 
-    class Heard(Watcher):
-        """What is worth reading on the page."""
-
-        def __init__(self) -> None:
-            self.sentences: list[str] = []
-
-        def say(self, sentence: str) -> None:
-            self.sentences.append(sentence)
-
     def make(images: Path, run: Path) -> list[str]:
-        heard = Heard()
-        api.train(images, run, preset="instant", device=place, progress=heard)
-        return heard.sentences
+        heard = Listener()
+        categories = choices.one_inspector(images, None, ())
+        settings = choices.training_configuration(images, categories, "instant", [], None, heard.say)
+        heard.said += check_dataset(categories, need_test=False)
+        train_products(categories, settings, run, Launch(place), heard)
+        return [*heard.said, *doubts_of(Run(run))]
 
-    def join(run: Path, images: Sequence[Path]) -> list[str]:
-        heard = Heard()
-        api.teach(run, images, device=place, progress=heard)
-        return heard.sentences
+    def teach(run: Path, images: Sequence[Path], said: Said = NOTHING_SAID) -> list[str]:
+        correction = prepare_correction(run, [(image, image.name) for image in images], [], place, said=said)
+        apply_correction(run, correction)
+        return correction.sentences()
 
     def leave_out(run: Path, image: str) -> list[str]:
-        heard = Heard()
-        api.teach(run, exclude=[image], device=place, progress=heard)
-        return heard.sentences
+        return teach(run, [], Said(exclude=(image,)))
 
-    return Workshop(folder, make, join, leave_out, place, minimum_area)
-
-
-def _made_before(workshop: "Workshop | None", runs: Sequence[str]) -> list[str]:
-    """The runs of a workshop that are not named already."""
-    named = {Path(run).resolve() for run in runs}
-    return [str(run) for run in (workshop.runs() if workshop is not None else ()) if run.resolve() not in named]
+    return Workshop(folder, make, teach, leave_out, place, minimum_area)
 
 
 def _local(host: str) -> bool:

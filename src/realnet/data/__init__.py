@@ -1,6 +1,6 @@
 """Data sets as lists of samples, and images and masks as arrays."""
 
-from realnet.data.checks import check_dataset
+from realnet.data.checks import check_count, check_dataset
 from realnet.data.finding import list_images
 from realnet.data.good_images import GoodImages
 from realnet.data.images import decode_image, image_from_array, read_image, resize_image
@@ -17,6 +17,7 @@ __all__ = [
     "GoodImages",
     "Notes",
     "Sample",
+    "check_count",
     "check_dataset",
     "decode_image",
     "fingerprint",

@@ -1,14 +1,18 @@
 """Everything that can be wrong with a data set, found before hours are spent on it."""
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
 
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError, listed
+from realnet.errors import UserError, listed, raise_problems
 
-MOST_SHOWN = 20
+_WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
 
 
 def check_dataset(
@@ -21,7 +25,8 @@ def check_dataset(
         test_files: whether test images are looked at, should there be any, though none is needed yet.
 
     Returns:
-        A line that names the defective images whose masks mark nothing; none where there are none.
+        A line a category whose images for training differ in size, and one that names the defective images whose masks
+        mark nothing, as far as there are any.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -40,22 +45,43 @@ def check_dataset(
     with ThreadPoolExecutor() as pool:
         checked = list(pool.map(_check, samples))
     raise_problems([*problems, *(one for one in checked if isinstance(one, str))])
-    empty = [sample for sample, marked in zip(samples, checked, strict=True) if marked is False]
-    if not empty:
+    found = {s.image: one for s, one in zip(samples, checked, strict=True) if isinstance(one, _Checked)}
+    said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
+    empty = [sample for sample in samples if found[sample.image].marked is False]
+    if empty:
+        names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
+        counted = f"{len(empty)}; these images count for the image figures only"
+        said.append(f"Masks that mark nothing ({counted}): {names}.")
+    return said
+
+
+def check_count(categories: Sequence[Category]) -> None:
+    """Refuse too few good images, before any is opened; UserError, a sentence a category."""
+    raise_problems([problem for category in categories for problem in _missing_good(category)])
+
+
+def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], several: bool) -> list[str]:
+    """What is said of images for training that differ in size; ``several`` categories are told apart."""
+    sizes = Counter(found[sample.image].size for sample in category.train)
+    if len(sizes) < 2:
         return []
-    names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
-    counted = f"{len(empty)}; these images count for the image figures only"
-    return [f"Masks that mark nothing ({counted}): {names}."]
+    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
+    (usual, count), others = sizes.most_common(1)[0], len(category.train) - sizes.most_common(1)[0][1]
+    if count <= others:
+        smallest, largest = min(sizes, key=math.prod), max(sizes, key=math.prod)
+        return [
+            f"The {of} have {len(sizes)} different sizes, {_pixels(smallest)} to {_pixels(largest)} pixels. {_WHY}."
+        ]
+    odd = [sample for sample in category.train if found[sample.image].size != usual]
+    named = listed([f"{sample.name} ({_pixels(found[sample.image].size)})" for sample in odd])
+    have = "has another size" if others == 1 else "have other sizes"
+    return [
+        f"{others} of {of} {have} than the usual {_pixels(usual)} pixels: {named}. {_WHY}; --exclude leaves one out."
+    ]
 
 
-def raise_problems(problems: Sequence[str]) -> None:
-    """Raise a `UserError` of these sentences, one a line, the first 20; none: nothing."""
-    if not problems:
-        return
-    lines = list(problems[:MOST_SHOWN])
-    if len(problems) > MOST_SHOWN:
-        lines.append(f"And {len(problems) - MOST_SHOWN} more things are wrong.")
-    raise UserError("\n".join(lines))
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def _missing_good(category: Category) -> list[str]:
@@ -75,20 +101,26 @@ def _missing_tests(category: Category) -> list[str]:
     return problems
 
 
-def _check(sample: Sample) -> str | bool | None:
-    """What is wrong with the files of a sample, in a sentence; else whether its mask, if any, marks anything."""
+class _Checked(NamedTuple):
+    """Width and height of an image, and whether its mask, if any, marks anything."""
+
+    size: tuple[int, int]
+    marked: bool | None
+
+
+def _check(sample: Sample) -> str | _Checked:
+    """What is wrong with the files of a sample, in a sentence; else what was found."""
     try:
         width, height = verify_image(sample.image)
         truth = read_truth(sample)
         if truth is None:
-            return None
-        if truth.shape == (height, width):
-            return bool(truth.any())
-        height, width = image_shape(sample.image)
+            return _Checked((width, height), None)
+        if truth.shape != (height, width):
+            height, width = image_shape(sample.image)
     except UserError as error:
         return str(error)
     if truth.shape == (height, width):
-        return bool(truth.any())
+        return _Checked((width, height), bool(truth.any()))
     return (
         f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
         f"{width} x {height}; make the mask as large as the image."

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from realnet.data.checks import raise_problems
 from realnet.data.decoding import decode_file, is_plain
 from realnet.data.images import as_rgb
 from realnet.data.levels import Levels, Span, levels_of, span_of, written
 from realnet.data.notes import Notes
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 
 
 class Survey(NamedTuple):
@@ -51,7 +50,8 @@ def survey(files: Sequence[Path], asked: Levels | None = None) -> Survey:
     low, high = min(span.low for span in spans), max(span.high for span in spans)
     how = "as asked" if asked else "found in them; set data.levels=LOW:HIGH for others"
     said = (
-        f"{len(spans)} of {len(files)} good images have more than 8 bits, with values from {low:g} to {high:g}; levels "
+        f"{len(spans)} of {len(files)} good images {'has' if len(spans) == 1 else 'have'} more than 8 bits, with "
+        f"values from {low:g} to {high:g}; levels "
         f"{written(levels)} (black:white) for every image of this run, {how}."
     )
     return Survey(levels, (said, *notes.sentences()))

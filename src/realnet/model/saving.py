@@ -17,7 +17,7 @@ from realnet.errors import UserError
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
-from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, unfinished
 from realnet.taught import SUBSPACES_FILE
 
 _BASIS = ".basis"
@@ -113,7 +113,6 @@ def read_weights(
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether there is nothing else in ``tensor``."""
     if not tensor.is_floating_point() or not tensor.numel():
         return True
     if tensor.dtype == torch.float16:  # by its exponent's bits: torch has no fast sum of these on a processor
@@ -177,7 +176,7 @@ def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbone
         raise UserError(f"{run.folder} is an inspector of several products; name one of them here: {names}.")
     config, path = run.config, run.folder / MODEL_FILE
     if not path.is_file():
-        raise UserError(f"{run.folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
+        raise unfinished(run.folder)
     shared = None if backbones is None else backbones.find(config.model.backbone, read_digest(path))
     try:
         model = RealNet(config, pretrained=False, network=shared)

@@ -73,6 +73,12 @@ class ServedModel:
             return
         self._take_up(self.judge, found)
 
+    def settle(self) -> None:
+        """Take up what changed in the folder, and wait until it judges."""
+        self.refresh()
+        if self._loading is not None:
+            self._loading.join()
+
     def _load_again(self) -> None:
         from realnet.inspection.loading import load
 

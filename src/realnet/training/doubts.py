@@ -1,6 +1,7 @@
 """Whether a training came far enough for its inspector to be used, told from what the run says of itself."""
 
-from realnet.record import Record
+from realnet.record import METRICS_FILE, Record
+from realnet.run_folder import Run
 
 # Fewer good images show too little of what varies; fewer steps, or a smaller share of the planned ones, learn nothing.
 FEW_IMAGES, FEW_STEPS, FEW_PLANNED = 20, 50, 0.25
@@ -8,20 +9,37 @@ FEW_IMAGES, FEW_STEPS, FEW_PLANNED = 20, 50, 0.25
 POOR_SEPARATION = 0.8
 
 
-def find_doubts(record: Record) -> list[str]:
+def doubts_of(run: Run) -> list[str]:
+    """As :func:`find_doubts`, of a run as it is in force; of several products of each, which is named."""
+    if run.members:
+        return [f"{member.folder.name}: {said}" for member in run.members for said in doubts_of(member)]
+    if not (run.folder / METRICS_FILE).is_file():  # not finished, or an export
+        return []
+    good = len(run.calibration.good_scores) if run.calibration is not None and run.taught is not None else None
+    return find_doubts(run.record, good)
+
+
+def find_doubts(record: Record, good: int | None = None) -> list[str]:
     """Why the inspector of which this is the ``record`` is not to be relied on: sentences with advice.
 
-    An empty list says only that nothing speaks against it.
+    ``good`` is the number of good images that it rests on since it was taught; None: it was not. An empty list says
+    only that nothing speaks against it.
     """
     training, validation = record.training, record.validation
     if training is None or validation is None:
         return []
     said = []
-    images = training.good_images + training.held_out_images
+    images = training.good_images + training.held_out_images if good is None else good
     if images < FEW_IMAGES:
         said.append(
             f"{images} good images are too few to show what varies from part to part, so good parts may be called "
             f"anomalous: give it {FEW_IMAGES} at least, better 100."
+        )
+    if repeated := training.repeated_images:
+        shows = "1 good image shows" if repeated == 1 else f"{repeated} good images show"
+        said.append(
+            f"{shows} the very same picture as another, so the threshold rests on fewer images than it says: remove "
+            "the copies and train again."
         )
     steps, planned = training.steps, training.planned_steps
     if planned and steps < max(FEW_STEPS, FEW_PLANNED * planned):

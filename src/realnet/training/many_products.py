@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from realnet.config import Config
 from realnet.data import Category, fingerprint
 from realnet.files import plain_name
 from realnet.progress import Watcher
-from realnet.provenance import collect_provenance, timestamp
+from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, PRODUCTS_FILE, PRODUCTS_FOLDER, Run, save_config
 from realnet.training.checkpoint import Progress
@@ -75,7 +75,6 @@ def named_products(categories: Sequence[Category]) -> list[Category]:
 
 
 def _join(output: Path, names: Sequence[str], categories: Sequence[Category], config: Config, launch: Launch) -> None:
-    """Write what an inspector of several products consists of beside theirs."""
     runs = [Run(output / PRODUCTS_FOLDER / name) for name in names]
     trainings = [run.record.training for run in runs if run.record.training is not None]
     validations = [run.record.validation for run in runs if run.record.validation is not None]
@@ -83,6 +82,7 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
         categories=tuple(category.name for category in categories),
         good_images=sum(one.good_images for one in trainings),
         held_out_images=sum(one.held_out_images for one in trainings),
+        repeated_images=sum(one.repeated_images for one in trainings),
         augmentation=", ".join(dict.fromkeys(one.augmentation or "none" for one in trainings)),
         steps=sum(one.steps for one in trainings),
         selected_by=config.training.select,
@@ -102,31 +102,22 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
     provenance = collect_provenance(
         data_fingerprint=fingerprint([sample for category in categories for sample in category.train]),
         split="train",
-        seed=config.seed,
-        preset=config.preset,
-        image_score=config.model.image_score,
-        selection=config.training.select,
+        **facts_of(config),
         backbone_weights=runs[0].record.provenance.get("backbone_weights"),
     )
     save_record(output, Record(validation=validation, training=training, provenance=provenance))
-    calibrations = {run.folder.name: run.calibration for run in runs if run.calibration is not None}
-    save_calibration(output, joined_calibration(calibrations))
+    save_calibration(output, joined_calibration([run.calibration for run in runs if run.calibration is not None]))
     write_card(Run(output))
     # Last: where it is, all is there.
     write_text(output / PRODUCTS_FILE, json.dumps({"products": list(names)}, indent=1))
 
 
-def joined_calibration(products: Mapping[str, Calibration]) -> Calibration:
-    """What the threshold of several products' inspectors together rests on: each one's own, by its name, as levels.
+def joined_calibration(calibrations: Sequence[Calibration]) -> Calibration:
+    """What the threshold of several products' inspectors together rests on: each one's own, as levels.
 
-    Good images are called ``PRODUCT/NAME``.
+    What the good images are called, and which stand out, each one's own says.
     """
-    calibrations = list(products.values())
-    good = sorted(
-        (level(score, one.score), f"{product}/{name}")
-        for product, one in products.items()
-        for score, name in zip(one.good_scores, one.good_names, strict=True)
-    )
+    good = sorted(level(score, one.score) for one in calibrations for score in one.good_scores)
     defects = sorted(level(score, one.score) for one in calibrations for score in one.defect_scores)
     return Calibration(
         score=0.5,
@@ -134,9 +125,7 @@ def joined_calibration(products: Mapping[str, Calibration]) -> Calibration:
         asked=max(one.asked for one in calibrations),
         promised=max(one.promised for one in calibrations),
         confident=max(one.confident for one in calibrations),
-        good_scores=tuple(score for score, _ in good),
-        good_names=tuple(name for _, name in good),
-        confirmed=tuple(sorted(f"{product}/{name}" for product, one in products.items() for name in one.confirmed)),
+        good_scores=tuple(good),
         defects_found=share_above(defects, 0.5),
         source=f"good images of {len(calibrations)} products, each product by a threshold of its own",
         date=timestamp(),

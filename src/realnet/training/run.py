@@ -15,19 +15,19 @@ from realnet.calibration import calibrate, save_calibration
 from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, fingerprint, read_image
+from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.files import text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.progress import Watcher
-from realnet.provenance import collect_provenance, timestamp
+from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
-from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
-from realnet.seen import picture_digests, save_seen
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
-from realnet.training.doubts import find_doubts
+from realnet.training.doubts import doubts_of
 from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
 from realnet.training.log import reporting
@@ -107,28 +107,31 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     save_config(output, config)
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
-    with interruptible() as stop:
-        prepared = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
-        task = prepared.task
-        if config.training.select == "oracle":
-            test = [sample for category in categories for sample in category.test]
-            oracle, held_out = make_oracle(model, test, config, fabric.device), task.validation
+    prepared = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
+    task = prepared.task
+    if config.training.select == "oracle":
+        test = [sample for category in categories for sample in category.test]
+        oracle, held_out = make_oracle(model, test, config, fabric.device), task.validation
 
-            def by_test_images() -> Figure:
-                held_out()  # what the learned part is standardised by is fitted on the way
-                return oracle()
+        def by_test_images() -> Figure:
+            held_out()  # what the learned part is standardised by is fitted on the way
+            return oracle()
 
-            task = replace(task, validation=by_test_images)
-        spent = time.monotonic() - started
-        with reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report:
-            watcher.trains(config.training.select == "oracle", launch.time_budget)
-            control = Control(output, launch.time_budget, spent, report, stop)
-            progress = optimise(fabric, task, config, identity, control)
-        watcher.stage("Calibrating")
-        if fabric.is_global_zero:
-            judged = prepared.judge_good()
-            digests = [*images.digests(), *picture_digests([s.image for s in split.held_out], config.data.pair)]
-            _finish(output, model, judged, config, progress, categories, split, data_fingerprint, digests, launch)
+        task = replace(task, validation=by_test_images)
+    spent = time.monotonic() - started
+    # Only a step has to be finished; before and after, Ctrl-C ends what goes on at once.
+    with (
+        interruptible() as stop,
+        reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report,
+    ):
+        watcher.trains(config.training.select == "oracle", launch.time_budget)
+        control = Control(output, launch.time_budget, spent, report, stop)
+        progress = optimise(fabric, task, config, identity, control)
+    watcher.stage("Calibrating")
+    if fabric.is_global_zero:
+        judged = prepared.judge_good()
+        digests = [*images.digests(), *image_hashes([s.image for s in split.held_out], config.data.pair)]
+        _finish(output, model, judged, config, progress, categories, split, data_fingerprint, digests, launch)
     fabric.barrier()
     return Trained(progress, model)
 
@@ -145,29 +148,31 @@ def describe_run(output: Path, progress: Progress, watcher: Watcher) -> None:
     if run.members:
         watcher.say(f"{len(run.members)} inspectors, one a product, are joined: {took[3:]}.")
     elif run.config.training.steps == 0:
-        watcher.say(f"Solved {took}: with training.steps=0 no step is trained.")
+        watcher.say(f"Set up {took}; no step is trained.")
     else:
         steps = f"{progress.step:,} step{'s' * (progress.step != 1)}"
         watcher.say(f"Trained {steps} {took}. Kept: the state after step {progress.best_step}, {kept}.")
     if run.calibration is not None:
         for line in run.calibration.sentences():
             watcher.say(line)
-        if (odd := run.calibration.odd()) and not run.members:
-            watcher.say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {output / ODD_FILE}.")
+    for one in run.members or (run,):
+        if one.calibration is None or not (odd := one.calibration.odd()):
+            continue
+        if run.members:
+            watcher.say(f"{one.folder.name}: {one.calibration.describe_odd(str(one.folder))}")
+        watcher.say(f"{', '.join(odd)} {'is' if len(odd) == 1 else 'are'} shown in {one.folder / ODD_FILE}.")
 
 
 def say_what_next(output: Path, watcher: Watcher) -> None:
     """Say what to do with a trained run: inspect, or train better where it is not to be relied on."""
-    doubts = find_doubts(Run(output).record)
+    doubts = doubts_of(Run(output))
     for sentence in doubts:
         watcher.warn(f"Warning: {sentence}")
-    relied = "do not rely on it before that is mended." if doubts else ""
-    next_step = relied or f"Next: realnet inspect {output} IMAGES --output DIR"
-    watcher.say(f"The inspector is {output}{'; ' if doubts else '. '}{next_step}")
+    relied = "; do not rely on it before that is mended. To try it" if doubts else ". Next"
+    watcher.say(f"The inspector is {output}{relied}: realnet inspect {output} IMAGES --output DIR")
 
 
 def _fabric(config: Config, launch: Launch) -> "Fabric":
-    """Fabric, its processes not started yet."""
     if config.training.batch_size // 2 % launch.devices:
         raise UserError(
             f"Half of training.batch_size={config.training.batch_size} cannot be shared evenly among "
@@ -177,7 +182,6 @@ def _fabric(config: Config, launch: Launch) -> "Fabric":
 
 
 def _check_same(output: Path, config: Config, identity: str) -> None:
-    """Refuse to continue another run than this."""
     started_with = _identity(output)
     if started_with not in (None, identity):
         changed = _differences(Run(output).config.model_dump(), config.model_dump())
@@ -240,6 +244,7 @@ def _finish(
         categories=tuple(category.name for category in categories),
         good_images=len(split.train),
         held_out_images=len(split.held_out),
+        repeated_images=len(digests) - len(set(digests)),
         augmentation=judged.augmentation,
         steps=progress.step,
         selected_by=config.training.select,
@@ -253,10 +258,7 @@ def _finish(
     provenance = collect_provenance(
         data_fingerprint=data_fingerprint,
         split="train",
-        seed=config.seed,
-        preset=config.preset,
-        image_score=config.model.image_score,
-        selection=config.training.select,
+        **facts_of(config),
         backbone_weights=model.backbone.source,
     )
     if odd := calibration.odd():

@@ -2,7 +2,7 @@
 import { $, Away, ask, complain, make, post, sentence } from "/parts.js";
 
 let gathered = []; // what the server has, by inspector
-let busy = false;
+let busy = 0; // since when the server makes or changes the inspector, in milliseconds; 0: it does not
 
 /**
  * Show the part of the page that makes inspectors.
@@ -45,9 +45,9 @@ function describe(known = 0) {
   const { made, images, waiting } = current();
   const some = (count) => `${count} good image${count === 1 ? "" : "s"}`;
   $("making-count").textContent = `${some(images)}${made && waiting ? `, ${waiting} of them new` : ""}${known ? `; ${known} had been given before` : ""}`;
-  $("making-learn").textContent = busy ? "Learning…" : made ? "Learn the new ones" : "Make the inspector";
+  $("making-learn").textContent = busy ? `Learning… ${Math.round((Date.now() - busy) / 1000)} s` : made ? "Learn the new ones" : "Make the inspector";
   $("making-learn").disabled = busy || (made ? !waiting : images < 2);
-  $("making-name").disabled = busy;
+  $("making-name").disabled = Boolean(busy);
   $("making-names").replaceChildren(...gathered.map((one) => make("option", { value: one.name })));
 }
 
@@ -90,13 +90,14 @@ async function sent(place, form) {
 /** Let the server do what makes or changes the inspector, and show what came of it. */
 async function work(place, made, becomes) {
   const name = nameOf();
-  busy = true;
+  busy = Date.now();
   describe();
+  const clock = setInterval(describe, 1000);
   try {
     const found = await post(`/v1/models/${encodeURIComponent(name)}/${place}`, {});
     complain("");
     gathered = gathered.map((one) => (one.name === name ? becomes(one) : one));
-    $("making-said").replaceChildren(...found.sentences.map((textContent) => make("li", { textContent })));
+    $("making-said").replaceChildren(...found.sentences.map((text) => make("li", { textContent: text.replace(/\b[0-9a-f]{16}-/g, "") })));
     const cells = [found.good_images, found.threshold.toFixed(4), `${(100 * found.promised).toFixed(1)} %`, found.seconds.toFixed(1)];
     $("making-figures").tBodies[0].insertRow().append(...cells.map((textContent) => make("td", { textContent })));
     $("making-said").hidden = $("making-figures").hidden = false;
@@ -104,7 +105,8 @@ async function work(place, made, becomes) {
   } catch (error) {
     complain(error.message);
   }
-  busy = false;
+  clearInterval(clock);
+  busy = 0;
   describe();
   await showOdd(made);
 }

@@ -35,6 +35,7 @@ async function loadModels() {
   const second = $("compare").value;
   $("compare").replaceChildren(new Option("nothing", ""), ...models.map((m) => new Option(m.name, m.name)));
   $("compare").value = second;
+  $("model-label").hidden = !models.length;
   $("compare-label").hidden = models.length < 2;
   $("kept").textContent = about.history
     ? `They are judged by this server, and the results kept with ${about.keeps === "nothing" ? "no pictures" : about.keeps} in its results store.`
@@ -261,7 +262,7 @@ function drawSliders(names) {
     box.className = "slider";
     box.dataset.model = name;
     box.innerHTML = `<div class="row"><label for="threshold-${escaped(name)}">Threshold of ${escaped(name)}</label><output></output>
-      <button type="button" class="back">Calibrated</button><span class="moved" hidden></span>
+      <button type="button" class="back" hidden>Back to the calibrated one</button><span class="moved" hidden></span>
       <button type="button" class="save" hidden>Save as calibration</button></div><svg viewBox="0 0 1000 26" preserveAspectRatio="none"></svg>
       <input type="range" id="threshold-${escaped(name)}" min="0" step="any">`;
     const slider = box.querySelector("input");
@@ -291,9 +292,11 @@ function scale(name) {
 function drawDots(name) {
   const box = sliderOf(name);
   const max = Number(box.querySelector("input").max);
+  // Round, however wide the page is.
+  const rx = 4000 / (box.querySelector("svg").clientWidth || 1000);
   const marks = items.filter((item) => item.answers[name]?.score !== undefined).map((item, number) => {
     const answer = item.answers[name];
-    return drawn("ellipse", { class: conclude(answer, name).verdict, cx: (1000 * answer.score) / max, cy: 6 + ((number * 7) % 14), rx: 4, ry: 4 });
+    return drawn("ellipse", { class: conclude(answer, name).verdict, cx: (1000 * answer.score) / max, cy: 6 + ((number * 7) % 14), rx, ry: 4 });
   });
   const mark = (threshold, kind) => drawn("line", { x1: (1000 * threshold) / max, x2: (1000 * threshold) / max, y1: 0, y2: 26, class: kind });
   const calibrated = models.find((m) => m.name === name).threshold;
@@ -301,7 +304,7 @@ function drawDots(name) {
   box.classList.toggle("is-moved", moved);
   box.querySelector("svg").replaceChildren(...marks, ...(moved ? [mark(calibrated, "calibrated")] : []), mark(thresholds[name], "chosen"));
   box.querySelector("output").textContent = thresholds[name].toFixed(4);
-  box.querySelector(".moved").hidden = !moved;
+  box.querySelector(".moved").hidden = box.querySelector(".back").hidden = !moved;
   box.querySelector(".moved").textContent = `Moved, on this page only: the inspector judges by ${calibrated.toFixed(4)}.`;
   const save = box.querySelector(".save");
   save.hidden = !moved;
