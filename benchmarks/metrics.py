@@ -16,7 +16,9 @@ from rich.table import Table
 from scipy.integrate import trapezoid
 from skimage.measure import label, regionprops
 
-from realnet.evaluation import per_region_overlap, pixel_auroc, pixel_figures, realnet_protocol
+from realnet.evaluation import per_region_overlap, pixel_auroc
+from realnet.evaluation.metrics import pixel_figures
+from realnet.evaluation.protocol import realnet_protocol
 
 
 def example(count: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

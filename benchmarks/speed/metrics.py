@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.metrics import example, looped_pro
 from benchmarks.speed.timing import Line, emit, peak_gigabytes
 
-from realnet.evaluation import pixel_figures
+from realnet.evaluation.metrics import pixel_figures
 
 SECONDS, GIGABYTES, RATIO = 15.0, 2.0, 100.0
 

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+# Of many things that are wrong.
+_MOST_SHOWN = 20
+
 
 class UserError(Exception):
     """A mistake of the user's: the message says what is wrong, where, and what to do.
@@ -20,10 +23,11 @@ class UserError(Exception):
 
 
 class NotFiled(UserError):
-    """Why figures are not filed under the run that gave them; ``results`` holds them all the same."""
+    """Figures are not filed under the run that gave them, for ``reason``; ``results`` holds them all the same."""
 
-    def __init__(self, message: str, command: str, results: Any) -> None:
-        super().__init__(message, command)
+    def __init__(self, reason: str, results: Any) -> None:
+        unfiled, files_them = f"{reason} The figures are not filed under the run;", "files them, with a mark."
+        super().__init__(f"{unfiled} force=True {files_them}", f"{unfiled} --force {files_them}")
         self.results = results
 
 
@@ -36,3 +40,13 @@ def listed(names: Sequence[object], most: int = 5) -> str:
     """The first ``most`` of these, and how many more there are."""
     shown = ", ".join(map(str, names[:most]))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def raise_problems(problems: Sequence[str]) -> None:
+    """Raise a `UserError` of these sentences, one a line, the first 20; none: nothing."""
+    if not problems:
+        return
+    lines = list(problems[:_MOST_SHOWN])
+    if len(problems) > _MOST_SHOWN:
+        lines.append(f"And {len(problems) - _MOST_SHOWN} more things are wrong.")
+    raise UserError("\n".join(lines))

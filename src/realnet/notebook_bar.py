@@ -3,7 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 with warnings.catch_warnings():
     # Without ipywidgets a notebook gets a bar of text, which needs no advice.
@@ -11,7 +11,9 @@ with warnings.catch_warnings():
     from tqdm.auto import tqdm
 
 from realnet.progress import Watcher
-from realnet.training.checkpoint import Progress
+
+if TYPE_CHECKING:
+    from realnet.training.checkpoint import Progress
 
 
 class Bar(Watcher):
@@ -34,7 +36,7 @@ class Bar(Watcher):
         self._bar.set_description(text, refresh=False)
         self._count(done, total)
 
-    def step(self, progress: Progress, steps: int) -> None:
+    def step(self, progress: "Progress", steps: int) -> None:
         """A step of training is done."""
         self.stage("Training", progress.step, steps)
 

@@ -38,5 +38,16 @@ class Watcher:
         """A step of training is done."""
 
 
+class Listener(Watcher):
+    """Keeps what is said, for whoever shows it later."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        """Keep ``sentence``."""
+        self.said.append(sentence)
+
+
 quiet: Stage = Watcher().stage
 """Tells nobody."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from realnet import __version__
+from realnet.config import Config
 
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
 
@@ -34,6 +35,16 @@ def _processor() -> str:
 def timestamp() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def facts_of(config: Config) -> dict[str, Any]:
+    """What of a run's configuration stands beside every figure."""
+    return {
+        "seed": config.seed,
+        "preset": config.preset,
+        "image_score": config.model.image_score,
+        "selection": config.training.select,
+    }
 
 
 def collect_provenance(**facts: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 Nothing here imports torch; :func:`realnet.model.saving.load_model` reads the network.
 """
 
+import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +16,10 @@ from pydantic import ValidationError
 from realnet.atomic import write_text
 from realnet.calibration import Calibration, read_calibration
 from realnet.config import Config
+from realnet.data import Category
+from realnet.data.images import image_hashes
 from realnet.data.levels import Levels
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 from realnet.files import name_pattern, read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
 from realnet.overriding import first_problem
@@ -31,6 +35,26 @@ PRODUCTS_FILE, PRODUCTS_FOLDER = "products.json", "products"
 # Both thresholds of a run that was imported and never calibrated.
 UNCALIBRATED = 0.5
 _GIVE = "Give the --output folder of `realnet train`."
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Those of some images that a run has seen before."""
+
+    trained: tuple[Path, ...]
+    calibrated: tuple[Path, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.trained or self.calibrated)
+
+    def sentence(self, run: Path, total: int) -> str:
+        """Which images these are, of ``total``, and why it matters."""
+        parts = [
+            f"{len(files)} of the {total} images {what}: {listed(files)}"
+            for files, what in ((self.trained, "were trained on"), (self.calibrated, "set its threshold"))
+            if files
+        ]
+        return f"{run} has seen these images before, so that they judge nothing: {'; '.join(parts)}."
 
 
 @dataclass(frozen=True)
@@ -167,11 +191,34 @@ class Run:
         taught = read_digests(self.taught) if self.taught is not None else ()
         return frozenset((*read_digests(self.folder), *taught))
 
+    def seen(self, files: Sequence[Path]) -> Seen:
+        """Those of ``files`` whose pixels it has seen; UserError where one cannot be read."""
+        calibrated = frozenset(self.calibration.good_digests) if self.calibration is not None else frozenset()
+        if not self.trained_on and not calibrated:
+            return Seen((), ())
+        digests = list(zip(files, image_hashes(files, self.levels), strict=True))
+        return Seen(
+            tuple(file for file, digest in digests if digest in self.trained_on),
+            tuple(file for file, digest in digests if digest in calibrated - self.trained_on),
+        )
+
+    def own(self, categories: Sequence[Category]) -> list[Category]:
+        """Those of ``categories`` that it was trained on; all where there is none of them."""
+        return [one for one in categories if one.name in self.products] or list(categories)
+
     def _digest_with(self, taught: Path | None) -> str:
         files = [self.folder / name for name in (CONFIG_FILE, MODEL_FILE)]
         files += [self.folder / REFERENCE_FILE] if (self.folder / REFERENCE_FILE).is_file() else []
         files += [] if taught is None else [taught / SUBSPACES_FILE]
         return combined_digest(describe_file(file).sha256 for file in files)
+
+
+def save_seen(folder: Path, digests: Iterable[str], left_out: Iterable[str] = ()) -> None:
+    """Write ``images.json``: the hashes of the images that a run was trained on, or taught, in order.
+
+    ``left_out`` are those of all these that a person has taken out again.
+    """
+    write_text(folder / SEEN_FILE, json.dumps({TRAINED_ON: list(digests), LEFT_OUT: sorted(left_out)}, indent=1))
 
 
 def unfinished(folder: Path) -> UserError:

@@ -60,7 +60,7 @@ def fitted(category: Category, name: str, **settings: Any) -> PeerOutcome:
     [
         ("patchcore", {"options": {"coreset_sampling_ratio": 0.1}}),
         ("padim", {"options": {"n_features": 30}}),
-        ("stfpm", {"epochs": 10}),
+        ("stfpm", {"epochs": 6}),
     ],
 )
 def test_an_obvious_defect_is_found(

@@ -1,7 +1,7 @@
 """The command line in a process of its own.
 
 Loading torch takes seconds: a server process does it once and forks itself for every call (where the system can).
-``tests/training/test_resume.py`` and ``test_ddp.py`` start `python -m realnet` afresh.
+``tests/training/test_ddp.py`` starts `python -m realnet` afresh.
 """
 
 import multiprocessing
@@ -24,6 +24,20 @@ if _METHOD == "forkserver":
             "realnet.diffusion.training_run",
             "diffusers.models.unets.unet_2d",
             "torch.utils.tensorboard",
+            # Not the commands themselves: their consoles look at the terminal as they are made.
+            "typer.rich_utils",
+            "realnet.api.making",
+            "realnet.api.using",
+            "realnet.benchmark.outputs",
+            "realnet.benchmark.runner",
+            "realnet.history.recording",
+            "realnet.inspection.loading",
+            "realnet.inspection.result_folder",
+            "realnet.inspection.sources",
+            "realnet.limits.measuring",
+            "realnet.tested",
+            "realnet.training.correcting",
+            "realnet.training.many_products",
         ]
     )
 

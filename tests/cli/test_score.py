@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from realnet.data import open_dataset, read_mask
-from realnet.evaluation import Results
 from realnet.evaluation.evaluate import write_maps
+from realnet.evaluation.results import Results
 from tests.cli.process import Finished
 from tests.data.layouts import SIZE, make_mvtec
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from realnet.data import GoodImages, fingerprint, good_images, open_dataset, read_image
+from realnet.data.images import image_hashes
 from realnet.errors import UserError
-from realnet.seen import picture_digests
 from tests.data.layouts import make_good, make_mvtec, picture, save, save_mask
 
 
@@ -104,5 +104,5 @@ def test_digests_come_from_the_reading_that_happens_anyway(
     for position in range(len(images) if tile is None else images.files.index(3)):
         images[position]
     before = len(read)
-    assert images.digests() == picture_digests(files, None)
+    assert images.digests() == image_hashes(files, None)
     assert len(read) - before == (0 if tile is None else 1), "only what was never read"

@@ -13,11 +13,12 @@ from PIL import Image
 from realnet.data import Category, fingerprint, open_dataset, read_mask, read_truth
 from realnet.data.masks import shrink_mask
 from realnet.errors import UserError
-from realnet.evaluation import Results, evaluate_maps, image_scores
 from realnet.evaluation.evaluate import write_maps
+from realnet.evaluation.figures import evaluate_maps
 from realnet.evaluation.foreign_maps import read_map, score_maps, with_maps
-from realnet.evaluation.result_table import heading, remarks
-from realnet.evaluation.results import METRICS
+from realnet.evaluation.results import METRICS, Results
+from realnet.evaluation.scores import image_scores
+from realnet.report.result_words import heading, remarks
 from tests.data.layouts import SIZE, make_btad, make_mvtec, make_sorted_folder, make_visa, save, save_mask
 
 

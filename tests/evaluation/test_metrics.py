@@ -13,15 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from sklearn import metrics as oracle
 
-from realnet.evaluation import (
-    average_precision,
-    f1_max,
-    image_auroc,
-    per_region_overlap,
-    pixel_auroc,
-    pixel_figures,
-    roc_curve,
-)
+from realnet.evaluation import image_auroc, per_region_overlap, pixel_auroc
+from realnet.evaluation.metrics import average_precision, f1_max, pixel_figures, roc_curve
 
 FEW = settings(max_examples=40, deadline=None)
 

@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from scipy.integrate import trapezoid
 from skimage import measure
 
-from realnet.evaluation import image_auroc, max_score, per_region_overlap, pixel_auroc, pooled16_score, realnet_protocol
+from realnet.evaluation import image_auroc, per_region_overlap, pixel_auroc
+from realnet.evaluation.protocol import realnet_protocol
+from realnet.evaluation.scores import max_score, pooled16_score
 
 
 def case(seed: int, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:

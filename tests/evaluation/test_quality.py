@@ -19,21 +19,14 @@ from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchmetrics.image.fid import NoTrainInceptionV3, _compute_fid
 from torchmetrics.image.kid import poly_kernel
 
+from realnet.cli.figure_tables import quality_remarks, quality_table
 from realnet.data import list_images
-from realnet.diffusion.quality import (
-    Network,
-    cluster_diversity,
-    frechet_distance,
-    kernel_distance,
-    measure_quality,
-    perceptual_network,
-    pooled_network,
-    quality_remarks,
-    quality_table,
-)
 from realnet.diffusion.quality import measure as measuring
+from realnet.diffusion.quality import measure_quality
 from realnet.diffusion.quality import networks as providing
-from realnet.diffusion.quality.clusters import Embedding, mean_distances, nearest_centres
+from realnet.diffusion.quality.clusters import Embedding, cluster_diversity, mean_distances, nearest_centres
+from realnet.diffusion.quality.distances import frechet_distance, kernel_distance
+from realnet.diffusion.quality.networks import Network, perceptual_network, pooled_network
 from realnet.errors import UserError
 
 INCEPTION_NAME = "weights-inception-2015-12-05-6726825d.pth"

@@ -12,7 +12,8 @@ from PIL import Image
 
 from realnet.data import Sample
 from realnet.errors import UserError
-from realnet.evaluation import Provenance, Results, evaluate_maps
+from realnet.evaluation.figures import evaluate_maps
+from realnet.evaluation.results import Provenance, Results
 from realnet.limits import Cell, Limits
 from realnet.provenance import collect_provenance
 from realnet.report.contents import AfsView, GalleryItem, afs_layer

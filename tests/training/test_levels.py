@@ -18,7 +18,7 @@ from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.inspector import Inspector
 from realnet.progress import Watcher
 from realnet.run_folder import Run
-from realnet.seen import find_seen
+from realnet.tested import Trial
 from tests.inspection.judged import inspect_files
 from tests.training.tiny import run, tiny
 
@@ -93,8 +93,8 @@ def test_every_path_judges_both_depths_alike(pair: tuple[Path, Path, Path, Path,
     assert sorted(made.good_scores) == pytest.approx(sorted(expected), abs=1e-5)
     seen = sorted((twelve / "widget" / "train").rglob("*.tif"))
     assert judge_good(ours, [*files, *seen], Run(run12).trained_on).trained == tuple(seen)
-    assert find_seen(Run(run12), [*files, *seen]).trained == tuple(seen)
-    evaluation = evaluate_run(Run(run12), "set", open_dataset(twelve))
+    assert Run(run12).seen([*files, *seen]).trained == tuple(seen)
+    evaluation = evaluate_run(Trial(Run(run12), "set", open_dataset(twelve)))
     found = {sample.image: score for sample, score in zip(evaluation.samples, evaluation.scores, strict=True)}
     assert [found[file] for file in files] == near
 
@@ -117,7 +117,7 @@ def test_what_was_trained_on_is_known_in_12_bits(
     copy = tmp_path / "copy.png"
     Image.fromarray(np.asarray(Image.open(good))).save(copy)
     other = next((twelve / "widget" / "test" / "good").iterdir())
-    assert find_seen(Run(run12), [copy, other]).trained == (copy,)
+    assert Run(run12).seen([copy, other]).trained == (copy,)
 
 
 def test_a_reference_image_of_12_bits_is_read_by_the_levels(

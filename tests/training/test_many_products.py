@@ -17,6 +17,7 @@ from realnet.export.export_folder import export_run
 from realnet.export.request import request_export
 from realnet.progress import Watcher
 from realnet.run_folder import PRODUCTS_FILE, Run
+from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.doubts import doubts_of
 from realnet.training.launch import Launch
@@ -88,7 +89,7 @@ def test_what_is_said_of_it_is_of_all(joined: Path, data: Path) -> None:
     run = Run(joined)
     assert run.products == ("square", "stripes")
     assert len(run.trained_on) == 2 * TRAIN
-    results = evaluate_run(run, "several", open_dataset(data)).results
+    results = evaluate_run(Trial(run, "several", open_dataset(data))).results
     assert results.overall.image_auroc is not None
     before = run.digest
     changed = joined.parent / "changed"

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,24 +52,11 @@ def assert_same_run(one: Path, other: Path) -> None:
 @posix
 def test_after_kill_9_the_same_result_comes_out(product: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "realnet",
-        "train",
-        product,
-        "--output",
-        output,
-        "--device",
-        "cpu",
-    ]
-    with subprocess.Popen([*command, *flags(*FIELDS)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        try:
-            wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or process.poll() is not None)
-        finally:
-            process.kill()
-        assert process.stderr is not None
-        assert process.wait() == -signal.SIGKILL, process.stderr.read()
+    started = Started(["train", product, "--output", output, "--device", "cpu", *flags(*FIELDS)], tmp_path)
+    wait_for(lambda: (output / CHECKPOINT_FILE).is_file() or not started.process.is_alive())
+    os.kill(started.pid, signal.SIGKILL)
+    finished = started.wait()
+    assert finished.status == -signal.SIGKILL, finished.err
     stood = read_progress(output)
     assert stood is not None
     assert 0 < stood.step < 24

@@ -27,6 +27,7 @@ from realnet.evaluation.evaluate import evaluate_run
 from realnet.model.saving import load_model
 from realnet.progress import Watcher
 from realnet.run_folder import Run
+from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.run import Launch, train
 from tests.data.layouts import make_mvtec
@@ -186,7 +187,7 @@ def test_training_learns_to_see_defects(tmp_path: Path) -> None:
     figures = []
     for name, steps in (("nothing learned", 0), ("learned", 80)):
         run(data, tmp_path / name, tiny(*fields, f"training.steps={steps}"))
-        evaluation = evaluate_run(Run(tmp_path / name), str(data), [category])
+        evaluation = evaluate_run(Trial(Run(tmp_path / name), "set", [category]))
         masks = [np.zeros((64, 64), bool) if mask is None else mask for mask in evaluation.masks]
         figures.append(pixel_auroc(evaluation.maps, np.stack(masks)))
     assert figures[0] > 0.8, "the subspace alone sees them"
@@ -258,13 +259,13 @@ def test_a_time_budget_is_kept_and_recorded(product: Path, tmp_path: Path) -> No
 def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> None:
     from rich.console import Console
 
-    from realnet.evaluation.result_table import to_markdown, to_table
+    from realnet.cli.figure_tables import results_table
 
     output = tmp_path / "run"
     progress = run(product, output, tiny("training.select=oracle"))
     (category,) = open_dataset(product)
     # What it was selected by is the test set indeed: the best row repeats its exact figure.
-    evaluation = evaluate_run(Run(output), str(product), [category])
+    evaluation = evaluate_run(Trial(Run(output), "set", [category]))
     log = rows(output)
     assert not any("validation" in name for name in log[0])
     best = next(row for row in log if int(row["step"]) == progress.best_step)
@@ -290,9 +291,8 @@ def test_oracle_selection_marks_every_figure(product: Path, tmp_path: Path) -> N
     assert "chosen by the TEST images" in card
     assert json.loads(evaluation.results.to_json())["provenance"]["selection"] == "oracle"
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(to_table(evaluation.results))
-    for text in (to_markdown(evaluation.results), console.export_text()):
-        assert "oracle" in text
+    console.print(results_table(evaluation.results))
+    assert "oracle" in console.export_text()
 
 
 def test_without_masks_the_oracle_goes_by_images(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_several_categories_make_one_inspector(tmp_path: Path) -> None:
 
 def test_the_saved_model_gives_the_maps_of_evaluation(trained: Path, product: Path) -> None:
     (category,) = open_dataset(product)
-    evaluation = evaluate_run(Run(trained), str(product), [category], batch_size=3)
+    evaluation = evaluate_run(Trial(Run(trained), "set", [category]), batch_size=3)
     model = load_model(Run(trained))
     for number, sample in enumerate(category.test):
         image = torch.from_numpy(read_image(sample.image, 64)).permute(2, 0, 1)[None] / 255
@@ -397,4 +397,4 @@ def test_evaluation_refuses_what_is_no_number(product: Path, trained: Path, tmp_
     save_file(huge, run / "model.safetensors")
     (category,) = open_dataset(product)
     with pytest.raises(UserError, match=r"gives values that are not finite"):
-        evaluate_run(Run(run), str(product), [category])
+        evaluate_run(Trial(Run(run), "set", [category]))

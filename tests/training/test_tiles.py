@@ -19,6 +19,7 @@ from realnet.export.export_folder import export_run
 from realnet.export.request import request_export
 from realnet.run_folder import Run
 from realnet.serving import open_models
+from realnet.tested import Trial
 from tests.data.layouts import picture
 from tests.serving.conftest import as_png, serving
 from tests.training.tiny import run, tiny
@@ -58,7 +59,7 @@ def test_the_threshold_rests_on_whole_images(tiled: Path, product: Path) -> None
 
 def test_evaluation_sees_what_inspection_sees(tiled: Path, product: Path) -> None:
     categories = open_dataset(product)
-    evaluation = evaluate_run(Run(tiled), str(product), categories)
+    evaluation = evaluate_run(Trial(Run(tiled), "set", categories))
     inspector = load(tiled)
     for sample, score in zip(evaluation.samples, evaluation.scores, strict=True):
         assert inspector.inspect(sample.image).score == pytest.approx(float(score), abs=1e-5)

@@ -16,6 +16,7 @@ from realnet.inspection.calibrating import calibrate_by, judge_good
 from realnet.inspection.journal import read_rows
 from realnet.run_folder import Run
 from realnet.serving import open_models
+from realnet.tested import Trial
 from realnet.training.prepare import good_images, make_synthesizer
 from realnet.view import view_of
 from tests.data.layouts import picture, save
@@ -119,7 +120,7 @@ def test_defects_are_made_where_somebody_looks(looking: Path, product: Path) -> 
 
 
 def test_evaluation_judges_what_inspection_judges(looking: Path, product: Path) -> None:
-    evaluation = evaluate_run(Run(looking), "set", open_dataset(product))
+    evaluation = evaluate_run(Trial(Run(looking), "set", open_dataset(product)))
     inspector = load(looking)
     expected = [found.score for found in inspector.inspect_many([sample.image for sample in evaluation.samples])]
     np.testing.assert_allclose(evaluation.scores, expected, atol=1e-5)

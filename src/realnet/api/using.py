@@ -52,34 +52,29 @@ def evaluate(
             the ``results`` all the same, which are not filed under the run).
     """
     from realnet.atomic import write_text
-    from realnet.run_folder import open_run
-    from realnet.seen import choose_tests
-
-    opened = open_run(run)
-
-    from realnet.acceleration import use_device
-    from realnet.evaluation.evaluate import evaluate_run, write_maps
-    from realnet.evaluation.results import check_protocol
+    from realnet.errors import NotFiled
     from realnet.notebook_bar import watching
-    from realnet.report.run_report import file_evaluation
+    from realnet.tested import choose_tests
 
-    checked = check_protocol(protocol)
     with watching("Evaluating", progress) as watcher:
-        place = use_device(device, watcher.say)
-        categories, caveats = choose_tests(opened, data, category, good, force, watcher)
-        found = evaluate_run(
-            opened, str(data), categories, checked, place, watcher, at_image_size=at_image_size, caveats=caveats,
-            force=force,
-        )  # fmt: skip
+        tests = choose_tests(run, data, category, good, force, watcher)
+
+        from realnet.acceleration import use_device
+        from realnet.evaluation.evaluate import evaluate_run, write_maps
+        from realnet.evaluation.results import check_protocol
+        from realnet.report.run_report import file_evaluation
+
+        checked, place = check_protocol(protocol), use_device(device, watcher.say)
+        found = evaluate_run(tests, checked, place, watcher, at_image_size=at_image_size, force=force)
         for note in found.notes:
             watcher.say(note)
         if maps is not None:
             write_maps(Path(maps), found.samples, found.maps)
         if json is not None:
             write_text(Path(json), found.results.to_json())
-        if found.refusal is not None:
-            raise found.refusal
-        file_evaluation(opened, found, categories, as_path(report), watcher)
+        if found.another and not force:
+            raise NotFiled(found.another, found.results)
+        file_evaluation(found, as_path(report), watcher)
     return found.results
 
 

@@ -92,7 +92,6 @@ def make_table(plan: Plan, settled: Sequence[Finished], remarks: Sequence[str] =
 
 
 def _categories(finished: Finished) -> tuple[str, ...]:
-    """The products that an entry gives figures of."""
     if finished.entry.product != "all":
         return (finished.entry.product,)
     job = finished.entry.job
@@ -162,7 +161,6 @@ def _metrics(plan: Plan, lines: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _facts(settled: Sequence[Finished], source: ReportedTable | None) -> tuple[str, ...]:
-    """Where the figures come from, in sentences."""
     done = [finished for finished in settled if finished.outcome is not None]
     results = [f.outcome.results for f in done if f.outcome is not None and f.outcome.results is not None]
     facts: list[str] = []

@@ -15,7 +15,6 @@ from realnet.atomic import write_text
 from realnet.benchmark.benchmark_tables import MEAN, BenchmarkTable, Line
 from realnet.benchmark.columns import COLUMNS
 from realnet.benchmark.reported import Reported
-from realnet.evaluation.result_table import markdown_line, markdown_text
 from realnet.evaluation.results import METRICS
 from realnet.templates import filled
 
@@ -72,19 +71,19 @@ def to_terminal(table: BenchmarkTable) -> Iterator[Table]:
 
 def to_markdown(table: BenchmarkTable) -> str:
     """Heading, question, tables, facts, problems."""
-    lines = [f"### {markdown_text(table.plan.title)}", "", table.plan.question, ""]
+    lines = [f"### {_markdown_text(table.plan.title)}", "", table.plan.question, ""]
     for caption, header, rows in grids(table):
         lines += [
-            f"**{markdown_text(caption)}**",
+            f"**{_markdown_text(caption)}**",
             "",
-            markdown_line(header),
-            markdown_line(["---", *["--:"] * (len(header) - 1)]),
+            _markdown_line(header),
+            _markdown_line(["---", *["--:"] * (len(header) - 1)]),
         ]
-        lines += [markdown_line([markdown_text(job) for job in jobs]) for jobs in rows] + [""]
-    lines += [f"- {markdown_text(fact)}" for fact in table.facts]
+        lines += [_markdown_line([_markdown_text(job) for job in jobs]) for jobs in rows] + [""]
+    lines += [f"- {_markdown_text(fact)}" for fact in table.facts]
     found = problems(table)
     if found:
-        lines += ["", "Not there:", ""] + [f"- {markdown_text(problem)}" for problem in found]
+        lines += ["", "Not there:", ""] + [f"- {_markdown_text(problem)}" for problem in found]
     return "\n".join(lines) + "\n"
 
 
@@ -190,3 +189,15 @@ def _reported(line: Line, metric: str) -> str:
 def _joined(line: Line | None, metrics: Sequence[str], written: Callable[[Line, str], str]) -> str:
     cells = [] if line is None else [written(line, metric) for metric in metrics]
     return " / ".join(cells) if any(cell != _DASH for cell in cells) else _DASH
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_text(text: str) -> str:
+    """``text`` as Markdown shows it as it is: names of folders must not break a table or start markup."""
+    for character in "\\|*_`<>[]":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

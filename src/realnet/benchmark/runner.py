@@ -146,7 +146,6 @@ class Runner:
             lock.release()
 
     def _process(self, job: Job, place: Path) -> str:
-        """Let the worker do ``job``."""
         failure = place / FAILURE_FILE
         failure.unlink(missing_ok=True)
         started = time.monotonic()

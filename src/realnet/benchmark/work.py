@@ -24,6 +24,7 @@ from realnet.progress import Watcher
 from realnet.provenance import hardware
 from realnet.run_folder import Run
 from realnet.synthesis import settle_foreground, write_pairs
+from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.many_products import train_products
@@ -81,7 +82,6 @@ def work(folder: Path, job: jobs.Job) -> jobs.Outcome:
 
 
 def _category(place: jobs.ProductLocation) -> Category:
-    """The product of ``place``, its samples under the table's name for it."""
     (category,) = open_dataset(place.root, place.category)
     return renamed(category, place.name)
 
@@ -94,7 +94,7 @@ def _inspector(folder: Path, job: jobs.InspectorJob, categories: Sequence[Catego
     memory = peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    evaluation = evaluate_run(Run(run), name, categories, device=benchmark_device())
+    evaluation = evaluate_run(Trial(Run(run), name, categories), device=benchmark_device())
     record(run, evaluation.results)
     measured = measure_run(run)
     measured["fit_seconds"] = round(seconds, 1)
@@ -119,13 +119,9 @@ def _peer(job: jobs.PeerJob, categories: Sequence[Category]) -> jobs.Outcome:
 def _diffusion(folder: Path, job: jobs.DiffusionJob, categories: Sequence[Category]) -> jobs.Outcome:
     from realnet.diffusion import training_run
 
-    class Words(Watcher):
-        def say(self, sentence: str) -> None:
-            print(sentence, flush=True)
-
     check_dataset(categories, need_test=False)
     launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
-    progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, Words())
+    progress = training_run.train_diffusion(categories, job.config, folder / MODEL_FOLDER, launch, job.init, _Lines())
     return jobs.Outcome(measured={"fit_seconds": round(progress.seconds, 1)}, hardware=hardware())
 
 
@@ -171,6 +167,9 @@ def _quality(folder: Path, job: jobs.QualityJob, category: Category) -> jobs.Out
 
 class _Lines(Watcher):
     """Watches training by printing a line now and then; the parent shows the last one."""
+
+    def say(self, sentence: str) -> None:
+        print(sentence, flush=True)
 
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         if done == 0:

@@ -22,10 +22,10 @@ def afs(
 
     check_png(output)
     from realnet.run_folder import open_run
-    from realnet.seen import choose_trained
 
     opened = open_run(run)
 
+    from realnet.data import open_dataset
     from realnet.model.saving import load_model
     from realnet.report.afs_sheet import afs_sheet
     from realnet.report.run_report import afs_view
@@ -39,7 +39,7 @@ def afs(
         raise UserError(
             f"{run} keeps all channels and trained no step, so AFS had nothing to choose: there is nothing to show."
         )
-    made = training_defects(opened, choose_trained(opened, data, category), defect)
+    made = training_defects(opened, opened.own(open_dataset(Path(data), category)), defect)
     if not made:
         raise UserError(
             f"{data} does not hold the good images that {run} was trained on, or what its defects were made of is "

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from realnet.cli import options
 from realnet.cli.console import say
 from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration, strengths, usual_strength
 from realnet.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 def build(

@@ -8,7 +8,6 @@ import typer
 from realnet import api
 from realnet.choices import configuration
 from realnet.cli import options
-from realnet.cli.completion import complete_kind
 from realnet.cli.console import say
 from realnet.cli.status import status_line
 from realnet.errors import UserError
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
     from realnet.config import Config
     from realnet.data import Category
     from realnet.synthesis import Synthesizer
-
-Kind = Annotated[
-    str,
-    typer.Option(
-        "--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.", autocompletion=complete_kind
-    ),
-]
 
 
 def preview(
@@ -72,8 +64,6 @@ def preview(
 
 
 def _folders(kinds: list[str], source: Path | None, generated: Path | None) -> dict[str, Path | None]:
-    """What defects of several kinds are made of, by kind."""
-
     if generated is not None and "sia" not in kinds:
         raise UserError("--generated is for sia, which --synthesis does not name.")
     if source is not None and not {"dtd", "mix"} & set(kinds):
@@ -98,7 +88,7 @@ def synthesize(
     data: options.Data,
     count: Annotated[int, typer.Option(help="How many image and mask pairs.", min=1)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pairs, in MVTec layout.")],
-    synthesis: Kind = "mix",
+    synthesis: options.SynthesisOption = "mix",
     category: options.CategoryOption = None,
     good: options.GoodOption = None,
     source: options.SourceOption = None,
@@ -110,8 +100,8 @@ def synthesize(
     """Write image and mask pairs of synthetic defects, with a manifest; the same call continues after a stop."""
     with status_line("Writing") as watcher:
         manifest = api.synthesize(
-            data, count, output, synthesis=synthesis, category=category, good=good or (), source=source, seed=seed,
-            size=size, config=config_file, set=assignments or (), progress=watcher,
+            data, count, output, synthesis=synthesis or "mix", category=category, good=good or (), source=source,
+            seed=seed, size=size, config=config_file, set=assignments or (), progress=watcher,
         )  # fmt: skip
     say(f"{count} pairs of image and mask; {manifest} names the origin of each.")
 

@@ -62,6 +62,6 @@ def measure(run: Path, data: str, **asked: Any) -> None:
 
 def print_table(results: "Results") -> None:
     """Print the figures of one evaluation."""
-    from realnet.evaluation.result_table import to_table
+    from realnet.cli.figure_tables import results_table
 
-    console.print(to_table(results))
+    console.print(results_table(results))

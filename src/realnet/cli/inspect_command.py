@@ -280,7 +280,6 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
 
 
 def _show_worst(summary: "Summary") -> None:
-    """The anomalous images of the highest scores, the highest first."""
     anomalous = [row for row in summary.worst() if row.verdict == "anomalous"]
     if not anomalous:
         return

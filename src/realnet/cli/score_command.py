@@ -38,8 +38,8 @@ def score(
     categories = open_dataset(Path(data), category)
 
     from realnet.atomic import write_text
+    from realnet.cli.figure_tables import results_table
     from realnet.evaluation.foreign_maps import score_maps, with_maps
-    from realnet.evaluation.result_table import to_table
     from realnet.evaluation.results import check_protocol
 
     chosen = with_maps(maps_dir, categories)
@@ -56,7 +56,7 @@ def score(
         )
     if json_file is not None:
         write_text(json_file, results.to_json())
-    console.print(to_table(results))
+    console.print(results_table(results))
     left = [c.name for c in categories if c not in chosen]
     if left:
         say(f"Not judged, as there are no maps of them: {', '.join(left)}.")

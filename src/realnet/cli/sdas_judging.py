@@ -108,7 +108,8 @@ def quality(
     for line in describe_not_used(left_out):
         say(line)
 
-    from realnet.diffusion.quality import Quality, measure_quality, quality_table
+    from realnet.cli.figure_tables import quality_table
+    from realnet.diffusion.quality import Quality, measure_quality
 
     rows: list[tuple[str, Quality]] = []
     real = [sample_.image for sample_ in chosen.test if sample_.is_anomalous]

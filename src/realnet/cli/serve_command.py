@@ -114,7 +114,9 @@ def serve(
     store = history_options.open_store(history, keep_images, keep_days, keep_size)
     socket = listen(host, port)
     workshop = None if create is None else _workshop(create, device, minimum_area)
-    runs = [*(runs or ()), *_made_before(workshop, runs or ())]
+    named = {Path(place).resolve() for place in runs or ()}
+    made_before = [] if workshop is None else [str(made) for made in workshop.runs() if made.resolve() not in named]
+    runs = [*(runs or ()), *made_before]
     folders = [Path(place if Path(place).is_dir() else place.rpartition("=")[2]) for place in runs]
     judging_device(device, bool(folders) and all(is_export(folder) for folder in folders), say)
     models: Mapping[str, ServedModel]
@@ -139,7 +141,6 @@ def serve(
 
 
 def _teacher(device: str) -> "Teach":
-    """What lets a run learn, on the device that it is served on."""
     from realnet.model.devices import choose_device
     from realnet.training.correcting import correct_by_store
 
@@ -151,7 +152,7 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
     from realnet import choices
     from realnet.data import check_dataset
     from realnet.model.devices import choose_device
-    from realnet.progress import Watcher
+    from realnet.progress import Listener
     from realnet.run_folder import Run
     from realnet.serving.workshop import Workshop
     from realnet.training.correcting import apply_correction, prepare_correction
@@ -162,22 +163,13 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
 
     place = choose_device(device)
 
-    class Heard(Watcher):
-        """What is worth reading on the page, which shows threshold and promise by itself."""
-
-        def __init__(self) -> None:
-            self.sentences: list[str] = []
-
-        def say(self, sentence: str) -> None:
-            self.sentences.append(sentence)
-
     def make(images: Path, run: Path) -> list[str]:
-        heard = Heard()
+        heard = Listener()
         categories = choices.one_inspector(images, None, ())
         settings = choices.training_configuration(images, categories, "instant", [], None, heard.say)
-        heard.sentences += check_dataset(categories, need_test=False)
+        heard.said += check_dataset(categories, need_test=False)
         train_products(categories, settings, run, Launch(place), heard)
-        return [*heard.sentences, *doubts_of(Run(run))]
+        return [*heard.said, *doubts_of(Run(run))]
 
     def teach(run: Path, images: Sequence[Path], said: Said = NOTHING_SAID) -> list[str]:
         correction = prepare_correction(run, [(image, image.name) for image in images], [], place, said=said)
@@ -188,12 +180,6 @@ def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":
         return teach(run, [], Said(exclude=(image,)))
 
     return Workshop(folder, make, teach, leave_out, place, minimum_area)
-
-
-def _made_before(workshop: "Workshop | None", runs: Sequence[str]) -> list[str]:
-    """The runs of a workshop that are not named already."""
-    named = {Path(run).resolve() for run in runs}
-    return [str(run) for run in (workshop.runs() if workshop is not None else ()) if run.resolve() not in named]
 
 
 def _local(host: str) -> bool:

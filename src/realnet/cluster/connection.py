@@ -166,6 +166,5 @@ def _nodes(ray: Any) -> list[dict[str, float]]:
 
 
 def _fits(resources: Mapping[str, float], share: Share) -> int:
-    """How many pieces a machine has room for."""
     wanted = {"CPU": share.cpus, "GPU": share.gpus}
     return int(min(resources.get(name, 0.0) / amount for name, amount in wanted.items() if amount))

@@ -128,7 +128,6 @@ def _read_header(place: str) -> object:
 
 
 def _there(output: str) -> set[int]:
-    """Numbers of the parts that are done."""
     matches = (re.fullmatch(r"part-(\d+)\.parquet", name) for name in names_in(join(output, PARTS)))
     return {int(match[1]) for match in matches if match}
 
@@ -200,7 +199,6 @@ def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:
 
 
 def _look(judge: Judge, file: str) -> tuple[str, Looked | UserError]:
-    """What the judge sees of a file, or why it sees nothing."""
     try:
         return file, judge.look(decode_image(read_bytes(file), file, levels=judge.levels), file)
     except UserError as error:

@@ -10,9 +10,8 @@ from typing import NamedTuple
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError, listed
+from realnet.errors import UserError, listed, raise_problems
 
-MOST_SHOWN = 20
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
 
 
@@ -83,16 +82,6 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
 
 def _pixels(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
-
-
-def raise_problems(problems: Sequence[str]) -> None:
-    """Raise a `UserError` of these sentences, one a line, the first 20; none: nothing."""
-    if not problems:
-        return
-    lines = list(problems[:MOST_SHOWN])
-    if len(problems) > MOST_SHOWN:
-        lines.append(f"And {len(problems) - MOST_SHOWN} more things are wrong.")
-    raise UserError("\n".join(lines))
 
 
 def _missing_good(category: Category) -> list[str]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from realnet.data.decoding import (
 from realnet.data.levels import Levels, opacity, to_8_bits
 from realnet.data.notes import CLEAR, Notes
 from realnet.data.tiff import page_of
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 
 _FORMATS = "png apng jpg jpeg jpe jfif bmp dib tif tiff webp gif avif jp2 ppm pgm pbm pnm"
 _HEIC = " heic heif hif" if find_spec("pillow_heif") is not None else ""
@@ -121,15 +123,11 @@ def images_in(folder: Path) -> list[Path]:
     """The image files directly in ``folder``, sorted; none where it does not exist."""
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if is_image_file(file, folder))
-
-
-def is_image_file(file: Path, folder: Path) -> bool:
-    """Whether ``file`` (somewhere in ``folder``) is named as an image and is not hidden."""
-    if file.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    parts = file.relative_to(folder).parts
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts) and file.is_file()
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def verify_image(path: Path) -> tuple[int, int]:
@@ -227,7 +225,6 @@ def _own_file(picture: Image.Image) -> bytes | None:
 
 
 def _from_pillow(picture: Image.Image) -> Picture:
-    """A Pillow image in memory, upright."""
     picture.load()
     if not (picture.mode in ("I", "F") or picture.mode.startswith("I;16")):
         return Picture(turned(picture), "")
@@ -278,3 +275,22 @@ def image_hash(image: np.ndarray) -> str:
     digest = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+def image_hashes(files: Sequence[Path], levels: Levels | None) -> list[str]:
+    """The :func:`image_hash` of each file: the same for copies under other names and in other lossless formats.
+
+    ``levels`` are the run's, by which results have their hashes, too. UserError, a sentence each (the first 20), for
+    files that cannot be read.
+    """
+
+    def look(file: Path) -> str | UserError:
+        try:
+            return image_hash(read_image(file, levels=levels))
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(look, files))
+    raise_problems([str(one) for one in found if isinstance(one, UserError)])
+    return [one for one in found if isinstance(one, str)]

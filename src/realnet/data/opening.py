@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from realnet.data import elpv, visa
-from realnet.data.checks import raise_problems
 from realnet.data.finding import LeftOut, list_images
 from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError, listed
+from realnet.errors import UserError, listed, raise_problems
 
 _Read = Callable[[str, list[str]], Category]
 

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from realnet.data.checks import raise_problems
 from realnet.data.decoding import decode_file, is_plain
 from realnet.data.images import as_rgb
 from realnet.data.levels import Levels, Span, levels_of, span_of, written
 from realnet.data.notes import Notes
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 
 
 class Survey(NamedTuple):

@@ -221,7 +221,6 @@ def _finish(
     launch: Launch,
     init: Path | None,
 ) -> None:
-    """Write what a model consists of, the weights last."""
     last = progress.log[-1]
     images = config.training.batch_size * config.training.accumulate
     facts = {

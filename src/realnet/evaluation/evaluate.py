@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from realnet.atomic import atomic_path
-from realnet.data import Category, Notes, Sample, read_truth
+from realnet.data import Notes, Sample, read_truth
 from realnet.data.finding import OWN_MARK
-from realnet.errors import NotFiled, UserError
+from realnet.errors import UserError
 from realnet.evaluation.figures import evaluate_maps, with_caveats
 from realnet.evaluation.results import Protocol, Provenance, Results
 from realnet.inspection.inspector import Inspector
@@ -19,9 +19,9 @@ from realnet.inspection.judging import full_size
 from realnet.model.saving import load_network
 from realnet.model.threads import Threads
 from realnet.progress import Watcher
+from realnet.provenance import facts_of
 from realnet.record import read_record, save_record
-from realnet.run_folder import Run
-from realnet.seen import seems_other
+from realnet.tested import Trial, seems_other
 
 _TIFF_SOFTWARE, _LONGEST = 305, 100
 
@@ -32,44 +32,41 @@ class Evaluation:
 
     ``judge`` is the run's, with its model, configuration and thresholds.
     ``maps`` is float32 ``[N, size, size]``, ``masks`` bool of the same size or None, ``scores`` ``[N]``. ``notes`` say
-    what of the images was read differently than a person might expect. ``refusal`` says why the figures are not to be
-    filed under the run; None: they are.
+    what of the images was read differently than a person might expect. ``another`` says why the images seem to show
+    another product than the run was trained on; empty where they do not.
     """
 
     results: Results
+    tests: Trial
     judge: Inspector
     samples: list[Sample]
     maps: np.ndarray
     masks: list[np.ndarray | None]
     scores: np.ndarray
-    notes: tuple[str, ...] = ()
-    refusal: NotFiled | None = None
+    notes: tuple[str, ...]
+    another: str
 
 
 def evaluate_run(
-    run: Run,
-    data: str,
-    categories: Sequence[Category],
+    tests: Trial,
     protocol: Protocol = "exact",
     device: str = "cpu",
     watcher: Watcher | None = None,
     batch_size: int = 16,
     *,
     at_image_size: bool = False,
-    caveats: Sequence[str] = (),
     force: bool = False,
 ) -> Evaluation:
-    """Judge the test images of ``categories`` with the run's model and compute every figure.
+    """Judge ``tests`` with the run's model and compute every figure.
 
     Args:
-        data: name of the data set, for the record.
         at_image_size: compute pixel figures at the size of each image, as MVTec's own evaluation, not at the model's.
-        caveats: why every figure is to be marked.
-        force: file and mark figures of what seems to be another product, too.
+        force: mark figures of what seems to be another product, too.
 
     Raises:
         UserError: for a damaged run, also one whose figures are no numbers, or unreadable images.
     """
+    run, categories = tests.run, tests.categories
     judge = Inspector(load_network(run, device), run.config, *run.thresholds, threads=Threads())
     config, notes = run.config, Notes()
     samples = [sample for category in categories for sample in category.test]
@@ -92,18 +89,11 @@ def evaluate_run(
         judged = [full_size(anomaly_map, *shape) for anomaly_map, shape in zip(maps, shapes, strict=True)]
         truths = [read_truth(sample) for sample in samples]
     provenance = Provenance.of_tests(
-        Path(data).name, categories, seed=config.seed, preset=config.preset, image_score=config.model.image_score,
-        selection=config.training.select, pixels="image" if at_image_size else "map",
-    )  # fmt: skip
+        tests.data, categories, pixels="image" if at_image_size else "map", **facts_of(config)
+    )
     results = evaluate_maps(samples, judged, truths, scores, provenance, protocol=protocol, threshold=judge.threshold)
-    results = with_caveats(results, [another, *caveats] if another and force else caveats)
-    refusal = None
-    if another and not force:
-        files_them = "files them, with a mark."
-        unfiled = f"{another} The figures are not filed under the run;"
-        refusal = NotFiled(f"{unfiled} force=True {files_them}", f"{unfiled} --force {files_them}", results)
-    said = tuple(notes.sentences())
-    return Evaluation(results, judge, samples, maps, masks, scores, said, refusal)
+    results = with_caveats(results, [another, *tests.caveats] if another and force else tests.caveats)
+    return Evaluation(results, tests, judge, samples, maps, masks, scores, tuple(notes.sentences()), another)
 
 
 def record(run: Path, results: Results) -> Path:

@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 from realnet.data import Category, Sample, read_truth
-from realnet.data.checks import raise_problems
 from realnet.data.finding import subfolders
 from realnet.data.masks import shrink_mask
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 from realnet.evaluation.figures import evaluate_maps, merge
 from realnet.evaluation.results import Protocol, Provenance, Results
 from realnet.evaluation.score_file import place_names, read_scores

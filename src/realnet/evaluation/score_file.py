@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from realnet.data import Sample
-from realnet.data.checks import raise_problems
 from realnet.data.images import IMAGE_SUFFIXES
-from realnet.errors import UserError
+from realnet.errors import UserError, raise_problems
 
 _TEST = "test"
 
@@ -82,7 +81,6 @@ def _named(image: str) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> list[tuple[int, tuple[str, str]]]:
-    """(line, (image, score)) of every row."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)

@@ -14,7 +14,7 @@ import numpy as np
 from realnet.atomic import write_text
 from realnet.calibration import save_calibration
 from realnet.config import Config
-from realnet.data import GoodImages, fingerprint
+from realnet.data import fingerprint
 from realnet.data.samples import spread
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
@@ -38,10 +38,9 @@ from realnet.model.saving import load_network
 from realnet.progress import Watcher
 from realnet.provenance import collect_provenance
 from realnet.record import Record
-from realnet.run_folder import Run
-from realnet.seen import save_seen
-from realnet.training.prepare import Split, good_images, split_samples
-from realnet.view import keep_reference, view_of
+from realnet.run_folder import Run, save_seen
+from realnet.training.prepare import Split, good_images, images_of, split_samples
+from realnet.view import keep_reference
 
 LICENCE = (
     "The weights include those of the backbone, which were trained on ImageNet, and were trained on images of the "
@@ -132,10 +131,7 @@ def _verify(
     """What came out, as a record and in sentences; the figures decide for 8 bits, the differences otherwise."""
     reference = torch_engine(model)
     files = [request.shown[number] for number in spread(len(request.shown), _VERIFICATION_IMAGES)]
-    shown = GoodImages(
-        files, manifest.image_size, tile=manifest.tile, most=_VERIFICATION_IMAGES, levels=manifest.levels,
-        view=view_of(config.model.view),
-    )  # fmt: skip
+    shown = images_of(files, None, config, _VERIFICATION_IMAGES, cache=0)
     form = manifest.format
     agreement = compare(reference, exported, shown, manifest.threshold, form, limit)
     record, said = {"images": asdict(agreement)}, [agreement.sentence()]
@@ -153,7 +149,6 @@ def _verify(
 
 
 def _provenance(config: Config, record: Record) -> dict[str, Any]:
-    """The run's own provenance, and that of the export."""
     packages = {}
     for package in ("onnx", "onnxruntime", "openvino", "nncf"):
         with contextlib.suppress(PackageNotFoundError):

@@ -5,13 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
-from realnet.data import Sample, open_good
+from realnet.data import Sample, open_dataset, open_good
 from realnet.data.finding import LeftOut
 from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.manifest import ExportFormat
 from realnet.run_folder import Run
-from realnet.seen import choose_trained
 
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 _PACKAGES: dict[ExportFormat, tuple[str, ...]] = {
@@ -74,7 +73,7 @@ def request_export(
         chosen = open_good([images])
         files = tuple(sample.image for sample in chosen.train)
         return Request(checked, files, tuple(Sample(file, name, "train") for file in files), tuple(chosen.left_out))
-    categories = choose_trained(run, str(data), category)
+    categories = run.own(open_dataset(Path(str(data)), category))
     good = tuple(sample for found in categories for sample in found.train)
     test = tuple(sample.image for found in categories for sample in found.test)
     return Request(checked, (*(sample.image for sample in good), *test), good)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from realnet.data import decode_image
+from realnet.inspection.overlay import shrunk
 
 Keep = Literal["nothing", "thumbnails", "originals"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
@@ -36,12 +37,8 @@ def make_picture(image: np.ndarray, keep: Keep, original: bytes | None = None) -
 
 def thumbnail(image: np.ndarray) -> bytes:
     """A JPEG of the image uint8 ``[h, w, 3]`` RGB, 320 pixels at most on either side."""
-    height, width = image.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    small = cv2.cvtColor(shrunk(image, _SIDE), cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return encoded.tobytes()
 
 

@@ -67,6 +67,5 @@ def _remove(base: Base, before: str, why: str) -> int:
 
 
 def _used(base: Base) -> int:
-    """Bytes in use in the file."""
     pages, free, size = (base.ask(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size"))
     return (pages - free) * size

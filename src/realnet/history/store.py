@@ -7,7 +7,6 @@ from pathlib import Path
 from realnet.errors import UserError
 from realnet.history.pictures import KEEP, Keep, Picture, make_picture
 from realnet.history.schema import Base
-from realnet.history.searching import Entry, find_whole
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.rows import Row
 from realnet.inspection.trace import utc_now
@@ -83,10 +82,6 @@ class Store(Base):
                 "INSERT INTO feedback (time, result, label, who, why) VALUES (?, ?, ?, ?, ?)",
                 utc_now(), result, label, _plain(who.strip()), _plain(why.strip()),
             )  # fmt: skip
-
-    def find(self, result: str) -> Entry | None:
-        """The result of that whole id; None where there is none."""
-        return find_whole(self, result)
 
     def picture(self, result: str) -> bytes | None:
         """The picture that was kept of a result's image; None where there is none."""

@@ -1,5 +1,6 @@
 """Calibration of a trained or exported inspector on good images of the line."""
 
+import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -13,8 +14,7 @@ from realnet.errors import UserError, advise
 from realnet.inspection.judging import Judge
 from realnet.progress import Watcher
 from realnet.provenance import timestamp
-from realnet.run_folder import Run
-from realnet.seen import Seen
+from realnet.run_folder import Run, Seen
 
 # Pixels kept of each map: enough for the one in a thousand, and thousands of images fit in memory.
 _PIXELS = 4096
@@ -115,9 +115,10 @@ def check_enough(images: int, false_alarms: float) -> None:
     """Refuse a rate of false alarms that so few images cannot promise; UserError which says how many it takes."""
     needed = images_needed(false_alarms)
     if images < needed:
+        least = math.ceil(1e4 / (images + 1)) / 1e4  # as finely as the option reads
         raise UserError(
             f"{images} good images cannot promise {100 * false_alarms:.4g}% false alarms, which takes {needed:,}: give "
-            f"more, or ask for what they can promise, --false-alarms {100 * _least(images):.4g}%."
+            f"more, or ask for what they can promise, --false-alarms {100 * least:.4g}%."
         )
 
 
@@ -152,11 +153,6 @@ def calibrate_by(judged: Judged, false_alarms: float, before: Calibration | None
         return made
     order = np.argsort(np.asarray(judged.scores), kind="stable")
     return made.model_copy(update={"good_digests": tuple(judged.digests[i] for i in order)})
-
-
-def _least(images: int) -> float:
-    """The least rate that so many images can promise, rounded up to what ``--false-alarms`` reads."""
-    return float(np.ceil(1e4 / (images + 1)) / 1e4)
 
 
 def usual_rate(run: Run) -> float:

@@ -87,7 +87,6 @@ def camera_name(address: str) -> str:
 
 
 def _frames(camera: Any, every: float, stop: threading.Event) -> Iterator[np.ndarray]:
-    """Frames until one cannot be had."""
     camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     due = time.monotonic()
     while camera.grab():

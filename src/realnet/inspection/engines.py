@@ -24,16 +24,8 @@ class Engine(Protocol):
         ...
 
 
-class OpenedEngine(Engine, Protocol):
-    """An engine that was opened from a file; it may be pickled, and is opened anew where it arrives."""
-
-    def reopened(self) -> "OpenedEngine":
-        """The same graph for a process that was forked off since: threads stayed behind; UserError if it cannot be."""
-        ...
-
-
-def open_engine(folder: Path, manifest: Manifest, device: str = "auto") -> OpenedEngine:
-    """Load the graph of an export folder whose manifest was read.
+def open_engine(folder: Path, manifest: Manifest, device: str = "auto") -> Engine:
+    """Load the graph of an export folder whose manifest was read; the engine may be pickled, and is then opened anew.
 
     Args:
         device: ``cpu``; also ``cuda`` for ONNX, and OpenVINO's own names (``gpu``, ``npu``) for OpenVINO. ``auto`` is
@@ -102,10 +94,6 @@ class _OnnxEngine:
     def __reduce__(self) -> tuple[Any, ...]:
         return _OnnxEngine, self._opened
 
-    def reopened(self) -> OpenedEngine:
-        # A session made anew waits for threads that stayed in the first process.
-        raise _forked("ONNX Runtime")
-
 
 class _OpenVinoEngine:
     def __init__(self, path: Path, size: int, device: str) -> None:
@@ -146,16 +134,6 @@ class _OpenVinoEngine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _OpenVinoEngine, self._opened
-
-    def reopened(self) -> OpenedEngine:
-        raise _forked("OpenVINO")
-
-
-def _forked(program: str) -> UserError:
-    return UserError(
-        f"{program} cannot go on in a process that was forked off: load the inspector in the worker, or start workers "
-        'with multiprocessing.get_context("spawn").'
-    )
 
 
 def _absent(path: Path, package: str) -> UserError:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from realnet.data import resize_image
-from realnet.inspection.engines import OpenedEngine, open_engine
+from realnet.errors import UserError
+from realnet.inspection.engines import Engine, open_engine
 from realnet.inspection.judging import Judge, finite
 from realnet.inspection.trace import Origin
 from realnet.manifest import Manifest
@@ -16,7 +17,7 @@ from realnet.view import View, find_reference, view_of
 class ExportedInspector(Judge):
     """An exported graph with its thresholds. Made by :func:`realnet.load`."""
 
-    def __init__(self, engine: OpenedEngine, manifest: Manifest, view: View | None = None) -> None:
+    def __init__(self, engine: Engine, manifest: Manifest, view: View | None = None) -> None:
         super().__init__(
             manifest.image_size, manifest.threshold, manifest.pixel_threshold, 0, manifest.tile, manifest.levels,
             manifest.discriminator, view,
@@ -25,9 +26,12 @@ class ExportedInspector(Judge):
         self.engine, self.manifest = engine, manifest
 
     def after_fork(self) -> None:
-        """As :meth:`Judge.after_fork`: the graph is opened anew where its program allows that."""
-        super().after_fork()
-        self.engine = self.engine.reopened()
+        """It cannot be used: a graph opened anew would wait for threads that stayed in the first process."""
+        program = "ONNX Runtime" if self.manifest.format == "onnx" else "OpenVINO"
+        raise UserError(
+            f"{program} cannot go on in a process that was forked off: load the inspector in the worker, or start "
+            'workers with multiprocessing.get_context("spawn").'
+        )
 
     @property
     def bytes_held(self) -> int:

@@ -126,7 +126,6 @@ def free_name(stem: str, folder: Path, is_taken: Callable[[str], bool]) -> str:
 
 
 def _shortened(name: str, length: int) -> str:
-    """The beginning of ``name`` that takes no more than ``length`` bytes."""
     encoded = _encoded(name)
     return name if len(encoded) <= length else encoded[:length].decode("utf-8", "ignore")
 

@@ -255,7 +255,6 @@ class Judge(ABC):
 
 
 def _named(images: Any) -> Iterator[tuple[str, Any]]:
-    """Every image with its name."""
     if isinstance(images, str | Path):
         place = Path(images)
         images = list_images([place]) if place.is_dir() else [place]

@@ -191,6 +191,5 @@ def _no_input(reason: str) -> UserError:
 
 
 def _is_live(argument: str) -> bool:
-    """Whether it is a camera, and no film."""
     address = argument.removeprefix(PREFIX)
     return argument.startswith(PREFIX) and (address.isdigit() or "://" in address)

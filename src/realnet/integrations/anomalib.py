@@ -239,7 +239,6 @@ class RealNet(AnomalibModule):
         self.model.fitted.fill_(True)
 
     def _prepare(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
-        """What networks are trained with."""
         network, images = self.model.network, synthesizer.images
         raw = GoodFeatures(images, network.backbone.extract, self.device, self.config.training.cache_gigabytes)
         if not self.model.fitted:
@@ -250,7 +249,6 @@ class RealNet(AnomalibModule):
         return _Fit(loss, batches.starting_at(done, _ENDLESS), steps)
 
     def _solve(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
-        """The subspaces of the images at hand, and what the heads are trained with."""
         network = self.model.network
         seen = Solver(network, synthesizer, self.config, self.device, _log_stage).solve()
         share = self.global_rank, self.trainer.world_size

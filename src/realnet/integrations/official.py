@@ -13,7 +13,7 @@ from realnet.integrations.official_layout import convert, describe
 from realnet.model.foreign import load_foreign
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
-from realnet.provenance import collect_provenance
+from realnet.provenance import collect_provenance, facts_of
 from realnet.record import Imported as ImportedRecord
 from realnet.record import Record, save_record
 from realnet.run_folder import Run, save_config
@@ -108,17 +108,10 @@ def import_official(
 
 
 def _save(output: Path, imported: Imported, file: Path) -> None:
-    """Write everything a run consists of, the model last."""
     config = imported.config
     record = Record(
         imported=ImportedRecord(file=file.name, epoch=imported.epoch, assumed=imported.assumed),
-        provenance=collect_provenance(
-            split="train",
-            seed=config.seed,
-            preset=config.preset,
-            image_score=config.model.image_score,
-            selection=config.training.select,
-        ),
+        provenance=collect_provenance(split="train", **facts_of(config)),
     )
     save_config(output, config)
     save_record(output, record)

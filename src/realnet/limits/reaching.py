@@ -94,7 +94,6 @@ def _needed(cell: Cell) -> float:
 
 
 def _said(found: Sequence[Found], calibration: Calibration) -> list[str]:
-    """A sentence each."""
     said = []
     for one in found:
         wanted = named([Wanted(one.kind, one.size, one.depth)])
@@ -109,7 +108,6 @@ def _said(found: Sequence[Found], calibration: Calibration) -> list[str]:
 
 
 def _beyond(reached: Reached) -> str:
-    """What it would take."""
     if reached.rate >= 0.5:
         return "No threshold finds nine of ten without rejecting most good images: they must be larger in the image."
     return (

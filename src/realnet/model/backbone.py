@@ -145,7 +145,6 @@ def _create(config: BackboneConfig) -> nn.Module:
 
 
 def _shape_of(network: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels and strides of its features."""
     if isinstance(network, lite0.Lite0):
         return network.channels, network.strides
     info: Any = network.feature_info

@@ -76,7 +76,6 @@ class JoinedNet(nn.Module):
         return self.judge(image).anomaly_map
 
     def _own(self, k: int, features: Sequence[Tensor], size: tuple[int, int]) -> Judgement:
-        """What member ``k`` says, as levels."""
         (anomaly_map, score), _ = self.member(k).judge_selected(features, size)
         known = levels(score, self.scores[k]).clamp_max(HIGHEST_KNOWN)
         return Judgement(levels(anomaly_map, self.pixels[k]), torch.where(score >= UNKNOWN_SCORE, UNKNOWN_SCORE, known))

@@ -113,7 +113,6 @@ def read_weights(
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether there is nothing else in ``tensor``."""
     if not tensor.is_floating_point() or not tensor.numel():
         return True
     if tensor.dtype == torch.float16:  # by its exponent's bits: torch has no fast sum of these on a processor

@@ -10,12 +10,12 @@ import numpy as np
 from markupsafe import Markup
 
 from realnet.atomic import write_text
-from realnet.evaluation.result_table import cells_of, heading, remarks, shown_metrics
 from realnet.evaluation.results import METRICS, Results
 from realnet.inspection.overlay import as_webp, fitted_mask, heatmap, outline, resized, shrunk, white
 from realnet.limits import Limits
 from realnet.report.charts import histogram, limits_chart, roc_chart
 from realnet.report.contents import AfsView, GalleryItem
+from realnet.report.result_words import cells_of, heading, remarks, shown_metrics
 from realnet.synthesis.anomaly import Anomaly
 from realnet.templates import filled
 
@@ -141,7 +141,6 @@ def _afs(view: AfsView) -> dict[str, Any]:
 
 
 def _tile(difference: np.ndarray) -> np.ndarray:
-    """A feature map, its cells kept visible."""
     return heatmap(cv2.resize(difference.astype(np.float32), (_TILE, _TILE), interpolation=cv2.INTER_NEAREST))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from realnet.data import Category, Sample, read_image
+from realnet.data import Sample, read_image
 from realnet.data.samples import spread
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation, record
@@ -23,33 +23,31 @@ from realnet.synthesis.shown_defects import read_defects
 from realnet.training.batches import to_tensor
 
 
-def file_evaluation(
-    run: Run, evaluation: Evaluation, categories: Sequence[Category], report: Path | None, watcher: Watcher
-) -> Path | None:
-    """Record the figures in the run and write the report to ``report`` (None: in the run); its path, if there is one.
+def file_evaluation(evaluation: Evaluation, report: Path | None, watcher: Watcher) -> None:
+    """Record the figures in the run and write the report to ``report`` (None: in the run).
 
     ``watcher`` is told where the report is, or that the run cannot be written to; UserError for the report.
     """
     try:
-        own = record(run.folder, evaluation.results)
+        own = record(evaluation.tests.run.folder, evaluation.results)
     except UserError as error:
         watcher.warn(f"Not filed under the run: {error}")
         own = None
     path = report or own
     if path is not None:
         watcher.stage("Writing the report")
-        report_evaluation(path, run, evaluation, categories)
+        report_evaluation(path, evaluation)
         watcher.say(f"Report: {path}")
-    return path
 
 
-def report_evaluation(path: Path, run: Run, evaluation: Evaluation, categories: Sequence[Category]) -> None:
-    """Write ``report.html`` for ``evaluation`` of ``run``; ``categories`` may hold the good images that are odd."""
-    labels, judge = [sample.is_anomalous for sample in evaluation.samples], evaluation.judge
+def report_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write ``report.html``; the categories that were tested may hold the run's good images that are odd."""
+    run, judge = evaluation.tests.run, evaluation.judge
+    labels = [sample.is_anomalous for sample in evaluation.samples]
     shown = worst_first(evaluation.scores, labels, judge.threshold)
     gallery = [_gallery_item(evaluation, index) for index in shown]
     facts = _facts(run)
-    odd = odd_images(run, [sample for category in categories for sample in category.train])
+    odd = odd_images(run, [sample for category in evaluation.tests.categories for sample in category.train])
     synthetic = read_defects(run.folder)
     afs = afs_view(judge.model, *synthetic[0]) if synthetic and isinstance(judge.model, RealNet) else None
     write_report(
@@ -105,7 +103,6 @@ def odd_images(run: Run, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """How the run was made, as it says itself."""
     record = run.record
     if record.imported is not None:
         return {"Imported from": record.imported.file}

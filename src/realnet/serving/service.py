@@ -20,6 +20,7 @@ from realnet.errors import UserError
 from realnet.history import Entry, Retention, Store, read_confirmed
 from realnet.history.pictures import Picture
 from realnet.history.recording import Recording
+from realnet.history.searching import find_whole
 from realnet.inspection.judging import Judge, Standard
 from realnet.inspection.overlay import as_webp, shrunk
 from realnet.inspection.rows import Row
@@ -298,7 +299,7 @@ class Service:
         """The result of an image that is sent again, its answer having been lost."""
         if self.store is None or request.id is None:
             return None
-        known = self.store.find(request.id)
+        known = find_whole(self.store, request.id)
         digest = judge.origin.model_digest
         if known is not None and (known.image_hash, known.model_digest) != (decoded.image_hash, digest):
             raise Refusal(422, "That id is another image's or another model's: leave it out, or take a new one.")

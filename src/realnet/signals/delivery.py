@@ -66,8 +66,6 @@ class Signals:
 
 
 class _Delivery:
-    """The thread of one receiver."""
-
     def __init__(self, sink: Sink, outbox: Outbox, heartbeat: float | None, say: Notify, life: Message) -> None:
         self._sink, self._outbox, self._heartbeat, self._say = sink, outbox, heartbeat, say
         self._life = life

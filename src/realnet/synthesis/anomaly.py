@@ -1,7 +1,7 @@
 """What every anomaly source returns, and the checks that all of them share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -160,13 +160,17 @@ class Proposer(ABC):
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None: ...
 
 
-def drawn(
-    draw: Callable[[], Anomaly], image: Image, foreground: Mask, rng: np.random.Generator, least_change: float
-) -> Anomaly:
-    """Return what ``draw`` gives, however faint; with a ``least_change``, in grey levels, the first that is visible."""
-    if least_change == 0:
-        return draw()
-    return first_visible(lambda: visible(draw(), image, least_change), image, foreground, rng)
+class GoodsProposer(Proposer):
+    """A proposer that takes from other good images ``goods``, uint8 [h, w, 3], called ``names`` where given."""
+
+    def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)) -> None:
+        super().__init__(opacity)
+        self.goods, self.names = goods, names
+
+    def _other(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Image, str]:
+        """A random one of them at [h, w] = ``shape``, and its name."""
+        index = int(rng.integers(len(self.goods)))
+        return fitted(self.goods[index], shape), self.names[index] if self.names else f"good {index}"
 
 
 def contrasting_spot(image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:

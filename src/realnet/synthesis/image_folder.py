@@ -1,8 +1,8 @@
-"""A folder of images as a source: listed once, decoded on demand, the last ones kept in memory."""
+"""A folder of images as a source of defects: listed once, decoded on demand, the last ones kept in memory."""
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from realnet.data import list_images, read_image
 from realnet.data.finding import LeftOut
 from realnet.errors import UserError
-from realnet.synthesis.anomaly import Image, fitted
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, draw_opacity, first_visible, fitted, visible
+from realnet.synthesis.blending import blend
+from realnet.synthesis.perlin import perlin_mask
 
 _CACHE_BYTES = 256 * 2**20
 
@@ -44,3 +46,37 @@ class ImageFolder:
         else:
             self._cache.move_to_end(key)
         return image, file.relative_to(self.directory).as_posix()
+
+
+class FromFolder:
+    """A part that blends images of a folder in through a Perlin mask in the foreground.
+
+    A blend is used as it comes; ``least_change``, in grey levels, has those that show less drawn again.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, directory: Path, purpose: str, opacity: Range, least_change: float) -> None:
+        self.opacity, self.least_change = opacity, least_change
+        self.folder = ImageFolder(directory, purpose)
+
+    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+        """Return a defect of ``image``; see `Part`."""
+        if self.least_change == 0:
+            return self._draw(image, foreground, rng)
+
+        def propose() -> Anomaly | None:
+            return visible(self._draw(image, foreground, rng), image, self.least_change)
+
+        return first_visible(propose, image, foreground, rng)
+
+    def _source(self, image: Image, rng: np.random.Generator) -> Image:
+        return image
+
+    def _draw(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
+        shape = (foreground.shape[0], foreground.shape[1])
+        found, name = self.folder.draw(shape, rng)
+        mask = perlin_mask(shape, foreground, rng)
+        source = self._source(found, rng)
+        opacity = draw_opacity(self.opacity, rng)
+        return Anomaly(blend(image, source, mask, opacity), mask, source, opacity, self.kind, name)

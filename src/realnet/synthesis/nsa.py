@@ -1,21 +1,17 @@
 """Natural synthetic anomalies: Poisson-blended patches of good images (NSA, arXiv 2109.15222, Sec. 3)."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from realnet.synthesis.anomaly import (
     Anomaly,
+    GoodsProposer,
     Image,
     Mask,
-    Proposer,
-    Range,
     Trim,
     compose,
     draw_opacity,
-    fitted,
     natural_variation,
 )
 from realnet.synthesis.augment import rotated
@@ -31,26 +27,19 @@ _SMALLEST_SIDE = 5
 _ERODED = 3
 
 
-class Nsa(Proposer):
+class Nsa(GoodsProposer):
     """One to three patches of another good image, resized, some turned, joined without a seam.
 
-    The label is where the image visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named
-    after ``names`` where given.
+    The label is where the image visibly changed.
     """
 
-    def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)) -> None:
-        super().__init__(opacity)
-        self.goods, self.names = goods, names
-
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
-        index = int(rng.integers(len(self.goods)))
-        other = fitted(self.goods[index], (image.shape[0], image.shape[1]))
+        other, origin = self._other((image.shape[0], image.shape[1]), rng)
         source = image
         region = np.zeros(foreground.shape, dtype=bool)
         threshold = natural_variation(image)
         for _ in range(int(rng.integers(1, _MOST_PATCHES + 1))):
             source = _with_patch(source, other, 3.0 * threshold, foreground, region, rng)
-        origin = self.names[index] if self.names else f"good {index}"
         trim = Trim(window=3, closing=9, threshold=threshold, least_share=0.25)
         return compose(image, source, region, draw_opacity(self.opacity, rng), "nsa", origin, trim)
 

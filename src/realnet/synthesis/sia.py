@@ -2,20 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from realnet.data.finding import GENERATED_FOLDER
 from realnet.errors import UserError
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Range, draw_opacity, drawn
-from realnet.synthesis.blending import blend
-from realnet.synthesis.image_folder import ImageFolder
-from realnet.synthesis.perlin import perlin_mask
+from realnet.synthesis.anomaly import Range
+from realnet.synthesis.image_folder import FromFolder
 
 # What `sdas sample` leaves in each folder it fills.
 MARK = "sia.json"
 
 
-class Sia:
+class Sia(FromFolder):
     """An image generated for this product, through a Perlin mask in the foreground.
 
     ``directory`` holds the images of one product, or folders named by category, at most two levels down (as
@@ -24,22 +20,12 @@ class Sia:
     where the folder is missing, holds no image, or holds other categories only.
     """
 
+    kind = "sia"
+
     def __init__(
         self, directory: Path, category: str | None = None, opacity: Range = (0.5, 1.0), least_change: float = 0.0
     ) -> None:
-        self.opacity, self.least_change = opacity, least_change
-        self.generated = ImageFolder(_of_category(directory, category), "generated images of this product")
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return drawn(lambda: self._draw(image, foreground, rng), image, foreground, rng, self.least_change)
-
-    def _draw(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        shape = foreground.shape
-        source, name = self.generated.draw((shape[0], shape[1]), rng)
-        mask = perlin_mask((shape[0], shape[1]), foreground, rng)
-        opacity = draw_opacity(self.opacity, rng)
-        return Anomaly(blend(image, source, mask, opacity), mask, source, opacity, "sia", name)
+        super().__init__(_of_category(directory, category), "generated images of this product", opacity, least_change)
 
 
 def _of_category(directory: Path, category: str | None) -> Path:

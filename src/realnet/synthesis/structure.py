@@ -10,14 +10,13 @@ import numpy as np
 
 from realnet.synthesis.anomaly import (
     Anomaly,
+    GoodsProposer,
     Image,
     Mask,
-    Proposer,
     Range,
     Trim,
     compose,
     draw_opacity,
-    fitted,
     natural_variation,
 )
 from realnet.synthesis.augment import jittered, rotated
@@ -25,25 +24,26 @@ from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import few_pieces, large_region, pixel_of
 
 
-class Structure(Proposer):
+class Structure(GoodsProposer):
     """A good image seen otherwise through a Perlin mask or a large region, a part displaced, or one erased.
 
-    The label is where the region visibly changed. ``goods`` are uint8 [h, w, 3] images, the origin is named
-    after ``names`` where given.
+    The label is where the region visibly changed.
     """
 
     def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (0.6, 1.0)) -> None:
-        super().__init__(opacity)
-        self.goods, self.names = goods, names
+        super().__init__(goods, names, opacity)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         shape = (image.shape[0], image.shape[1])
         choice, origin, base = rng.random(), "generated", image
         if choice < 0.4 or choice >= 0.9:
-            region = _scattered(foreground, rng) if choice < 0.4 else _region(foreground, rng)
+            if choice < 0.4:
+                mask = perlin_mask(shape, foreground, rng)
+                region = few_pieces(mask, rng) if rng.random() < 0.6 else mask
+            else:
+                region = _region(foreground, rng)
             if rng.random() < 0.5:
-                index = int(rng.integers(len(self.goods)))
-                base, origin = fitted(self.goods[index], shape), self._name(index)
+                base, origin = self._other(shape, rng)
             source = _another_view(base, rng)
         elif choice < 0.7:
             region = _region(foreground, rng)
@@ -59,14 +59,6 @@ class Structure(Proposer):
             least_share=0.3,
         )
         return compose(image, source, region, draw_opacity(self.opacity, rng), "structure", origin, trim)
-
-    def _name(self, index: int) -> str:
-        return self.names[index] if self.names else f"good {index}"
-
-
-def _scattered(foreground: Mask, rng: np.random.Generator) -> Mask:
-    mask = perlin_mask((foreground.shape[0], foreground.shape[1]), foreground, rng)
-    return few_pieces(mask, rng) if rng.random() < 0.6 else mask
 
 
 def _region(foreground: Mask, rng: np.random.Generator) -> Mask:
@@ -110,7 +102,6 @@ def _shuffled(image: Image, cells: int, rng: np.random.Generator) -> Image:
 
 
 def _displaced(image: Image, region: Mask, rng: np.random.Generator) -> Image:
-    """Turn and move the content of ``region`` about its own centre."""
     left, top, width, height = cv2.boundingRect(region.view(np.uint8))
     centre = (left + width / 2, top + height / 2)
     degrees = float(rng.choice([0.0, 90.0, 180.0, 270.0, rng.uniform(-60.0, 60.0), rng.uniform(-60.0, 60.0)]))

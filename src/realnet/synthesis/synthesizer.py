@@ -13,6 +13,7 @@ from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part, kept_within
 from realnet.synthesis.cutpaste import CutPaste, Scar
 from realnet.synthesis.dtd import Dtd
 from realnet.synthesis.foreground import check_foreground, foreground_mask
+from realnet.synthesis.image_folder import FromFolder
 from realnet.synthesis.mixture import Mixture
 from realnet.synthesis.nsa import Nsa
 from realnet.synthesis.sia import Sia
@@ -70,9 +71,7 @@ class Synthesizer:
     def left_out(self) -> list[LeftOut]:
         """What lies in the folders of textures and generated images and is not used."""
         parts = self.part.parts if isinstance(self.part, Mixture) else (self.part,)
-        folders = [part.textures if isinstance(part, Dtd) else part.generated for part in parts
-                   if isinstance(part, Dtd | Sia)]  # fmt: skip
-        return [item for folder in folders for item in folder.left_out]
+        return [item for part in parts if isinstance(part, FromFolder) for item in part.folder.left_out]
 
     def faint(self, index: int, good: int | None = None) -> Anomaly:
         """Return defect number ``index`` made faint, whatever share the configuration asks for."""

@@ -146,7 +146,6 @@ def _phase(shape: tuple[int, int], periods: float, direction: float) -> NDArray[
 
 
 def _profile(phase: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Turn a phase into smooth or hard-edged stripes."""
     wave = np.sin(_LEVELS * np.float32(2.0 * np.pi / 256.0))
     steepness = np.float32(rng.choice([1.0, 2.0, 20.0]))
     profile = np.clip(127.5 + 127.5 * wave * steepness, 0, 255).astype(np.uint8)

@@ -11,7 +11,7 @@ from realnet.data import read_image
 from realnet.data.images import image_hash
 from realnet.errors import UserError
 from realnet.history import Labelled, Store, labelled_images
-from realnet.progress import Stage, Watcher, quiet
+from realnet.progress import Listener, Stage, Watcher, quiet
 from realnet.run_folder import Run
 from realnet.training.known_images import NOTHING_SAID, Named, Said, read_known
 from realnet.training.teaching import Compared, Lesson, check_teachable, compare_defects, learn, save_lesson
@@ -94,8 +94,8 @@ def correct(
             if labelled.lost:
                 watcher.say(labelled.sentence())
             good, defects = [*good, *labelled.good], labelled.defects
-            if not join and not said.exclude:
-                check_some(run, good, store)
+            if not good and not join and not said.exclude:
+                raise UserError(f"Nobody has confirmed an image of {run} as good yet: {store.path} holds none of them.")
         correction = prepare_correction(run, good, defects, device, watcher.stage, join, said)
         for line in correction.sentences():
             watcher.say(line)
@@ -119,23 +119,9 @@ def _confirm(run: Path, keep: Sequence[str], watcher: Watcher, dry_run: bool) ->
     return made if dry_run else install(run, made)
 
 
-class _Listening(Watcher):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
-
-
 def correct_by_store(run: Path, store: Store, device: str = "cpu") -> list[str]:
     """As :func:`correct`, by what the store says; what to say of it."""
     check_teachable(run)
-    listening = _Listening()
-    correct(run, [], store, device, listening)
-    return listening.said
-
-
-def check_some(run: Path, good: Sequence[Named], store: Store) -> None:
-    """Refuse to learn nothing; UserError where there is no image."""
-    if not good:
-        raise UserError(f"Nobody has confirmed an image of {run} as good yet: {store.path} holds none of them.")
+    listener = Listener()
+    correct(run, [], store, device, listener)
+    return listener.said

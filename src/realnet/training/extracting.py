@@ -11,6 +11,7 @@ from realnet.model.folding import fold_batch_norms, use_products
 from realnet.model.network import RealNet
 from realnet.model.threads import Threads
 from realnet.training.batches import to_tensor
+from realnet.training.memory import give_back_memory
 from realnet.training.validation import batched
 
 _BATCH = 16
@@ -45,8 +46,16 @@ class Extractor:
         for number, batch in enumerate(batched(images, _BATCH)):
             told(number * _BATCH)
             shown = to_tensor(batch).to(self.device).contiguous(memory_format=torch.channels_last)
-            found.append([f.contiguous().to(kept) for f in self._lanes(self._extract, shown)])
-        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+            features = self._lanes(self._extract, shown)
+            found = found or [[] for _ in features]
+            for parts, feature in zip(found, features, strict=True):
+                parts.append(feature.contiguous().to(kept))
+        whole = []
+        for parts in found:
+            whole.append(torch.cat(parts))
+            parts.clear()  # so that one tap at a time is there twice
+        give_back_memory()
+        return whole
 
     def selected(self, raw: Sequence[Tensor]) -> list[Tensor]:
         """The selected, aligned features of raw ones, in their precision."""

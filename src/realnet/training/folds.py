@@ -13,6 +13,7 @@ from realnet.model.folding import fold_batch_norms
 from realnet.model.general import general_weights
 from realnet.model.network import RealNet
 from realnet.model.subspace import Gram, Rebuilding, Subspace, set_subspace
+from realnet.training.memory import give_back_memory
 from realnet.training.out_of_sample import OutOfSample, Residuals
 
 # Identical images leave no residual; what is below a thirtieth of a feature's deviation is rounding.
@@ -51,13 +52,15 @@ def judge_by_folds(
             place = {"good": 0, "moved": len(good)}.get(name)
             squares: Iterable[Tensor] = _squares(gram, parts[name][k], fold[own.of], by, place)
             if level is None:
-                whole = torch.cat(list(squares))
-                level, squares = whole.mean((0, 2, 3)).clamp_min(_LEAST_LEVEL), [whole]
+                squares = [torch.cat(list(squares))]
+                level = squares[0].mean((0, 2, 3)).clamp_min(_LEAST_LEVEL)
             unit = level[:, None, None]
             own.logs.append(torch.cat([some.div_(unit).log1p_().half() for some in squares]))
         assert level is not None
         mean, basis = gram.fit(range(len(gram.maps)), settings.variance, settings.components)
         solved.append((mean, basis, level))
+        del gram, squares
+        give_back_memory()
     _fit_evidence(model, result)
     return solved
 

@@ -9,12 +9,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from realnet.config import Config
-from realnet.data import GoodImages
 from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.training.extracting import Extractor
-from realnet.view import view_of
+from realnet.training.prepare import images_of
 
 DEFECTS_FILE = "defect_features.safetensors"
 
@@ -49,10 +48,7 @@ class KeptDefects:
 
 def read_defect_images(model: RealNet, config: Config, new: dict[str, Path], device: torch.device) -> KeptDefects:
     """Features of confirmed defects, by the digest of their pixels; UserError where a file cannot be read."""
-    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
-    images = GoodImages(
-        list(new.values()), size, 2**30, tile, None, levels, list(new), view_of(config.model.view, levels)
-    )
+    images = images_of(list(new.values()), list(new), config)
     extractor = Extractor(model, device)
     features = [f.half().cpu() for f in extractor.selected(extractor.raw(images))]
     return KeptDefects(tuple(new), torch.tensor(images.files), features)

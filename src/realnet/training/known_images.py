@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from realnet.data.images import image_hashes
 from realnet.data.levels import Levels
 from realnet.errors import UserError, listed
 from realnet.run_folder import LEFT_OUT, Run, read_digests
-from realnet.seen import picture_digests
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features
 
 # A file and what it is called.
@@ -63,7 +63,7 @@ class Known:
         """
         found = [number for number, name in enumerate(self.features.names) if name == named]
         if not found and Path(named).is_file():
-            found = self.numbers(frozenset(picture_digests([Path(named)], self.levels)))
+            found = self.numbers(frozenset(image_hashes([Path(named)], self.levels)))
         if len({self.digests[number] for number in found}) > 1:
             raise UserError(f"{len(found)} good images of {self.run} are called {named}: give the file that is meant.")
         return found

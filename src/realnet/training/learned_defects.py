@@ -90,13 +90,11 @@ class DefectsLearner:
         return self.model.discriminator
 
     def _forget(self) -> None:
-        """There is no head of confirmed defects."""
         self._discriminator.confirmed = None
         for part in self.result.parts():
             part.confirmed = None
 
     def _alarms(self, false_alarms: float) -> list[bool]:
-        """Which confirmed defects are above the threshold."""
         own = part_scores(self.model, self.result.limiting, self._logits).tolist()
         limit, _ = score_threshold(scores_by_file(self.result.groups.tolist(), own), false_alarms)
         scores = file_scores(self.model, self.kept.features, self.kept.groups)
@@ -174,7 +172,6 @@ def _shrunk_covariance(vectors: Tensor) -> Tensor:
 
 
 def _logits(head: ConfirmedHead, part: Residuals) -> Tensor:
-    """What both heads say of ``part``, ``[n, 2, h, w]``."""
     return torch.cat([head([log[i : i + 32].float() for log in part.logs]) for i in range(0, len(part), 32)])
 
 

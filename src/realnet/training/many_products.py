@@ -13,7 +13,7 @@ from realnet.config import Config
 from realnet.data import Category, fingerprint
 from realnet.files import plain_name
 from realnet.progress import Watcher
-from realnet.provenance import collect_provenance, timestamp
+from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, PRODUCTS_FILE, PRODUCTS_FOLDER, Run, save_config
 from realnet.training.checkpoint import Progress
@@ -75,7 +75,6 @@ def named_products(categories: Sequence[Category]) -> list[Category]:
 
 
 def _join(output: Path, names: Sequence[str], categories: Sequence[Category], config: Config, launch: Launch) -> None:
-    """Write what an inspector of several products consists of beside theirs."""
     runs = [Run(output / PRODUCTS_FOLDER / name) for name in names]
     trainings = [run.record.training for run in runs if run.record.training is not None]
     validations = [run.record.validation for run in runs if run.record.validation is not None]
@@ -103,10 +102,7 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
     provenance = collect_provenance(
         data_fingerprint=fingerprint([sample for category in categories for sample in category.train]),
         split="train",
-        seed=config.seed,
-        preset=config.preset,
-        image_score=config.model.image_score,
-        selection=config.training.select,
+        **facts_of(config),
         backbone_weights=runs[0].record.provenance.get("backbone_weights"),
     )
     save_record(output, Record(validation=validation, training=training, provenance=provenance))

@@ -111,12 +111,18 @@ def with_levels(config: Config, files: Sequence[Path]) -> tuple[Config, tuple[st
     return config.model_copy(update={"data": data}), found.sentences
 
 
+def images_of(
+    files: Sequence[Path], names: Sequence[str] | None, config: Config, most: int | None = None, cache: int = 2**30
+) -> GoodImages:
+    """What ``config`` sees of ``files``, whole or in tiles (``most`` of them), at the model's size, read when asked."""
+    size, pair = config.model.image_size, config.data.pair
+    return GoodImages(files, size, cache, config.model.tile, most, pair, names, view_of(config.model.view, pair))
+
+
 def good_images(samples: Sequence[Sample], config: Config, most: int | None = MOST_TILES) -> GoodImages:
-    """The images of ``samples``, or tiles of them (4,000 at most), at the model's size, read when needed."""
+    """As :func:`images_of` of ``samples``, 4,000 tiles at most, with as much memory as the configuration allows."""
     limit = int(config.training.cache_gigabytes * 2**30 / 4)
-    files, names = [s.image for s in samples], [s.name for s in samples]
-    size, tile, view = config.model.image_size, config.model.tile, view_of(config.model.view, config.data.pair)
-    return GoodImages(files, size, limit, tile, most, config.data.pair, names, view)
+    return images_of([s.image for s in samples], [s.name for s in samples], config, most, limit)
 
 
 def make_synthesizer(samples: Sequence[Sample], images: GoodImages, config: Config, seed: int) -> Synthesizer:
@@ -143,13 +149,11 @@ def synthesizer_of(
     """
     part, foreground = settle_foreground(config.synthesis, categories)
     samples = [sample for category in categories for sample in category.train]
-    files, names = [sample.image for sample in samples], [sample.name for sample in samples]
+    files = [sample.image for sample in samples]
     config, levels = with_levels(config.model_copy(update={"synthesis": part}), files)
-    pair = config.data.pair
-    images = GoodImages(
-        files, size or config.model.image_size, 2**30, config.model.tile, levels=pair, names=names,
-        view=view_of(config.model.view, pair),
-    )  # fmt: skip
+    if size is not None:
+        config = config.model_copy(update={"model": config.model.model_copy(update={"image_size": size})})
+    images = images_of(files, [sample.name for sample in samples], config)
     synthesizer = make_synthesizer(samples, images, config, config.seed)
     said = [*([foreground] if foreground else []), *levels, *describe_not_used(synthesizer.left_out)]
     return synthesizer, said

@@ -15,16 +15,16 @@ from realnet.calibration import calibrate, save_calibration
 from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, fingerprint, read_image
+from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
 from realnet.files import text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.progress import Watcher
-from realnet.provenance import collect_provenance, timestamp
+from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
-from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config
-from realnet.seen import picture_digests, save_seen
+from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config, save_seen
 from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.doubts import doubts_of
@@ -130,7 +130,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     watcher.stage("Calibrating")
     if fabric.is_global_zero:
         judged = prepared.judge_good()
-        digests = [*images.digests(), *picture_digests([s.image for s in split.held_out], config.data.pair)]
+        digests = [*images.digests(), *image_hashes([s.image for s in split.held_out], config.data.pair)]
         _finish(output, model, judged, config, progress, categories, split, data_fingerprint, digests, launch)
     fabric.barrier()
     return Trained(progress, model)
@@ -173,7 +173,6 @@ def say_what_next(output: Path, watcher: Watcher) -> None:
 
 
 def _fabric(config: Config, launch: Launch) -> "Fabric":
-    """Fabric, its processes not started yet."""
     if config.training.batch_size // 2 % launch.devices:
         raise UserError(
             f"Half of training.batch_size={config.training.batch_size} cannot be shared evenly among "
@@ -183,7 +182,6 @@ def _fabric(config: Config, launch: Launch) -> "Fabric":
 
 
 def _check_same(output: Path, config: Config, identity: str) -> None:
-    """Refuse to continue another run than this."""
     started_with = _identity(output)
     if started_with not in (None, identity):
         changed = _differences(Run(output).config.model_dump(), config.model_dump())
@@ -260,10 +258,7 @@ def _finish(
     provenance = collect_provenance(
         data_fingerprint=data_fingerprint,
         split="train",
-        seed=config.seed,
-        preset=config.preset,
-        image_score=config.model.image_score,
-        selection=config.training.select,
+        **facts_of(config),
         backbone_weights=model.backbone.source,
     )
     if odd := calibration.odd():

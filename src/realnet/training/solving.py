@@ -166,6 +166,7 @@ class Solver:
         judged = [part for part in self.features if part != "moved" or "defects" in parts]
         if not solved or result.augmentation != name or len(judged) > 2:
             result.moved = Residuals(of)
+            del solved
             solved = judge_by_folds(self.model, self.config, result, self.features, judged)
         set_solved(self.model, solved)
         fit_familiarity(self.model, self.config, result, self.features)

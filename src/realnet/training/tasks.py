@@ -18,6 +18,7 @@ from realnet.training.batches import Batches, GoodFeatures
 from realnet.training.heads import FoldedValidation, HeadBatches, LossOfHeads
 from realnet.training.kept_features import FEATURES_FILE, kept_of, save_features
 from realnet.training.loop import LossOfBatch, Task, total_steps
+from realnet.training.memory import give_back_memory
 from realnet.training.out_of_sample import OutOfSample, scores_by_file
 from realnet.training.prepare import FITTED, Split, first_defects, fit_selection, image_scores, make_validation
 from realnet.training.solving import Solver
@@ -147,7 +148,9 @@ def _prepare_solved(given: Preparation) -> Prepared:
     if config.training.keep_features and fabric.is_global_zero:
         kept = kept_of([sample.name for sample in split.train], seen, len(seen.moved) // len(images), solver.features)
         save_features(given.output / FEATURES_FILE, kept)
+        del kept
     del solver
+    give_back_memory()
     steps = total_steps(config.training, len(images))
     loss, batches, validation = head_batches(model, seen, config, steps, fabric.global_rank, fabric.world_size)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from realnet.calibration import Calibration, calibrate
 from realnet.calibrations import install
 from realnet.config import Config
-from realnet.data import GoodImages
+from realnet.data.images import image_hashes
 from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector, trained_inspector
 from realnet.model.evidence import EvidenceDiscriminator
@@ -24,8 +24,7 @@ from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
 from realnet.progress import Stage, quiet
 from realnet.provenance import timestamp
-from realnet.run_folder import Run, unfinished
-from realnet.seen import picture_digests, save_seen
+from realnet.run_folder import Run, save_seen, unfinished
 from realnet.taught import SUBSPACES_FILE, next_version, taught_folder
 from realnet.training.extracting import Extractor
 from realnet.training.folds import fit_familiarity, judge_by_folds, set_solved
@@ -36,7 +35,7 @@ from realnet.training.known_images import NOTHING_SAID, Said, describe_refused, 
 from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.moved import STRENGTHS, copies
 from realnet.training.out_of_sample import OutOfSample, file_scores, scores_by_file
-from realnet.view import view_of
+from realnet.training.prepare import images_of
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def learn(
     opened = Run(run)
     known = read_known(opened)
     refused, given = known.refuse(said.exclude, list(zip(files, names, strict=True)))
-    digests = picture_digests([file for file, _ in given], known.levels)
+    digests = image_hashes([file for file, _ in given], known.levels)
     gone = (known.left_out | refused) - set(digests)
     new = {d: one for d, one in zip(digests, given, strict=True) if d not in opened.trained_on}
     model, config, there = load_model(opened, device), opened.config, known.features.without(known.numbers(gone))
@@ -205,7 +204,7 @@ def _defects_to_learn(
             f"{run} has the paper's discriminator, which confirmed defects cannot join: leave out --defects."
         )
     there = () if known is None else known.digests
-    given = dict(zip(picture_digests(files or (), opened.levels), files or (), strict=True))
+    given = dict(zip(image_hashes(files or (), opened.levels), files or (), strict=True))
     wrong = [digest for digest in given if digest in learned or digest in good]
     more = {digest: file for digest, file in given.items() if digest not in there and digest not in wrong}
     count = len(there) + len(more)
@@ -272,11 +271,7 @@ def _features(
     model: RealNet, config: Config, new: Sequence[tuple[Path, str]], there: KeptFeatures, device: torch.device
 ) -> KeptFeatures:
     """Features of the new images and of as many copies of each as the run has of its own, made in the same way."""
-    size, tile, levels = config.model.image_size, config.model.tile, config.data.pair
-    images = GoodImages(
-        [file for file, _ in new], size, 2**30, tile, None, levels, [name for _, name in new],
-        view_of(config.model.view, levels),
-    )  # fmt: skip
+    images = images_of([file for file, _ in new], [name for _, name in new], config)
     extractor, count, first = Extractor(model, device), len(images), len(there.groups)
     tolerance = config.training.tolerance
     limits = tolerance if tolerance.asked else STRENGTHS[there.augmentation]

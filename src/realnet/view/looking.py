@@ -120,7 +120,6 @@ class View:
 
 
 def _moved(inside: np.ndarray, to_image: np.ndarray, name: str) -> np.ndarray:
-    """Where the image itself is looked at."""
     height, width = inside.shape
     rows, columns = np.nonzero(inside)
     x, y = to_image[:, :2] @ np.stack([columns, rows]) + to_image[:, 2:]

@@ -1,21 +1,6 @@
 """Quality of synthetic anomaly images: closeness to real ones and diversity (App. C.6)."""
 
-from realnet.diffusion.quality.clusters import cluster_diversity
-from realnet.diffusion.quality.distances import frechet_distance, kernel_distance
 from realnet.diffusion.quality.measure import measure_quality
-from realnet.diffusion.quality.networks import Network, perceptual_network, pooled_network
 from realnet.diffusion.quality.quality_figures import Quality
-from realnet.diffusion.quality.quality_table import quality_remarks, quality_table
 
-__all__ = [
-    "Network",
-    "Quality",
-    "cluster_diversity",
-    "frechet_distance",
-    "kernel_distance",
-    "measure_quality",
-    "perceptual_network",
-    "pooled_network",
-    "quality_remarks",
-    "quality_table",
-]
+__all__ = ["Quality", "measure_quality"]

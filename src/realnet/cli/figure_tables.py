@@ -1,12 +1,29 @@
-"""Measured quality as a table, one row a set of synthetic images, as in the paper's Tab. S6."""
+"""Figures as tables of a terminal: of an evaluation, and of the quality of synthetic images, as in Tab. S6."""
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from realnet.diffusion.quality.quality_figures import Quality
-from realnet.evaluation.result_table import table_with_remarks
+from realnet.evaluation.results import METRICS, Results
+from realnet.report.result_words import cells_of, heading, remarks, shown_metrics
+
+_NUMBERS = frozenset(["Missed", "False alarms", "Defective", "Good", *(metric.title for metric in METRICS.values())])
+
+
+def results_table(results: Results) -> Table:
+    """A rich table of what fits a terminal: without F1-max; its caption says what was done."""
+    header, rows = cells_of(results, [name for name in shown_metrics(results) if not name.endswith("f1_max")])
+    table = _table_with_remarks(heading(results), remarks(results))
+    for name in header:
+        # A title breaks between its words, a figure never.
+        width = max(5, *(len(word) for word in name.split())) if name in _NUMBERS else None
+        table.add_column(Text(name), justify="right" if name in _NUMBERS else "left", min_width=width, overflow="fold")
+    for cells, strong in rows:
+        table.add_row(*(Text(cell) for cell in cells), style="bold" if strong else None)
+    return table
 
 
 def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
@@ -15,7 +32,7 @@ def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
     Its caption says with what the figures were measured, which direction is better, and what limits them.
     """
     figures = {figure.name: figure for _, quality in rows for figure in quality.figures}
-    table = table_with_remarks("Synthetic anomaly images against real ones", quality_remarks(rows))
+    table = _table_with_remarks("Synthetic anomaly images against real ones", quality_remarks(rows))
     table.add_column("Images", overflow="fold")
     for name in ("Synthetic", "Real", *figures):
         table.add_column(Text(name), justify="right", min_width=max(len(word) for word in name.split()))
@@ -47,3 +64,16 @@ def quality_remarks(rows: Sequence[tuple[str, Quality]]) -> list[str]:
         start = f"{title}: " if len(rows) > 1 else ""
         lines += [start + note for note in quality.notes]
     return list(dict.fromkeys(lines))
+
+
+def _table_with_remarks(title: str, remarks: Sequence[str]) -> Table:
+    """An empty rich table in the style of all figures, its remarks below."""
+    return Table(
+        title=Text(title, style="table.title"),
+        caption=Text("\n".join(remarks), style="table.caption"),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        collapse_padding=True,
+        pad_edge=False,
+    )
