@@ -46,8 +46,9 @@ class ExportedInspector(Judge):
 
 def to_batch(images: Sequence[np.ndarray]) -> np.ndarray:
     """uint8 ``[S, S, 3]`` RGB images as what a graph takes: float32 ``[N, 3, S, S]`` in 0..1."""
-    stacked = np.ascontiguousarray(np.stack(list(images)).transpose(0, 3, 1, 2))
-    return stacked.astype(np.float32) / np.float32(255)
+    batch = np.stack(list(images)).transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    batch /= np.float32(255)
+    return batch
 
 
 def exported_inspector(run: Run, device: str = "auto") -> ExportedInspector:
