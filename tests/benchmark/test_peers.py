@@ -132,7 +132,7 @@ def test_peers_see_with_realnets_own_features() -> None:
         module, transform = build(PEERS[name], SIZE, config, {}, None)
         theirs = list(getattr(module.model, extractor)(transform(image)).values())
         for feature, ours in zip(theirs, own[first:], strict=False):
-            torch.testing.assert_close(feature, ours)
+            torch.testing.assert_close(feature, ours, atol=1e-4, rtol=1e-4)  # up to the order of sums
     with pytest.raises(AssertionError):
         torch.testing.assert_close(Backbone(config, pretrained=False)(image)[0], own[0])
 

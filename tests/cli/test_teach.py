@@ -42,6 +42,8 @@ def test_a_person_says_of_good_images_what_they_are(in_process: InProcess, own: 
     assert status == 0 and f"{lot[0].name} is left out, as you said: 8 good images remain." in said
     made = read_calibration(own)
     assert made is not None and made.confirmed == (lot[1].name,) and lot[0].name not in made.good_names
+    status, said = in_process("info", own)
+    assert status == 0 and "2 further good images" in said
     status, said = in_process("teach", own, "--keep", made.good_names[0], "--keep", lot[2])
     kept = read_calibration(own)
     assert status == 0 and kept is not None and kept.score == made.score and "The threshold was" not in said

@@ -12,8 +12,10 @@ import pytest
 from realnet.data import open_dataset
 from realnet.errors import UserError
 from realnet.progress import Watcher
+from realnet.run_folder import Run
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.run import PREPARED_FILE, train
+from realnet.training.teaching import check_teachable
 from tests.cli.process import Started
 from tests.data.layouts import make_mvtec, picture, save
 from tests.training.test_run import digest, rows
@@ -103,6 +105,24 @@ def stopping_at(step: int) -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@posix
+def test_ctrl_c_ends_what_comes_before_the_first_step_at_once(product: Path, tmp_path: Path) -> None:
+    class PressAtOnce(Watcher):
+        def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+            stages.append(text)
+            if text.startswith("Reading"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    stages: list[str] = []
+    with stopping_at(0), pytest.raises(KeyboardInterrupt):
+        run(product, tmp_path / "run", tiny("training.steps=0"), watcher=PressAtOnce())
+    assert stages[-1].startswith("Reading")
+    with pytest.raises(UserError, match="its training has not finished"):
+        check_teachable(tmp_path / "run")
+    run(product, tmp_path / "run", tiny("training.steps=0"), resume=True)
+    assert Run(tmp_path / "run").is_finished
 
 
 @posix

@@ -199,10 +199,10 @@ def calibrate(
         if places:
             chosen = open_good(places, good)
             files = [sample.image for sample in chosen.train]
-            for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
-                watcher.say(line)
             if len(files) < 2:
                 raise UserError(f"One good image is no calibration; give {run} at least twenty.")
+            for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
+                watcher.say(line)
             # Before minutes are spent on judging.
             calibrating.check_enough(len(files) + (len(confirmed.good) if confirmed else 0), asked)
             judge = load_on(opened, device, watcher.say)

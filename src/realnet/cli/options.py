@@ -33,6 +33,12 @@ GoodOption = Annotated[
         "name calls defective.",
     ),
 ]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep", help="A good image that stands out and is good all the same: it is not named again; repeatable."
+    ),
+]
 CategoryOption = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ import typer
 
 from realnet import api
 from realnet.cli.console import say
-from realnet.cli.options import DeviceOption, GoodOption
+from realnet.cli.options import DeviceOption, GoodOption, KeepOption
 from realnet.cli.status import status_line
 from realnet.errors import UserError
 
@@ -26,12 +26,7 @@ def teach(
             help="A good image, given or learned already, that is not good: by its name or file; repeatable.",
         ),
     ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep", help="A good image that stands out and is good all the same: it is not named again; repeatable."
-        ),
-    ] = None,
+    keep: KeepOption = None,
     feedback: Annotated[
         Path | None,
         typer.Option(

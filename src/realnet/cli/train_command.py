@@ -26,12 +26,7 @@ def train(
             "--exclude", help="A good image to train without, by its name or file, as one that stands out; repeatable."
         ),
     ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep", help="A good image that stands out and is good all the same: it is not named again; repeatable."
-        ),
-    ] = None,
+    keep: options.KeepOption = None,
     preset: options.PresetOption = None,
     synthesis: options.SynthesisOption = None,
     source: options.SourceOption = None,

@@ -82,15 +82,11 @@ def fingerprint(samples: Iterable[Sample]) -> str:
 def _describe(sample: Sample) -> str:
     parts = [sample.category, sample.split, sample.defect]
     for file in (sample.image, sample.mask, *sample.more_masks):
-        parts += [file.name, *_size_and_digest(file)] if file is not None else ["-"]
+        try:
+            parts += ["-"] if file is None else [file.name, str(file.stat().st_size), file_sha256(file)]
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error.strerror}); check it.") from error
     return "\0".join(parts)
-
-
-def _size_and_digest(file: Path) -> tuple[str, str]:
-    try:
-        return str(file.stat().st_size), file_sha256(file)
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); check it.") from error
 
 
 def spread(items: int, count: int) -> list[int]:

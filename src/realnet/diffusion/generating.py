@@ -144,7 +144,9 @@ def sample_set(
     goods = model.starts(category)
     model.category_number(category)
     _claim(folder, model, category, request)
-    _refuse_fewer(folder, count)
+    # A manifest of the first images would disown the others.
+    if (kept := sum(1 for _ in folder.glob("[0-9]*.png"))) > count:
+        raise UserError(f"{folder} holds {kept} images of this set already: ask for as many or more, not {count}.")
     absent = [n for n in range(count) if not (folder / _name(n)).is_file()]
     # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.
     begins = list(dict.fromkeys(n - n % request.batch for n in absent))
@@ -186,13 +188,6 @@ def _record(
         "good": None if goods is None else goods[start_of(request, number, len(goods))],
         "model_sha256": model.sha256,
     }
-
-
-def _refuse_fewer(folder: Path, count: int) -> None:
-    """A manifest of the first images would disown the others."""
-    there = sum(1 for _ in folder.glob("[0-9]*.png"))
-    if there > count:
-        raise UserError(f"{folder} holds {there} images of this set already: ask for as many or more, not {count}.")
 
 
 def _claim(folder: Path, model: DiffusionModel, category: str, request: Request) -> None:

@@ -66,8 +66,7 @@ def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: 
 
     UserError for a run that is not finished, or is damaged.
     """
-    network = load_network(run, choose_device(device), backbones)
-    return inspector_of(run, network)
+    return inspector_of(run, load_network(run, choose_device(device), backbones))
 
 
 def inspector_of(run: Run, network: RealNet | JoinedNet) -> Inspector:

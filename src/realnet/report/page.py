@@ -55,7 +55,7 @@ def write_report(
         UserError: where the file cannot be written.
     """
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    origin = _provenance(results, facts or {})
+    origin, colours = _provenance(results, facts or {}), heatmap(np.linspace(0, 1, 9)[None])[0]
     charts = _charts(values, defective, threshold, results.overall.oracle)
     shown = shown_metrics(results)
     names = ", ".join(row.category for row in results.categories)
@@ -72,7 +72,7 @@ def write_report(
         charts=charts,
         gallery=_gallery(gallery),
         judged=len(values),
-        gradient=_gradient(),
+        gradient=f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in colours.tolist())})",
         afs=None if afs is None else _afs(afs),
         synthetic=[_defect(good, anomaly) for good, anomaly in synthetic],
         odd=[{"name": name, "image": as_webp(shrunk(image, _THUMBNAIL))} for name, image in odd],
@@ -173,8 +173,3 @@ def _provenance(results: Results, facts: Mapping[str, Any]) -> list[tuple[str, s
         ("versions", ", ".join(f"{name} {number}" for name, number in source.versions.items())),
         ("date", source.date),
     ]
-
-
-def _gradient() -> str:
-    colours = heatmap(np.linspace(0, 1, 9)[None])[0]
-    return f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in colours.tolist())})"

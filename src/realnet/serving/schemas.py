@@ -120,34 +120,23 @@ class ModelAnswer(BaseModel):
     drift: str | None
 
 
-class FeedbackRequest(BaseModel):
-    """A person's verdict on a result.
-
-    Attributes:
-        label: ``good`` or ``defective``.
-        who: the person; why: in words.
-    """
-
+class _Signed(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    who: str = Field(min_length=1, max_length=200)
+    why: str = Field(default="", max_length=1000)
+
+
+class FeedbackRequest(_Signed):
+    """The verdict of the person ``who`` on a result, ``good`` or ``defective``, and why, in words."""
 
     label: Literal["good", "defective"]
-    who: str = Field(min_length=1, max_length=200)
-    why: str = Field(default="", max_length=1000)
 
 
-class ThresholdRequest(BaseModel):
-    """A threshold that is to become the calibrated one.
-
-    Attributes:
-        threshold: of the image score.
-        who: chose it; why: in words.
-    """
-
-    model_config = ConfigDict(extra="forbid")
+class ThresholdRequest(_Signed):
+    """A ``threshold`` of the image score that is to become the calibrated one; who chose it, and why, in words."""
 
     threshold: float = Field(ge=0, le=1)
-    who: str = Field(min_length=1, max_length=200)
-    why: str = Field(default="", max_length=1000)
 
 
 class HistoryAnswer(BaseModel):

@@ -118,7 +118,9 @@ def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, contro
 
         def judge(progress: Progress, rate: float) -> None:
             nonlocal best
-            _share_statistics(fabric, module)
+            # Under DDP each process has running statistics of its own share; the first's are judged and kept.
+            for buffer in module.buffers() if fabric.world_size > 1 else ():
+                torch.distributed.broadcast(buffer, 0)
             _note(progress, fabric.broadcast(task.validation()), settings, rate)
             if progress.best_step == progress.step:
                 best = trained_state(model)
@@ -144,13 +146,6 @@ def _optimizer(module: nn.Module, settings: TrainingConfig, fabric: "Fabric") ->
         weight_decay=settings.weight_decay,
         fused=fuses(fabric),
     )
-
-
-def _share_statistics(fabric: "Fabric", module: nn.Module) -> None:
-    """Under DDP each process has running statistics of its own share; those of the first are judged and kept."""
-    if fabric.world_size > 1:
-        for buffer in module.buffers():
-            torch.distributed.broadcast(buffer, 0)
 
 
 def _note(progress: Progress, figure: Figure, settings: TrainingConfig, rate: float) -> None:

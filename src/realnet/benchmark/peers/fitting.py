@@ -85,13 +85,6 @@ class PeerOutcome:
     notes: tuple[str, ...]
 
 
-def find_peer(name: str) -> Peer:
-    """The peer of that name; UserError where there is none."""
-    if name not in PEERS:
-        raise UserError(f"There is no peer {name!r}; choose one of {', '.join(PEERS)}.")
-    return PEERS[name]
-
-
 @dataclass(frozen=True)
 class FittedPeer:
     """A peer that has seen the good images.
@@ -116,7 +109,9 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
     """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps; all else as of `fit_peer`."""
     from lightning.pytorch import seed_everything
 
-    peer = find_peer(config.name)
+    if config.name not in PEERS:
+        raise UserError(f"There is no peer {config.name!r}; choose one of {', '.join(PEERS)}.")
+    peer = PEERS[config.name]
     side = config.image_size // peer.patch * peer.patch
     batch_size = config.batch_size or peer.batch_size
     if peer.model == "EfficientAd" and batch_size != 1:

@@ -8,6 +8,8 @@ import { download, escaped, reportCsv, reportHtml } from "/report.js";
 
 const AT_ONCE = 4;
 const POLL = 10_000;
+// Images that not every browser knows by their names.
+const IMAGE = /\.(tiff?|webp|avif|jp2|p[bgpn]m|hei[cf]|hif)$/i;
 let models = [];
 let about = { history: false, saves_thresholds: false, teaches: false };
 const items = []; // {file, url, answers: {model: answer or {error}}, labels: {model: what a person said}}
@@ -509,7 +511,8 @@ async function dropped(transfer) {
       for (let some; (some = await new Promise((done, fail) => reader.readEntries(done, fail))).length; ) entries.push(...some);
     }
   }
-  return files.filter((file) => !file.name.startsWith("."));
+  // Beside images a folder holds other things, which nobody means.
+  return files.filter((file) => !file.name.startsWith(".") && (file.type.startsWith("image/") || IMAGE.test(file.name)));
 }
 
 // --- what the user does ---------------------------------------------------------------------------------------------
@@ -568,6 +571,7 @@ $("who").addEventListener("change", () => {
   localStorage.setItem("realnet-who", $("who").value.trim());
   $("who-label").classList.remove("wanted");
 });
+addEventListener("resize", () => { if (items.length) shownModels().forEach(drawDots); });
 $("news").addEventListener("click", () => { $("news").hidden = true; });
 startLarge();
 startLive(
