@@ -1,10 +1,13 @@
 """Plans: those of the package, and what is refused."""
 
+import json
+
 import pytest
 
-from realnet.benchmark.plan import QUALITY, REALNET, REPORTED, parse_plan, plan_names, read_plan
+from realnet.benchmark.plan import QUALITY, REALNET, REPORTED, Row, parse_plan, plan_names, read_plan
 from realnet.benchmark.reported import reported
 from realnet.errors import UserError
+from realnet.model.network import RealNet
 from realnet.overriding import override
 from realnet.presets import presets
 
@@ -29,13 +32,18 @@ def test_the_papers_figures_have_a_row_each(name: str) -> None:
 @pytest.mark.parametrize("name", PLANS)
 @pytest.mark.parametrize("preset", ["lite", "paper"])
 def test_every_row_of_realnet_is_a_valid_configuration(name: str, preset: str) -> None:
-    import json
-
     for row in read_plan(name).rows:
         if row.method in (REALNET, QUALITY):
             fields = [f"{field}={json.dumps(value)}" for field, value in row.set.items()]
             config = override(presets[row.preset or preset], fields)
             assert config.preset == (row.preset or preset)
+
+
+@pytest.mark.parametrize("row", read_plan("tableS4").rows, ids=lambda row: row.name)
+def test_every_arrangement_can_be_made_of_lite(row: Row) -> None:
+    fields = [f"{field}={json.dumps(value)}" for field, value in row.set.items()]
+    model = RealNet(override(presets["lite"], fields), pretrained=False)
+    assert model.config.reconstruction.architecture in row.name
 
 
 def test_figure5_covers_the_modes_and_shares() -> None:
