@@ -66,7 +66,8 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
     if len(sizes) < 2:
         return []
     of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
-    (usual, count), others = sizes.most_common(1)[0], len(category.train) - sizes.most_common(1)[0][1]
+    usual, count = sizes.most_common(1)[0]
+    others = len(category.train) - count
     if count <= others:
         smallest, largest = min(sizes, key=math.prod), max(sizes, key=math.prod)
         return [

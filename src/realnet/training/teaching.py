@@ -149,7 +149,7 @@ def learn(
     known = read_known(opened)
     refused, given = known.refuse(said.exclude, list(zip(files, names, strict=True)))
     digests = image_hashes([file for file, _ in given], known.levels)
-    gone = (known.left_out | refused) - set(digests)
+    gone, returned = (known.left_out | refused) - set(digests), len(known.left_out & set(digests))
     new = {d: one for d, one in zip(digests, given, strict=True) if d not in opened.trained_on}
     model, config, there = load_model(opened, device), opened.config, known.features.without(known.numbers(gone))
     _check_left(run, there, config)
@@ -172,8 +172,7 @@ def learn(
     refused_names |= {there.names[number] for number in known.numbers(gone - known.left_out)}
     return Lesson(
         model, calibration.with_confirmed(confirmed), added.names, before, scores[len(scores) - len(added.names) :],
-        left_out=len(given) - len(new) - len(known.left_out & set(digests)), refused=tuple(sorted(refused_names)),
-        returned=len(known.left_out & set(digests)),
+        left_out=len(given) - len(new) - returned, refused=tuple(sorted(refused_names)), returned=returned,
         taught=added if known.taught is None else known.taught.with_others(added),
         digests=(*known.digests[len(known.trained.names) :], *new), gone=gone,
         threshold=opened.calibration.score if opened.calibration else 1.0, defects=learned, found=found, wrong=wrong,
