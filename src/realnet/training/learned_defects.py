@@ -172,7 +172,7 @@ def _shrunk_covariance(vectors: Tensor) -> Tensor:
 
 
 def _logits(head: ConfirmedHead, part: Residuals) -> Tensor:
-    return torch.cat([head([log[i : i + 32].float() for log in part.logs]) for i in range(0, len(part), 32)])
+    return torch.cat([head(part.log_rows(slice(i, i + 32))) for i in range(0, len(part), 32)])
 
 
 def _suspicious(maps: Tensor, height: int, width: int) -> torch.return_types.topk:
