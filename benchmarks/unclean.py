@@ -8,20 +8,26 @@ mixture. Then, twice, the three quarters of the images with the lowest scores ar
 folds, the others by all three quarters), so that defects of a kind no longer rebuild each other. Named is what then
 scores far above the median; share and limit were chosen on synthetic defects of one kind put among the good images.
 "Left out" fits once more without what is named.
+
+Where a data set holds several photographs of one defect, those of a defect that has joined the good images are not
+new to the inspector: the columns "new_..." judge the others alone. Photographs show the same defect where their masks
+overlap.
 """
 
 import argparse
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from realnet.calibration import far_above
-from realnet.data import open_dataset
+from realnet.data import Sample, open_dataset, read_mask
 from realnet.evaluation.metrics import image_auroc
 from realnet.model.network import RealNet
 from realnet.presets import presets
@@ -35,16 +41,19 @@ CONFIG = presets["instant"]
 # The share of the images that are fitted to before any is named, how often, and the robust deviations of the scores'
 # logits above their median from which on an image is named.
 CORE, ROUNDS, FAR = 0.75, 2, 2.0
+# Masks are compared at this size; where the defect is the same, they share more than OVERLAP of what the two cover.
+MASK_SIZE, OVERLAP = 256, 0.3
 Features = list[Tensor]
 
 
 @dataclass(frozen=True)
 class Product:
-    """Raw features of the good images and of the test images, and which of these are defective."""
+    """Raw features of the good images and of the test images, which of these are defective, and show the same."""
 
     good: Features
     test: Features
     defective: np.ndarray
+    same: np.ndarray
 
 
 def read_product(data: Path, category: str, folder: Path) -> Product:
@@ -58,7 +67,19 @@ def read_product(data: Path, category: str, folder: Path) -> Product:
         save_file({f"{name}.{k}": f for name, features in made.items() for k, f in enumerate(features)}, file)
     tensors = load_file(file)
     good, test = ([tensors[f"{name}.{k}"] for k in range(3)] for name in ("good", "test"))
-    return Product(good, test, np.array([sample.is_anomalous for sample in found.test]))
+    return Product(good, test, np.array([sample.is_anomalous for sample in found.test]), same_defect(found.test))
+
+
+def same_defect(samples: Sequence[Sample]) -> np.ndarray:
+    """Which two images show the same defect, by the overlap of their masks; bool N x N."""
+    masks = np.zeros((len(samples), MASK_SIZE**2), np.float32)
+    for row, sample in zip(masks, samples, strict=True):
+        if sample.mask is not None:
+            mask = 255 * read_mask(sample.mask).astype(np.uint8)
+            small = cv2.resize(mask, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
+            row[:] = cv2.dilate(small, np.ones((5, 5), np.uint8)).ravel() > 0  # thin cracks move by a pixel or two
+    both, areas = masks @ masks.T, masks.sum(1)
+    return both > OVERLAP * np.maximum(areas[:, None] + areas - both, 1)
 
 
 @torch.no_grad()
@@ -146,9 +167,10 @@ def main() -> None:
             stream.flush()
             print(*(f"{value:.4f}" if isinstance(value, float) else value for value in row), flush=True)
 
-        put("share", "draw", "defects", "clean", "mixed", "left_out", "named", "named_defects")
+        put("share", "draw", "defects", "clean", "mixed", "left_out", "named", "named_defects", "new",
+            "new_clean", "new_mixed", "new_left_out")  # fmt: skip
         found = [image_auroc(judged, product.defective) for judged in (clean, trimmed)]
-        put(0.0, 0, 0, found[0], found[0], found[1], int(named.sum()), 0)
+        put(0.0, 0, 0, found[0], found[0], found[1], int(named.sum()), 0, len(defects), found[0], found[0], found[1])
         for draw in range(order.draws):
             shuffled = np.random.default_rng(draw).permutation(defects)
             aside, kept = shuffled[: len(defects) // 2], shuffled[len(defects) // 2 :]
@@ -161,10 +183,12 @@ def main() -> None:
                 scores = fit(model, mixed)
                 harmed = judge(model, test)
                 named = leave_out(model, mixed, scores)
-                mended = judge(model, test)
+                scored = (clean[judged], harmed, judge(model, test))
+                new = ~product.same[np.ix_(judged, joining)].any(1)
                 put(
-                    share, draw, len(joining), image_auroc(clean[judged], truth), image_auroc(harmed, truth),
-                    image_auroc(mended, truth), int(named.sum()), int(named[count:].sum()),
+                    share, draw, len(joining), *(image_auroc(s, truth) for s in scored),
+                    int(named.sum()), int(named[count:].sum()),
+                    int(truth[new].sum()), *(image_auroc(s[new], truth[new]) for s in scored),
                 )  # fmt: skip
 
 
