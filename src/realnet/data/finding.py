@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path, PurePath
 
 from realnet.data.images import IMAGE_SUFFIXES
@@ -227,7 +226,7 @@ def name_reason(name: str) -> str | None:
         return None
     if suffix not in _UNREAD:
         return ""
-    how = "convert them to PNG or JPEG" + (f", or {_heic_hint()}" if suffix in _HEIC else "")
+    how = "convert them to PNG or JPEG" + (f", or {install_hint('heic')}" if suffix in _HEIC else "")
     return f"{suffix.removeprefix('.').upper()} files, which are not read: {how}"
 
 
@@ -247,11 +246,6 @@ def _begins_as_image(path: Path) -> bool:
             return _BEGINNINGS.match(stream.read(16)) is not None
     except OSError:
         return False
-
-
-@cache
-def _heic_hint() -> str:
-    return install_hint("heic")
 
 
 def is_own_picture(path: Path) -> bool:

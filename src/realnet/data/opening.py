@@ -9,6 +9,7 @@ from realnet.data import elpv, visa
 from realnet.data.finding import LeftOut, list_images
 from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
+from realnet.data.vocabulary import meaning
 from realnet.errors import UserError, listed, raise_problems
 
 _Read = Callable[[str, list[str]], Category]
@@ -145,7 +146,6 @@ def dataset_folders(root: str) -> list[str]:
 
 def _holds_products(place: Path) -> bool:
     """Whether folders of training images, or of good ones, lie in it or one below."""
-    from realnet.data.vocabulary import meaning
 
     def has(folder: Path) -> bool:
         says = [meaning(path.name) for path in folder.iterdir() if path.is_dir()]
