@@ -96,10 +96,15 @@ class Plan(_Node):
         return self
 
 
+def package_names(folder: str) -> list[str]:
+    """The YAML files in a folder of the package, without their ending."""
+    found = files("realnet.benchmark").joinpath(folder)
+    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+
+
 def plan_names() -> list[str]:
     """The plans that come with the package."""
-    found = files("realnet.benchmark").joinpath("plans")
-    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+    return package_names("plans")
 
 
 def read_plan(name: str) -> Plan:

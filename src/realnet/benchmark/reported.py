@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from realnet.benchmark.plan import package_names
 from realnet.errors import UserError
 
 
@@ -98,8 +99,7 @@ class ReportedTable(_Node):
 
 def reported_names() -> list[str]:
     """The tables that come with the package."""
-    found = files("realnet.benchmark").joinpath("reported")
-    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+    return package_names("reported")
 
 
 @cache

@@ -137,7 +137,6 @@ def _connected(
     resume: bool,
 ) -> "list[Station]":
     """The stations, with what becomes of their rows: signals that name the camera, and the results store."""
-
     from realnet.history.recording import Recording
 
     series = None if signals is None else signals.outbox.series(again=resume)

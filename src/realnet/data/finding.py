@@ -95,12 +95,12 @@ def list_images(paths: Iterable[str | Path], left_out: list[LeftOut] | None = No
     return list(found)
 
 
-def no_images(folder: Path, left_out: Sequence[LeftOut]) -> UserError:
+def no_images(folder: Path, left_out: Sequence[LeftOut], wanted: str = "PNG, JPEG, BMP or TIFF files") -> UserError:
     """What is said of a folder without images: the reason, where something was left out."""
     if left_out and left_out[0].place == ".":
         return UserError(f"{folder} is {left_out[0].reason}; check its permissions.")
     why = f" that can be used ({left_out[0].place}: {left_out[0].reason})" if left_out else ""
-    return UserError(f"{folder} holds no images{why}; choose a folder with PNG, JPEG, BMP or TIFF files.")
+    return UserError(f"{folder} holds no images{why}; choose a folder with {wanted}.")
 
 
 def walk(

@@ -62,7 +62,7 @@ class Backbone(nn.Module):
 
     def __init__(self, config: BackboneConfig, pretrained: bool = True, network: nn.Module | None = None) -> None:
         super().__init__()
-        self.network = _create(config) if network is None else network
+        self.network = _create_network(config) if network is None else network
         self.channels, self.strides = _shape_of(self.network)
         if list(self.strides) != sorted(set(self.strides)):
             raise UserError(
@@ -138,12 +138,6 @@ class Backbone(nn.Module):
             self.get_buffer(f"std_{k}").copy_(deviation)
 
 
-def _create(config: BackboneConfig) -> nn.Module:
-    if config.name == lite0.NAME and config.tag is None and all(0 <= tap < lite0.FEATURES for tap in config.taps):
-        return lite0.Lite0(config.taps)
-    return _create_by_timm(config)
-
-
 def _shape_of(network: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if isinstance(network, lite0.Lite0):
         return network.channels, network.strides
@@ -151,7 +145,9 @@ def _shape_of(network: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(info.channels()), tuple(info.reduction())
 
 
-def _create_by_timm(config: BackboneConfig) -> nn.Module:
+def _create_network(config: BackboneConfig) -> nn.Module:
+    if config.name == lite0.NAME and config.tag is None and all(0 <= tap < lite0.FEATURES for tap in config.taps):
+        return lite0.Lite0(config.taps)
     import timm
 
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{config.name}.*")]

@@ -56,36 +56,6 @@ class PeerConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class PeerOutcome:
-    """What a fitted peer says of the test images, and what it cost.
-
-    Attributes:
-        maps: float32 ``[N, image_size, image_size]`` as the model gives them, neither normalised nor cut; None
-            where it scores whole images only.
-        scores: float64 ``[N]``, likewise.
-        fit_seconds: of building and fitting.
-        images_per_second: one image at a time: the median over the test images, after a warm-up, from the image in
-            memory to its map.
-        parameters: of the model, frozen ones included.
-        model_bytes: of its parameters and buffers, so with what it has memorised.
-        epochs, steps: passes begun, and batches trained on.
-        ended_by_budget: whether the time budget ended the training.
-        notes: sentences that a reader of the figures must know.
-    """
-
-    maps: np.ndarray | None
-    scores: np.ndarray
-    fit_seconds: float
-    images_per_second: float
-    parameters: int
-    model_bytes: int
-    epochs: int
-    steps: int
-    ended_by_budget: bool
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class FittedPeer:
     """A peer that has seen the good images.
 
@@ -93,7 +63,9 @@ class FittedPeer:
         module: anomalib's module; its torch model in ``.model`` takes what ``transform`` gives.
         transform: from RGB in 0..1 ``[B, 3, H, W]``.
         seconds: of building and fitting.
-        epochs, steps, ended_by_budget, notes: as in `PeerOutcome`.
+        epochs, steps: passes begun, and batches trained on.
+        ended_by_budget: whether the time budget ended the training.
+        notes: sentences that a reader of the figures must know.
     """
 
     module: Any
@@ -103,6 +75,29 @@ class FittedPeer:
     steps: int
     ended_by_budget: bool
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PeerOutcome:
+    """What a fitted peer says of the test images, and what it cost.
+
+    Attributes:
+        fitted: the peer.
+        maps: float32 ``[N, image_size, image_size]`` as the model gives them, neither normalised nor cut; None
+            where it scores whole images only.
+        scores: float64 ``[N]``, likewise.
+        images_per_second: one image at a time: the median over the test images, after a warm-up, from the image in
+            memory to its map.
+        parameters: of the model, frozen ones included.
+        model_bytes: of its parameters and buffers, so with what it has memorised.
+    """
+
+    fitted: FittedPeer
+    maps: np.ndarray | None
+    scores: np.ndarray
+    images_per_second: float
+    parameters: int
+    model_bytes: int
 
 
 def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
@@ -149,18 +144,9 @@ def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textur
     model = fitted.module.model
     maps, scores, speed = judge_images(model, category, config.image_size, fitted.transform, device)
     tensors = [*model.parameters(), *model.buffers()]
-    return PeerOutcome(
-        maps=maps,
-        scores=scores,
-        fit_seconds=fitted.seconds,
-        images_per_second=speed,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        model_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        epochs=fitted.epochs,
-        steps=fitted.steps,
-        ended_by_budget=fitted.ended_by_budget,
-        notes=fitted.notes,
-    )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return PeerOutcome(fitted, maps, scores, speed, parameters, held)
 
 
 class _Images(Dataset[Tensor]):
