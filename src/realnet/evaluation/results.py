@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from realnet.data.samples import Category, fingerprint
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 from realnet.provenance import collect_provenance
 
 Protocol = Literal["exact", "realnet"]
@@ -187,8 +188,6 @@ class Results(_Node):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the text"
             raise UserError(
-                f"These are no evaluation results ({place}: {first['msg']}); evaluate the run again."
+                f"These are no evaluation results ({first_problem(error)}); evaluate the run again."
             ) from error
