@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from realnet.config import SynthesisName
+from realnet.config import Node, SynthesisName
 from realnet.errors import UserError
 from realnet.overriding import first_problem
 
 REALNET, REPORTED, QUALITY = "realnet", "reported", "quality"
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Row(_Node):
+class Row(Node):
     """One way of doing it: a row or a column of the table.
 
     Attributes:
@@ -55,7 +51,7 @@ class Row(_Node):
         return self.reported or self.name
 
 
-class Plan(_Node):
+class Plan(Node):
     """A table.
 
     Attributes:

@@ -9,17 +9,14 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from realnet.benchmark.plan import package_names
+from realnet.config import Node
 from realnet.errors import UserError
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Reported(_Node):
+class Reported(Node):
     """A printed figure, and its deviation where one is printed."""
 
     value: float
@@ -31,7 +28,7 @@ class Reported(_Node):
         return {"value": given} if isinstance(given, int | float) else given
 
 
-class ReportedRow(_Node):
+class ReportedRow(Node):
     """The figures of one method for one product; a dash in print is left out.
 
     Attributes:
@@ -45,7 +42,7 @@ class ReportedRow(_Node):
     figures: dict[str, Reported] = Field(min_length=1)
 
 
-class ReportedTable(_Node):
+class ReportedTable(Node):
     """A table of the paper.
 
     Attributes:

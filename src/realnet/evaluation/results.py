@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from realnet.config import Node
 from realnet.data.samples import Category, fingerprint
 from realnet.errors import UserError
 from realnet.overriding import first_problem
@@ -67,11 +68,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """What is measured, by the name of its field in :class:`Figures`."""
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Figures(_Node):
+class Figures(Node):
     """One row: the figures of some good and some defective images. None where a figure is not defined.
 
     Attributes:
@@ -119,7 +116,7 @@ class Figures(_Node):
         return text + self.mark
 
 
-class Provenance(_Node):
+class Provenance(Node):
     """Where figures come from.
 
     Attributes:
@@ -162,7 +159,7 @@ class Provenance(_Node):
         )
 
 
-class Results(_Node):
+class Results(Node):
     """All figures of one evaluation.
 
     Attributes:

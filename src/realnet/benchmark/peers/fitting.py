@@ -13,13 +13,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from realnet.benchmark.peers.known_peers import PEERS, Option, Peer
 from realnet.benchmark.peers.peer_models import backbone_of, build, unavailable
-from realnet.config import BackboneConfig
+from realnet.config import BackboneConfig, Node
 from realnet.data import Category, GoodImages, read_image, survey
 from realnet.errors import UserError
 
@@ -27,7 +27,7 @@ _CACHE_BYTES = 2**30
 _WARM_UP = 3
 
 
-class PeerConfig(BaseModel):
+class PeerConfig(Node):
     """How a peer is fitted.
 
     Attributes:
@@ -41,8 +41,6 @@ class PeerConfig(BaseModel):
         epochs, steps: the most passes, and the most steps of an optimiser; None: those of `PEERS`, any number.
         batch_size: images a step; None: that of `PEERS`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     image_size: int = Field(256, ge=32, multiple_of=32)
