@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from realnet.atomic import write_text
 from realnet.config import DiscriminatorKind, Node
 from realnet.errors import UserError
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 
 CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95
@@ -278,11 +278,8 @@ def read_calibration(run: Path) -> Calibration | None:
 
 def read_version(path: Path) -> Calibration:
     """One calibration file; UserError where it is damaged."""
-    try:
+    with reading(path, "restore it, or `realnet calibrate` makes it anew"):
         return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error)
-        raise UserError(f"{path} is damaged ({problem}); restore it, or `realnet calibrate` makes it anew.") from error
 
 
 @dataclass(frozen=True)

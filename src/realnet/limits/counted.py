@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from realnet.atomic import write_text
 from realnet.config import Node
-from realnet.errors import UserError
 from realnet.limits.drawn import Kind
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 
 LIMITS_FILE, CHART_FILE = "limits.json", "limits.png"
 # 29 of 29 found is the least that shows 90 % with a confidence of 95 % (a90/95 of non-destructive testing).
@@ -182,9 +181,6 @@ def read_limits(run: Path, digest: str, threshold: float) -> Limits | None:
     path = run / LIMITS_FILE
     if not path.is_file():
         return None
-    try:
+    with reading(path, "make it anew with `realnet limits`"):
         found = Limits.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error)
-        raise UserError(f"{path} is damaged ({problem}); make it anew with `realnet limits`.") from error
     return found.at(threshold) if found.digest == digest else None

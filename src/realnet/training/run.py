@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from realnet.atomic import remove_torn
 from realnet.calibration import calibrate, save_calibration
@@ -21,6 +21,7 @@ from realnet.errors import UserError
 from realnet.files import text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
+from realnet.overriding import reading
 from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
@@ -199,11 +200,8 @@ def _identity(output: Path) -> str | None:
     path = output / PREPARED_FILE
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("identity")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged; delete it and repeat the call.") from error
+    with reading(path, "delete it and repeat the call"), safe_open(path, framework="pt") as file:
+        return (file.metadata() or {}).get("identity")
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
