@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import Config
+from realnet.config import Config, Node
 from realnet.diffusion.config import DiffusionConfig
 from realnet.errors import UserError
 from realnet.evaluation.results import Results
@@ -17,11 +17,7 @@ from realnet.files import text_sha256
 JOB_FILE, OUTCOME_FILE, FAILURE_FILE, LOG_FILE = "job.json", "outcome.json", "failure.txt", "log.txt"
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProductLocation(_Node):
+class ProductLocation(Node):
     """One product: its data set (a folder or ``elpv``), its name there, and its name in the table."""
 
     root: str
@@ -29,7 +25,7 @@ class ProductLocation(_Node):
     name: str
 
 
-class _Job(_Node):
+class _Job(Node):
     """What all jobs have.
 
     ``name`` is for readers; ``data`` the fingerprint of the images; ``made_of`` the keys of the jobs whose output
@@ -133,7 +129,7 @@ Job = InspectorJob | PeerJob | DiffusionJob | SamplesJob | QualityJob
 _ANY_CELL: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 
-class Outcome(_Node):
+class Outcome(Node):
     """What a finished job leaves.
 
     Attributes:

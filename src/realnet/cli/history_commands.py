@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console, say
+from realnet.cli.console import console, plural, say
 from realnet.cli.history_options import KeepDays, KeepSize, parse_size
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
-    from realnet.history import Entry, Query, Store
+    from realnet.history import Entry
 
 StoreArgument = Annotated[Path, typer.Argument(help="Results store, the file that --history named.")]
 _SHOWN = 8
@@ -76,7 +76,9 @@ def history(
         if review:
             say(f"{len(entries)} to look at. Say what they are: realnet feedback {store} ID --good or --defective.")
         else:
-            say(_found(opened, query, entries, count(opened, query)))
+            total = count(opened, query)
+            shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"
+            say(f"{plural(total, 'result')}, {shown}." if total else "No result is like that.")
 
 
 def feedback(
@@ -88,7 +90,6 @@ def feedback(
     why: Annotated[str, typer.Option(help="Why, in words.")] = "",
 ) -> None:
     """Say that images are good or defective, whatever their verdict; `realnet calibrate --feedback` makes use of it."""
-
     from realnet.history import Store, find, read_confirmed
 
     if good == defective:
@@ -111,13 +112,6 @@ def _image(text: str | None) -> str | None:
     from realnet.data.images import image_hash
 
     return image_hash(read_image(text))
-
-
-def _found(store: "Store", query: "Query", entries: "list[Entry]", total: int) -> str:
-    if not total:
-        return "No result is like that."
-    shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"
-    return f"{total} result{'' if total == 1 else 's'}, {shown}."
 
 
 def _table(entries: "list[Entry]") -> None:
@@ -160,7 +154,6 @@ def _plain(text: str) -> str:
 
 
 def _csv(entries: "list[Entry]") -> None:
-
     from realnet.history import Entry
 
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Entry)], lineterminator="\n")

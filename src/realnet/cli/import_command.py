@@ -21,7 +21,6 @@ def import_official(
     ] = "max",
 ) -> None:
     """Turn a checkpoint of the RealNet authors' released code into a run for evaluate and inspect."""
-
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")
 

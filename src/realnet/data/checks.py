@@ -3,14 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError, listed, raise_problems
+from realnet.errors import UserError, each_in_threads, listed, raise_problems
 
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
 
@@ -42,10 +41,8 @@ def check_dataset(
             samples += category.test
         if need_test:
             problems += _missing_tests(category)
-    with ThreadPoolExecutor() as pool:
-        checked = list(pool.map(_check, samples))
-    raise_problems([*problems, *(one for one in checked if isinstance(one, str))])
-    found = {s.image: one for s, one in zip(samples, checked, strict=True) if isinstance(one, _Checked)}
+    checked = each_in_threads(_check, samples, problems)
+    found = {sample.image: one for sample, one in zip(samples, checked, strict=True)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
     empty = [sample for sample in samples if found[sample.image].marked is False]
     if empty:
@@ -87,19 +84,17 @@ def _pixels(size: tuple[int, int]) -> str:
 
 def _missing_good(category: Category) -> list[str]:
     count = len(category.train)
-    if count >= 2:
-        return []
-    what = f"{count} good image{'s' * (count != 1)}"
-    return [f"{category.name} has {what} to train on; give at least 2."]
+    few = f"{category.name} has {count} good image{'s' * (count != 1)} to train on; give at least 2."
+    return [few] if count < 2 else []
 
 
 def _missing_tests(category: Category) -> list[str]:
-    problems = []
-    if not any(not sample.is_anomalous for sample in category.test):
-        problems.append(f"{category.name} has no good test images; a figure needs some beside the defective ones.")
-    if not any(sample.is_anomalous for sample in category.test):
-        problems.append(f"{category.name} has no defective test images; a figure needs some beside the good ones.")
-    return problems
+    there = {sample.is_anomalous for sample in category.test}
+    return [
+        f"{category.name} has no {lacking} test images; a figure needs some beside the {others} ones."
+        for anomalous, lacking, others in ((False, "good", "defective"), (True, "defective", "good"))
+        if anomalous not in there
+    ]
 
 
 class _Checked(NamedTuple):
@@ -109,20 +104,17 @@ class _Checked(NamedTuple):
     marked: bool | None
 
 
-def _check(sample: Sample) -> str | _Checked:
-    """What is wrong with the files of a sample, in a sentence; else what was found."""
-    try:
-        width, height = verify_image(sample.image)
-        truth = read_truth(sample)
-        if truth is None:
-            return _Checked((width, height), None)
-        if truth.shape != (height, width):
-            height, width = image_shape(sample.image)
-    except UserError as error:
-        return str(error)
-    if truth.shape == (height, width):
-        return _Checked((width, height), bool(truth.any()))
-    return (
-        f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
-        f"{width} x {height}; make the mask as large as the image."
-    )
+def _check(sample: Sample) -> _Checked:
+    """What is found of a sample; UserError for what is wrong with its files."""
+    width, height = verify_image(sample.image)
+    truth = read_truth(sample)
+    if truth is None:
+        return _Checked((width, height), None)
+    if truth.shape != (height, width):
+        height, width = image_shape(sample.image)
+    if truth.shape != (height, width):
+        raise UserError(
+            f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
+            f"{width} x {height}; make the mask as large as the image."
+        )
+    return _Checked((width, height), bool(truth.any()))

@@ -194,12 +194,8 @@ def _label(words: list[str]) -> tuple[Label | None, bool]:
 
 
 def _verdict(word: str) -> tuple[Label, bool] | None:
-    if word in _GOOD:
-        return "good", False
-    if word in _GENERAL_DEFECT:
-        return "defective", True
-    if word in _KIND:
-        return "defective", False
+    if (plain := _plain_verdict(word)) is not None:
+        return plain
     for prefix in _PREFIXES:
         inner = word.removeprefix(prefix)
         if inner != word and (verdict := _plain_verdict(inner)) is not None:

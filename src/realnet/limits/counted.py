@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from realnet.atomic import write_text
+from realnet.config import Node
 from realnet.errors import UserError
 from realnet.limits.drawn import Kind
 from realnet.overriding import first_problem
@@ -68,10 +69,8 @@ class Found:
         return f"{self.size:g} px{depth}: {self.found} of {self.of}"
 
 
-class Cell(BaseModel):
+class Cell(Node):
     """Image scores of drawn defects of one kind, size and depth, and where each lay in shares of the image."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
     size: float = Field(ge=1)
@@ -84,7 +83,7 @@ class Cell(BaseModel):
         return Found(self.kind, self.size, self.depth, sum(s > threshold for s in self.scores), len(self.scores))
 
 
-class Limits(BaseModel):
+class Limits(Node):
     """What an inspector finds.
 
     Attributes:
@@ -95,8 +94,6 @@ class Limits(BaseModel):
         digest: of the model.
         picture: one of the good images, small, as WebP in base64.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     drawn: tuple[Cell, ...]
     images: int

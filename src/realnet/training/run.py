@@ -21,7 +21,7 @@ from realnet.errors import UserError
 from realnet.files import text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
-from realnet.progress import Watcher
+from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config, save_seen
@@ -29,7 +29,7 @@ from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.doubts import doubts_of
 from realnet.training.engine import Control
-from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, check_output, make_fabric
 from realnet.training.log import reporting
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
@@ -125,7 +125,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report,
     ):
         watcher.trains(config.training.select == "oracle", launch.time_budget)
-        control = Control(output, launch.time_budget, spent, report, stop)
+        control = Control(output, launch.time_budget, spent, report, stop.is_set)
         progress = optimise(fabric, task, config, identity, control)
     watcher.stage("Calibrating")
     if fabric.is_global_zero:
