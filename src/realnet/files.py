@@ -34,6 +34,11 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def printable(name: str) -> str:
+    """A file's name as text: what of it is no Unicode, as in names of older systems, is written as an escape."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The table in a JSON file; ValueError where that is missing, damaged, or holds something else."""
     try:

@@ -15,6 +15,7 @@ from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
 from realnet.data.vocabulary import Meaning, meaning
 from realnet.errors import UserError, listed
+from realnet.files import printable
 
 LAYOUT = "folders"
 HERE = "."
@@ -60,11 +61,11 @@ class Reader:
         """Name -> where its folders begin."""
         top = self._peel(())
         telling = [folder for depth, folder in enumerate(top) if not self.says(top[: depth + 1]).plain]
-        name = telling[-1] if telling else product_name(self.root)
+        name = printable(telling[-1] if telling else product_name(self.root))
         if self._is_product(top):
             return {name: top}
         inner = {child: self._peel((*top, child)) for child in self._children(top)}
-        products = {child: place for child, place in inner.items() if self._is_product(place)}
+        products = {printable(child): place for child, place in inner.items() if self._is_product(place)}
         if not products:
             return {name: top}
         in_splits = any(self.says((*place, c)).split for place in products.values() for c in self._children(place))
@@ -273,7 +274,7 @@ class _Tree:
             place = "/".join((*image.place, image.file.name)) if twice else short[image.file]
             masks = image.masks if image.label != GOOD else []
             sample = Sample(
-                image.file, self.name, "train", image.kind, masks[0] if masks else None, tuple(masks[1:]),
+                image.file, self.name, "train", printable(image.kind), masks[0] if masks else None, tuple(masks[1:]),
                 "" if place == image.file.name else place,
             )  # fmt: skip
             found.append(Labelled(sample, image.split, "/".join(image.place)))
