@@ -10,6 +10,7 @@ from typing import NamedTuple
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
+from realnet.data.vocabulary import file_verdict
 from realnet.errors import UserError, listed, raise_problems
 
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
@@ -25,8 +26,8 @@ def check_dataset(
         test_files: whether test images are looked at, should there be any, though none is needed yet.
 
     Returns:
-        A line a category whose images for training differ in size, and one that names the defective images whose masks
-        mark nothing, as far as there are any.
+        A line a category whose images for training differ in size, one where some of their names say defective, and
+        one that names the defective images whose masks mark nothing, as far as there are any.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -47,6 +48,7 @@ def check_dataset(
     raise_problems([*problems, *(one for one in checked if isinstance(one, str))])
     found = {s.image: one for s, one in zip(samples, checked, strict=True) if isinstance(one, _Checked)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
+    said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
     empty = [sample for sample in samples if found[sample.image].marked is False]
     if empty:
         names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
@@ -78,6 +80,18 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
     have = "has another size" if others == 1 else "have other sizes"
     return [
         f"{others} of {of} {have} than the usual {_pixels(usual)} pixels: {named}. {_WHY}; --exclude leaves one out."
+    ]
+
+
+def _describe_names(category: Category, several: bool) -> list[str]:
+    """What is said of images for training whose own names say that they are defective, where others' do not."""
+    called = [s.name for s in category.train if not s.confirmed and file_verdict(s.image.stem) == "defective"]
+    if not called or len(called) == len(category.train):
+        return []
+    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
+    return [
+        f"The names of {len(called)} of {of} say that they are defective: {listed(called)}. Look at them; --exclude "
+        "leaves one out."
     ]
 
 

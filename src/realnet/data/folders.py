@@ -13,7 +13,7 @@ from realnet.data.finding import LeftOut, find_images
 from realnet.data.masks import Place, masks_beside, pair_masks, read_mask
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
-from realnet.data.vocabulary import Meaning, meaning
+from realnet.data.vocabulary import Label, Meaning, file_verdict, meaning
 from realnet.errors import UserError, listed
 from realnet.files import printable
 
@@ -188,7 +188,10 @@ class _Tree:
         self._pair()
         self._label_by_masks()
         unlabelled = [image for image in self.images if image.label is None]
-        if HERE in self.reader.good or (unlabelled and self._all_good(unlabelled)):
+        by_choice = HERE in self.reader.good
+        if by_choice or (unlabelled and self._all_good(unlabelled)):
+            if not by_choice and self.own_label != GOOD:
+                self._refuse_telling_names(unlabelled)
             for image in unlabelled:
                 image.label, image.kind = GOOD, GOOD
         if self.images and not any(image.label == GOOD for image in self.images) and self.own_split != "test":
@@ -249,6 +252,21 @@ class _Tree:
             place = marked[0].masks[0].relative_to(self.reader.root).as_posix()
             reason = f"masks that mark something in good images, such as {marked[0].file.name}: look at these"
             self.left_out.append(LeftOut(place, reason, len(marked)))
+
+    def _refuse_telling_names(self, images: Sequence[_Image]) -> None:
+        """Refuse images that no folder tells apart, but their own names do (``ok_1``, ``nok_2``), or call defective."""
+        says = [file_verdict(image.file.stem) for image in images]
+        said: Label = "defective" if "defective" in says else "good"
+        first = next((image for image, own in zip(images, says, strict=True) if own == said), None)
+        other = next((image for image, own in zip(images, says, strict=True) if own != said), None)
+        if first is None or (other is None and said == GOOD):
+            return
+        others = "" if other is None else f", and other names do not, such as {other.file.name}"
+        raise UserError(
+            f"It cannot be told which images of {self.reader.root.joinpath(*self.top)} are good: the names of "
+            f"{says.count(said)} of {len(says)} say {said}, such as {first.file.name}{others}. Sort them into folders, "
+            "such as good and defective, or write --good . if all are good."
+        )
 
     def _all_good(self, unlabelled: list[_Image]) -> bool:
         """Whether no folder's name can mean that something in it is not good."""
