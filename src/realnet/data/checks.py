@@ -14,6 +14,7 @@ from realnet.data.vocabulary import file_verdict
 from realnet.errors import UserError, listed, raise_problems
 
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
+_MOST_MARKED = 0.8
 
 
 def check_dataset(
@@ -27,7 +28,7 @@ def check_dataset(
 
     Returns:
         A line a category whose images for training differ in size, one where some of their names say defective, and
-        one that names the defective images whose masks mark nothing, as far as there are any.
+        those that name defective images whose masks mark nothing, or nearly everything, as far as there are any.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -49,12 +50,7 @@ def check_dataset(
     found = {s.image: one for s, one in zip(samples, checked, strict=True) if isinstance(one, _Checked)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
     said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
-    empty = [sample for sample in samples if found[sample.image].marked is False]
-    if empty:
-        names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
-        counted = f"{len(empty)}; these images count for the image figures only"
-        said.append(f"Masks that mark nothing ({counted}): {names}.")
-    return said
+    return said + _describe_masks(samples, found)
 
 
 def check_count(categories: Sequence[Category]) -> None:
@@ -95,6 +91,23 @@ def _describe_names(category: Category, several: bool) -> list[str]:
     ]
 
 
+def _describe_masks(samples: Sequence[Sample], found: Mapping[Path, "_Checked"]) -> list[str]:
+    """What is said of masks that hardly mean what they mark: nothing, or nearly the whole image."""
+    shares = [(f"{sample.defect}/{sample.name}", found[sample.image].marked) for sample in samples]
+    empty = [name for name, share in shares if share == 0]
+    full = [name for name, share in shares if share is not None and share > _MOST_MARKED]
+    said = []
+    if empty:
+        counted = f"{len(empty)}; these images count for the image figures only"
+        said.append(f"Masks that mark nothing ({counted}): {listed(empty)}.")
+    if full:
+        said.append(
+            f"Masks that mark more than {_MOST_MARKED:.0%} of their image ({len(full)}): {listed(full)}. Look at them: "
+            "every pixel that is not black counts as defective."
+        )
+    return said
+
+
 def _pixels(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
 
@@ -117,10 +130,10 @@ def _missing_tests(category: Category) -> list[str]:
 
 
 class _Checked(NamedTuple):
-    """Width and height of an image, and whether its mask, if any, marks anything."""
+    """Width and height of an image, and the share of it, 0..1, that its mask marks; None: it has none."""
 
     size: tuple[int, int]
-    marked: bool | None
+    marked: float | None
 
 
 def _check(sample: Sample) -> str | _Checked:
@@ -135,7 +148,7 @@ def _check(sample: Sample) -> str | _Checked:
     except UserError as error:
         return str(error)
     if truth.shape == (height, width):
-        return _Checked((width, height), bool(truth.any()))
+        return _Checked((width, height), float(truth.mean()))
     return (
         f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
         f"{width} x {height}; make the mask as large as the image."
