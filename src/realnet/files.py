@@ -4,6 +4,9 @@ import contextlib
 import hashlib
 import json
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,12 @@ def name_pattern(longest: int) -> str:
 def plain_name(text: str, otherwise: str, longest: int) -> str:
     """``text`` as such a name, of ``longest`` characters at most; ``otherwise`` where nothing is left of it."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")[:longest] or otherwise
+
+
+def quoted(path: str | Path) -> str:
+    """``path`` as it stands in a command that a person may copy: in quotes where the shell would divide it."""
+    text = str(path)
+    return subprocess.list2cmdline([text]) if sys.platform == "win32" else shlex.quote(text)
 
 
 def file_sha256(path: Path) -> str:
