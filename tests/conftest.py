@@ -27,3 +27,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real images at hand: set REALNET_SHARED_DATA to a folder that holds mvtec_ad/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of one category, ``widget``; to be read only."""
+    from tests.data.layouts import make_mvtec
+
+    return make_mvtec(tmp_path_factory.mktemp("data") / "set")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, product: Path) -> Path:
+    """A finished run of ``product`` and seed 0; to be read only."""
+    from tests.training.tiny import run, tiny
+
+    output = tmp_path_factory.mktemp("runs") / "run"
+    run(product, output, tiny())
+    return output

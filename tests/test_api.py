@@ -18,7 +18,6 @@ import realnet.cli
 from realnet.cli.app import app
 from realnet.errors import UserError
 from tests.data.layouts import make_good
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 from tests.training.tiny import FIELDS
 
 FUNCTIONS = ("train", "evaluate", "inspect", "calibrate", "teach", "export", "synthesize")
@@ -63,7 +62,7 @@ def test_the_package_is_imported_without_torch_and_keeps_its_functions() -> None
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_from_images_to_verdicts(product: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_from_images_to_verdicts(product: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     inspector = realnet.train(
         product / "widget", run, device="cpu", seed=3, time_budget=60.0, false_alarms="10%",
@@ -100,7 +99,7 @@ def test_from_images_to_verdicts(product: Path, tmp_path: Path, capfd: pytest.Ca
     assert "0.25" in str(calibration.asked)
 
 
-def test_mistakes_are_sentences(product: Path, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_mistakes_are_sentences(product: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no field training\.stepps"):
         realnet.train(product, tmp_path / "a", progress=False, training={"stepps": 1})
     with pytest.raises(UserError, match="no preset 'lit'"):
@@ -114,7 +113,7 @@ def test_mistakes_are_sentences(product: Path, trained: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pairs_are_those_of_the_command(product: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_pairs_are_those_of_the_command(product: Path, tmp_path: Path) -> None:
     manifest = realnet.synthesize(product, 3, tmp_path / "pairs", synthesis="cutpaste", seed=5, size=64, progress=False)
     call = [
         sys.executable,

@@ -21,7 +21,6 @@ import torch
 from realnet.inspection.cameras import camera_name
 from realnet.training.batches import AnomalySamples
 from tests.cli.conftest import in_process  # noqa: F401 - a fixture
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 from tests.training.test_batches import assert_same, real_batches
 from tests.training.tiny import flags
 
@@ -204,8 +203,8 @@ def as_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_commands_need_nothing_of_posix(
     as_on_windows: None,
     in_process: Callable[..., tuple[int, str]],  # noqa: F811
-    trained: Path,  # noqa: F811
-    product: Path,  # noqa: F811
+    trained: Path,
+    product: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

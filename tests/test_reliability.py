@@ -30,28 +30,27 @@ from realnet.history import open_history
 from realnet.inspection.rows import Row
 from tests.inspection.judged import inspect_files
 from tests.serving.conftest import serving
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 COUNT = 60
 
 
 @pytest.fixture(scope="module")
-def made(product: Path) -> list[Sample]:  # noqa: F811
+def made(product: Path) -> list[Sample]:
     return samples(COUNT, 3, seed_images(product))
 
 
 @pytest.fixture(scope="module")
-def scores(product: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:  # noqa: F811
+def scores(product: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return alone(trained, sentinels(seed_images(product)), tmp_path_factory.mktemp("alone") / "images")
 
 
-def test_every_kind_is_made_and_the_same_again(made: list[Sample], product: Path) -> None:  # noqa: F811
+def test_every_kind_is_made_and_the_same_again(made: list[Sample], product: Path) -> None:
     assert {sample.kind for sample in made} == {*MAKERS, "sentinel"}
     assert sum(sample.sentinel is not None for sample in made) == COUNT // 10
     assert samples(COUNT, 3, seed_images(product)) == made
 
 
-def test_malformed_images_over_http(made: list[Sample], scores: list[float], trained: Path) -> None:  # noqa: F811
+def test_malformed_images_over_http(made: list[Sample], scores: list[float], trained: Path) -> None:
     from realnet.serving import open_models
 
     found = {}
@@ -68,7 +67,7 @@ def test_malformed_images_over_http(made: list[Sample], scores: list[float], tra
     assert {name: problem for name, problem in found.items() if problem} == {}
 
 
-def test_malformed_images_in_a_folder(made: list[Sample], scores: list[float], trained: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_malformed_images_in_a_folder(made: list[Sample], scores: list[float], trained: Path, tmp_path: Path) -> None:
     due = write_samples(made[:30], tmp_path / "images")
     inspect_files(load(trained), list(due), tmp_path / "out")
     rows = {row["image"]: row for row in json.loads((tmp_path / "out" / "results.json").read_text())}
@@ -104,7 +103,7 @@ def test_malformed_images_in_a_folder(made: list[Sample], scores: list[float], t
         "export: inspector.json that is deep",
     ],
 )
-def test_hostile_folders(name: str, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_hostile_folders(name: str, trained: Path, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     folder = prepare(trained, tmp_path / "place", canary, name, {**RUNS, **EXPORTS}[name])
     with pytest.raises(UserError) as refused:
@@ -164,7 +163,7 @@ def test_figures_of_a_load() -> None:
 
 
 @pytest.mark.slow
-def test_a_short_week(product: Path, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_short_week(product: Path, trained: Path, tmp_path: Path) -> None:
     """Two cameras and HTTP; the receiver and the server die, the disk is full, the run is taught twice."""
     options = argparse.Namespace(run=trained, data=product / "widget" / "test", count=40, corrections=4, seed=0)
     outcome = measure_week(options)
@@ -174,7 +173,7 @@ def test_a_short_week(product: Path, trained: Path, tmp_path: Path) -> None:  # 
     assert outcome.details["taught after shift 2"]["said"]
 
 
-def test_what_goes_wrong_in_a_week_is_found(product: Path, trained: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_what_goes_wrong_in_a_week_is_found(product: Path, trained: Path, tmp_path: Path) -> None:
     """The measurement itself: a missing result, one of another threshold, and signals that are lost or not marked."""
     parts = make_parts(product / "widget" / "test", 10, 0)
     assert {part.kind for part in parts} >= {"good", "lot"} and len({part.content for part in parts}) == 10

@@ -96,6 +96,8 @@ TOP_SHARE = 0.006
 
 GENERAL_TAPS = ("tf_efficientnet_lite0", (2, 3, 4))
 """The backbone and taps whose standardised residuals, one network a tap, the general head knows."""
+GENERAL_WIDTH = 64
+"""The general head's own width."""
 
 
 class DiscriminatorConfig(Node):
@@ -103,10 +105,10 @@ class DiscriminatorConfig(Node):
 
     ``paper`` is the paper's network, of ``residual_layers`` and ``widths``. ``evidence`` adds up, layer by layer, the
     standardised log energies of the residuals, weighted by ``layer_weights`` (None: all 1), and what ``heads`` small
-    networks of ``width`` channels say, each trained without its share of the good images. Their part counts
-    ``learned`` times as much as the evidence, and in the score what was learned on other products ``general`` times,
-    where the residuals are those of ``GENERAL_TAPS``. ``channel_dropout`` is the share of residual channels that a step
-    hides from the heads.
+    networks of ``width`` channels say, each trained without its share of the good images: ``learned`` times as much as
+    the evidence. Where the residuals are those of ``GENERAL_TAPS`` and ``width`` is that of the package's general
+    head, they start as that, and count in the score even where no step is trained, ``general`` times (0: they start at
+    random). ``channel_dropout`` is the share of residual channels that a step hides from the heads.
     """
 
     kind: DiscriminatorKind = "paper"
@@ -114,9 +116,9 @@ class DiscriminatorConfig(Node):
     widths: tuple[Width, Width, Width, Width] = (128, 32, 8, 4)
     layer_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     heads: int = Field(2, ge=1, le=16)
-    width: Width = 48
+    width: Width = GENERAL_WIDTH
     channel_dropout: float = Field(0.1, ge=0, lt=1)
-    learned: float = Field(0.5, ge=0)
+    learned: float = Field(1.0, ge=0)
     general: float = Field(0.0, ge=0)
 
 
@@ -186,9 +188,10 @@ class ModelConfig(Node):
 
     @property
     def general(self) -> float:
-        """How much what was learned on other products counts: 0 where these residuals are none that it knows."""
+        """How much heads count that know other products only: 0 where these residuals are none that they know."""
         known = (
-            (self.backbone.name, self.backbone.taps) == GENERAL_TAPS
+            self.discriminator.width == GENERAL_WIDTH
+            and (self.backbone.name, self.backbone.taps) == GENERAL_TAPS
             and self.backbone.standardise
             and self.afs.method != "rlpr"
             and self.reconstruction.architecture == "A"

@@ -19,7 +19,7 @@ from realnet.data import Category
 from realnet.data.images import image_hashes
 from realnet.data.levels import Levels
 from realnet.errors import UserError, listed
-from realnet.files import name_pattern, read_json
+from realnet.files import name_pattern, quoted, read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
 from realnet.overriding import reading
 from realnet.record import Record, read_record
@@ -159,7 +159,7 @@ class Run:
         if not (folder / SUBSPACES_FILE).is_file():
             raise UserError(
                 f"{folder / SUBSPACES_FILE}, which calibration {self.calibration.version} rests on, is missing: "
-                f"restore it, or go back with `realnet calibrate {self.folder} --undo`."
+                f"restore it, or go back with `realnet calibrate {quoted(self.folder)} --undo`."
             )
         return folder
 

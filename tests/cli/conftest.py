@@ -6,7 +6,6 @@ import pytest
 
 from realnet.cli.app import main
 from tests.cli.process import Finished, Started
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 
 @pytest.fixture

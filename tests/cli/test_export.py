@@ -9,7 +9,8 @@ import pytest
 
 from realnet import load
 from realnet.export import export_folder, request
-from tests.export.conftest import copies_of
+from tests.export.conftest import copies_of, shallow  # noqa: F401 - fixture
+from tests.training.tiny import run, tiny
 
 Call = Callable[..., tuple[int, str]]
 
@@ -20,25 +21,37 @@ def call(in_process: Call) -> Call:
     return partial(in_process, "export")
 
 
+@pytest.fixture(scope="module")
+def made(
+    product: Path,
+    shallow: tuple[str, ...],  # noqa: F811 - fixture
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A run of few layers."""
+    output = tmp_path_factory.mktemp("runs") / "shallow"
+    run(product, output, tiny(*shallow))
+    return output
+
+
 def test_from_a_run_to_a_verdict(
-    call: Call, trained: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, made: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino")
     output, good = tmp_path / "export", product / "widget" / "test" / "good"
-    status, said = call(trained, "--format", "openvino", "--images", good, "--output", output)
+    status, said = call(made, "--format", "openvino", "--images", good, "--output", output)
     assert status == 0, said
     assert "Against PyTorch on 3 images: largest difference " in said
     assert "verdicts changed: 0." in said
-    assert f"Exported {trained} as {output}: openvino, " in said
+    assert f"Exported {made} as {output}: openvino, " in said
     image = next(good.iterdir())
-    assert load(output).inspect(image).is_anomalous == load(trained).inspect(image).is_anomalous
-    status, said = call(trained, "--format", "openvino", "--images", good, "--output", output)
+    assert load(output).inspect(image).is_anomalous == load(made).inspect(image).is_anomalous
+    status, said = call(made, "--format", "openvino", "--images", good, "--output", output)
     assert status == 2
     assert "is not empty (it holds calibration.json)" in said
 
     # The same graph again: converting is what takes long.
     monkeypatch.setattr(export_folder, "write_graph", copies_of(output))
-    arguments = [trained, "--format", "openvino", "--images", good, "--tolerance", "0"]
+    arguments = [made, "--format", "openvino", "--images", good, "--tolerance", "0"]
     status, said = call(*arguments, "--output", tmp_path / "exact")
     assert status == 2
     assert "The openvino export is refused: 3 of 3 images differ from PyTorch by more than 0" in said

@@ -9,7 +9,6 @@ import pytest
 from realnet.cluster.connection import Cluster, Share, connected
 from tests.cluster.pieces import slow_square
 from tests.diffusion.conftest import diffusion  # noqa: F401 - fixtures
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 
 @dataclass

@@ -7,11 +7,9 @@ from tests.diffusion.tiny import plain, run, tiny
 
 pytest.importorskip("diffusers")
 
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
-
 
 @pytest.fixture(scope="session")
-def diffusion(tmp_path_factory: pytest.TempPathFactory, product: Path) -> Path:  # noqa: F811
+def diffusion(tmp_path_factory: pytest.TempPathFactory, product: Path) -> Path:
     """A finished model of ``widget`` that starts from good images; to be read only."""
     output = tmp_path_factory.mktemp("models") / "model"
     run(product, output, tiny())

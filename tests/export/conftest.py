@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+import torch
 
 import realnet
 from realnet.manifest import read_manifest
 from realnet.run_folder import Run
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 NEEDED = {
     "onnx": ("onnxscript", "onnxruntime"),
@@ -29,25 +30,40 @@ def copies_of(made: Path) -> Callable[..., list[Path]]:
 
 
 @pytest.fixture(scope="session")
-def exported(
-    tmp_path_factory: pytest.TempPathFactory,
-    trained: Path,  # noqa: F811 - fixture
-    product: Path,  # noqa: F811 - fixture
-) -> Callable[[str], Path]:
-    """The trained run in a format, made once; to be read only."""
+def shallow(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Fields for a network of few layers, which converters are soon done with, for what does not depend on layers."""
+    weights = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.manual_seed(0)
+    torch.save(timm.create_model("resnet18").state_dict(), weights)
+    backbone = ("name=resnet18", "taps=[1]", f"weights={weights}")
+    return ("model.afs.dimensions=[8]", *(f"model.backbone.{field}" for field in backbone))
+
+
+def exports_of(run: Path, product: Path, folder: Path) -> Callable[[str], Path]:
+    """Exports ``run`` in the format that is asked for, each once, into ``folder``; to be read only."""
     made: dict[str, Path] = {}
 
     def export(form: str) -> Path:
         for package in NEEDED[form]:
             pytest.importorskip(package)
         if form not in made:
-            made[form] = tmp_path_factory.mktemp("exports") / form
+            made[form] = folder / form
             # Six steps of training find no defect for certain: 8 bits are not held to that here.
             tolerance = 1.0 if form == "openvino-int8" else None
-            loaded = realnet.export(trained, made[form], format=form, data=product, tolerance=tolerance, progress=False)
+            loaded = realnet.export(run, made[form], format=form, data=product, tolerance=tolerance, progress=False)
             # A program of torch.export can run any code when it is loaded.
             assert (loaded is None) == (form == "torch")
             assert loaded is None or loaded.manifest == Run(made[form]).manifest
         return made[form]
 
     return export
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory,
+    trained: Path,
+    product: Path,
+) -> Callable[[str], Path]:
+    """The trained run in a format, made once; to be read only."""
+    return exports_of(trained, product, tmp_path_factory.mktemp("exports"))

@@ -14,11 +14,20 @@ from realnet.errors import UserError
 from realnet.inspection.inspector import Inspector
 from realnet.model.network import RealNet
 from tests.data.layouts import picture
+from tests.export.conftest import exports_of
 from tests.inspection.test_processes import _elsewhere
-from tests.training.tiny import tiny
+from tests.training.tiny import run, tiny
 
 Export = Callable[[str], Path]
 FORKED = "load the inspector in the worker, or start workers with multiprocessing.get_context"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, product: Path, shallow: tuple[str, ...]) -> Export:
+    """A run of few layers in a format: a process does not care."""
+    folder = tmp_path_factory.mktemp("shallow")
+    run(product, folder / "run", tiny(*shallow))
+    return exports_of(folder / "run", product, folder)
 
 
 @pytest.fixture(scope="module")

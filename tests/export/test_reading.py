@@ -15,12 +15,12 @@ from tests.training.tiny import run, tiny
 from tests.view.conftest import VIEW
 
 
-def test_an_export_reads_and_looks_as_its_run(product: Path, tmp_path: Path) -> None:
+def test_an_export_reads_and_looks_as_its_run(product: Path, shallow: tuple[str, ...], tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     twelve = as_twelve_bits(as_grey(product, tmp_path / "set"), tmp_path / "twelve" / "set")
     reference = next((twelve / "widget" / "train" / "good").glob("000.*"))
     view = (f"model.view.polygons={VIEW}", "model.view.align=shift", f"model.view.reference={reference}")
-    run(twelve, tmp_path / "run", tiny("training.steps=0", *view))
+    run(twelve, tmp_path / "run", tiny("training.steps=0", *shallow, *view))
     made, output = Run(tmp_path / "run"), tmp_path / "export"
     manifest = export_run(made, output, request_export(made, output, "openvino", data=twelve))
     assert manifest.levels == (0, 4095)

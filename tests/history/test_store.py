@@ -16,10 +16,9 @@ from realnet.history.pictures import for_browsers
 from tests.data.layouts import picture
 from tests.history.conftest import Add, made
 from tests.history.writing import write
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 
-def test_a_result_of_python_is_found_with_all_that_makes_it_traceable(store: Store, trained: Path) -> None:  # noqa: F811
+def test_a_result_of_python_is_found_with_all_that_makes_it_traceable(store: Store, trained: Path) -> None:
     inspector = load(trained)
     image = picture(np.random.default_rng(1), defect=True)[0]
     found = inspector.inspect(image, threshold=0.0001)

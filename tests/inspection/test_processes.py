@@ -13,7 +13,6 @@ from realnet import load
 from realnet.errors import UserError
 from realnet.model.threads import Threads
 from tests.data.layouts import picture
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 _SECONDS = 240
 
@@ -33,8 +32,8 @@ def _elsewhere(method: str, inspector: Any, images: list[np.ndarray]) -> Any:
     try:
         return queue.get(timeout=_SECONDS)
     finally:
-        process.join(5)
         process.kill()
+        process.join()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def images() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_used_inspector_goes_on_in_another_process(
-    trained: Path,  # noqa: F811
+    trained: Path,
     images: list[np.ndarray],
     method: str,
 ) -> None:
@@ -58,7 +57,7 @@ def test_a_used_inspector_goes_on_in_another_process(
     assert [result.score for result in inspector.inspect_many(images)] == here
 
 
-def test_an_inspector_is_pickled_without_its_threads(trained: Path, images: list[np.ndarray]) -> None:  # noqa: F811
+def test_an_inspector_is_pickled_without_its_threads(trained: Path, images: list[np.ndarray]) -> None:
     inspector = load(trained)
     here = inspector.inspect(images[0]).score
     copy = pickle.loads(pickle.dumps(inspector))
@@ -77,7 +76,7 @@ def test_lanes_start_with_the_first_batch_and_not_before() -> None:
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "tpu9000"])
-def test_a_device_that_is_not_there(trained: Path, device: str) -> None:  # noqa: F811
+def test_a_device_that_is_not_there(trained: Path, device: str) -> None:
     if (device == "cuda" and torch.cuda.is_available()) or (device == "mps" and torch.backends.mps.is_available()):
         pytest.skip("it is there")
     with pytest.raises(UserError, match=f"no device '{device}' here"):

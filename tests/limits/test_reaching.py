@@ -21,20 +21,19 @@ from realnet.presets import presets
 from realnet.progress import Watcher
 from realnet.run_folder import Run
 from realnet.training.kept_features import FEATURES_FILE, read_features
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 from tests.training.tiny import tiny
 
 LARGE, NOTHING = Wanted("hole", 30, 120), Wanted("hole", 1, 1)
 
 
 @pytest.fixture
-def samples(product: Path) -> list[Sample]:  # noqa: F811
+def samples(product: Path) -> list[Sample]:
     (category,) = open_dataset(product)
     return list(category.train)
 
 
 @pytest.fixture
-def own(trained: Path, tmp_path: Path) -> Path:  # noqa: F811
+def own(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 

@@ -18,7 +18,6 @@ from realnet.serving.service import Teach
 from realnet.serving.workshop import Workshop
 from realnet.training.teaching import learn, save_lesson
 from tests.data.layouts import picture
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 
 @contextmanager
@@ -48,13 +47,13 @@ def serving(
 
 
 @pytest.fixture
-def own(trained: Path, tmp_path: Path) -> Path:  # noqa: F811
+def own(trained: Path, tmp_path: Path) -> Path:
     """A copy of the run, to be calibrated."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 @pytest.fixture
-def workshop(trained: Path, tmp_path: Path) -> Workshop:  # noqa: F811
+def workshop(trained: Path, tmp_path: Path) -> Workshop:
     """Makes a copy of the run of whatever it is given, and lets it learn in earnest."""
 
     def make(images: Path, run: Path) -> list[str]:
@@ -70,7 +69,7 @@ def workshop(trained: Path, tmp_path: Path) -> Workshop:  # noqa: F811
 
 
 @pytest.fixture(scope="session")
-def models(trained: Path) -> dict[str, ServedModel]:  # noqa: F811
+def models(trained: Path) -> dict[str, ServedModel]:
     """Two inspectors: the same run under two names."""
     return open_models([f"first={trained}", f"second={trained}"])
 

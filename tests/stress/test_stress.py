@@ -19,7 +19,6 @@ from realnet.errors import UserError
 from realnet.inspection.sources import open_sources
 from tests.inspection.judged import inspect_files
 from tests.stress.trees import make_tree
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
 
 _MANY = int(os.environ.get("REALNET_STRESS_FILES", "5000"))
 COUNTS = [pytest.param(30, id="few"), pytest.param(_MANY, id="many", marks=pytest.mark.slow)]
@@ -79,8 +78,8 @@ def test_deep_files_are_their_8_bit_twins_and_foreign_ones_are_named(tmp_path: P
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_images_of_every_kind_are_judged_or_said_why_not(
-    product: Path,  # noqa: F811
-    trained: Path,  # noqa: F811
+    product: Path,
+    trained: Path,
     tmp_path: Path,
     count: int,
 ) -> None:

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.conftest import product  # noqa: F401 - fixture
 from tests.training.tiny import run, tiny
 
 # A pentagon within the miniature product, in shares of the image.
@@ -10,7 +9,7 @@ VIEW = "[[[0.2, 0.2], [0.8, 0.2], [0.8, 0.6], [0.5, 0.8], [0.2, 0.6]]]"
 
 
 @pytest.fixture(scope="session")
-def looking(tmp_path_factory: pytest.TempPathFactory, product: Path) -> Path:  # noqa: F811
+def looking(tmp_path_factory: pytest.TempPathFactory, product: Path) -> Path:
     """A run with a view and an alignment; to be read only."""
     output = tmp_path_factory.mktemp("runs") / "looking"
     reference = product / "widget" / "train" / "good" / "000.png"

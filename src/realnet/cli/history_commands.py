@@ -13,6 +13,7 @@ import typer
 from realnet.cli.console import console, plural, say
 from realnet.cli.history_options import KeepDays, KeepSize, parse_size
 from realnet.errors import UserError
+from realnet.files import quoted
 
 if TYPE_CHECKING:
     from realnet.history import Entry
@@ -74,7 +75,10 @@ def history(
     _WRITERS[form](entries)
     if form == "table":
         if review:
-            say(f"{len(entries)} to look at. Say what they are: realnet feedback {store} ID --good or --defective.")
+            say(
+                f"{len(entries)} to look at. Say what they are: realnet feedback {quoted(store)} ID --good or "
+                "--defective."
+            )
         else:
             total = count(opened, query)
             shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"

@@ -17,7 +17,7 @@ from realnet.choices import numbered
 from realnet.cli import history_options, options
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
-from realnet.cli.console import console, errors, plural, say, warn
+from realnet.cli.console import console, errors, harmless, plural, say, warn
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.cli.status import status_line
 from realnet.errors import UserError
@@ -279,5 +279,5 @@ def _show_worst(summary: "Summary") -> None:
         return
     table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")
     for row in anomalous[:_WORST]:
-        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", row.image)
+        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", harmless(row.image))
     console.print(table)

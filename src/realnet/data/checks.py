@@ -9,9 +9,11 @@ from typing import NamedTuple
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
+from realnet.data.vocabulary import file_verdict
 from realnet.errors import UserError, each_in_threads, listed, raise_problems
 
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
+_MOST_MARKED = 0.8
 
 
 def check_dataset(
@@ -24,8 +26,8 @@ def check_dataset(
         test_files: whether test images are looked at, should there be any, though none is needed yet.
 
     Returns:
-        A line a category whose images for training differ in size, and one that names the defective images whose masks
-        mark nothing, as far as there are any.
+        A line a category whose images for training differ in size, one where some of their names say defective, and
+        those that name defective images whose masks mark nothing, or nearly everything, as far as there are any.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -44,12 +46,8 @@ def check_dataset(
     checked = each_in_threads(_check, samples, problems)
     found = {sample.image: one for sample, one in zip(samples, checked, strict=True)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
-    empty = [sample for sample in samples if found[sample.image].marked is False]
-    if empty:
-        names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
-        counted = f"{len(empty)}; these images count for the image figures only"
-        said.append(f"Masks that mark nothing ({counted}): {names}.")
-    return said
+    said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
+    return said + _describe_masks(samples, found)
 
 
 def check_count(categories: Sequence[Category]) -> None:
@@ -78,6 +76,35 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
     ]
 
 
+def _describe_names(category: Category, several: bool) -> list[str]:
+    """What is said of images for training whose own names say that they are defective, where others' do not."""
+    called = [s.name for s in category.train if not s.confirmed and file_verdict(s.image.stem) == "defective"]
+    if not called or len(called) == len(category.train):
+        return []
+    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
+    return [
+        f"The names of {len(called)} of {of} say that they are defective: {listed(called)}. Look at them; --exclude "
+        "leaves one out."
+    ]
+
+
+def _describe_masks(samples: Sequence[Sample], found: Mapping[Path, "_Checked"]) -> list[str]:
+    """What is said of masks that hardly mean what they mark: nothing, or nearly the whole image."""
+    shares = [(f"{sample.defect}/{sample.name}", found[sample.image].marked) for sample in samples]
+    empty = [name for name, share in shares if share == 0]
+    full = [name for name, share in shares if share is not None and share > _MOST_MARKED]
+    said = []
+    if empty:
+        counted = f"{len(empty)}; these images count for the image figures only"
+        said.append(f"Masks that mark nothing ({counted}): {listed(empty)}.")
+    if full:
+        said.append(
+            f"Masks that mark more than {_MOST_MARKED:.0%} of their image ({len(full)}): {listed(full)}. Look at them: "
+            "every pixel that is not black counts as defective."
+        )
+    return said
+
+
 def _pixels(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
 
@@ -98,10 +125,10 @@ def _missing_tests(category: Category) -> list[str]:
 
 
 class _Checked(NamedTuple):
-    """Width and height of an image, and whether its mask, if any, marks anything."""
+    """Width and height of an image, and the share of it, 0..1, that its mask marks; None: it has none."""
 
     size: tuple[int, int]
-    marked: bool | None
+    marked: float | None
 
 
 def _check(sample: Sample) -> _Checked:
@@ -117,4 +144,4 @@ def _check(sample: Sample) -> _Checked:
             f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
             f"{width} x {height}; make the mask as large as the image."
         )
-    return _Checked((width, height), bool(truth.any()))
+    return _Checked((width, height), float(truth.mean()))

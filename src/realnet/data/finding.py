@@ -34,7 +34,7 @@ _HEIC = frozenset((".heic", ".heif", ".hif"))
 _BEGINNINGS = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|BM.{4}\0{4}|RIFF.{4}WEBP|\0\0\0\x0cjP  ", re.DOTALL
 )
-_SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin lost+found thumbnails") | {"system volume information"}
+_SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin lost+found thumbs thumbnails") | {"system volume information"}
 
 _OVERLAYS = frozenset(("overlays", "heatmaps"))
 

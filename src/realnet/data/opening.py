@@ -11,6 +11,7 @@ from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
 from realnet.data.vocabulary import meaning
 from realnet.errors import UserError, listed, raise_problems
+from realnet.files import printable
 
 _Read = Callable[[str, list[str]], Category]
 
@@ -111,7 +112,7 @@ def _meant(categories: Sequence[Category], named: Sequence[str], outcome: str) -
     meant: set[Path] = set()
     for name in named:
         path = Path(name).resolve()
-        found = [s for s in samples if name in (s.name, s.full_name) or path == s.image.resolve()]
+        found = [s for s in samples if printable(name) in (s.name, s.full_name) or path == s.image.resolve()]
         if not found:
             raise UserError(f"{name} is none of the good images: {outcome}. Look at its name again.")
         if len({sample.category for sample in found}) > 1:

@@ -52,6 +52,7 @@ _DEFECT_INSIDE = ("不良", "不合格", "异常", "異常", "缺陷", "欠陥",
 _GOOD_INSIDE = ("良品", "正常", "合格", "양품", "정상")
 _NOT = word_set("no not non none without ohne kein keine sans sin senza un zero nicht")
 _FREE = frozenset(["free", "frei", "less"])
+_HEX_CODE = re.compile(r"[0-9a-f]*\d[0-9a-f]*", re.IGNORECASE)
 _PREFIXES, _SUFFIXES = ("un", "non", "no", "not", "nicht", "in", "im"), ("free", "frei", "less")
 
 _SPLITS: dict[str, Split] = {
@@ -141,6 +142,20 @@ def meaning(name: str) -> Meaning:
     plain = all(_is_plain(word) for word in rest) and any(len(word) > 1 or word.isdigit() for word in rest)
     group = plain and split is None and any(word in _GROUPS or word.isdigit() for word in rest)
     return Meaning(split=split, plain=plain and split is None, group=group, alone=not rest or plain)
+
+
+def file_verdict(stem: str) -> Label | None:
+    """What the name of an image says of it, by words that hardly mean anything else; None: nothing.
+
+    Codes of digits and letters, as in hashes, are no words.
+
+    Example:
+        >>> file_verdict("IMG_003_NG"), file_verdict("ok12"), file_verdict("4bad-91c0_hole")
+        ('defective', 'good', None)
+    """
+    parts = [part for part in re.split(r"[\W_]+", stem) if re.fullmatch(r"\d*[^\W\d_]+\d*", part)]
+    words = [word for part in parts if not _HEX_CODE.fullmatch(part) for word in split_words(part)]
+    return _label([word for word in words if word in _FREE or not _is_weak(word)])[0]
 
 
 def split_words(name: str) -> list[str]:

@@ -18,7 +18,7 @@ from realnet.data import Category, fingerprint, read_image
 from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError
-from realnet.files import text_sha256
+from realnet.files import quoted, text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.overriding import reading
@@ -170,7 +170,7 @@ def say_what_next(output: Path, watcher: Watcher) -> None:
     for sentence in doubts:
         watcher.warn(f"Warning: {sentence}")
     relied = "; do not rely on it before that is mended. To try it" if doubts else ". Next"
-    watcher.say(f"The inspector is {output}{relied}: realnet inspect {output} IMAGES --output DIR")
+    watcher.say(f"The inspector is {output}{relied}: realnet inspect {quoted(output)} IMAGES --output DIR")
 
 
 def _fabric(config: Config, launch: Launch) -> "Fabric":

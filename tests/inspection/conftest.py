@@ -1,1 +1,0 @@
-from tests.training.conftest import product, trained  # noqa: F401 - fixtures
