@@ -45,6 +45,11 @@ def listed(names: Sequence[object], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def plural(count: int, noun: str) -> str:
+    """``count`` and what is counted: 1 image, 2 images."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def raise_problems(problems: Sequence[str]) -> None:
     """Raise a `UserError` of these sentences, one a line, the first 20; none: nothing."""
     if not problems:

@@ -33,8 +33,3 @@ def say(*sentences: str) -> None:
 def warn(sentence: str) -> None:
     """Print what a person should look at, on standard error."""
     errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def plural(count: int, noun: str, many: str | None = None) -> str:
-    """``count`` and what is counted: 1 image, 2 images; ``many`` where an s is not enough."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realnet.cli.console import console, plural, say
+from realnet.cli.console import console, say
 from realnet.cli.history_options import KeepDays, KeepSize, parse_size
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.files import quoted
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from realnet.choices import numbered
 from realnet.cli import history_options, options
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
-from realnet.cli.console import console, errors, harmless, plural, say, warn
+from realnet.cli.console import console, errors, harmless, say, warn
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.cli.status import status_line
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.progress import interruptible
 
 if TYPE_CHECKING:

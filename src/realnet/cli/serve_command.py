@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet.cli import history_options
-from realnet.cli.console import console, plural, say, warn
+from realnet.cli.console import console, say, warn
 from realnet.cli.options import DeviceOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, signals_to
 from realnet.distribution import install_hint
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

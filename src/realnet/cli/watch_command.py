@@ -11,11 +11,11 @@ import typer
 
 from realnet.cli import history_options
 from realnet.cli.bars import counting
-from realnet.cli.console import console, plural, say, warn
+from realnet.cli.console import console, say, warn
 from realnet.cli.inspect_command import QUEUE_FILE
 from realnet.cli.options import DeviceOption, OverwriteOption, ResumeOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.progress import interruptible
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from realnet.config import Config
 from realnet.data import Category, fingerprint, read_image
 from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.files import quoted, text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
@@ -151,8 +151,9 @@ def describe_run(output: Path, progress: Progress, watcher: Watcher) -> None:
     elif run.config.training.steps == 0:
         watcher.say(f"Set up {took}; no step is trained.")
     else:
-        steps = f"{progress.step:,} step{'s' * (progress.step != 1)}"
-        watcher.say(f"Trained {steps} {took}. Kept: the state after step {progress.best_step}, {kept}.")
+        watcher.say(
+            f"Trained {plural(progress.step, 'step')} {took}. Kept: the state after step {progress.best_step}, {kept}."
+        )
     if run.calibration is not None:
         for line in run.calibration.sentences():
             watcher.say(line)
