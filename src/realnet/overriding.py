@@ -1,6 +1,6 @@
 """Fields of a configuration set by a YAML file or by hand, checked, and what is wrong with them in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,15 @@ def first_problem(error: Exception) -> str:
         return f"there is no field {place}"
     message = details["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What lies deepest in a tree of fields, each with its path as ``training.steps``, after ``prefix``."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from realnet.errors import UserError, plural
 from realnet.files import quoted, text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
-from realnet.overriding import reading
+from realnet.overriding import leaves, reading
 from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
@@ -186,7 +186,8 @@ def _fabric(config: Config, launch: Launch) -> "Fabric":
 def _check_same(output: Path, config: Config, identity: str) -> None:
     started_with = _identity(output)
     if started_with not in (None, identity):
-        changed = _differences(Run(output).config.model_dump(), config.model_dump())
+        before = dict(leaves(Run(output).config.model_dump()))
+        changed = [name for name, value in leaves(config.model_dump()) if before[name] != value]
         # The run has a copy of its own.
         changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
@@ -203,16 +204,6 @@ def _identity(output: Path) -> str | None:
         return None
     with reading(path, "delete it and repeat the call"), safe_open(path, framework="pt") as file:
         return (file.metadata() or {}).get("identity")
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for name in a:
-        if isinstance(a[name], dict) and isinstance(b[name], dict):
-            found += _differences(a[name], b[name], f"{prefix}{name}.")
-        elif a[name] != b[name]:
-            found.append(f"{prefix}{name}")
-    return found
 
 
 def _finish(
