@@ -23,6 +23,8 @@ _LEAST_DEVIATION = 0.05
 _LEAST_ENERGY = 1e-2
 # Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
 _MAP, _SCORE = 0, 1
+# Heads that started at random count half as much in the map: they find defects better than they outline them.
+_RANDOM_IN_MAP = 0.5
 # Weight of the head of confirmed defects in the score.
 _CONFIRMED = 0.5
 
@@ -70,9 +72,9 @@ class EvidenceDiscriminator(nn.Module):
 
     once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
     score, which is smoothed. Both are standardised again, and the mean logit l of the heads, standardised likewise, is
-    added: z = (e + lambda l) / (1 + lambda). Lambda is ``learned`` for heads that were trained on the product; as they
-    come with the package, knowing other products only, ``general`` in the score and 0 in the map: they find defects
-    better than they outline them. Where a run was taught confirmed defects, what their head says joins the score
+    added: z = (e + lambda l) / (1 + lambda). Lambda is ``learned`` for heads that were trained on the product, half of
+    it in the map if they started at random; as they come with the package, knowing other products only, ``general`` in
+    the score and 0 in the map. Where a run was taught confirmed defects, what their head says joins the score
     likewise, with the weight 0.5. All means and deviations are those of good images that neither the subspace nor the
     head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
 
@@ -186,8 +188,8 @@ class EvidenceDiscriminator(nn.Module):
         mean, deviation = _smoothed_moments(logits, size)
         self.learned_mean.copy_(mean)
         self.learned_scale.copy_(1 / deviation)
-        self.shares[_MAP] = self.learned if trained else 0
-        self.shares[_SCORE] = self.learned if trained else self.general
+        in_map = self.learned if self.general else _RANDOM_IN_MAP * self.learned
+        self.shares[_MAP], self.shares[_SCORE] = (in_map, self.learned) if trained else (0, self.general)
 
     def add_confirmed(self) -> ConfirmedHead:
         """A head of confirmed defects joins, that says nothing until it is fitted."""
