@@ -1,7 +1,11 @@
 """What all tests share."""
 
+import functools
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,12 +15,52 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports leave no garbage, and looking for it would be a quarter of what collecting takes."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file in one process, as ``--dist loadfile`` has it, and so all that need the Ray cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "tests/cluster" if file.startswith("tests/cluster/") else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 @pytest.fixture(autouse=True)
 def _the_same_random_numbers() -> None:
     """Start every test at the same random state: one that fails, fails again."""
     import torch  # after the variables above, which it reads once
 
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _published_weights_are_read_once() -> Iterator[None]:
+    """Unpickle the weights of EfficientNet-Lite0 once: the tests make hundreds of networks of them."""
+    from realnet.model import backbone
+
+    read = backbone._read_weights
+    read_once = functools.cache(read)
+
+    def known(path: Path) -> dict[str, Any]:
+        return dict(read_once(path)) if backbone._LITE0_PACKAGE in path.parts else read(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbone, "_read_weights", known)
+        yield
 
 
 @pytest.fixture(scope="session")

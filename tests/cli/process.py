@@ -16,30 +16,7 @@ from typing import Any
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _CONTEXT: Any = multiprocessing.get_context(_METHOD)
 if _METHOD == "forkserver":
-    _CONTEXT.set_forkserver_preload(
-        [
-            "realnet.training.run",
-            "realnet.evaluation.evaluate",
-            "realnet.report.run_report",
-            "realnet.diffusion.training_run",
-            "diffusers.models.unets.unet_2d",
-            "torch.utils.tensorboard",
-            # Not the commands themselves: their consoles look at the terminal as they are made.
-            "typer.rich_utils",
-            "realnet.api.making",
-            "realnet.api.using",
-            "realnet.benchmark.outputs",
-            "realnet.benchmark.runner",
-            "realnet.history.recording",
-            "realnet.inspection.loading",
-            "realnet.inspection.result_folder",
-            "realnet.inspection.sources",
-            "realnet.limits.measuring",
-            "realnet.tested",
-            "realnet.training.correcting",
-            "realnet.training.many_products",
-        ]
-    )
+    _CONTEXT.set_forkserver_preload(["tests.cli.preloaded"])
 
 
 @dataclass(frozen=True)
