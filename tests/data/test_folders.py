@@ -335,9 +335,11 @@ def test_names_that_tell_no_images_apart(tmp_path: Path, stems: list[str]) -> No
 
 
 def test_names_that_say_defective_in_a_folder_of_good_images_are_said(tmp_path: Path) -> None:
+    page = tmp_path / "page" / "lid.good"
     for stem in ("1", "2", "NG_3"):
-        draw(tmp_path / "good" / f"{stem}.png", 7)
-    for place in (tmp_path, tmp_path / "good"):
+        draw(tmp_path / "sorted" / "good" / f"{stem}.png", 7)
+        draw(page / f"{stem}.png", 7)
+    for place in (tmp_path / "sorted", tmp_path / "sorted" / "good", page):
         (found,) = open_dataset(place)
         (line,) = check_dataset([found], need_test=False)
         assert "names of 1 of 3 good images say that they are defective: NG_3.png" in line

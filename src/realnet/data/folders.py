@@ -190,7 +190,7 @@ class _Tree:
         unlabelled = [image for image in self.images if image.label is None]
         by_choice = HERE in self.reader.good
         if by_choice or (unlabelled and self._all_good(unlabelled)):
-            if not by_choice and self.own_label != GOOD:
+            if not by_choice and meaning(self.reader.root.resolve().name).label != GOOD:
                 self._refuse_telling_names(unlabelled)
             for image in unlabelled:
                 image.label, image.kind = GOOD, GOOD
