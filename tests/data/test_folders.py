@@ -417,6 +417,28 @@ def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path, monkeypatc
         assert words in line
 
 
+@pytest.mark.parametrize(
+    ("image", "file", "count"),
+    [
+        ("1.png", "1.json", 1),
+        ("images/1.png", "Annotations/1.xml", 1),
+        ("images/1.png", "labels.csv", 1),
+        ("images/1.png", "_annotations.coco.json", 1),
+        ("1.png", "1.txt", 1),
+        ("1.png", "readme.txt", 0),
+        ("1.png", "settings.json", 0),
+        ("1.png", ".labels/1.txt", 0),
+    ],
+)
+def test_annotations_that_are_not_read_are_counted(tmp_path: Path, image: str, file: str, count: int) -> None:
+    draw(tmp_path / image, 7)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("{}")
+    (found,) = open_dataset(tmp_path)
+    assert sum(item.count for item in found.left_out) == count
+    assert ("annotations, which are not read" in " ".join(summarize([found]))) == bool(count)
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may read everything")
 def test_a_folder_without_permission_is_left_out_with_a_word(tmp_path: Path) -> None:
     root = Layout([("good/NNN.png", 5), ("good/closed/NNN.png", 3)], 0).make(tmp_path / "part")
