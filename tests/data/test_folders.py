@@ -335,9 +335,11 @@ def test_names_that_tell_no_images_apart(tmp_path: Path, stems: list[str]) -> No
 
 
 def test_names_that_say_defective_in_a_folder_of_good_images_are_said(tmp_path: Path) -> None:
+    page = tmp_path / "page" / "lid.good"
     for stem in ("1", "2", "NG_3"):
-        draw(tmp_path / "good" / f"{stem}.png", 7)
-    for place in (tmp_path, tmp_path / "good"):
+        draw(tmp_path / "sorted" / "good" / f"{stem}.png", 7)
+        draw(page / f"{stem}.png", 7)
+    for place in (tmp_path / "sorted", tmp_path / "sorted" / "good", page):
         (found,) = open_dataset(place)
         (line,) = check_dataset([found], need_test=False)
         assert "names of 1 of 3 good images say that they are defective: NG_3.png" in line
@@ -413,6 +415,28 @@ def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path, monkeypatc
     (line,) = summarize([category])[1:]
     for words in ("HEIC files, which are not read: convert them", "a RealNet run", "results of realnet inspect"):
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("image", "file", "count"),
+    [
+        ("1.png", "1.json", 1),
+        ("images/1.png", "Annotations/1.xml", 1),
+        ("images/1.png", "labels.csv", 1),
+        ("images/1.png", "_annotations.coco.json", 1),
+        ("1.png", "1.txt", 1),
+        ("1.png", "readme.txt", 0),
+        ("1.png", "settings.json", 0),
+        ("1.png", ".labels/1.txt", 0),
+    ],
+)
+def test_annotations_that_are_not_read_are_counted(tmp_path: Path, image: str, file: str, count: int) -> None:
+    draw(tmp_path / image, 7)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("{}")
+    (found,) = open_dataset(tmp_path)
+    assert sum(item.count for item in found.left_out) == count
+    assert ("annotations, which are not read" in " ".join(summarize([found]))) == bool(count)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may read everything")

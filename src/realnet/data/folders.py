@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realnet.data.finding import LeftOut, find_images
-from realnet.data.masks import Place, masks_beside, pair_masks, read_mask
+from realnet.data.masks import Place, masks_beside, pair_masks, read_mask, unread_annotations
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
 from realnet.data.vocabulary import Label, Meaning, file_verdict, meaning
@@ -33,6 +33,7 @@ class Reader:
     def __init__(self, root: Path, good: Sequence[str] = ()) -> None:
         self.root, self.good = root, tuple(name.strip("/\\").casefold() or HERE for name in good)
         self.found = find_images(root)
+        self.found.left_out += unread_annotations(root, self.found.files)
         self._files = {file: file.relative_to(root).parts[:-1] for file in self.found.files}
         self._places = set(self._files.values())
         self._check_names()
@@ -190,7 +191,7 @@ class _Tree:
         unlabelled = [image for image in self.images if image.label is None]
         by_choice = HERE in self.reader.good
         if by_choice or (unlabelled and self._all_good(unlabelled)):
-            if not by_choice and self.own_label != GOOD:
+            if not by_choice and meaning(self.reader.root.resolve().name).label != GOOD:
                 self._refuse_telling_names(unlabelled)
             for image in unlabelled:
                 image.label, image.kind = GOOD, GOOD
