@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
 
 from realnet.errors import UserError
 
@@ -37,11 +36,14 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 @contextmanager
-def reading(path: Path, remedy: str, how: str = "is damaged") -> Iterator[None]:
-    """While ``path`` is read: a UserError that says ``how`` it is, what is wrong first, and the ``remedy``."""
+def reading(path: Path, remedy: str, how: str = "is damaged", also: type[Exception] = OSError) -> Iterator[None]:
+    """While ``path`` is read: a UserError that says ``how`` it is, what is wrong first, and the ``remedy``.
+
+    ``also`` is what else readers of its kind raise.
+    """
     try:
         yield
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, yaml.YAMLError) as error:
+    except (also, OSError, ValueError, KeyError, TypeError, RuntimeError, yaml.YAMLError) as error:
         raise UserError(f"{path} {how} ({first_problem(error)}); {remedy}.") from error
 
 

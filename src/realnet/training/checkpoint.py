@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from realnet.model.saving import write_tensors
@@ -55,7 +55,7 @@ def load_checkpoint(
     """Restore ``model`` and ``optimizer`` in place; the best state so far, and progress; UserError where damaged."""
     path = folder / CHECKPOINT_FILE
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-    with reading(path, _AGAIN):
+    with reading(path, _AGAIN, also=SafetensorError):
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
@@ -76,5 +76,5 @@ def read_progress(folder: Path) -> Progress | None:
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return None
-    with reading(path, _AGAIN), safe_open(path, framework="pt") as file:
+    with reading(path, _AGAIN, also=SafetensorError), safe_open(path, framework="pt") as file:
         return Progress(**json.loads(file.metadata()["progress"]))

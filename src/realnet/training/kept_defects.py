@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from realnet.config import Config
@@ -64,7 +64,7 @@ def read_defects(path: Path) -> KeptDefects | None:
     """What :func:`save_defects` wrote, None without. Nothing is unpickled; UserError where it is damaged."""
     if not path.is_file():
         return None
-    with reading(path, "restore it, or train again"), safe_open(path, framework="pt") as file:
+    with reading(path, "restore it, or train again", also=SafetensorError), safe_open(path, framework="pt") as file:
         digests = tuple((file.metadata() or {})["digests"].split())
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         return KeptDefects(digests, tensors["groups"], [tensors[f"features.{k}"] for k in range(len(tensors) - 1)])

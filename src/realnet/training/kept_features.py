@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from realnet.errors import UserError
@@ -111,7 +111,7 @@ def read_features(path: Path) -> KeptFeatures:
     """What :func:`save_features` wrote. Nothing is unpickled; UserError where it is missing or damaged."""
     if not path.is_file():
         raise UserError(f"{path} is missing: restore it, or train again.")
-    with reading(path, "restore it, or train again"), safe_open(path, framework="pt") as file:
+    with reading(path, "restore it, or train again", also=SafetensorError), safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {})["kept"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         named = [name for name in PARTS if f"of.{name}" in tensors]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from realnet.atomic import remove_torn
 from realnet.calibration import calibrate, save_calibration
@@ -202,7 +202,7 @@ def _identity(output: Path) -> str | None:
     path = output / PREPARED_FILE
     if not path.is_file():
         return None
-    with reading(path, "delete it and repeat the call"), safe_open(path, framework="pt") as file:
+    with reading(path, "delete it and repeat the call", also=SafetensorError), safe_open(path, framework="pt") as file:
         return (file.metadata() or {}).get("identity")
 
 
