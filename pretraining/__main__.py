@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from pretraining.residuals import ProductResiduals, residuals_of
+from realnet.config import GENERAL_WIDTH
 from realnet.model.evidence import EvidenceHead
-from realnet.model.general import CHANNELS, WIDTH
+from realnet.model.general import CHANNELS
 from realnet.model.saving import write_tensors
 from realnet.training.heads import grid_loss, hide_channels
 
@@ -25,7 +26,7 @@ HIDDEN = 0.3
 def train(seen: Sequence[ProductResiduals], seed: int) -> EvidenceHead:
     """A head that tells defects from good images on all products of ``seen`` at once."""
     torch.manual_seed(seed)
-    head = EvidenceHead(CHANNELS, WIDTH).to(memory_format=torch.channels_last).train()
+    head = EvidenceHead(CHANNELS, GENERAL_WIDTH).to(memory_format=torch.channels_last).train()
     draw, hide = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
     for step in range(STEPS):

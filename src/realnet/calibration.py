@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind
+from realnet.config import DiscriminatorKind, Node
 from realnet.errors import UserError
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 
 CALIBRATION_FILE, CALIBRATIONS_FOLDER = "calibration.json", "calibrations"
 CONFIDENCE = 0.95
@@ -84,7 +84,7 @@ def level(score: float, threshold: float) -> float:
     return 0.5 + 0.5 * (score - threshold) / (1 - threshold)
 
 
-class Calibration(BaseModel):
+class Calibration(Node):
     """What the thresholds of a run rest on; saved as ``calibration.json``.
 
     Attributes:
@@ -106,8 +106,6 @@ class Calibration(BaseModel):
         note: of a threshold that was moved by hand: who did it, and why.
         defect_scores: of held-out synthetic defects, sorted.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     score: float = Field(ge=0, le=1)
     pixel: float = Field(ge=0, le=1)
@@ -280,11 +278,8 @@ def read_calibration(run: Path) -> Calibration | None:
 
 def read_version(path: Path) -> Calibration:
     """One calibration file; UserError where it is damaged."""
-    try:
+    with reading(path, "restore it, or `realnet calibrate` makes it anew"):
         return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error)
-        raise UserError(f"{path} is damaged ({problem}); restore it, or `realnet calibrate` makes it anew.") from error
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from realnet.calibration import rate
 from realnet.config import Config
 from realnet.errors import UserError, advise
-from realnet.overriding import override
+from realnet.overriding import leaves, override
 
 if TYPE_CHECKING:
     from realnet.data import Category
@@ -45,19 +45,13 @@ def configuration(
     return config
 
 
-def assignments(fields: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Fields given in Python as ``FIELD=VALUE``, as ``--set`` has them, each name after ``prefix``.
+def assignments(fields: Mapping[str, Any]) -> list[str]:
+    """Fields given in Python as ``FIELD=VALUE``, as ``--set`` has them.
 
     ``{"training": {"steps": 100}}`` and ``{"training.steps": 100}`` mean the same.
     """
-    found: list[str] = []
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            found += assignments(value, f"{prefix}{name}.")
-        else:
-            # JSON is YAML, in which a text may hold anything.
-            found.append(f"{prefix}{name}={json.dumps(value, default=str)}")
-    return found
+    # JSON is YAML, in which a text may hold anything.
+    return [f"{name}={json.dumps(value, default=str)}" for name, value in leaves(fields)]
 
 
 def one_inspector(data: str | Path, category: str | None, good: Sequence[str]) -> "list[Category]":

@@ -15,11 +15,13 @@ DiscriminatorKind = Literal["paper", "evidence"]
 SynthesisName = Literal["dtd", "nsa", "cutpaste", "sia", "mix"]
 
 
-class _Node(BaseModel):
+class Node(BaseModel):
+    """A table of typed fields: no others, none changed afterwards, every number finite."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
-class BackboneConfig(_Node):
+class BackboneConfig(Node):
     """The frozen feature extractor phi.
 
     ``taps`` are the timm feature indices handed on, finest first; ``tag`` which of timm's weights of that network, such
@@ -35,7 +37,7 @@ class BackboneConfig(_Node):
     standardise: bool = False
 
 
-class AfsConfig(_Node):
+class AfsConfig(Node):
     """AFS (Eq. 4) and its alternatives of Tab. 5a; ``dimensions`` are the paper's m_k, ignored by ``none``.
 
     ``align`` is whose resolution differences and masks are compared at: the ``mask``'s, as Eq. 4 is printed, or the
@@ -49,7 +51,7 @@ class AfsConfig(_Node):
     batch_size: int = Field(16, ge=1)
 
 
-class ReconstructionConfig(_Node):
+class ReconstructionConfig(Node):
     """The networks G_k: their arrangement (App. C.4: A independent, B aligned, C neighbouring) and their kind.
 
     ``width`` is the base width as a share of m_k, ``residual_blocks`` the number a level (``simple``: of its stack).
@@ -70,7 +72,7 @@ class ReconstructionConfig(_Node):
     fit_images: int = Field(800, ge=2, le=20000)
 
 
-class RrsConfig(_Node):
+class RrsConfig(Node):
     """RRS: which share P of the residual channels is handed to the discriminator, ranked by what.
 
     ``momentum`` is the weight of each batch in the running statistics that the paper's discriminator ranks by: at 0.1
@@ -94,17 +96,19 @@ TOP_SHARE = 0.006
 
 GENERAL_TAPS = ("tf_efficientnet_lite0", (2, 3, 4))
 """The backbone and taps whose standardised residuals, one network a tap, the general head knows."""
+GENERAL_WIDTH = 64
+"""The general head's own width."""
 
 
-class DiscriminatorConfig(_Node):
+class DiscriminatorConfig(Node):
     """What turns residuals into an anomaly map.
 
     ``paper`` is the paper's network, of ``residual_layers`` and ``widths``. ``evidence`` adds up, layer by layer, the
     standardised log energies of the residuals, weighted by ``layer_weights`` (None: all 1), and what ``heads`` small
-    networks of ``width`` channels say, each trained without its share of the good images. Their part counts
-    ``learned`` times as much as the evidence, and in the score what was learned on other products ``general`` times,
-    where the residuals are those of ``GENERAL_TAPS``. ``channel_dropout`` is the share of residual channels that a step
-    hides from the heads.
+    networks of ``width`` channels say, each trained without its share of the good images: ``learned`` times as much as
+    the evidence. Where the residuals are those of ``GENERAL_TAPS`` and ``width`` is that of the package's general
+    head, they start as that, and count in the score even where no step is trained, ``general`` times (0: they start at
+    random). ``channel_dropout`` is the share of residual channels that a step hides from the heads.
     """
 
     kind: DiscriminatorKind = "paper"
@@ -112,13 +116,13 @@ class DiscriminatorConfig(_Node):
     widths: tuple[Width, Width, Width, Width] = (128, 32, 8, 4)
     layer_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     heads: int = Field(2, ge=1, le=16)
-    width: Width = 48
+    width: Width = GENERAL_WIDTH
     channel_dropout: float = Field(0.1, ge=0, lt=1)
-    learned: float = Field(0.5, ge=0)
+    learned: float = Field(1.0, ge=0)
     general: float = Field(0.0, ge=0)
 
 
-class ViewConfig(_Node):
+class ViewConfig(Node):
     """Where to look, and whether images are first brought to where a reference image has the part.
 
     ``polygons`` are in shares of the image, ``(x, y)``; a place that an odd number of them surround is looked at; none:
@@ -147,7 +151,7 @@ class ViewConfig(_Node):
         return bool(self.polygons) or self.align != "none"
 
 
-class ModelConfig(_Node):
+class ModelConfig(Node):
     """Everything that shapes the network and the score it gives.
 
     ``tile``, where given, is the side in pixels of the squares that images are cut into, each resized to ``image_size``
@@ -184,9 +188,10 @@ class ModelConfig(_Node):
 
     @property
     def general(self) -> float:
-        """How much what was learned on other products counts: 0 where these residuals are none that it knows."""
+        """How much heads count that know other products only: 0 where these residuals are none that they know."""
         known = (
-            (self.backbone.name, self.backbone.taps) == GENERAL_TAPS
+            self.discriminator.width == GENERAL_WIDTH
+            and (self.backbone.name, self.backbone.taps) == GENERAL_TAPS
             and self.backbone.standardise
             and self.afs.method != "rlpr"
             and self.reconstruction.architecture == "A"
@@ -194,7 +199,7 @@ class ModelConfig(_Node):
         return self.discriminator.general if known else 0.0
 
 
-class MixtureConfig(_Node):
+class MixtureConfig(Node):
     """Weights of the parts of ``mix``; ``dtd`` and ``sia`` count only where ``directory`` or ``generated`` is given.
 
     ``least_change`` is how many grey levels a blend of ``dtd`` or ``sia`` changes on average in ``mix``, at least;
@@ -212,7 +217,7 @@ class MixtureConfig(_Node):
     least_change: float = Field(6.0, ge=0, le=64)
 
 
-class SynthesisConfig(_Node):
+class SynthesisConfig(Node):
     """How anomalies are made of good images (Eq. 3).
 
     ``source`` names the kind, ``directory`` the folder of textures (dtd, mix) or generated images (sia),
@@ -232,7 +237,7 @@ class SynthesisConfig(_Node):
     mixture: MixtureConfig = MixtureConfig()
 
 
-class ToleranceConfig(_Node):
+class ToleranceConfig(Node):
     """How far a good part may be from the good images and still be good, in either direction.
 
     ``shift`` in shares of the image's side, ``rotation`` in degrees, ``light`` as a share of its brightness.
@@ -248,7 +253,7 @@ class ToleranceConfig(_Node):
         return self.shift > 0 or self.rotation > 0 or self.light > 0
 
 
-class TrainingConfig(_Node):
+class TrainingConfig(Node):
     """Optimisation. ``steps``, where given, replaces ``epochs``; half of each batch is normal, half anomalous.
 
     ``fresh_anomalies`` new synthetic defects are made a step (None: half a batch) and join a window of the last
@@ -312,7 +317,7 @@ class TrainingConfig(_Node):
         return self.anomaly_window or max(self.fresh, self.batch_size // 2)
 
 
-class DataConfig(_Node):
+class DataConfig(Node):
     """How images are read.
 
     ``levels``: the stored values that are black and white in images of more than 8 bits, with a sign or of floats, as
@@ -343,7 +348,7 @@ class DataConfig(_Node):
         return float(low), float(high)
 
 
-class Config(_Node):
+class Config(Node):
     """The whole tree, as saved in ``config.yaml`` of a run."""
 
     preset: str = "paper"

@@ -1,5 +1,6 @@
 """The package as it is installed: its name on a package index, and what installs the rest of it."""
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 
 # The command and the import are called realnet; that name is another project's on PyPI.
@@ -16,6 +17,7 @@ def install_hint(extra: str) -> str:
     return f'python -m pip install "{NAME}[{extra}]"'
 
 
+@cache
 def _is_clone() -> bool:
     """Whether the package was installed from a folder, and not from a wheel or an index."""
     try:

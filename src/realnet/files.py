@@ -4,6 +4,9 @@ import contextlib
 import hashlib
 import json
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,12 @@ def plain_name(text: str, otherwise: str, longest: int) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")[:longest] or otherwise
 
 
+def quoted(path: str | Path) -> str:
+    """``path`` as it stands in a command that a person may copy: in quotes where the shell would divide it."""
+    text = str(path)
+    return subprocess.list2cmdline([text]) if sys.platform == "win32" else shlex.quote(text)
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, hex."""
     with path.open("rb") as stream:
@@ -32,6 +41,11 @@ def file_sha256(path: Path) -> str:
 def text_sha256(text: str) -> str:
     """SHA-256 of a text in UTF-8, hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def printable(name: str) -> str:
+    """A file's name as text: what of it is no Unicode, as in names of older systems, is written as an escape."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_json(path: Path) -> dict[str, Any]:

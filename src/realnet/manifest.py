@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from realnet.atomic import write_text
-from realnet.config import DiscriminatorKind, ImageScore, ViewConfig
+from realnet.config import DiscriminatorKind, ImageScore, Node, ViewConfig
 from realnet.errors import UserError
 from realnet.files import file_sha256, name_pattern, text_sha256
 from realnet.overriding import first_problem
@@ -20,17 +20,15 @@ _MAX_BYTES = 1 << 20
 ExportFormat = Literal["onnx", "openvino", "openvino-fp16", "openvino-int8", "torch"]
 
 
-class ModelFile(BaseModel):
+class ModelFile(Node):
     """One file of the model: its plain name, length in bytes and SHA-256 (hex)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=name_pattern(100))
     length: int = Field(ge=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Manifest(BaseModel):
+class Manifest(Node):
     """The contents of ``inspector.json``.
 
     The graph takes ``image`` float32 ``[N, 3, image_size, image_size]``, RGB in 0..1, any N, and gives ``anomaly_map``
@@ -49,8 +47,6 @@ class Manifest(BaseModel):
         provenance: the run and the versions it was made with.
         licence: what applies to the weights.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     version: Literal[1] = 1
     format: ExportFormat

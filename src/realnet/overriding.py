@@ -1,10 +1,13 @@
 """Fields of a configuration set by a YAML file or by hand, checked, and what is wrong with them in words."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
 
 from realnet.errors import UserError
 
@@ -22,6 +25,24 @@ def first_problem(error: Exception) -> str:
         return f"there is no field {place}"
     message = details["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What lies deepest in a tree of fields, each with its path as ``training.steps``, after ``prefix``."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+@contextmanager
+def reading(path: Path, remedy: str, how: str = "is damaged") -> Iterator[None]:
+    """While ``path`` is read: a UserError that says ``how`` it is, what is wrong first, and the ``remedy``."""
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} {how} ({first_problem(error)}); {remedy}.") from error
 
 
 def override(config: C, assignments: list[str], file: Path | None = None) -> C:

@@ -50,7 +50,9 @@ def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
             backbone=BackboneConfig(name="tf_efficientnet_lite0", taps=(2, 3, 4), standardise=True),
             afs=afs,
             reconstruction=ReconstructionConfig(network="subspace"),
-            discriminator=DiscriminatorConfig(kind="evidence", layer_weights=(0.6, 1.0, 0.5), general=0.5),
+            discriminator=DiscriminatorConfig(
+                kind="evidence", layer_weights=(0.6, 1.0, 0.5), general=0.5, heads=2 if steps else 1
+            ),
         ),
         synthesis=SynthesisConfig(faint=0.5),
         training=TrainingConfig(learning_rate=2e-3, weight_decay=1e-2, schedule="cosine", steps=steps),

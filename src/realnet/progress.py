@@ -1,7 +1,10 @@
-"""How work that takes its time says how far it is."""
+"""How work that takes its time says how far it is, and is ended by Ctrl-C."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from realnet.training.checkpoint import Progress
@@ -51,3 +54,27 @@ class Listener(Watcher):
 
 quiet: Stage = Watcher().stage
 """Tells nobody."""
+
+
+@contextmanager
+def interruptible(*told: threading.Event) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C set the event that this yields, and those that are ``told``; a second one interrupts.
+
+    So what is begun can be finished. In another thread than the first nothing is changed.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        for event in (pressed, *told):
+            event.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

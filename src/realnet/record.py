@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from realnet.atomic import write_text
 from realnet.errors import UserError
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 
 METRICS_FILE = "metrics.json"
 
@@ -86,10 +86,8 @@ def read_record(folder: Path) -> Record:
     path = folder / METRICS_FILE
     if not path.is_file():  # a pipe of that name would be waited for
         raise UserError(f"{path} is missing or damaged; restore it or train again.")
-    try:
+    with reading(path, "restore it or train again", "is missing or damaged"):
         return Record.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise UserError(f"{path} is missing or damaged ({first_problem(error)}); restore it or train again.") from error
 
 
 def save_record(folder: Path, record: Record) -> None:

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 
 from realnet.atomic import write_text
 from realnet.calibration import Calibration, read_calibration
@@ -20,9 +19,9 @@ from realnet.data import Category
 from realnet.data.images import image_hashes
 from realnet.data.levels import Levels
 from realnet.errors import UserError, listed
-from realnet.files import name_pattern, read_json
+from realnet.files import name_pattern, quoted, read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 from realnet.record import Record, read_record
 from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
@@ -83,10 +82,8 @@ class Run:
         path = self.folder / PRODUCTS_FILE
         if not path.is_file():
             return ()
-        try:
+        with reading(path, "restore it or train again"):
             names = [str(name) for name in read_json(path)["products"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged; restore it or train again.") from error
         if not names or not all(re.fullmatch(name_pattern(100), name) for name in names):
             raise UserError(f"{path} names no folders of {PRODUCTS_FOLDER}; restore it or train again.")
         return tuple(Run(self.folder / PRODUCTS_FOLDER / name) for name in names)
@@ -97,11 +94,8 @@ class Run:
         path = self.folder / CONFIG_FILE
         if not path.is_file():
             raise UserError(f"{self.folder} is no trained run: it has no {CONFIG_FILE}. {_GIVE}")
-        try:
+        with reading(path, "restore it from the run that made it", "is no valid configuration"):
             config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # the last two of PyYAML
-            problem = f"no valid configuration: {first_problem(error)}"
-            raise UserError(f"{path} is {problem}. Restore it from the run that made it.") from error
         view = find_reference(self.folder, config.model.view)
         return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
 
@@ -165,7 +159,7 @@ class Run:
         if not (folder / SUBSPACES_FILE).is_file():
             raise UserError(
                 f"{folder / SUBSPACES_FILE}, which calibration {self.calibration.version} rests on, is missing: "
-                f"restore it, or go back with `realnet calibrate {self.folder} --undo`."
+                f"restore it, or go back with `realnet calibrate {quoted(self.folder)} --undo`."
             )
         return folder
 
@@ -231,10 +225,8 @@ def read_digests(folder: Path, kind: str = TRAINED_ON) -> tuple[str, ...]:
     path = folder / SEEN_FILE
     if not path.is_file():
         return ()
-    try:
+    with reading(path, "restore it or train again"):
         return tuple(map(str, read_json(path)[kind]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged; restore it or train again.") from error
 
 
 def open_run(folder: str | Path) -> Run:

@@ -73,12 +73,12 @@ def test_an_obvious_defect_is_found(
     assert outcome.maps.dtype == np.float32
     assert image_auroc(outcome.scores, labels) > 0.8
     assert pixel_auroc(outcome.maps, masks) > 0.8
-    assert outcome.fit_seconds > 0
+    assert outcome.fitted.seconds > 0
     assert outcome.images_per_second > 0
     assert outcome.model_bytes > 4 * outcome.parameters > 0
-    assert not outcome.ended_by_budget
-    assert outcome.epochs == settings.get("epochs", 1)
-    assert outcome.steps == outcome.epochs * TRAIN // PEERS[name].batch_size
+    assert not outcome.fitted.ended_by_budget
+    assert outcome.fitted.epochs == settings.get("epochs", 1)
+    assert outcome.fitted.steps == outcome.fitted.epochs * TRAIN // PEERS[name].batch_size
 
 
 def test_a_seed_repeats_a_fit_and_another_does_not(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
@@ -91,24 +91,24 @@ def test_a_seed_repeats_a_fit_and_another_does_not(product: tuple[Category, np.n
 def test_the_time_budget_ends_training_but_no_memory(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, _ = product
     trained = fitted(category, "fastflow", time_budget=0.01)
-    assert trained.ended_by_budget
-    assert trained.steps == 1
-    assert "after 1 steps" in " ".join(trained.notes)
+    assert trained.fitted.ended_by_budget
+    assert trained.fitted.steps == 1
+    assert "after 1 steps" in " ".join(trained.fitted.notes)
     memory = fitted(category, "patchcore", time_budget=0.01)
-    assert not memory.ended_by_budget
-    assert memory.steps == TRAIN // 8
-    assert "no time budget ends it" in " ".join(memory.notes)
+    assert not memory.fitted.ended_by_budget
+    assert memory.fitted.steps == TRAIN // 8
+    assert "no time budget ends it" in " ".join(memory.fitted.notes)
 
 
 def test_the_notes_say_what_a_peer_ran_with(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, _ = product
-    usual = " ".join(fitted(category, "patchcore").notes)
+    usual = " ".join(fitted(category, "patchcore").fitted.notes)
     assert "keeps 1% of the patches" in usual
     assert "ran with" not in usual
-    changed = " ".join(fitted(category, "patchcore", options={"coreset_sampling_ratio": 0.5}).notes)
+    changed = " ".join(fitted(category, "patchcore", options={"coreset_sampling_ratio": 0.5}).fitted.notes)
     assert "PatchCore ran with coreset_sampling_ratio = 0.5." in changed
     assert "1%" not in changed
-    beside = " ".join(fitted(category, "patchcore", options={"num_neighbors": 3}).notes)
+    beside = " ".join(fitted(category, "patchcore", options={"num_neighbors": 3}).fitted.notes)
     assert "keeps 1% of the patches" in beside
     assert "num_neighbors = 3" in beside
 

@@ -10,8 +10,7 @@ import pytest
 import realnet
 from realnet.choices import default_run, one_inspector, seconds
 from realnet.cli import completion
-from realnet.cli.console import plural
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.model.devices import choose_device
 from tests.cli.process import Finished
 from tests.data.layouts import make_mvtec

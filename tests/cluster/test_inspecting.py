@@ -33,7 +33,7 @@ def spread(
     cluster: Cluster, run: Path, photos: Path, output: Path, resume: bool = False, watcher: Watcher | None = None
 ) -> Summary:
     place = (str(output), None, 0, resume, watcher or Watcher())
-    return inspecting.inspect_on(cluster, run, [str(photos)], *place)[1]
+    return inspecting.inspect_on(cluster, run, [str(photos)], *place)
 
 
 def rows(output: Path) -> list[dict[str, object]]:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from realnet.data import Category, check_dataset, finding, open_dataset, read_truth, summarize
 from realnet.data.images import IMAGE_SUFFIXES
-from realnet.data.vocabulary import meaning
+from realnet.data.opening import with_confirmed
+from realnet.data.vocabulary import file_verdict, meaning
 from realnet.errors import UserError
 from realnet.inspection.walking import match
 
@@ -301,6 +302,50 @@ def test_what_cannot_be_told_is_refused_and_good_decides(tmp_path: Path) -> None
         open_dataset(inside)
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["ok_1", "ok_2", "nok_3"], "names of 1 of 3 say defective, such as nok_3.png, and .* such as ok_1.png"),
+        (["IMG_1", "IMG_2_NG"], "names of 1 of 2 say defective, such as IMG_2_NG.png"),
+        (["cast_ok_0_1", "cast_def_0_1"], "names of 1 of 2 say good, such as cast_ok_0_1.png, .* cast_def_0_1.png"),
+        (["2024/Gut1", "2025/Kratzer1"], "say defective, such as Kratzer1.png"),
+        (["scratch_1", "scratch_2"], "names of 2 of 2 say defective, such as scratch_1.png[.] Sort them"),
+    ],
+)
+def test_images_told_apart_by_their_own_names_are_refused(tmp_path: Path, names: list[str], said: str) -> None:
+    for name in names:
+        draw(tmp_path / "photos" / f"{name}.png", 7)
+    with pytest.raises(UserError, match=said):
+        open_dataset(tmp_path / "photos")
+    (chosen,) = open_dataset(tmp_path / "photos", good=["."])
+    assert len(chosen.train) == len(names)
+    lines = check_dataset([chosen], need_test=False)
+    some = sum(file_verdict(Path(name).name) == "defective" for name in names) in range(1, len(names))
+    assert any("say that they are defective" in line for line in lines) == some
+
+
+@pytest.mark.parametrize(
+    "stems", [["ok_1", "ok_2"], ["3bad-91c0", "bad91c7e", "77"], ["hole_1", "edge_1"], ["pos1", "neg1"]]
+)
+def test_names_that_tell_no_images_apart(tmp_path: Path, stems: list[str]) -> None:
+    for stem in stems:
+        draw(tmp_path / f"{stem}.png", 7)
+    (found,) = open_dataset(tmp_path)
+    assert len(found.train) == len(stems)
+
+
+def test_names_that_say_defective_in_a_folder_of_good_images_are_said(tmp_path: Path) -> None:
+    page = tmp_path / "page" / "lid.good"
+    for stem in ("1", "2", "NG_3"):
+        draw(tmp_path / "sorted" / "good" / f"{stem}.png", 7)
+        draw(page / f"{stem}.png", 7)
+    for place in (tmp_path / "sorted", tmp_path / "sorted" / "good", page):
+        (found,) = open_dataset(place)
+        (line,) = check_dataset([found], need_test=False)
+        assert "names of 1 of 3 good images say that they are defective: NG_3.png" in line
+        assert check_dataset(with_confirmed([found], ["NG_3.png"]), need_test=False) == []
+
+
 def test_products_side_by_side(tmp_path: Path) -> None:
     files = [
         (f"{name}/{folder}/NNN.png", 5) for name in ("bolt", "scratch_resistant_nut") for folder in ("good", "bad")
@@ -370,6 +415,28 @@ def test_everything_left_out_has_a_count_and_a_reason(tmp_path: Path, monkeypatc
     (line,) = summarize([category])[1:]
     for words in ("HEIC files, which are not read: convert them", "a RealNet run", "results of realnet inspect"):
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("image", "file", "count"),
+    [
+        ("1.png", "1.json", 1),
+        ("images/1.png", "Annotations/1.xml", 1),
+        ("images/1.png", "labels.csv", 1),
+        ("images/1.png", "_annotations.coco.json", 1),
+        ("1.png", "1.txt", 1),
+        ("1.png", "readme.txt", 0),
+        ("1.png", "settings.json", 0),
+        ("1.png", ".labels/1.txt", 0),
+    ],
+)
+def test_annotations_that_are_not_read_are_counted(tmp_path: Path, image: str, file: str, count: int) -> None:
+    draw(tmp_path / image, 7)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("{}")
+    (found,) = open_dataset(tmp_path)
+    assert sum(item.count for item in found.left_out) == count
+    assert ("annotations, which are not read" in " ".join(summarize([found]))) == bool(count)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may read everything")

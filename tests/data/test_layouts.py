@@ -308,6 +308,21 @@ def test_good_images_are_excluded_by_name_or_file(tmp_path: Path) -> None:
         without(categories, ["nobody.png"])
 
 
+def test_masks_that_hardly_mean_what_they_mark_are_said(tmp_path: Path) -> None:
+    (category,) = open_dataset(make_mvtec(tmp_path, defects=("stain",)))
+    assert check_dataset([category], need_test=True) == []
+    first, second = (sample for sample in category.test if sample.is_anomalous)
+    assert first.mask is not None
+    assert second.mask is not None
+    save_mask(first.mask, ~read_mask(first.mask))
+    (inverted,) = check_dataset([category], need_test=True)
+    assert "Masks that mark more than 80% of their image (1): stain/000.png." in inverted
+    save_mask(second.mask, np.zeros((64, 64), bool))
+    empty, inverted = check_dataset([category], need_test=True)
+    assert "Masks that mark nothing (1;" in empty
+    assert "stain/001.png" in empty
+
+
 def test_good_images_of_other_sizes_are_counted(tmp_path: Path) -> None:
     def sized(*sizes: tuple[int, int]) -> list[str]:
         folder = tmp_path / "-".join(f"{w}x{h}" for w, h in sizes)

@@ -1,7 +1,9 @@
 """The fingerprint of a data set and the lazy sequence of its images."""
 
+import os
 import pickle
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from realnet.data import GoodImages, fingerprint, good_images, open_dataset, read_image
 from realnet.data.images import image_hashes
+from realnet.data.opening import without
 from realnet.errors import UserError
 from tests.data.layouts import make_good, make_mvtec, picture, save, save_mask
 
@@ -44,6 +47,26 @@ def test_fingerprint_tells_every_change(tmp_path: Path) -> None:
     (folder / "test" / "good" / "006.png").unlink()
     seen.add(_fingerprint(root))
     assert len(seen) == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps names that are no Unicode")
+def test_names_that_are_no_unicode_are_text(tmp_path: Path) -> None:
+    for place, defect in ((b"gr\xfcn/gut", False), (b"gr\xfcn/Br\xfcche", True)):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + place))
+        for number in range(3):
+            save(
+                folder / os.fsdecode(b"St\xfcck%d.png" % number), picture(np.random.default_rng(number), 16, defect)[0]
+            )
+    (category,) = open_dataset(tmp_path)
+    assert category.name == r"gr\udcfcn"
+    assert {sample.defect for sample in category.test} == {"good", r"Br\udcfcche"}
+    assert len(_fingerprint(tmp_path)) == 64
+    names = [sample.name for sample in category.train]
+    assert set(names) < {rf"St\udcfcck{number}.png" for number in range(3)}
+    images = GoodImages([sample.image for sample in category.train], 8)
+    assert [Path(name).name for name in images.names] == names
+    (left,) = without([category], [category.train[0].image.name])
+    assert [sample.name for sample in left.train] == names[1:]
 
 
 def test_fingerprint_of_an_unreadable_file(tmp_path: Path) -> None:

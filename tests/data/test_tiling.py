@@ -1,6 +1,7 @@
 """Large images as tiles, and their maps as one."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realnet.data import GoodImages, measure_tiled, read_image, resize_image
+from realnet.data import GoodImages, read_image, resize_image
 from realnet.data.tiling import cut, stitch, tile_boxes
+from realnet.inspection.judging import Judge
+from realnet.view import Looked
 from tests.data.layouts import save
 
 sides = st.integers(1, 400)
@@ -56,11 +59,12 @@ def test_an_image_is_as_bad_as_its_worst_tile() -> None:
     image = np.zeros((100, 150, 3), np.uint8)
     image[70:80, 120:130] = 255
 
-    def measure(tiles: object) -> tuple[np.ndarray, list[float]]:
-        maps = np.stack([tile[..., 0] / np.float32(255) for tile in tiles])  # type: ignore[attr-defined]
-        return maps, [float(one.mean()) for one in maps]
+    class Brightness(Judge):
+        def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+            maps = np.stack([tile[..., 0] / np.float32(255) for tile in images])
+            return maps, [float(one.mean()) for one in maps]
 
-    anomaly_map, score = measure_tiled(measure, image, 50, 50)
+    ((anomaly_map, score),) = Brightness(50, 0.5, 0.5, tile=50).measure_seen([Looked(image, image)])
     assert anomaly_map.shape == (100, 150)
     np.testing.assert_allclose(anomaly_map, image[..., 0] / 255, atol=1e-5)
     tiles = [cut(image, box, 50) for box in tile_boxes(100, 150, 50)]

@@ -96,5 +96,5 @@ def test_a_damaged_classifier(guided: DiffusionModel, tmp_path: Path) -> None:
     assert load_diffusion(folder).classifier is None, "without guidance it is not needed"
     (folder / "classifier.safetensors").write_bytes(whole)
     (folder / "classifier.json").write_text('{"categories": 1}')
-    with pytest.raises(UserError, match=r"classifier\.json is damaged: categories"):
+    with pytest.raises(UserError, match=r"classifier\.json is damaged \(categories"):
         load_diffusion(folder, guided=True)

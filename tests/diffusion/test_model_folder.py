@@ -112,11 +112,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda f: (f / "config.yaml").unlink(), "is no diffusion model: it has no config.yaml. Give"),
     "configuration": (
         lambda f: (f / "config.yaml").write_text("model: [1"),
-        "config.yaml is no configuration of a diffusion model: ",
+        "config.yaml is no configuration of a diffusion model (",
     ),
     "another run's configuration": (
         lambda f: (f / "config.yaml").write_text("model: {image_size: 64}"),
-        "config.yaml is no configuration of a diffusion model: ",
+        "config.yaml is no configuration of a diffusion model (",
     ),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "its training has not finished. Continue it with --resume."),
     "half the weights": (cut, "denoiser.safetensors is damaged or no safetensors file"),

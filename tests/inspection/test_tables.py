@@ -10,7 +10,9 @@ import pytest
 
 from realnet.errors import UserError
 from realnet.inspection.regions import Region
+from realnet.inspection.result_folder import Summary
 from realnet.inspection.rows import Row, line_of, row_of
+from realnet.inspection.summary_page import write_page
 from realnet.inspection.tables import check_formats, write_table
 
 REGION = Region(area=4, share=0.25, centroid=(1.5, 2.0), box=(1, 2, 2, 2), peak=0.75, peak_at=(1, 2))
@@ -44,6 +46,20 @@ def test_parquet_says_the_same(tmp_path: Path) -> None:
         assert found == expected
     write_table(tmp_path / "empty.parquet", "parquet", rows(0))
     assert parquet.read_table(tmp_path / "empty.parquet").num_rows == 0
+
+
+def test_the_page_names_and_shows_every_image(tmp_path: Path) -> None:
+    names = ["a b.png", "é\udcff.png"]
+    shown = [Row(name, "anomalous", 0.7, 0.7, 0.5, 0.1, (REGION,), f"overlays/{name}") for name in names]
+    summary = Summary()
+    for row in shown:
+        summary.add(row)
+    write_page(tmp_path, summary, 0.5)
+    page = (tmp_path / "results.html").read_text(encoding="utf-8")
+    assert "a b.png" in page
+    assert r"é\udcff.png" in page
+    assert 'src="overlays/a%20b.png"' in page
+    assert 'src="overlays/%C3%A9%FF.png"' in page, "the bytes of the name, as browsers open it"
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])

@@ -77,10 +77,13 @@ def test_nothing_learned_is_the_evidence_alone() -> None:
 def test_what_is_learned_is_standardised_and_weighed() -> None:
     module, shown = fitted(learned=2.0), residuals(2)
     energies = module.log_energies(shown)
-    alone = module.conclude(energies, torch.zeros(2, 1, 16, 16), None, SIZE)
-    module.fit_learned(torch.randn(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 7 + 3, SIZE)
+    alone = module.conclude(energies, torch.zeros(2, 1, 16, 16), SIZE)
+    module.fit_learned(
+        torch.randn(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 7 + 3, SIZE, trained=True
+    )
+    assert module.trained
     logits = torch.full((2, 1, 16, 16), float(module.learned_mean + 4 / module.learned_scale))
-    together = module.conclude(energies, logits, None, SIZE)
+    together = module.conclude(energies, logits, SIZE)
     torch.testing.assert_close(together.map, (alone.map + 1 * 4) / 2, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(together.score, (alone.score + 2 * 4) / 3, atol=1e-3, rtol=1e-3)
 

@@ -232,7 +232,7 @@ def test_what_was_prepared_for_another_configuration_is_not_used(product: Path, 
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / PREPARED_FILE).write_bytes((output / PREPARED_FILE).read_bytes()[:100])
-    assert_refused(product, damaged, "prepared.safetensors is damaged; delete it")
+    assert_refused(product, damaged, "prepared.safetensors is damaged")
 
     run(product, output, tiny(*TRAINED), resume=True)
     assert not (output / PREPARED_FILE).exists()

@@ -5,23 +5,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from realnet.atomic import write_text
-from realnet.config import Config
+from realnet.config import Config, Node
 from realnet.diffusion.config import DiffusionConfig
-from realnet.errors import UserError
 from realnet.evaluation.results import Results
 from realnet.files import text_sha256
+from realnet.overriding import reading
 
 JOB_FILE, OUTCOME_FILE, FAILURE_FILE, LOG_FILE = "job.json", "outcome.json", "failure.txt", "log.txt"
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProductLocation(_Node):
+class ProductLocation(Node):
     """One product: its data set (a folder or ``elpv``), its name there, and its name in the table."""
 
     root: str
@@ -29,7 +25,7 @@ class ProductLocation(_Node):
     name: str
 
 
-class _Job(_Node):
+class _Job(Node):
     """What all jobs have.
 
     ``name`` is for readers; ``data`` the fingerprint of the images; ``made_of`` the keys of the jobs whose output
@@ -133,7 +129,7 @@ Job = InspectorJob | PeerJob | DiffusionJob | SamplesJob | QualityJob
 _ANY_CELL: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 
-class Outcome(_Node):
+class Outcome(Node):
     """What a finished job leaves.
 
     Attributes:
@@ -167,10 +163,8 @@ def write_job(folder: Path, job: Job) -> None:
 
 def read_job(folder: Path) -> Job:
     """What is to be done in ``folder``; UserError where it is damaged."""
-    try:
+    with reading(folder / JOB_FILE, f"delete {folder} and repeat the call", "is missing or damaged"):
         return _ANY_CELL.validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise UserError(f"{folder / JOB_FILE} is missing or damaged; delete {folder} and repeat the call.") from error
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -178,7 +172,5 @@ def read_outcome(folder: Path) -> Outcome | None:
     path = folder / OUTCOME_FILE
     if not path.is_file():
         return None
-    try:
+    with reading(path, f"delete {folder} and repeat the call"):
         return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise UserError(f"{path} is damaged; delete {folder} and repeat the call.") from error

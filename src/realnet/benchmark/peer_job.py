@@ -33,11 +33,11 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
     results = figures_of(names, categories, config, found.maps, found.scores)
     measured = {
         "images_per_second": found.images_per_second,
-        "fit_seconds": found.fit_seconds,
+        "fit_seconds": found.fitted.seconds,
         "model_gigabytes": found.model_bytes / 2**30,
         "parameters_millions": found.parameters / 1e6,
     }
-    return Outcome(results=results, measured=measured, notes=found.notes)
+    return Outcome(results=results, measured=measured, notes=found.fitted.notes)
 
 
 def figures_of(

@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from realnet.config import SynthesisName
+from realnet.config import Node, SynthesisName
 from realnet.errors import UserError
 from realnet.overriding import first_problem
 
 REALNET, REPORTED, QUALITY = "realnet", "reported", "quality"
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Row(_Node):
+class Row(Node):
     """One way of doing it: a row or a column of the table.
 
     Attributes:
@@ -55,7 +51,7 @@ class Row(_Node):
         return self.reported or self.name
 
 
-class Plan(_Node):
+class Plan(Node):
     """A table.
 
     Attributes:
@@ -96,10 +92,15 @@ class Plan(_Node):
         return self
 
 
+def package_names(folder: str) -> list[str]:
+    """The YAML files in a folder of the package, without their ending."""
+    found = files("realnet.benchmark").joinpath(folder)
+    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+
+
 def plan_names() -> list[str]:
     """The plans that come with the package."""
-    found = files("realnet.benchmark").joinpath("plans")
-    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+    return package_names("plans")
 
 
 def read_plan(name: str) -> Plan:

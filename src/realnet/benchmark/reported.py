@@ -9,16 +9,14 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from realnet.benchmark.plan import package_names
+from realnet.config import Node
 from realnet.errors import UserError
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Reported(_Node):
+class Reported(Node):
     """A printed figure, and its deviation where one is printed."""
 
     value: float
@@ -30,7 +28,7 @@ class Reported(_Node):
         return {"value": given} if isinstance(given, int | float) else given
 
 
-class ReportedRow(_Node):
+class ReportedRow(Node):
     """The figures of one method for one product; a dash in print is left out.
 
     Attributes:
@@ -44,7 +42,7 @@ class ReportedRow(_Node):
     figures: dict[str, Reported] = Field(min_length=1)
 
 
-class ReportedTable(_Node):
+class ReportedTable(Node):
     """A table of the paper.
 
     Attributes:
@@ -98,8 +96,7 @@ class ReportedTable(_Node):
 
 def reported_names() -> list[str]:
     """The tables that come with the package."""
-    found = files("realnet.benchmark").joinpath("reported")
-    return sorted(entry.name.removesuffix(".yaml") for entry in found.iterdir() if entry.name.endswith(".yaml"))
+    return package_names("reported")
 
 
 @cache

@@ -19,7 +19,6 @@ def afs(
     device: DeviceOption = "auto",
 ) -> None:
     """Draw which feature channels see a synthetic defect, by AFS loss (Fig. S7); no test image is needed."""
-
     check_png(output)
     from realnet.run_folder import open_run
 

@@ -17,10 +17,14 @@ class Bar(Watcher):
     """A watcher of training that draws a progress bar and prints a line a validation.
 
     With a time budget the bar is full when the time or the steps are used up, whichever is further.
+
+    Args:
+        counts: only count steps: a diffusion model has no figure to show.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counts: bool = False) -> None:
         self.trains(False, None)
+        self.counts = counts
         self.shown = 0
         self.display = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}", markup=False),
@@ -61,6 +65,9 @@ class Bar(Watcher):
 
     def step(self, progress: "Progress", steps: int) -> None:
         """One step more; its figures where there are new ones."""
+        if self.counts:
+            self.stage("Training", progress.step, steps)
+            return
         before = progress.log[-1] if progress.log else {}
         loss = progress.losses[0] / progress.averaged if progress.averaged else before.get("loss", 0.0)
         share, figures = progress.step / max(steps, 1), f"step {progress.step}/{steps}, loss {loss:.3f}"

@@ -16,9 +16,6 @@ from realnet.errors import UserError
 if TYPE_CHECKING:
     from realnet.benchmark.plan import Plan
     from realnet.benchmark.products import DataFolder
-    from realnet.benchmark.runner import Runner
-    from realnet.cli.benchmark_bar import BenchmarkBar
-    from realnet.cluster.connection import Cluster
 
 
 def benchmark(
@@ -134,7 +131,13 @@ def benchmark(
         settled = Runner(jobs, bar).collect(entries)
     else:
         with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar.display:
-            settled = _laboratory(jobs, bar, at_once, device, cluster).run(entries)
+            if cluster is None:
+                runner = Runner(jobs, bar, at_once, device)
+            else:
+                from realnet.cluster.remote_jobs import worker_on
+
+                runner = Runner(jobs, bar, cluster.room, worker=worker_on(cluster))
+            settled = runner.run(entries)
     table = make_table(chosen, [*settled, *foreign], settings.remarks())
     written = write_outputs(table, output)
     for drawn in to_terminal(table):
@@ -150,16 +153,6 @@ def benchmark(
     say(f"Tables: {', '.join(str(path) for path in written)}")
     if failed(settled) and not any(finished.outcome for finished in settled):
         raise typer.Exit(1)
-
-
-def _laboratory(jobs: Path, bar: "BenchmarkBar", at_once: int, device: str, cluster: "Cluster | None") -> "Runner":
-    from realnet.benchmark.runner import Runner
-
-    if cluster is None:
-        return Runner(jobs, bar, at_once, device)
-    from realnet.cluster.remote_jobs import worker_on
-
-    return Runner(jobs, bar, cluster.room, worker=worker_on(cluster))
 
 
 def _weights(
@@ -179,7 +172,6 @@ def _weights(
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-
     try:
         numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:

@@ -41,14 +41,13 @@ def build(
     ray_gpus: options.RayGpus = None,
 ) -> None:
     """Make the SIA data set of all categories under ROOT; the same call continues after a stop."""
-
     config = diffusion_configuration(preset, seed, assignments, config_file)
     budget = seconds(time_budget)
     if init is not None and not init.is_file():
         raise UserError(f"There is no file {init}; check --init.")
     ends = usual_strength(config, "iddpm") if strength is None else strengths(strength, ":")
 
-    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cli.bar import Bar
     from realnet.cluster.remote_generating import maker_on
     from realnet.diffusion.generating import Request
     from realnet.diffusion.sia_set import build as build_sets
@@ -64,12 +63,10 @@ def build(
     )
     request = Request(ends[0], ends[-1], steps or config.training.sampling_steps, config.seed, batch=batch_size)
     launch = Launch(place, devices, precision, time_budget=budget, resume=True)
-    with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster:
-        watcher = SdasBar()
-        with watcher.display:
-            made = build_sets(
-                parts, config, request, count, output, launch, init, place, watcher,
-                None if cluster is None else partial(maker_on, cluster),
-            )  # fmt: skip
+    with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, (watcher := Bar(counts=True)).display:
+        made = build_sets(
+            parts, config, request, count, output, launch, init, place, watcher,
+            None if cluster is None else partial(maker_on, cluster),
+        )  # fmt: skip
     say(f"{made:,} images, s from {request.low:g} to {request.high:g}, in {output}.")
     say(f"Next: realnet train DATA --synthesis sia --source {output / parts[0].dataset}")

@@ -10,6 +10,7 @@ from realnet.cli.console import console, say
 from realnet.cli.options import DeviceOption, GoodOption
 from realnet.cli.status import status_line
 from realnet.errors import UserError
+from realnet.files import quoted
 
 if TYPE_CHECKING:
     from realnet.run_folder import Run
@@ -73,7 +74,7 @@ def calibrate(
     if dry_run:
         say("Nothing is changed (--dry-run).")
     else:
-        say(f"This is calibration {made.version} of {run}.", f"Next: realnet inspect {run} IMAGES --output DIR")
+        say(f"This is calibration {made.version} of {run}.", f"Next: realnet inspect {quoted(run)} IMAGES --output DIR")
 
 
 def _list(run: "Run") -> None:

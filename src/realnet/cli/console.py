@@ -1,10 +1,28 @@
 """Where the commands print: answers to standard output, mistakes and warnings to standard error."""
 
+import re
+from typing import Any
+
 from rich.console import Console
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """``text`` with ? for what a terminal would obey, such as escape sequences in the name of a file."""
+    return _CONTROL.sub("?", text)
+
+
+class _Console(Console):
+    """Prints text as it is but for control characters; what is no text is left to rich."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(harmless(one) if isinstance(one, str) else one for one in objects), **options)
+
+
 # Names of files may hold brackets and colons: they are printed as they are.
-console = Console(markup=False, emoji=False)
-errors = Console(stderr=True, markup=False, emoji=False)
+console = _Console(markup=False, emoji=False)
+errors = _Console(stderr=True, markup=False, emoji=False)
 
 
 def say(*sentences: str) -> None:
@@ -15,8 +33,3 @@ def say(*sentences: str) -> None:
 def warn(sentence: str) -> None:
     """Print what a person should look at, on standard error."""
     errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def plural(count: int, noun: str, many: str | None = None) -> str:
-    """``count`` and what is counted: 1 image, 2 images; ``many`` where an s is not enough."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

@@ -21,7 +21,6 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Look at versions, extras, devices, weights, disk, and time an inference; status 1 where something is wrong."""
-
     from rich.text import Text
 
     from realnet.doctor import examine

@@ -10,6 +10,7 @@ from realnet.cli.console import console, say
 from realnet.cli.options import CategoryOption, Data, DeviceOption, GoodOption, JsonOption, ProtocolOption
 from realnet.cli.status import status_line
 from realnet.errors import NotFiled
+from realnet.files import quoted
 
 if TYPE_CHECKING:
     from realnet.evaluation.results import Results
@@ -45,7 +46,7 @@ def evaluate(
     )  # fmt: skip
     say(
         "Next: look at what was missed and at the false alarms in the report; set the threshold by good images of your "
-        f"line with realnet calibrate {run} IMAGES; then realnet inspect {run} IMAGES --output DIR"
+        f"line with realnet calibrate {quoted(run)} IMAGES; then realnet inspect {quoted(run)} IMAGES --output DIR"
     )
 
 

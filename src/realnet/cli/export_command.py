@@ -8,6 +8,7 @@ import typer
 from realnet.cli.completion import complete_export
 from realnet.cli.console import say
 from realnet.cli.status import status_line
+from realnet.files import quoted
 
 
 def export(
@@ -53,4 +54,4 @@ def export(
     if form == "torch":
         say("Next: open it with torch.export.load in a program of your own.")
     else:
-        say(f"Next: realnet inspect {output} IMAGES --output DIR, or realnet serve {output}")
+        say(f"Next: realnet inspect {quoted(output)} IMAGES --output DIR, or realnet serve {quoted(output)}")

@@ -12,10 +12,11 @@ import typer
 
 from realnet.cli.console import console, say
 from realnet.cli.history_options import KeepDays, KeepSize, parse_size
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
+from realnet.files import quoted
 
 if TYPE_CHECKING:
-    from realnet.history import Entry, Query, Store
+    from realnet.history import Entry
 
 StoreArgument = Annotated[Path, typer.Argument(help="Results store, the file that --history named.")]
 _SHOWN = 8
@@ -74,9 +75,14 @@ def history(
     _WRITERS[form](entries)
     if form == "table":
         if review:
-            say(f"{len(entries)} to look at. Say what they are: realnet feedback {store} ID --good or --defective.")
+            say(
+                f"{len(entries)} to look at. Say what they are: realnet feedback {quoted(store)} ID --good or "
+                "--defective."
+            )
         else:
-            say(_found(opened, query, entries, count(opened, query)))
+            total = count(opened, query)
+            shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"
+            say(f"{plural(total, 'result')}, {shown}." if total else "No result is like that.")
 
 
 def feedback(
@@ -88,7 +94,6 @@ def feedback(
     why: Annotated[str, typer.Option(help="Why, in words.")] = "",
 ) -> None:
     """Say that images are good or defective, whatever their verdict; `realnet calibrate --feedback` makes use of it."""
-
     from realnet.history import Store, find, read_confirmed
 
     if good == defective:
@@ -111,13 +116,6 @@ def _image(text: str | None) -> str | None:
     from realnet.data.images import image_hash
 
     return image_hash(read_image(text))
-
-
-def _found(store: "Store", query: "Query", entries: "list[Entry]", total: int) -> str:
-    if not total:
-        return "No result is like that."
-    shown = "all shown" if len(entries) == total else f"the latest {len(entries)} shown (--limit)"
-    return f"{total} result{'' if total == 1 else 's'}, {shown}."
 
 
 def _table(entries: "list[Entry]") -> None:
@@ -160,7 +158,6 @@ def _plain(text: str) -> str:
 
 
 def _csv(entries: "list[Entry]") -> None:
-
     from realnet.history import Entry
 
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Entry)], lineterminator="\n")

@@ -7,6 +7,7 @@ import typer
 
 from realnet.cli.console import console, say
 from realnet.errors import UserError
+from realnet.files import quoted
 
 
 def import_official(
@@ -21,7 +22,6 @@ def import_official(
     ] = "max",
 ) -> None:
     """Turn a checkpoint of the RealNet authors' released code into a run for evaluate and inspect."""
-
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")
 
@@ -39,7 +39,8 @@ def import_official(
         f"{model.rrs.retention:.1%} of the residuals by {model.rrs.mode}, {count / 1e6:.2f} M parameters.",
         *imported.assumed,
         f"Its threshold of {UNCALIBRATED} is not calibrated: a checkpoint holds none. Judge good images with "
-        f"`realnet inspect {output} GOOD_IMAGES --output DIR`, then give --threshold a value above their scores.",
+        f"`realnet inspect {quoted(output)} GOOD_IMAGES --output DIR`, then give --threshold a value above their "
+        "scores.",
         "The released code keeps the state that is best on the test images, so figures on them are marked oracle.",
     ]
     say("\n".join(sentences))

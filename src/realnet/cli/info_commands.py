@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from realnet.cli.console import console, plural
+from realnet.cli.console import console
+from realnet.errors import plural
 
 if TYPE_CHECKING:
     from realnet.config import TrainingConfig

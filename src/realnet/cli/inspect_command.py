@@ -2,12 +2,12 @@
 
 import contextlib
 import logging
-import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
@@ -17,15 +17,19 @@ from realnet.choices import numbered
 from realnet.cli import history_options, options
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
-from realnet.cli.console import console, errors, plural, say, warn
+from realnet.cli.console import console, errors, harmless, say, warn
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.cli.status import status_line
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
+from realnet.progress import interruptible
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
-    from realnet.inspection.result_folder import Summary
+    from realnet.inspection.judging import Judge
+    from realnet.inspection.result_folder import InspectionRequest, Summary
     from realnet.inspection.rows import Row
+    from realnet.inspection.sources import Sources
+    from realnet.signals import Signals
 
 _DRIFT_EVERY = 100
 _log = logging.getLogger("realnet.inspect")
@@ -127,7 +131,7 @@ def inspect(
     opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
-    drift, stop, interrupted = _DriftWarning(opened.calibration), threading.Event(), threading.Event()
+    drift, interrupted = _DriftWarning(opened.calibration), False
     if ray is not None:
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
@@ -139,7 +143,7 @@ def inspect(
 
         with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
             assert cluster is not None
-            judge, summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
+            summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
         place = f"{place}/parts"
     else:
         for one in (place, *images):
@@ -155,28 +159,40 @@ def inspect(
         check_formats(forms)
 
         from realnet.history.recording import Recording
-        from realnet.inspection.loading import load_on
-        from realnet.inspection.result_folder import InspectionRequest, inspect_items
+        from realnet.inspection.loading import load
+        from realnet.inspection.result_folder import InspectionRequest
 
-        judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
+        judge = load(run, device, say=say).judge_by(threshold, minimum_area)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
-        with (
-            signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn) as told_of,
-            counting("Inspecting", min((n for n in (sources.count(), limit) if n is not None), default=None)) as shown,
-            finishing(stop, sources.endless) as interrupted,
-        ):
-            rows = _RowPrinter(shown, drift if sources.endless else None, name)
-            recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-            request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
-            if told_of is not None:
-                request = announced(request, told_of, told_of.outbox.series(again=resume), model=name)
-            summary = inspect_items(judge, sources.items, Path(place), request, rows, stop)
-    _conclude(summary, judge.threshold, place, resume)
+        recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
+        request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
+        receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
+        told = _RowPrinter(drift if sources.endless else None, name)
+        summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)
+    _conclude(summary, opened.thresholds[0] if threshold is None else threshold, place, resume)
     drift.check(summary.scores)
-    if summary.unreadable and not interrupted.is_set():
+    if summary.unreadable and not interrupted:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     if fail_on_anomaly and (summary.anomalous or summary.unknown):
         raise typer.Exit(_ANOMALOUS)
+
+
+def _inspect_here(
+    judge: "Judge", sources: "Sources", output: Path, request: "InspectionRequest",
+    receivers: "AbstractContextManager[Signals | None]", told: "_RowPrinter",
+) -> "tuple[Summary, bool]":  # fmt: skip
+    """Judge images on this machine; what was found, and whether Ctrl-C ended what has no end of its own."""
+    from realnet.inspection.result_folder import inspect_items
+
+    stop = threading.Event()
+    counts = [count for count in (sources.count(), request.limit) if count is not None]
+    ended = interruptible(stop) if sources.endless else contextlib.nullcontext(threading.Event())
+    with receivers as signals, counting("Inspecting", min(counts, default=None)) as told.shown, ended as pressed:
+        if signals is not None:
+            series = signals.outbox.series(again=request.earlier == "resume")
+            request = announced(request, signals, series, model=told.model)
+        summary = inspect_items(judge, sources.items, output, request, told, stop)
+        return summary, pressed.is_set()
 
 
 def _refuse_on_cluster(given: dict[str, bool]) -> None:
@@ -198,8 +214,10 @@ def _place_of_all(output: str | None) -> str:
 class _RowPrinter:
     """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    def __init__(self, shown: Progress, drift: "_DriftWarning | None", model: str) -> None:
-        self._shown, self._drift, self._model = shown, drift, model
+    shown: Progress
+
+    def __init__(self, drift: "_DriftWarning | None", model: str) -> None:
+        self._drift, self.model = drift, model
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
 
@@ -207,8 +225,8 @@ class _RowPrinter:
         from realnet.logs import verdict_facts
 
         self._done += 1
-        _log.info("verdict", extra={"facts": verdict_facts(row, self._model)})
-        self._shown.update(self._shown.task_ids[0], completed=self._done)
+        _log.info("verdict", extra={"facts": verdict_facts(row, self.model)})
+        self.shown.update(self.shown.task_ids[0], completed=self._done)
         if row.error:
             errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
         if row.score is not None:
@@ -233,30 +251,6 @@ class _DriftWarning:
         if found.warns and not self._drifted:
             warn(found.sentence())
         self._drifted = found.warns
-
-
-@contextlib.contextmanager
-def finishing(stop: threading.Event, endless: bool) -> Iterator[threading.Event]:
-    """Where images have no end, the first Ctrl-C sets ``stop``, a second one interrupts; yields whether there was one.
-
-    Elsewhere Ctrl-C interrupts as ever.
-    """
-    pressed = threading.Event()
-
-    def note(number: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-        stop.set()
-
-    if not endless:
-        yield pressed
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
@@ -285,5 +279,5 @@ def _show_worst(summary: "Summary") -> None:
         return
     table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")
     for row in anomalous[:_WORST]:
-        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", row.image)
+        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", harmless(row.image))
     console.print(table)

@@ -54,12 +54,11 @@ def train(
     check_dataset(categories, need_test=False)
     config = diffusion_configuration(preset, seed, assignments, config_file)
 
-    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cli.bar import Bar
     from realnet.diffusion.training_run import train_diffusion
     from realnet.training.launch import Launch
 
-    watcher = SdasBar()
-    with watcher.display:
+    with (watcher := Bar(counts=True)).display:
         progress = train_diffusion(
             categories, config, output, Launch(place, devices, precision, strategy, budget, resume), init, watcher
         )
@@ -102,13 +101,12 @@ def sample(
     wanted = None if strength is None else strengths(strength, ":")
     loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch_size, device)
 
-    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cli.bar import Bar
     from realnet.cluster.remote_generating import maker_on
     from realnet.diffusion.generating import sample_set
 
     names = loaded.categories if category == "all" else (loaded.categories[loaded.category_number(category)],)
-    watcher = SdasBar()
-    with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, watcher.display:
+    with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, (watcher := Bar(counts=True)).display:
         maker = None if cluster is None else maker_on(cluster, loaded, request)
         for name in names:
             told = partial(watcher.stage, name, total=count)
@@ -164,11 +162,10 @@ def draw_columns(
     model: "DiffusionModel", category: str, strengths: Sequence[float], rows: int, request: "Request"
 ) -> "tuple[list[list[np.ndarray]], list[str]]":
     """As :func:`realnet.diffusion.grid.strength_columns`, with a bar."""
-    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cli.bar import Bar
     from realnet.diffusion.grid import strength_columns
 
-    watcher = SdasBar()
-    with watcher.display:
+    with (watcher := Bar(counts=True)).display:
         told = partial(watcher.stage, category, total=len(strengths) + (model.config.process.start < 1))
         return strength_columns(model, category, strengths, rows, request, told)
 
@@ -205,7 +202,6 @@ def diffusion_configuration(
 
 def strengths(text: str, separator: str) -> list[float]:
     """Strengths as written: ``0.1:0.2`` or ``0,0.1,0.2``; UserError for anything else, and below 0."""
-
     example = "0.1, or 0.1:0.2" if separator == ":" else "0,0.1,0.2"
     try:
         values = [float(part) for part in text.split(separator)]
@@ -232,7 +228,6 @@ def ready(
 
     ``strength`` is one value, or the ends of a range; None: the model's own.
     """
-
     if sampler not in ("iddpm", "ddim"):
         raise UserError(f"There is no sampler {sampler!r}: use iddpm or ddim.")
     if perturbation not in ("beta", "posterior", "learned"):

@@ -24,13 +24,12 @@ def classifier(
     categories = open_dataset(Path(data))
     check_dataset(categories, need_test=False)
 
-    from realnet.cli.sdas_bar import SdasBar
+    from realnet.cli.bar import Bar
     from realnet.diffusion.classifier_training import train_classifier
     from realnet.diffusion.model_folder import load_diffusion
 
     loaded = load_diffusion(model, torch_device(device))
-    watcher = SdasBar()
-    with watcher.display:
+    with (watcher := Bar(counts=True)).display:
         loss = train_classifier(loaded, categories, steps, report=partial(watcher.stage, "Training", total=steps))
     console.print(f"Classifier of {len(loaded.categories)} categories: loss {loss:.3f} nats. Saved in {model}.")
 
@@ -94,7 +93,6 @@ def quality(
     device: DeviceOption = "auto",
 ) -> None:
     """Compare synthetic with real anomaly images: FID, KID, cluster LPIPS, IC-LPIPS (Tab. S6), or their offline kin."""
-
     from realnet.atomic import write_text
     from realnet.cli.options import open_one
     from realnet.data import check_dataset, list_images, survey

@@ -10,6 +10,7 @@ from realnet.cli.console import say
 from realnet.cli.options import DeviceOption, GoodOption, KeepOption
 from realnet.cli.status import status_line
 from realnet.errors import UserError
+from realnet.files import quoted
 
 
 def teach(
@@ -75,4 +76,4 @@ def teach(
     if dry_run:
         say("Nothing is changed (--dry-run).")
     else:
-        say(f"This is calibration {made.version} of {run}; back with: realnet calibrate {run} --undo")
+        say(f"This is calibration {made.version} of {run}; back with: realnet calibrate {quoted(run)} --undo")

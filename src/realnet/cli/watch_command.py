@@ -11,11 +11,12 @@ import typer
 
 from realnet.cli import history_options
 from realnet.cli.bars import counting
-from realnet.cli.console import console, plural, say, warn
-from realnet.cli.inspect_command import QUEUE_FILE, finishing
+from realnet.cli.console import console, say, warn
+from realnet.cli.inspect_command import QUEUE_FILE
 from realnet.cli.options import DeviceOption, OverwriteOption, ResumeOption
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
+from realnet.progress import interruptible
 
 if TYPE_CHECKING:
     from realnet.history import Retention, Store
@@ -64,7 +65,7 @@ def watch(
     with (
         signals_to(sink, output / QUEUE_FILE, signals, heartbeat, warn) as told_of,
         counting(f"Inspecting {plural(len(stations), 'camera')}", None) as shown,
-        finishing(stop, True),
+        interruptible(stop),
     ):
         alive: dict[str, str | None] = dict.fromkeys(named)
         if told_of is not None:
@@ -136,7 +137,6 @@ def _connected(
     resume: bool,
 ) -> "list[Station]":
     """The stations, with what becomes of their rows: signals that name the camera, and the results store."""
-
     from realnet.history.recording import Recording
 
     series = None if signals is None else signals.outbox.series(again=resume)

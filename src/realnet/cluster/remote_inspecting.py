@@ -50,7 +50,7 @@ class Task:
 def inspect_on(
     cluster: Cluster, run: Path, images: Sequence[str], output: str, threshold: float | None, minimum_area: int,
     resume: bool, watcher: Watcher,
-) -> tuple[Judge, Summary]:  # fmt: skip
+) -> Summary:  # fmt: skip
     """Judge files on ``cluster`` and write ``output/parts/part-NNNNNN.parquet``, with a row for each in their order.
 
     Which file belongs to which part is settled by ``output/files.parquet`` before anything is judged. A part appears
@@ -65,9 +65,6 @@ def inspect_on(
         minimum_area: of a defect, in pixels of the image.
         resume: go on with an earlier call's list.
         watcher: told how many files of how many are done, and what of the images is not used.
-
-    Returns:
-        The judge that the machines were given, and the summary.
 
     Raises:
         UserError: where ``output`` holds other results or cannot be written.
@@ -96,7 +93,7 @@ def inspect_on(
         watcher.stage("Inspecting", done, len(listed))
     for line in describe_not_used(left_out):
         watcher.warn(line)
-    return judge, summary
+    return summary
 
 
 def _begin(output: str, settings: Settings, files: Callable[[], Sequence[str]], resume: bool) -> list[str]:

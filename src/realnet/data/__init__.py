@@ -10,7 +10,6 @@ from realnet.data.opening import open_dataset, open_good, with_confirmed, with_f
 from realnet.data.samples import Category, Sample, fingerprint
 from realnet.data.summary import summarize
 from realnet.data.survey import survey
-from realnet.data.tiling import measure_tiled
 
 __all__ = [
     "Category",
@@ -23,7 +22,6 @@ __all__ = [
     "fingerprint",
     "image_from_array",
     "list_images",
-    "measure_tiled",
     "open_dataset",
     "open_good",
     "read_image",

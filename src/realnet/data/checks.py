@@ -3,16 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
-from realnet.errors import UserError, listed, raise_problems
+from realnet.data.vocabulary import file_verdict
+from realnet.errors import UserError, each_in_threads, listed, raise_problems
 
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
+_MOST_MARKED = 0.8
 
 
 def check_dataset(
@@ -25,8 +26,8 @@ def check_dataset(
         test_files: whether test images are looked at, should there be any, though none is needed yet.
 
     Returns:
-        A line a category whose images for training differ in size, and one that names the defective images whose masks
-        mark nothing, as far as there are any.
+        A line a category whose images for training differ in size, one where some of their names say defective, and
+        those that name defective images whose masks mark nothing, or nearly everything, as far as there are any.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -42,17 +43,11 @@ def check_dataset(
             samples += category.test
         if need_test:
             problems += _missing_tests(category)
-    with ThreadPoolExecutor() as pool:
-        checked = list(pool.map(_check, samples))
-    raise_problems([*problems, *(one for one in checked if isinstance(one, str))])
-    found = {s.image: one for s, one in zip(samples, checked, strict=True) if isinstance(one, _Checked)}
+    checked = each_in_threads(_check, samples, problems)
+    found = {sample.image: one for sample, one in zip(samples, checked, strict=True)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
-    empty = [sample for sample in samples if found[sample.image].marked is False]
-    if empty:
-        names = listed([f"{sample.defect}/{sample.name}" for sample in empty])
-        counted = f"{len(empty)}; these images count for the image figures only"
-        said.append(f"Masks that mark nothing ({counted}): {names}.")
-    return said
+    said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
+    return said + _describe_masks(samples, found)
 
 
 def check_count(categories: Sequence[Category]) -> None:
@@ -81,48 +76,72 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
     ]
 
 
+def _describe_names(category: Category, several: bool) -> list[str]:
+    """What is said of images for training whose own names say that they are defective, where others' do not."""
+    called = [s.name for s in category.train if not s.confirmed and file_verdict(s.image.stem) == "defective"]
+    if not called or len(called) == len(category.train):
+        return []
+    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
+    return [
+        f"The names of {len(called)} of {of} say that they are defective: {listed(called)}. Look at them; --exclude "
+        "leaves one out."
+    ]
+
+
+def _describe_masks(samples: Sequence[Sample], found: Mapping[Path, "_Checked"]) -> list[str]:
+    """What is said of masks that hardly mean what they mark: nothing, or nearly the whole image."""
+    shares = [(f"{sample.defect}/{sample.name}", found[sample.image].marked) for sample in samples]
+    empty = [name for name, share in shares if share == 0]
+    full = [name for name, share in shares if share is not None and share > _MOST_MARKED]
+    said = []
+    if empty:
+        counted = f"{len(empty)}; these images count for the image figures only"
+        said.append(f"Masks that mark nothing ({counted}): {listed(empty)}.")
+    if full:
+        said.append(
+            f"Masks that mark more than {_MOST_MARKED:.0%} of their image ({len(full)}): {listed(full)}. Look at them: "
+            "every pixel that is not black counts as defective."
+        )
+    return said
+
+
 def _pixels(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
 def _missing_good(category: Category) -> list[str]:
     count = len(category.train)
-    if count >= 2:
-        return []
-    what = f"{count} good image{'s' * (count != 1)}"
-    return [f"{category.name} has {what} to train on; give at least 2."]
+    few = f"{category.name} has {count} good image{'s' * (count != 1)} to train on; give at least 2."
+    return [few] if count < 2 else []
 
 
 def _missing_tests(category: Category) -> list[str]:
-    problems = []
-    if not any(not sample.is_anomalous for sample in category.test):
-        problems.append(f"{category.name} has no good test images; a figure needs some beside the defective ones.")
-    if not any(sample.is_anomalous for sample in category.test):
-        problems.append(f"{category.name} has no defective test images; a figure needs some beside the good ones.")
-    return problems
+    there = {sample.is_anomalous for sample in category.test}
+    return [
+        f"{category.name} has no {lacking} test images; a figure needs some beside the {others} ones."
+        for anomalous, lacking, others in ((False, "good", "defective"), (True, "defective", "good"))
+        if anomalous not in there
+    ]
 
 
 class _Checked(NamedTuple):
-    """Width and height of an image, and whether its mask, if any, marks anything."""
+    """Width and height of an image, and the share of it, 0..1, that its mask marks; None: it has none."""
 
     size: tuple[int, int]
-    marked: bool | None
+    marked: float | None
 
 
-def _check(sample: Sample) -> str | _Checked:
-    """What is wrong with the files of a sample, in a sentence; else what was found."""
-    try:
-        width, height = verify_image(sample.image)
-        truth = read_truth(sample)
-        if truth is None:
-            return _Checked((width, height), None)
-        if truth.shape != (height, width):
-            height, width = image_shape(sample.image)
-    except UserError as error:
-        return str(error)
-    if truth.shape == (height, width):
-        return _Checked((width, height), bool(truth.any()))
-    return (
-        f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
-        f"{width} x {height}; make the mask as large as the image."
-    )
+def _check(sample: Sample) -> _Checked:
+    """What is found of a sample; UserError for what is wrong with its files."""
+    width, height = verify_image(sample.image)
+    truth = read_truth(sample)
+    if truth is None:
+        return _Checked((width, height), None)
+    if truth.shape != (height, width):
+        height, width = image_shape(sample.image)
+    if truth.shape != (height, width):
+        raise UserError(
+            f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
+            f"{width} x {height}; make the mask as large as the image."
+        )
+    return _Checked((width, height), float(truth.mean()))

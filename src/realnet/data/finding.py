@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path, PurePath
 
 from realnet.data.images import IMAGE_SUFFIXES
@@ -35,7 +34,7 @@ _HEIC = frozenset((".heic", ".heif", ".hif"))
 _BEGINNINGS = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|BM.{4}\0{4}|RIFF.{4}WEBP|\0\0\0\x0cjP  ", re.DOTALL
 )
-_SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin lost+found thumbnails") | {"system volume information"}
+_SYSTEM_FOLDERS = word_set("@eadir #recycle $recycle.bin lost+found thumbs thumbnails") | {"system volume information"}
 
 _OVERLAYS = frozenset(("overlays", "heatmaps"))
 
@@ -96,12 +95,12 @@ def list_images(paths: Iterable[str | Path], left_out: list[LeftOut] | None = No
     return list(found)
 
 
-def no_images(folder: Path, left_out: Sequence[LeftOut]) -> UserError:
+def no_images(folder: Path, left_out: Sequence[LeftOut], wanted: str = "PNG, JPEG, BMP or TIFF files") -> UserError:
     """What is said of a folder without images: the reason, where something was left out."""
     if left_out and left_out[0].place == ".":
         return UserError(f"{folder} is {left_out[0].reason}; check its permissions.")
     why = f" that can be used ({left_out[0].place}: {left_out[0].reason})" if left_out else ""
-    return UserError(f"{folder} holds no images{why}; choose a folder with PNG, JPEG, BMP or TIFF files.")
+    return UserError(f"{folder} holds no images{why}; choose a folder with {wanted}.")
 
 
 def walk(
@@ -227,7 +226,7 @@ def name_reason(name: str) -> str | None:
         return None
     if suffix not in _UNREAD:
         return ""
-    how = "convert them to PNG or JPEG" + (f", or {_heic_hint()}" if suffix in _HEIC else "")
+    how = "convert them to PNG or JPEG" + (f", or {install_hint('heic')}" if suffix in _HEIC else "")
     return f"{suffix.removeprefix('.').upper()} files, which are not read: {how}"
 
 
@@ -247,11 +246,6 @@ def _begins_as_image(path: Path) -> bool:
             return _BEGINNINGS.match(stream.read(16)) is not None
     except OSError:
         return False
-
-
-@cache
-def _heic_hint() -> str:
-    return install_hint("heic")
 
 
 def is_own_picture(path: Path) -> bool:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realnet.data.finding import LeftOut, find_images
-from realnet.data.masks import Place, masks_beside, pair_masks, read_mask
+from realnet.data.masks import Place, masks_beside, pair_masks, read_mask, unread_annotations
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.data.splitting import Labelled, divide
-from realnet.data.vocabulary import Meaning, meaning
+from realnet.data.vocabulary import Label, Meaning, file_verdict, meaning
 from realnet.errors import UserError, listed
+from realnet.files import printable
 
 LAYOUT = "folders"
 HERE = "."
@@ -32,6 +33,7 @@ class Reader:
     def __init__(self, root: Path, good: Sequence[str] = ()) -> None:
         self.root, self.good = root, tuple(name.strip("/\\").casefold() or HERE for name in good)
         self.found = find_images(root)
+        self.found.left_out += unread_annotations(root, self.found.files)
         self._files = {file: file.relative_to(root).parts[:-1] for file in self.found.files}
         self._places = set(self._files.values())
         self._check_names()
@@ -60,11 +62,11 @@ class Reader:
         """Name -> where its folders begin."""
         top = self._peel(())
         telling = [folder for depth, folder in enumerate(top) if not self.says(top[: depth + 1]).plain]
-        name = telling[-1] if telling else product_name(self.root)
+        name = printable(telling[-1] if telling else product_name(self.root))
         if self._is_product(top):
             return {name: top}
         inner = {child: self._peel((*top, child)) for child in self._children(top)}
-        products = {child: place for child, place in inner.items() if self._is_product(place)}
+        products = {printable(child): place for child, place in inner.items() if self._is_product(place)}
         if not products:
             return {name: top}
         in_splits = any(self.says((*place, c)).split for place in products.values() for c in self._children(place))
@@ -187,7 +189,10 @@ class _Tree:
         self._pair()
         self._label_by_masks()
         unlabelled = [image for image in self.images if image.label is None]
-        if HERE in self.reader.good or (unlabelled and self._all_good(unlabelled)):
+        by_choice = HERE in self.reader.good
+        if by_choice or (unlabelled and self._all_good(unlabelled)):
+            if not by_choice and meaning(self.reader.root.resolve().name).label != GOOD:
+                self._refuse_telling_names(unlabelled)
             for image in unlabelled:
                 image.label, image.kind = GOOD, GOOD
         if self.images and not any(image.label == GOOD for image in self.images) and self.own_split != "test":
@@ -249,6 +254,21 @@ class _Tree:
             reason = f"masks that mark something in good images, such as {marked[0].file.name}: look at these"
             self.left_out.append(LeftOut(place, reason, len(marked)))
 
+    def _refuse_telling_names(self, images: Sequence[_Image]) -> None:
+        """Refuse images that no folder tells apart, but their own names do (``ok_1``, ``nok_2``), or call defective."""
+        says = [file_verdict(image.file.stem) for image in images]
+        said: Label = "defective" if "defective" in says else "good"
+        first = next((image for image, own in zip(images, says, strict=True) if own == said), None)
+        other = next((image for image, own in zip(images, says, strict=True) if own != said), None)
+        if first is None or (other is None and said == GOOD):
+            return
+        others = "" if other is None else f", and other names do not, such as {other.file.name}"
+        raise UserError(
+            f"It cannot be told which images of {self.reader.root.joinpath(*self.top)} are good: the names of "
+            f"{says.count(said)} of {len(says)} say {said}, such as {first.file.name}{others}. Sort them into folders, "
+            "such as good and defective, or write --good . if all are good."
+        )
+
     def _all_good(self, unlabelled: list[_Image]) -> bool:
         """Whether no folder's name can mean that something in it is not good."""
         if any(image.label is not None for image in self.images):
@@ -273,7 +293,7 @@ class _Tree:
             place = "/".join((*image.place, image.file.name)) if twice else short[image.file]
             masks = image.masks if image.label != GOOD else []
             sample = Sample(
-                image.file, self.name, "train", image.kind, masks[0] if masks else None, tuple(masks[1:]),
+                image.file, self.name, "train", printable(image.kind), masks[0] if masks else None, tuple(masks[1:]),
                 "" if place == image.file.name else place,
             )  # fmt: skip
             found.append(Labelled(sample, image.split, "/".join(image.place)))

@@ -10,6 +10,7 @@ import numpy as np
 from realnet.data.images import image_hash, image_shape, read_image, resize_image
 from realnet.data.levels import Levels
 from realnet.data.tiling import Box, cut, tile_boxes
+from realnet.files import printable
 
 
 def short_names(files: Sequence[Path]) -> list[str]:
@@ -19,8 +20,8 @@ def short_names(files: Sequence[Path]) -> list[str]:
     try:
         common = Path(os.path.commonpath([file.absolute().parent for file in files]))
     except ValueError:  # on several drives
-        return [str(file) for file in files]
-    return [file.absolute().relative_to(common).as_posix() for file in files]
+        return [printable(str(file)) for file in files]
+    return [printable(file.absolute().relative_to(common).as_posix()) for file in files]
 
 
 class Seen(Protocol):

@@ -3,7 +3,6 @@
 import hashlib
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from realnet.data.decoding import (
 from realnet.data.levels import Levels, opacity, to_8_bits
 from realnet.data.notes import CLEAR, Notes
 from realnet.data.tiff import page_of
-from realnet.errors import UserError, raise_problems
+from realnet.errors import UserError, each_in_threads
 
 _FORMATS = "png apng jpg jpeg jpe jfif bmp dib tif tiff webp gif avif jp2 ppm pgm pbm pnm"
 _HEIC = " heic heif hif" if find_spec("pillow_heif") is not None else ""
@@ -283,14 +282,4 @@ def image_hashes(files: Sequence[Path], levels: Levels | None) -> list[str]:
     ``levels`` are the run's, by which results have their hashes, too. UserError, a sentence each (the first 20), for
     files that cannot be read.
     """
-
-    def look(file: Path) -> str | UserError:
-        try:
-            return image_hash(read_image(file, levels=levels))
-        except UserError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(look, files))
-    raise_problems([str(one) for one in found if isinstance(one, UserError)])
-    return [one for one in found if isinstance(one, str)]
+    return each_in_threads(lambda file: image_hash(read_image(file, levels=levels)), files)

@@ -1,5 +1,6 @@
 """Masks: how they are told from images, which image each belongs to, how they are read, and shrink without loss."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from realnet.data.decoding import decode_file
+from realnet.data.finding import LeftOut, folder_reason, own_output
 from realnet.data.images import stored_values
 from realnet.data.samples import Sample
-from realnet.data.vocabulary import meaning
+from realnet.data.vocabulary import meaning, split_words
 from realnet.errors import UserError
 
 _WORDS = r"(?:mask|masks|gt|ground[ ._-]?truth|segmentation)"
@@ -24,6 +26,7 @@ _MAY_BEGIN = re.compile(rf"(?:{_WORDS}|{_DOUBTFUL})[ ._-]+(?P<image>.+)", re.IGN
 _NUMBERED = re.compile(rf".+?[ ._-]+(?:{_WORDS}|{_DOUBTFUL})[ ._-]*\d+", re.IGNORECASE)
 _LOSSLESS = frozenset((".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".pbm"))
 _MASK_COLOURS = 8
+_ANNOTATIONS = frozenset((".json", ".xml", ".txt", ".csv"))
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Place = tuple[str, ...]
@@ -47,6 +50,31 @@ def masks_beside(files: Iterable[Path]) -> set[Path]:
         found |= {file for file in own if _is_named_mask(file.stem, stems)}
         for twins in stems.values():
             found |= _drawn_twins([file for file in twins if file not in found])
+    return found
+
+
+def unread_annotations(root: Path, images: Iterable[Path]) -> list[LeftOut]:
+    """Files below ``root`` that annotate images in a form that is not read (LabelMe, VOC, COCO, YOLO), by folder.
+
+    They have the name of an image beside them, are called as annotations are, or lie in a folder that is.
+    """
+    beside = {(str(file.parent), file.stem) for file in images}
+    found = []
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if folder_reason(name) is None)
+        if own_output(names):
+            inner.clear()
+            continue
+        place = Path(folder).relative_to(root)
+        count = 0
+        for file in (Path(name) for name in names if not name.startswith(".")):
+            if file.suffix.lower() in _ANNOTATIONS:
+                called = meaning(place.name).mask or meaning(file.stem).mask or "coco" in split_words(file.stem)
+                count += called or (folder, file.stem) in beside
+        if count:
+            found.append(
+                LeftOut(place.as_posix(), "annotations, which are not read: only folders and masks count", count)
+            )
     return found
 
 

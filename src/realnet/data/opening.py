@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from realnet.data import elpv, visa
-from realnet.data.finding import LeftOut, list_images
+from realnet.data.finding import LeftOut, list_images, no_images
 from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
+from realnet.data.vocabulary import meaning
 from realnet.errors import UserError, listed, raise_problems
+from realnet.files import printable
 
 _Read = Callable[[str, list[str]], Category]
 
@@ -110,7 +112,7 @@ def _meant(categories: Sequence[Category], named: Sequence[str], outcome: str) -
     meant: set[Path] = set()
     for name in named:
         path = Path(name).resolve()
-        found = [s for s in samples if name in (s.name, s.full_name) or path == s.image.resolve()]
+        found = [s for s in samples if printable(name) in (s.name, s.full_name) or path == s.image.resolve()]
         if not found:
             raise UserError(f"{name} is none of the good images: {outcome}. Look at its name again.")
         if len({sample.category for sample in found}) > 1:
@@ -145,7 +147,6 @@ def dataset_folders(root: str) -> list[str]:
 
 def _holds_products(place: Path) -> bool:
     """Whether folders of training images, or of good ones, lie in it or one below."""
-    from realnet.data.vocabulary import meaning
 
     def has(folder: Path) -> bool:
         says = [meaning(path.name) for path in folder.iterdir() if path.is_dir()]
@@ -167,13 +168,8 @@ def _readers(root: Path, good: Sequence[str]) -> tuple[list[str], _Read]:
         return sorted(known), lambda name, problems: own.read(known[name], name, problems)
     reader = Reader(root, good)
     if not reader.found.files:
-        raise UserError(f"{root} holds no images{_why(reader)}; choose a folder with the good images of a product.")
+        raise no_images(root, reader.found.left_out, "the good images of a product")
     return sorted(reader.products), reader.read
-
-
-def _why(reader: Reader) -> str:
-    left = reader.found.left_out
-    return f" that can be used ({left[0].place}: {left[0].reason})" if left else ""
 
 
 def _is_elpv(root: Path) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from realnet.data.finding import LeftOut
 from realnet.errors import UserError
-from realnet.files import file_sha256, text_sha256
+from realnet.files import file_sha256, printable, text_sha256
 
 GOOD = "good"
 
@@ -38,7 +38,7 @@ class Sample:
     @property
     def name(self) -> str:
         """What the image is called among those of its kind: its file's name, with folders where it lies deeper."""
-        return self.place or self.image.name
+        return printable(self.place or self.image.name)
 
     @property
     def full_name(self) -> str:
@@ -83,7 +83,7 @@ def _describe(sample: Sample) -> str:
     parts = [sample.category, sample.split, sample.defect]
     for file in (sample.image, sample.mask, *sample.more_masks):
         try:
-            parts += ["-"] if file is None else [file.name, str(file.stat().st_size), file_sha256(file)]
+            parts += ["-"] if file is None else [printable(file.name), str(file.stat().st_size), file_sha256(file)]
         except OSError as error:
             raise UserError(f"{file} cannot be read ({error.strerror}); check it.") from error
     return "\0".join(parts)

@@ -1,7 +1,6 @@
 """The good images of a data set looked through before training: which levels they have in common."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from realnet.data.decoding import decode_file, is_plain
 from realnet.data.images import as_rgb
 from realnet.data.levels import Levels, Span, levels_of, span_of, written
 from realnet.data.notes import Notes
-from realnet.errors import UserError, raise_problems
+from realnet.errors import UserError, each_in_threads
 
 
 class Survey(NamedTuple):
@@ -33,17 +32,7 @@ def survey(files: Sequence[Path], asked: Levels | None = None) -> Survey:
     each (the first 20), for images that cannot be read or do not fit.
     """
     notes = Notes()
-
-    def look(file: Path) -> Span | str | None:
-        try:
-            return _look(file, asked, notes)
-        except UserError as error:
-            return str(error)
-
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(look, files))
-    raise_problems([problem for problem in found if isinstance(problem, str)])
-    spans = [span for span in found if isinstance(span, Span)]
+    spans = [span for span in each_in_threads(lambda file: _look(file, asked, notes), files) if span is not None]
     if not spans:
         return Survey(asked, tuple(notes.sentences()))
     levels = asked or levels_of(spans)

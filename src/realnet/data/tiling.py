@@ -1,7 +1,7 @@
 """Large images as overlapping tiles, and the tiles' maps as one map without seams."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -11,9 +11,6 @@ from realnet.data.images import resize_image
 
 # Neighbours share a quarter of a tile at least, so that a defect on one's edge lies well inside the other.
 _STRIDE = 0.75
-_BATCH = 8
-
-Measure = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, list[float]]]
 
 
 class Box(NamedTuple):
@@ -63,26 +60,3 @@ def _ramp(length: int) -> np.ndarray:
     """1 at the middle, falling to nearly 0 at both ends: ``[length]``."""
     position = (np.arange(length, dtype=np.float32) + 0.5) / length
     return 2 * np.minimum(position, 1 - position)
-
-
-def measure_tiled(measure: Measure, image: np.ndarray, tile: int, size: int) -> tuple[np.ndarray, float]:
-    """Anomaly map and score of an image that is judged tile by tile.
-
-    Args:
-        measure: gives maps ``[N, S, S]`` and scores of tiles ``[S, S, 3]``.
-        image: uint8 ``[h, w, 3]``.
-        tile: side of a tile in pixels of the image.
-        size: S.
-
-    Returns:
-        The map, float32 ``[h, w]``, and the highest score of a tile: an image is as bad as its worst part.
-    """
-    height, width = image.shape[:2]
-    boxes = tile_boxes(height, width, tile)
-    maps: list[np.ndarray] = []
-    scores: list[float] = []
-    for start in range(0, len(boxes), _BATCH):
-        found, own = measure([cut(image, box, size) for box in boxes[start : start + _BATCH]])
-        maps += list(found)
-        scores += own
-    return stitch(maps, boxes, height, width), max(scores)

@@ -52,6 +52,7 @@ _DEFECT_INSIDE = ("不良", "不合格", "异常", "異常", "缺陷", "欠陥",
 _GOOD_INSIDE = ("良品", "正常", "合格", "양품", "정상")
 _NOT = word_set("no not non none without ohne kein keine sans sin senza un zero nicht")
 _FREE = frozenset(["free", "frei", "less"])
+_HEX_CODE = re.compile(r"[0-9a-f]*\d[0-9a-f]*", re.IGNORECASE)
 _PREFIXES, _SUFFIXES = ("un", "non", "no", "not", "nicht", "in", "im"), ("free", "frei", "less")
 
 _SPLITS: dict[str, Split] = {
@@ -143,6 +144,20 @@ def meaning(name: str) -> Meaning:
     return Meaning(split=split, plain=plain and split is None, group=group, alone=not rest or plain)
 
 
+def file_verdict(stem: str) -> Label | None:
+    """What the name of an image says of it, by words that hardly mean anything else; None: nothing.
+
+    Codes of digits and letters, as in hashes, are no words.
+
+    Example:
+        >>> file_verdict("IMG_003_NG"), file_verdict("ok12"), file_verdict("4bad-91c0_hole")
+        ('defective', 'good', None)
+    """
+    parts = [part for part in re.split(r"[\W_]+", stem) if re.fullmatch(r"\d*[^\W\d_]+\d*", part)]
+    words = [word for part in parts if not _HEX_CODE.fullmatch(part) for word in split_words(part)]
+    return _label([word for word in words if word in _FREE or not _is_weak(word)])[0]
+
+
 def split_words(name: str) -> list[str]:
     """The words of a name in lower case without accents; digits at their ends are words of their own.
 
@@ -194,12 +209,8 @@ def _label(words: list[str]) -> tuple[Label | None, bool]:
 
 
 def _verdict(word: str) -> tuple[Label, bool] | None:
-    if word in _GOOD:
-        return "good", False
-    if word in _GENERAL_DEFECT:
-        return "defective", True
-    if word in _KIND:
-        return "defective", False
+    if (plain := _plain_verdict(word)) is not None:
+        return plain
     for prefix in _PREFIXES:
         inner = word.removeprefix(prefix)
         if inner != word and (verdict := _plain_verdict(inner)) is not None:

@@ -2,16 +2,14 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from realnet.config import Node
 
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-
-class UNetConfig(_Node):
+class UNetConfig(Node):
     """The shape of the U-Net, or of its way down (`ClassifierConfig`).
 
     ``image_size`` is the side of the images in pixels. ``patch`` folds that many pixels a side into channels before
@@ -58,7 +56,7 @@ class DenoiserConfig(UNetConfig):
     categories: int = Field(0, ge=0)
 
 
-class ProcessConfig(_Node):
+class ProcessConfig(Node):
     """The diffusion process (Sec. 3.1).
 
     ``steps`` is T in training. ``start`` is the share of T that is used: 1 is the paper's process from pure noise;
@@ -86,7 +84,7 @@ class ProcessConfig(_Node):
         return max(2, round(self.start * self.steps))
 
 
-class DenoiserTrainingConfig(_Node):
+class DenoiserTrainingConfig(Node):
     """Optimisation. A step is ``accumulate`` batches of ``batch_size`` images, however many devices share them.
 
     ``ema`` is the decay of the averaged weights, which are those sampled from; early on it is (1 + n) / (10 + n) where
@@ -110,7 +108,7 @@ class DenoiserTrainingConfig(_Node):
     sampling_steps: Count = 20
 
 
-class DiffusionConfig(_Node):
+class DiffusionConfig(Node):
     """The whole tree, as saved in ``config.yaml`` of a diffusion model.
 
     ``output_size`` is the side of the images that are made, where that is a multiple of the network's own: the good

@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.denoiser import Denoiser, parameter_count, unet_arguments, unet_class
 from realnet.errors import UserError
-from realnet.model.foreign import load_foreign
+from realnet.model.foreign import read_foreign, tensors_in
 from realnet.overriding import first_problem
 
 _GROUPS = 32
@@ -67,25 +66,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """The tensors of a file by name, of averaged weights where it has some; nothing is executed. UserError without."""
     if not file.is_file():
         raise UserError(f"There is no weight file {file}: check the path.")
-    try:
-        tensors = load_file(file) if file.suffix == ".safetensors" else _torch_tensors(file)
-    except Exception as error:
-        raise UserError(
-            f"{file} cannot be read as weights ({error.__class__.__name__}); give a .safetensors file, or a torch file "
-            "that holds nothing but tensors."
-        ) from error
-    if tensors is None:
-        raise UserError(f"{file} holds no table of tensors; give the state_dict of the network.")
-    return tensors
-
-
-def _torch_tensors(file: Path) -> dict[str, Tensor] | None:
-    loaded = load_foreign(file)
-    if isinstance(loaded, dict):
-        loaded = next((loaded[key] for key in ("ema", "state_dict", "model") if key in loaded), loaded)
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        return None
-    return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
+    loaded = read_foreign(file, "give a .safetensors file, or a torch file that holds nothing but tensors")
+    tensors = tensors_in(loaded, file, "give the state_dict of the network", ("ema", "state_dict", "model"))
+    return {str(name).removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
 def describe_layout(tensors: dict[str, Tensor], image_size: int = 256) -> DenoiserConfig:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import ValidationError
 from torch import nn
 
 from realnet.atomic import write_text
@@ -20,7 +19,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, read_json
 from realnet.model.saving import read_weights
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 from realnet.synthesis import write_image
 
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"
@@ -93,11 +92,8 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{folder} is no diffusion model: it has no {CONFIG_FILE}. Give the --output of `sdas train`.")
-    try:
+    with reading(path, "restore it", "is no configuration of a diffusion model"):
         return DiffusionConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises the last two, too
-        problem = first_problem(error)
-        raise UserError(f"{path} is no configuration of a diffusion model: {problem}. Restore it.") from error
 
 
 def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: bool = False) -> DiffusionModel:
@@ -113,10 +109,8 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
     if guided:
         if not (folder / CLASSIFIER_FILE).is_file():
             raise UserError(f"{folder} has no classifier to guide by: train one with `realnet sdas classifier`.")
-        try:
+        with reading(folder / CLASSIFIER_CONFIG, "restore it, or train the classifier again"):
             settings = ClassifierConfig.model_validate(_read_json(folder / CLASSIFIER_CONFIG))
-        except ValidationError as error:
-            raise UserError(f"{folder / CLASSIFIER_CONFIG} is damaged: {first_problem(error)}.") from error
         classifier = NoisyClassifier(settings)
         classifier.load_state_dict(read_weights(folder / CLASSIFIER_FILE, classifier))
         classifier = classifier.to(device).eval()

@@ -34,12 +34,12 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
 from realnet.model.saving import save_weights
-from realnet.progress import Watcher
+from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance
 from realnet.synthesis import grid_image, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.engine import Control
-from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, check_output, make_fabric
 from realnet.training.log import reporting
 from realnet.training.prepare import Split, split_good
 
@@ -129,7 +129,7 @@ def _train(
             save_starts(output, name, own, config.size, found.levels)
     judge = _judge(denoiser, config, output, names, images, split, watcher)
     with interruptible() as stop, reporting(output, False, watcher, fabric.is_global_zero) as report:
-        control = Control(output, launch.time_budget, 0.0, report, stop)
+        control = Control(output, launch.time_budget, 0.0, report, stop.is_set)
         progress = optimise(fabric, denoiser, batches, judge, config, identity, control)
     if fabric.is_global_zero:
         _finish(output, denoiser, config, names, split, progress, launch, init)

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from realnet.config import Node
 from realnet.data.samples import Category, fingerprint
 from realnet.errors import UserError
+from realnet.overriding import first_problem
 from realnet.provenance import collect_provenance
 
 Protocol = Literal["exact", "realnet"]
@@ -66,11 +68,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """What is measured, by the name of its field in :class:`Figures`."""
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Figures(_Node):
+class Figures(Node):
     """One row: the figures of some good and some defective images. None where a figure is not defined.
 
     Attributes:
@@ -118,7 +116,7 @@ class Figures(_Node):
         return text + self.mark
 
 
-class Provenance(_Node):
+class Provenance(Node):
     """Where figures come from.
 
     Attributes:
@@ -161,7 +159,7 @@ class Provenance(_Node):
         )
 
 
-class Results(_Node):
+class Results(Node):
     """All figures of one evaluation.
 
     Attributes:
@@ -187,8 +185,6 @@ class Results(_Node):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the text"
             raise UserError(
-                f"These are no evaluation results ({place}: {first['msg']}); evaluate the run again."
+                f"These are no evaluation results ({first_problem(error)}); evaluate the run again."
             ) from error

@@ -1,11 +1,12 @@
 """An exported graph against PyTorch: on real images, and (8 bits) by figures on held-out synthetic defects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from realnet.config import Config
 from realnet.data import Sample
@@ -86,22 +87,18 @@ class HeldOut:
 
 def torch_engine(model: RealNet | JoinedNet) -> Engine:
     """The run itself as an engine: the reference."""
-
-    @torch.no_grad()
-    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        maps, scores = model.judge(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
-        return maps[:, 0].numpy(), scores.numpy()
-
-    return run
+    return _engine(lambda images: model.judge(images.contiguous(memory_format=torch.channels_last)))
 
 
 def program_engine(path: Path) -> Engine:
     """A torch.export program as an engine. It is unpickled: only for a file that this very process wrote."""
-    program = torch.export.load(path).module()
+    return _engine(torch.export.load(path).module())
 
+
+def _engine(judge: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Engine:
     @torch.no_grad()
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        maps, scores = program(torch.from_numpy(images))
+        maps, scores = judge(torch.from_numpy(images))
         return maps[:, 0].numpy(), scores.numpy()
 
     return run

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from realnet.errors import plural
 from realnet.history.schema import Base
 
 # An image counts once, with its latest verdict of a person and the score of the result that it was given on.
@@ -26,10 +27,10 @@ class Confirmed:
         parts = []
         if self.defects:
             are = "is" if found == 1 else "are"
-            parts.append(f"of {_several(len(self.defects), 'confirmed defect')} {found} {are} found")
+            parts.append(f"of {plural(len(self.defects), 'confirmed defect')} {found} {are} found")
         if self.good:
             are = "is" if alarms == 1 else "are"
-            parts.append(f"of {_several(len(self.good), 'confirmed good image')} {alarms} {are} rejected")
+            parts.append(f"of {plural(len(self.good), 'confirmed good image')} {alarms} {are} rejected")
         return (", ".join(parts) or "no image is confirmed yet").capitalize() + "."
 
 
@@ -41,7 +42,3 @@ def read_confirmed(base: Base, model_digest: str) -> Confirmed:
         for label in ("good", "defective")
     )
     return Confirmed(good, defects)
-
-
-def _several(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.history.schema import Base
 
 # An image counts once, with its latest verdict of a person, whichever of the inspector's versions judged it.
@@ -26,10 +26,9 @@ class Labelled:
 
     def sentence(self) -> str:
         """What of them is lost, and how that is prevented."""
-        images = "1 image" if len(self.lost) == 1 else f"{len(self.lost)} images"
         return (
-            f"{images} that people gave a verdict on cannot be had any more ({self.lost[0]}): a store that was kept "
-            "with --keep-images originals has them."
+            f"{plural(len(self.lost), 'image')} that people gave a verdict on cannot be had any more ({self.lost[0]}): "
+            "a store that was kept with --keep-images originals has them."
         )
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from realnet.data import decode_image
-from realnet.inspection.overlay import shrunk
+from realnet.inspection.overlay import as_png, shrunk
 
 Keep = Literal["nothing", "thumbnails", "originals"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
@@ -32,7 +32,7 @@ def make_picture(image: np.ndarray, keep: Keep, original: bytes | None = None) -
         return Picture(width, height)
     if keep == "thumbnails":
         return Picture(width, height, "thumbnail", thumbnail(image))
-    return Picture(width, height, "original", lossless(image) if original is None else original)
+    return Picture(width, height, "original", as_png(image) if original is None else original)
 
 
 def thumbnail(image: np.ndarray) -> bytes:
@@ -42,16 +42,10 @@ def thumbnail(image: np.ndarray) -> bytes:
     return encoded.tobytes()
 
 
-def lossless(image: np.ndarray) -> bytes:
-    """The image as PNG. Otherwise as :func:`thumbnail`."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    return encoded.tobytes()
-
-
 def for_browsers(content: bytes) -> tuple[bytes, str]:
     """A kept picture in a format that browsers show, and its media type; UserError where it is damaged."""
     if content.startswith(_PNG):
         return content, "image/png"
     if content.startswith(_JPEG):
         return content, "image/jpeg"
-    return lossless(decode_image(content, "the kept picture")), "image/png"
+    return as_png(decode_image(content, "the kept picture")), "image/png"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from realnet.errors import UserError
+from realnet.files import printable
 from realnet.history.pictures import KEEP, Keep, Picture, make_picture
 from realnet.history.schema import Base
 from realnet.inspection.inspection import Inspection
@@ -80,7 +81,7 @@ class Store(Base):
                 raise UserError(f"There is no result {result} in {self.path}.")
             self.ask(
                 "INSERT INTO feedback (time, result, label, who, why) VALUES (?, ?, ?, ?, ?)",
-                utc_now(), result, label, _plain(who.strip()), _plain(why.strip()),
+                utc_now(), result, label, printable(who.strip()), printable(why.strip()),
             )  # fmt: skip
 
     def picture(self, result: str) -> bytes | None:
@@ -91,9 +92,9 @@ class Store(Base):
     def _insert(self, row: Row, model: str, source: str, picture: Picture | None) -> None:
         width, height = (None, None) if picture is None else (picture.width, picture.height)
         values = {
-            **row.as_dict(), "source": _plain(source), "model": model, "width": width,
+            **row.as_dict(), "source": printable(source), "model": model, "width": width,
             "height": height,
-            "image": _plain(row.image), "error": _plain(row.error),
+            "image": printable(row.image), "error": printable(row.error),
             "regions": json.dumps(row.as_dict()["regions"], separators=(",", ":")),
         }  # fmt: skip
         self.ask(_INSERT, *(values[name] for name in _COLUMNS))
@@ -116,8 +117,3 @@ def open_history(path: str | Path, keep: Keep = "thumbnails") -> Store:
     if keep not in KEEP:
         raise UserError(f"What is kept of images is {', '.join(KEEP[:-1])} or {KEEP[-1]}, not {keep!r}.")
     return Store(Path(path), keep=keep)
-
-
-def _plain(text: str) -> str:
-    """SQLite's text is Unicode throughout: what is not, in a file's name, is written as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode()

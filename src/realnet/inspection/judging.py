@@ -13,7 +13,7 @@ import numpy as np
 
 from realnet.calibration import UNKNOWN_SCORE, Calibration
 from realnet.config import DiscriminatorKind
-from realnet.data import Notes, image_from_array, list_images, measure_tiled, read_image, resize_image
+from realnet.data import Notes, image_from_array, list_images, read_image, resize_image
 from realnet.data.levels import Levels
 from realnet.data.tiling import cut, stitch, tile_boxes
 from realnet.errors import UserError
@@ -21,6 +21,9 @@ from realnet.inspection.inspection import Inspection
 from realnet.inspection.rows import Row
 from realnet.inspection.trace import Origin, Trace
 from realnet.view import Looked, View
+
+# Tiles that are measured together.
+_TILES = 8
 
 
 @dataclass(frozen=True)
@@ -127,12 +130,19 @@ class Judge(ABC):
     def measure_seen(self, images: Sequence[Looked]) -> list[tuple[np.ndarray, float]]:
         """Map of what is seen, float32 ``[h', w']``, and score of each image; whole ones together, tiled ones alone."""
         if self.tile is not None:
-            return [measure_tiled(self.measure, image.seen, self.tile, self.image_size) for image in images]
+            return [self._measure_tiles(image) for image in images]
         maps, scores = self.measure([image.seen for image in images])
         return [
             (full_size(own, *image.seen.shape[:2]), score)
             for image, own, score in zip(images, maps, scores, strict=True)
         ]
+
+    def _measure_tiles(self, looked: Looked) -> tuple[np.ndarray, float]:
+        """Likewise of one image, some tiles at a time: it is as bad as its worst part."""
+        tiles, measured = iter(self.parts(looked)), list[tuple[np.ndarray, float]]()
+        while batch := list(itertools.islice(tiles, _TILES)):
+            measured += zip(*self.measure(batch), strict=True)
+        return self.assemble(looked, measured)
 
     def measure_small(self, images: Sequence[Looked]) -> tuple[np.ndarray, list[float]]:
         """Maps of the whole images at the network's size, float32 ``[N, S, S]``, and scores: what figures rest on."""

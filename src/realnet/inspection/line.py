@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
+from realnet.config import Node
 from realnet.errors import UserError
 from realnet.files import name_pattern
 from realnet.inspection.judging import Judge
@@ -24,7 +25,7 @@ LONGEST_NAME = 64
 Name = Annotated[str, StringConstraints(pattern=name_pattern(LONGEST_NAME))]
 
 
-class CameraSettings(BaseModel):
+class CameraSettings(Node):
     """One camera in the file of a line.
 
     Attributes:
@@ -33,17 +34,13 @@ class CameraSettings(BaseModel):
         every: seconds between pictures of a camera; None: 1.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     source: str
     run: Path
     every: float | None = Field(default=None, ge=0)
 
 
-class LineSettings(BaseModel):
+class LineSettings(Node):
     """The file of a line: cameras by name, which letters, digits, ``-``, ``_`` and ``.`` make up."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cameras: dict[Name, CameraSettings] = Field(min_length=1)
 

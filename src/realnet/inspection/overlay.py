@@ -73,10 +73,10 @@ def side_by_side(
     return np.hstack([image, gap, heat, gap, outline(image, mask)])
 
 
-def as_png(image: np.ndarray, widest: int) -> bytes:
+def as_png(image: np.ndarray, widest: int | None = None) -> bytes:
     """A picture, uint8 ``[h, w, 3]`` RGB, as PNG, shrunk to ``widest`` pixels where it is wider."""
     height, width = image.shape[:2]
-    if width > widest:
+    if widest is not None and width > widest:
         image = cv2.resize(image, (widest, max(1, round(height * widest / width))), interpolation=cv2.INTER_AREA)
     return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
 

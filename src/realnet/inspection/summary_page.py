@@ -6,6 +6,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from realnet.atomic import write_text
+from realnet.files import printable
 from realnet.inspection.rows import Row
 from realnet.templates import filled
 
@@ -34,11 +35,6 @@ def write_page(output: Path, found: Counted, threshold: float) -> None:
         found=found,
         judged=found.images - found.unreadable,
         threshold=threshold,
-        rows=[(_printable(row.image), row, quote(row.overlay)) for row in rows],
+        rows=[(printable(row.image), row, quote(row.overlay, errors="surrogateescape")) for row in rows],
     )
     write_text(output / PAGE_FILE, page)
-
-
-def _printable(name: str) -> str:
-    """A file's name that is no Unicode, with marks in the place of what is not."""
-    return name.encode("utf-8", "replace").decode()

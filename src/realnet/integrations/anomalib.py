@@ -17,7 +17,7 @@ from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
-from realnet.overriding import override
+from realnet.overriding import leaves, override
 from realnet.presets import presets
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
@@ -319,18 +319,10 @@ def _configuration(preset: str, settings: Sequence[str] | None, steps: int | Non
 def _as_arguments(config: Config) -> tuple[str, list[str]]:
     """The preset and the settings that give ``config`` again."""
     preset = config.preset if config.preset in presets else "paper"
-    before = dict(_leaves(presets[preset].model_dump(mode="json"), ""))
-    after = _leaves(config.model_dump(mode="json"), "")
+    before = dict(leaves(presets[preset].model_dump(mode="json")))
+    after = leaves(config.model_dump(mode="json"))
     # JSON is YAML, which the value is read as.
     return preset, [f"{path}={json.dumps(value)}" for path, value in after if before[path] != value]
-
-
-def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _listed(dataset: Any) -> bool:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from realnet.atomic import write_text
-from realnet.errors import UserError
+from realnet.config import Node
 from realnet.limits.drawn import Kind
-from realnet.overriding import first_problem
+from realnet.overriding import reading
 
 LIMITS_FILE, CHART_FILE = "limits.json", "limits.png"
 # 29 of 29 found is the least that shows 90 % with a confidence of 95 % (a90/95 of non-destructive testing).
@@ -68,10 +68,8 @@ class Found:
         return f"{self.size:g} px{depth}: {self.found} of {self.of}"
 
 
-class Cell(BaseModel):
+class Cell(Node):
     """Image scores of drawn defects of one kind, size and depth, and where each lay in shares of the image."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
     size: float = Field(ge=1)
@@ -84,7 +82,7 @@ class Cell(BaseModel):
         return Found(self.kind, self.size, self.depth, sum(s > threshold for s in self.scores), len(self.scores))
 
 
-class Limits(BaseModel):
+class Limits(Node):
     """What an inspector finds.
 
     Attributes:
@@ -95,8 +93,6 @@ class Limits(BaseModel):
         digest: of the model.
         picture: one of the good images, small, as WebP in base64.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     drawn: tuple[Cell, ...]
     images: int
@@ -185,9 +181,6 @@ def read_limits(run: Path, digest: str, threshold: float) -> Limits | None:
     path = run / LIMITS_FILE
     if not path.is_file():
         return None
-    try:
+    with reading(path, "make it anew with `realnet limits`"):
         found = Limits.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = first_problem(error)
-        raise UserError(f"{path} is damaged ({problem}); make it anew with `realnet limits`.") from error
     return found.at(threshold) if found.digest == digest else None

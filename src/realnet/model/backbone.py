@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from realnet.config import BackboneConfig
@@ -16,6 +15,7 @@ from realnet.distribution import install_hint
 from realnet.errors import UserError
 from realnet.files import file_sha256
 from realnet.model import lite0
+from realnet.model.foreign import read_foreign, tensors_in
 
 # The published Lite0 weights were trained with these, not with timm's rounded 0.5.
 _LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -62,7 +62,7 @@ class Backbone(nn.Module):
 
     def __init__(self, config: BackboneConfig, pretrained: bool = True, network: nn.Module | None = None) -> None:
         super().__init__()
-        self.network = _create(config) if network is None else network
+        self.network = _create_network(config) if network is None else network
         self.channels, self.strides = _shape_of(self.network)
         if list(self.strides) != sorted(set(self.strides)):
             raise UserError(
@@ -138,12 +138,6 @@ class Backbone(nn.Module):
             self.get_buffer(f"std_{k}").copy_(deviation)
 
 
-def _create(config: BackboneConfig) -> nn.Module:
-    if config.name == lite0.NAME and config.tag is None and all(0 <= tap < lite0.FEATURES for tap in config.taps):
-        return lite0.Lite0(config.taps)
-    return _create_by_timm(config)
-
-
 def _shape_of(network: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if isinstance(network, lite0.Lite0):
         return network.channels, network.strides
@@ -151,7 +145,9 @@ def _shape_of(network: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(info.channels()), tuple(info.reduction())
 
 
-def _create_by_timm(config: BackboneConfig) -> nn.Module:
+def _create_network(config: BackboneConfig) -> nn.Module:
+    if config.name == lite0.NAME and config.tag is None and all(0 <= tap < lite0.FEATURES for tap in config.taps):
+        return lite0.Lite0(config.taps)
     import timm
 
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{config.name}.*")]
@@ -225,18 +221,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors or torch file; the latter weights-only, so that nothing in it is executed."""
     if not path.is_file():
         raise UserError(f"There is no weight file {path}: check model.backbone.weights.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as weights ({error.__class__.__name__}); give a .safetensors or .pth file."
-        ) from error
-    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise UserError(f"{path} holds no table of tensors; give the state_dict of the network.")
-    return loaded
+    loaded = read_foreign(path, "give a .safetensors or .pth file")
+    return tensors_in(loaded, path, "give the state_dict of the network")
 
 
 def _hub_weights(name: str) -> dict[str, Tensor]:

@@ -12,18 +12,13 @@ def choose_device(name: str | torch.device = AUTO) -> str:
 
     ``auto`` is an NVIDIA GPU, then Apple's, then the CPU; otherwise ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     """
-    device = _best() if str(name) == AUTO else str(name)
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = best if str(name) == AUTO else str(name)
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"There is no device {device!r} here: use auto, cpu, or cuda with a GPU.") from error
     return device
-
-
-def _best() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def describe_device(device: str) -> str:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from realnet.config import DiscriminatorConfig, RrsConfig
 from realnet.model.confirmed import ConfirmedHead
-from realnet.model.general import WIDTH
 from realnet.model.rrs import selected_share
 
 # Evidence is added up on a grid of a quarter of the image's sides; for the score, smoothed by a Gaussian of one cell.
@@ -24,8 +23,8 @@ _LEAST_DEVIATION = 0.05
 _LEAST_ENERGY = 1e-2
 # Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
 _MAP, _SCORE = 0, 1
-# What was learned counts half as much in the map: it finds defects better than it outlines them.
-_LEARNED_IN_MAP = 0.5
+# Heads that started at random count half as much in the map: they find defects better than they outline them.
+_RANDOM_IN_MAP = 0.5
 # Weight of the head of confirmed defects in the score.
 _CONFIRMED = 0.5
 
@@ -73,18 +72,18 @@ class EvidenceDiscriminator(nn.Module):
 
     once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
     score, which is smoothed. Both are standardised again, and the mean logit l of the heads, standardised likewise, is
-    added with its weight, half of it in the map: z = (e + lambda l) / (1 + lambda). In the score the logit g of the
-    general head, which knows other products only, is a third part: z = (e + lambda l + gamma g) / (1 + lambda + gamma).
-    Where a run was taught confirmed defects, what their head says joins the score likewise, with the weight 0.5. All
-    means and deviations are those of good images that neither the subspace nor the head has seen
-    (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_general`, :meth:`fit_confirmed`).
+    added: z = (e + lambda l) / (1 + lambda). Lambda is ``learned`` for heads that were trained on the product, half of
+    it in the map if they started at random; as they come with the package, knowing other products only, ``general`` in
+    the score and 0 in the map. Where a run was taught confirmed defects, what their head says joins the score
+    likewise, with the weight 0.5. All means and deviations are those of good images that neither the subspace nor the
+    head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
 
     Shapes:
         input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
         output: :class:`Judged`.
 
     Args:
-        general: weight gamma of the general head; 0: there is none.
+        general: how much heads that were not trained count; 0 where they know nothing.
     """
 
     layer_mean: Tensor
@@ -93,8 +92,7 @@ class EvidenceDiscriminator(nn.Module):
     evidence_deviation: Tensor
     learned_mean: Tensor
     learned_scale: Tensor
-    general_mean: Tensor
-    general_scale: Tensor
+    shares: Tensor
 
     def __init__(
         self, channels: Sequence[int], config: DiscriminatorConfig, rrs: RrsConfig, general: float = 0.0
@@ -102,9 +100,8 @@ class EvidenceDiscriminator(nn.Module):
         super().__init__()
         self.rrs, self.count = rrs, len(channels)
         self.weights = config.layer_weights or (1.0,) * self.count
-        self.learned, self.general_weight = config.learned, general
+        self.learned, self.general = config.learned, general
         self.heads = nn.ModuleList(EvidenceHead(channels, config.width) for _ in range(config.heads))
-        self.general = EvidenceHead(channels, WIDTH).requires_grad_(False) if general else None
         self.confirmed: ConfirmedHead | None = None
         self.channels = tuple(channels)
         for k, c in enumerate(channels):
@@ -114,38 +111,29 @@ class EvidenceDiscriminator(nn.Module):
         self.register_buffer("evidence_mean", torch.zeros(2))
         self.register_buffer("evidence_deviation", torch.ones(2))
         self.register_buffer("learned_mean", torch.zeros(()))
-        # 1 / deviation; 0 until something was learned.
-        self.register_buffer("learned_scale", torch.zeros(()))
-        self.register_buffer("general_mean", torch.zeros(()))
-        self.register_buffer("general_scale", torch.ones(()))
+        self.register_buffer("learned_scale", torch.ones(()))  # 1 / deviation
+        # Lambda in the map and in the score: 0 until the heads know something.
+        self.register_buffer("shares", torch.zeros(2))
 
     def forward(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judged:
         """Judge ``residuals`` of an image of ``size`` ``(H, W)``."""
         logs = [residual.log1p() for residual in residuals]
         logits = torch.stack([head(logs) for head in self.heads]).mean(0)
-        general = None if self.general is None else self.general(logs)
         confirmed = None if self.confirmed is None else self.confirmed(logs).mean(1, keepdim=True)
-        return self.conclude(self.log_energies(residuals), logits, general, size, confirmed)
+        return self.conclude(self.log_energies(residuals), logits, size, confirmed)
 
     def conclude(
-        self, energies: Sequence[Tensor], logits: Tensor, general: Tensor | None, size: tuple[int, int],
-        confirmed: Tensor | None = None,
-    ) -> Judged:  # fmt: skip
-        """Add up log energies (of :meth:`log_energies`), logits ``[B, 1, h, w]`` of heads, of the general head, and of
-        that of confirmed defects.
+        self, energies: Sequence[Tensor], logits: Tensor, size: tuple[int, int], confirmed: Tensor | None = None
+    ) -> Judged:
+        """Add up log energies (of :meth:`log_energies`), logits ``[B, 1, h, w]`` of the heads, and of that of confirmed
+        defects.
         """
         grid = (int(size[0]) // _CELL, int(size[1]) // _CELL)
         evidence = (self._weighed(energies, grid) - _column(self.evidence_mean)) / _column(self.evidence_deviation)
         learned = _enlarged((logits - self.learned_mean) * self.learned_scale, grid)
-        # Nothing learned: the evidence alone, in its own units.
-        share = self.learned * (self.learned_scale > 0).to(evidence.dtype)
-        in_map = _LEARNED_IN_MAP * share
+        in_map, share = self.shares[_MAP], self.shares[_SCORE]
         found = (evidence[:, _MAP : _MAP + 1] + in_map * learned) / (1 + in_map)
         score = evidence[:, _SCORE : _SCORE + 1] + share * learned
-        if general is not None:
-            known = _enlarged((general - self.general_mean) * self.general_scale, grid)
-            score = score + self.general_weight * known
-            share = share + self.general_weight
         if confirmed is not None and self.confirmed is not None:
             score = score + _CONFIRMED * _enlarged(self.confirmed.standardised(confirmed), grid)
             share = share + _CONFIRMED
@@ -185,19 +173,23 @@ class EvidenceDiscriminator(nn.Module):
         )
         self.evidence_mean[:], self.evidence_deviation[:] = _moments(parts)
 
+    @property
+    def trained(self) -> bool:
+        """Whether the heads have learned of the product."""
+        return bool(self.shares[_MAP] > 0)
+
     @torch.no_grad()
-    def fit_learned(self, logits: Tensor, size: tuple[int, int]) -> None:
-        """Set mean and scale of the learned part by logits ``[N, 1, h, w]`` of good images new to the heads."""
+    def fit_learned(self, logits: Tensor, size: tuple[int, int], trained: bool) -> None:
+        """Set mean, scale and shares of the heads' part by logits ``[N, 1, h, w]`` of good images new to the heads.
+
+        Args:
+            trained: whether on this product; False: as they come.
+        """
         mean, deviation = _smoothed_moments(logits, size)
         self.learned_mean.copy_(mean)
         self.learned_scale.copy_(1 / deviation)
-
-    @torch.no_grad()
-    def fit_general(self, logits: Tensor, size: tuple[int, int]) -> None:
-        """Set mean and scale of the general head's part by its logits ``[N, 1, h, w]`` of good images."""
-        mean, deviation = _smoothed_moments(logits, size)
-        self.general_mean.copy_(mean)
-        self.general_scale.copy_(1 / deviation)
+        in_map = self.learned if self.general else _RANDOM_IN_MAP * self.learned
+        self.shares[_MAP], self.shares[_SCORE] = (in_map, self.learned) if trained else (0, self.general)
 
     def add_confirmed(self) -> ConfirmedHead:
         """A head of confirmed defects joins, that says nothing until it is fitted."""

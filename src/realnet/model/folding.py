@@ -34,8 +34,7 @@ def fold(model: RealNet | JoinedNet) -> None:
     fold_batch_norms(model.backbone.network, zeros(1, 3, 64, 64))
     if on_processor:
         use_products(model.backbone.network)
-    general = model.discriminator.general
-    for head in [*model.discriminator.heads, *([] if general is None else [general])]:
+    for head in model.discriminator.heads:
         fold_batch_norms(head, [zeros(1, channels, 8, 8) for channels in model.reconstruction.widths])
 
 

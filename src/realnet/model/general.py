@@ -1,7 +1,8 @@
 """The general head: what the discriminator learned on other products, once, and that comes with the package.
 
 Residual energies in units of good images look alike on all products, so a head need not be of the product that it
-judges. ``python -m pretraining`` makes the file, and ``pretraining/README.md`` is its card.
+judges, and one that is trained on the product starts from what all have in common. ``python -m pretraining`` makes the
+file, and ``pretraining/README.md`` is its card.
 """
 
 import hashlib
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from realnet.errors import UserError
 
-CHANNELS, WIDTH = (40, 112, 320), 64
-"""The channels of the residuals that it knows, all that config.py's ``GENERAL_TAPS`` give; its own width."""
+CHANNELS = (40, 112, 320)
+"""The channels of the residuals that it knows: all that config.py's ``GENERAL_TAPS`` give."""
 _FILE = "general_head.safetensors"
 _SHA256 = "d5f0581d7c495afdae741619d4ef182746f2c0a9f29f07ea4240ea0ea3d90c5d"
 

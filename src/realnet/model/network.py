@@ -104,7 +104,7 @@ class RealNet(nn.Module):
     def frozen(self) -> tuple[str, ...]:
         """What the names of tensors begin with that no training step changes."""
         solved = ("reconstruction.",) if self.reconstruction.solved else ()
-        return ("backbone.", "afs.", "familiarity.", "discriminator.general.", *solved)
+        return ("backbone.", "afs.", "familiarity.", *solved)
 
     def select(self, image: Tensor) -> list[Tensor]:
         """All that is frozen of ``image``, and that training caches: the selected, aligned features, one a network."""

@@ -76,7 +76,11 @@ class RRS(nn.Module):
         """Select the channels of ``residual``."""
         with torch.no_grad():
             index = self._index(self.ranking(residual))
-        return residual if index is None else _gather(residual, index)
+        return (
+            residual
+            if index is None
+            else residual.gather(1, index[:, :, None, None].expand(-1, -1, *residual.shape[-2:]))
+        )
 
     def _index(self, ranked: Tensor) -> Tensor | None:
         """Which channels to hand on, ``[B, r]``; None for all."""
@@ -86,7 +90,3 @@ class RRS(nn.Module):
             half = self.r // 2
             return torch.cat([top_channels(ranked, half, "max"), top_channels(ranked, self.r - half, "mean")], 1)
         return top_channels(ranked, self.r, self.mode)
-
-
-def _gather(residual: Tensor, index: Tensor) -> Tensor:
-    return residual.gather(1, index[:, :, None, None].expand(-1, -1, *residual.shape[-2:]))

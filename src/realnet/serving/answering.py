@@ -9,7 +9,6 @@ import numpy as np
 
 from realnet.data import Notes, decode_image
 from realnet.data.images import image_hash
-from realnet.errors import UserError
 from realnet.history.pictures import Keep, Picture, make_picture
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, Standard
@@ -17,7 +16,7 @@ from realnet.inspection.overlay import as_png, overlay, shrunk, to_levels
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.rows import Row
 from realnet.serving.batcher import Measured
-from realnet.serving.limits import Refusal
+from realnet.serving.limits import refusing
 from realnet.serving.models import ServedModel
 from realnet.serving.schemas import InspectAnswer, InspectRequest, Outlined
 from realnet.view import Looked
@@ -44,14 +43,10 @@ class Decoded:
 def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, keep: Keep) -> Decoded:
     """Decode, hash and shrink, so that the full image need not wait for its turn; Refusal where that cannot be."""
     counted = Notes()
-    try:
+    with refusing(400):
         image = decode_image(data, request.name, max_pixels, judge.levels, counted)
-    except UserError as error:
-        raise Refusal(400, str(error)) from error
-    try:
+    with refusing(422):
         looked = judge.look(image, request.name)
-    except UserError as error:
-        raise Refusal(422, str(error)) from error
     notes = tuple(counted.sentences())
     shown = shrunk(image, _SHOWN) if request.heatmap else None
     return Decoded(judge.parts(looked), looked, shown, image_hash(image), make_picture(image, keep, data), notes)

@@ -9,7 +9,7 @@ from realnet import history as h
 from realnet.errors import UserError
 from realnet.history.pictures import for_browsers
 from realnet.history.searching import count, moment
-from realnet.serving.limits import Refusal
+from realnet.serving.limits import Refusal, refusing
 from realnet.serving.schemas import About, FeedbackRequest, HistoryAnswer, Problem, TrendAnswer
 from realnet.serving.service import Service, logged
 from realnet.serving.uploads import read_json
@@ -111,7 +111,5 @@ def _entry(store: h.Store, result: str) -> h.Entry:
 
 
 def _moment(text: str | None) -> str | None:
-    try:
+    with refusing(422):
         return None if text is None else moment(text)
-    except UserError as error:
-        raise Refusal(422, str(error)) from error

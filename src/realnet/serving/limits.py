@@ -4,13 +4,15 @@ import hmac
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from realnet.errors import UserError
 from realnet.serving.settings import Settings
 
 _CLIENTS = 10_000
@@ -26,6 +28,15 @@ class Refusal(Exception):
     def response(self) -> JSONResponse:
         """As it is sent."""
         return JSONResponse({"error": self.sentence}, self.status, self.headers)
+
+
+@contextmanager
+def refusing(status: int) -> Iterator[None]:
+    """Refuse, with this status, what a user's mistake keeps from being done."""
+    try:
+        yield
+    except UserError as error:
+        raise Refusal(status, str(error)) from error
 
 
 class RateLimiter:

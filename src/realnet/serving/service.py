@@ -31,7 +31,7 @@ from realnet.run_folder import Run
 from realnet.serving import schemas
 from realnet.serving.answering import Decoded, answer, decode
 from realnet.serving.batcher import Batcher
-from realnet.serving.limits import Refusal
+from realnet.serving.limits import Refusal, refusing
 from realnet.serving.models import NAME, NAME_RULE, ServedModel, open_models
 from realnet.serving.prometheus import Metrics
 from realnet.serving.settings import Settings
@@ -161,10 +161,8 @@ class Service:
         workshop = self._open_workshop(name)
         if extra := sorted(order.request.model_fields_set - {"image", "name"}):
             raise Refusal(422, f"A good image is given with the fields image and name, not {', '.join(extra)}.")
-        try:
+        with refusing(400):
             return workshop.keep(name, order.request.name, order.data, self.settings.max_pixels)
-        except UserError as error:
-            raise Refusal(400, str(error)) from error
 
     def learn(self, name: str) -> schemas.LearnAnswer:
         """Make an inspector of the good images that were given, or let it learn further ones; Refusal if it cannot."""
@@ -181,22 +179,18 @@ class Service:
     def odd(self, name: str) -> list[schemas.OddAnswer]:
         """The good images of an inspector that score far above the others, with pictures; Refusal where it is not."""
         workshop, model = self._open_workshop(name), self.model(name)
-        try:
+        with refusing(409):
             levels = Run(model.folder).levels
             return [
                 schemas.OddAnswer(image=file.name, picture=as_webp(shrunk(read_image(file, levels=levels), _PICTURE)))
                 for file in workshop.odd(name, model.folder)
             ]
-        except UserError as error:
-            raise Refusal(409, str(error)) from error
 
     def confirm_odd(self, name: str, image: str) -> list[schemas.OddAnswer]:
         """A person calls an odd image good; those that are left; Refusal where there is no such image."""
         workshop, model = self._open_workshop(name), self.model(name)
-        try:
+        with refusing(409):
             workshop.confirm(name, model.folder, image)
-        except UserError as error:
-            raise Refusal(409, str(error)) from error
         model.refresh()
         return self.odd(name)
 
@@ -214,9 +208,8 @@ class Service:
         if not self._teaching.acquire(blocking=False):
             raise Refusal(409, busy)
         try:
-            yield
-        except UserError as error:
-            raise Refusal(409, str(error)) from error
+            with refusing(409):
+                yield
         finally:
             self._teaching.release()
 

@@ -1,9 +1,11 @@
 """What a server is told when it starts."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from realnet.config import Node
 
 
-class Settings(BaseModel):
+class Settings(Node):
     """Limits of a server.
 
     Attributes:
@@ -14,8 +16,6 @@ class Settings(BaseModel):
         batch_size: images judged at a time, at most.
         waiting: requests that may wait or be worked on; more are sent away with status 503.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     api_key: str | None = Field(default=None, min_length=8)
     max_bytes: int = Field(default=32 * 2**20, ge=1024)

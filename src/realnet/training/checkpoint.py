@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from realnet.errors import UserError
 from realnet.model.saving import write_tensors
+from realnet.overriding import reading
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+_AGAIN = "delete it and train again"
 
 
 @dataclass
@@ -54,7 +55,7 @@ def load_checkpoint(
     """Restore ``model`` and ``optimizer`` in place; the best state so far, and progress; UserError where damaged."""
     path = folder / CHECKPOINT_FILE
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-    try:
+    with reading(path, _AGAIN):
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
@@ -67,8 +68,6 @@ def load_checkpoint(
             states.setdefault(int(number), {})[rest] = tensor
         if optimizer is not None:
             optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error
     return parts["best"], progress
 
 
@@ -77,8 +76,5 @@ def read_progress(folder: Path) -> Progress | None:
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            return Progress(**json.loads(file.metadata()["progress"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error.__class__.__name__}); delete it and train again.") from error
+    with reading(path, _AGAIN), safe_open(path, framework="pt") as file:
+        return Progress(**json.loads(file.metadata()["progress"]))

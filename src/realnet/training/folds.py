@@ -118,13 +118,14 @@ def _fit_evidence(model: RealNet, result: OutOfSample) -> None:
     for k, log in enumerate(result.good.logs):
         discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
     size = model.config.image_size
+    untrained = discriminator.general > 0 and not discriminator.trained
     for part in (result.good, result.faint, result.at_limit):  # the others have no verdict
         judged = bool(part.logs) and len(part) > 0
         part.energies = _energies(discriminator, part) if judged else []
-        part.general = _general(discriminator, part) if judged else None
+        part.logits = _untrained(discriminator, part) if judged and untrained else None
     discriminator.fit_evidence(result.good.energies, (size, size))
-    if result.good.general is not None:
-        discriminator.fit_general(result.good.general, (size, size))
+    if result.good.logits is not None:
+        discriminator.fit_learned(result.good.logits, (size, size), trained=False)
 
 
 def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Tensor]:
@@ -133,16 +134,17 @@ def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Ten
 
 
 def load_general(model: RealNet) -> None:
-    """Give the general head its weights, of the channels that AFS has selected."""
+    """Start the heads as the package's general head, of the channels that AFS has selected, if that knows them."""
     discriminator = model.discriminator
-    if isinstance(discriminator, EvidenceDiscriminator) and discriminator.general is not None:
+    if isinstance(discriminator, EvidenceDiscriminator) and discriminator.general:
         indices = [getattr(model.afs, f"index_{k}", None) for k in range(len(model.afs.dimensions))]
-        discriminator.general.load_state_dict(general_weights(indices))
+        weights = general_weights(indices)
+        for head in discriminator.heads:
+            head.load_state_dict(weights)
 
 
-def _general(discriminator: EvidenceDiscriminator, part: Residuals) -> Tensor | None:
-    if discriminator.general is None:
-        return None
-    head = copy.deepcopy(discriminator.general).eval().to(memory_format=torch.channels_last)
+def _untrained(discriminator: EvidenceDiscriminator, part: Residuals) -> Tensor:
+    """Logits ``[n, 1, h, w]`` of ``part`` by the heads, which are all alike."""
+    head = copy.deepcopy(discriminator.heads[0]).eval().to(memory_format=torch.channels_last)
     fold_batch_norms(head, [log[:1].float() for log in part.logs])
     return torch.cat([head(part.log_rows(slice(i, i + 16))) for i in range(0, len(part), 16)])

@@ -144,7 +144,7 @@ class FoldedValidation:
 
     Args:
         model: judged as it is now; what its learned part is standardised by is fitted on the way.
-        learned: whether there is a learned part; False: the evidence alone.
+        learned: whether the heads are trained; False: they are as they came.
     """
 
     def __init__(self, model: RealNet, seen: OutOfSample, learned: bool) -> None:
@@ -155,7 +155,7 @@ class FoldedValidation:
 
     @torch.no_grad()
     def logits(self, part: Residuals) -> Tensor | None:
-        """Logits ``[n, 1, h, w]`` of ``part``, each by the head that has not seen it; None where there are no heads."""
+        """Logits ``[n, 1, h, w]`` of ``part``, each by the head that has not seen it; None where none is trained."""
         discriminator = self.model.discriminator
         if not self.learned or not isinstance(discriminator, EvidenceDiscriminator):
             return None
@@ -191,7 +191,7 @@ class FoldedValidation:
         if logits[0] is not None:
             assert isinstance(self.model.discriminator, EvidenceDiscriminator)
             side = self.model.config.image_size
-            self.model.discriminator.fit_learned(logits[0], (side, side))
+            self.model.discriminator.fit_learned(logits[0], (side, side), trained=True)
         good, good_maps = self._judge(self.seen.good, logits[0])
         faint, faint_maps = self._judge(self.seen.faint, logits[1])
         self.model.train(was_training)

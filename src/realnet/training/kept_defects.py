@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from realnet.config import Config
-from realnet.errors import UserError
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
+from realnet.overriding import reading
 from realnet.training.extracting import Extractor
 from realnet.training.prepare import images_of
 
@@ -64,10 +64,7 @@ def read_defects(path: Path) -> KeptDefects | None:
     """What :func:`save_defects` wrote, None without. Nothing is unpickled; UserError where it is damaged."""
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            digests = tuple((file.metadata() or {})["digests"].split())
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    with reading(path, "restore it, or train again"), safe_open(path, framework="pt") as file:
+        digests = tuple((file.metadata() or {})["digests"].split())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         return KeptDefects(digests, tensors["groups"], [tensors[f"features.{k}"] for k in range(len(tensors) - 1)])
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}): restore it, or train again.") from error

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from realnet.errors import UserError
 from realnet.model.saving import write_tensors
+from realnet.overriding import reading
 from realnet.training.out_of_sample import OutOfSample, Residuals
 
 FEATURES_FILE = "good_features.safetensors"
@@ -108,19 +109,15 @@ def save_features(path: Path, kept: KeptFeatures) -> None:
 
 def read_features(path: Path) -> KeptFeatures:
     """What :func:`save_features` wrote. Nothing is unpickled; UserError where it is missing or damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["kept"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    if not path.is_file():
+        raise UserError(f"{path} is missing: restore it, or train again.")
+    with reading(path, "restore it, or train again"), safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {})["kept"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         named = [name for name in PARTS if f"of.{name}" in tensors]
         count = sum(name.startswith("good.") for name in tensors)
-        kept = KeptFeatures(
+        return KeptFeatures(
             tuple(map(str, facts["names"])), tensors["groups"], str(facts["augmentation"]), int(facts["each"]),
             {name: tensors[f"of.{name}"] for name in named},
             {name: [tensors[f"{name}.{k}"] for k in range(count)] for name in named},
         )  # fmt: skip
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: restore it, or train again.") from error
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}): restore it, or train again.") from error
-    return kept

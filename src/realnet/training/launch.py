@@ -1,10 +1,8 @@
-"""How training is carried out: devices, Ctrl-C, and the clock."""
+"""How training is carried out: devices, the folder, and the clock."""
 
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,26 +83,6 @@ def _precision(launch: Launch, kind: str) -> dict[str, Any]:
             return data
 
     return {"plugins": [ExactInputs(launch.precision, kind)]}
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, so that a step is finished and saved; a second one interrupts at once."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-
-    def note(number: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -15,14 +15,15 @@ class Residuals:
     """Residuals of some images, each by subspaces fitted without its good image.
 
     ``logs`` is log(1 + E) in units of good images, half precision, ``[n, m_k, h_k, w_k]`` a reconstruction; ``of`` the
-    number of the good image each was made of, ``energies`` the discriminator's log energies of them, ``general`` the
-    logits ``[n, 1, h, w]`` of its general head (None: it has none), ``confirmed`` of its head of confirmed defects.
+    number of the good image each was made of, ``energies`` the discriminator's log energies of them, ``logits`` those
+    ``[n, 1, h, w]`` of its heads before they are trained (None: they know nothing), ``confirmed`` of its head of
+    confirmed defects.
     """
 
     of: Tensor
     logs: list[Tensor] = field(default_factory=list)
     energies: list[Tensor] = field(default_factory=list)
-    general: Tensor | None = None
+    logits: Tensor | None = None
     confirmed: Tensor | None = None
 
     def __len__(self) -> int:
@@ -81,7 +82,7 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
     """Maps ``[b, 1, H, W]`` and scores ``[b]`` of some rows of ``part``, batch after batch.
 
     Args:
-        logits: of the heads, ``[n, 1, h, w]``, a row each of ``rows``; None where nothing was learned.
+        logits: of the heads, ``[n, 1, h, w]``, a row each of ``rows``; None: as before they are trained.
     """
     side = model.config.image_size
     if isinstance(model.discriminator, EvidenceDiscriminator):
@@ -100,10 +101,12 @@ def judged_evidence(
     for start in range(0, len(rows), 32):
         batch = rows[start : start + 32]
         energies = [energy[batch] for energy in part.energies]
-        own = torch.zeros_like(energies[0][:, :1]) if logits is None else logits[start : start + 32]
-        general = None if part.general is None else part.general[batch]
+        if logits is not None:
+            own = logits[start : start + 32]
+        else:
+            own = torch.zeros_like(energies[0][:, :1]) if part.logits is None else part.logits[batch]
         known = None if part.confirmed is None else part.confirmed[batch]
-        yield discriminator.conclude(energies, own, general, (side, side), known)
+        yield discriminator.conclude(energies, own, (side, side), known)
 
 
 def part_scores(model: RealNet, part: Residuals, logits: Tensor | None = None) -> Tensor:

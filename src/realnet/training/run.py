@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from realnet.atomic import remove_torn
 from realnet.calibration import calibrate, save_calibration
@@ -17,11 +17,12 @@ from realnet.config import Config
 from realnet.data import Category, fingerprint, read_image
 from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
-from realnet.errors import UserError
-from realnet.files import text_sha256
+from realnet.errors import UserError, plural
+from realnet.files import quoted, text_sha256
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
-from realnet.progress import Watcher
+from realnet.overriding import leaves, reading
+from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance, facts_of, timestamp
 from realnet.record import Record, Training, Validated, save_record
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, save_config, save_seen
@@ -29,7 +30,7 @@ from realnet.synthesis import settle_foreground, write_figure
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, read_progress
 from realnet.training.doubts import doubts_of
 from realnet.training.engine import Control
-from realnet.training.launch import Launch, alone, check_output, interruptible, make_fabric
+from realnet.training.launch import Launch, alone, check_output, make_fabric
 from realnet.training.log import reporting
 from realnet.training.loop import optimise, total_steps
 from realnet.training.prepare import (
@@ -125,7 +126,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report,
     ):
         watcher.trains(config.training.select == "oracle", launch.time_budget)
-        control = Control(output, launch.time_budget, spent, report, stop)
+        control = Control(output, launch.time_budget, spent, report, stop.is_set)
         progress = optimise(fabric, task, config, identity, control)
     watcher.stage("Calibrating")
     if fabric.is_global_zero:
@@ -150,8 +151,9 @@ def describe_run(output: Path, progress: Progress, watcher: Watcher) -> None:
     elif run.config.training.steps == 0:
         watcher.say(f"Set up {took}; no step is trained.")
     else:
-        steps = f"{progress.step:,} step{'s' * (progress.step != 1)}"
-        watcher.say(f"Trained {steps} {took}. Kept: the state after step {progress.best_step}, {kept}.")
+        watcher.say(
+            f"Trained {plural(progress.step, 'step')} {took}. Kept: the state after step {progress.best_step}, {kept}."
+        )
     if run.calibration is not None:
         for line in run.calibration.sentences():
             watcher.say(line)
@@ -169,7 +171,7 @@ def say_what_next(output: Path, watcher: Watcher) -> None:
     for sentence in doubts:
         watcher.warn(f"Warning: {sentence}")
     relied = "; do not rely on it before that is mended. To try it" if doubts else ". Next"
-    watcher.say(f"The inspector is {output}{relied}: realnet inspect {output} IMAGES --output DIR")
+    watcher.say(f"The inspector is {output}{relied}: realnet inspect {quoted(output)} IMAGES --output DIR")
 
 
 def _fabric(config: Config, launch: Launch) -> "Fabric":
@@ -184,7 +186,8 @@ def _fabric(config: Config, launch: Launch) -> "Fabric":
 def _check_same(output: Path, config: Config, identity: str) -> None:
     started_with = _identity(output)
     if started_with not in (None, identity):
-        changed = _differences(Run(output).config.model_dump(), config.model_dump())
+        before = dict(leaves(Run(output).config.model_dump()))
+        changed = [name for name, value in leaves(config.model_dump()) if before[name] != value]
         # The run has a copy of its own.
         changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
@@ -199,21 +202,8 @@ def _identity(output: Path) -> str | None:
     path = output / PREPARED_FILE
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("identity")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged; delete it and repeat the call.") from error
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for name in a:
-        if isinstance(a[name], dict) and isinstance(b[name], dict):
-            found += _differences(a[name], b[name], f"{prefix}{name}.")
-        elif a[name] != b[name]:
-            found.append(f"{prefix}{name}")
-    return found
+    with reading(path, "delete it and repeat the call"), safe_open(path, framework="pt") as file:
+        return (file.metadata() or {}).get("identity")
 
 
 def _finish(

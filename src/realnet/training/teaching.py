@@ -297,13 +297,13 @@ def refit(model: RealNet, config: Config, kept: KeptFeatures) -> tuple[OutOfSamp
     set_solved(model, judge_by_folds(model, config, result, parts, judged_parts))
     fit_familiarity(model, config, result, parts)
     discriminator = model.discriminator
-    learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.learned_scale > 0)
+    learned = isinstance(discriminator, EvidenceDiscriminator) and discriminator.trained
     validation = FoldedValidation(model, result, learned)
     logits = validation.logits(result.good)
     if logits is not None:
         assert isinstance(discriminator, EvidenceDiscriminator)
         side = config.model.image_size
-        discriminator.fit_learned(logits, (side, side))
+        discriminator.fit_learned(logits, (side, side), trained=True)
     return result, validation
 
 

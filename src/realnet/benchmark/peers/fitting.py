@@ -13,13 +13,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from realnet.benchmark.peers.known_peers import PEERS, Option, Peer
 from realnet.benchmark.peers.peer_models import backbone_of, build, unavailable
-from realnet.config import BackboneConfig
+from realnet.config import BackboneConfig, Node
 from realnet.data import Category, GoodImages, read_image, survey
 from realnet.errors import UserError
 
@@ -27,7 +27,7 @@ _CACHE_BYTES = 2**30
 _WARM_UP = 3
 
 
-class PeerConfig(BaseModel):
+class PeerConfig(Node):
     """How a peer is fitted.
 
     Attributes:
@@ -42,8 +42,6 @@ class PeerConfig(BaseModel):
         batch_size: images a step; None: that of `PEERS`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     image_size: int = Field(256, ge=32, multiple_of=32)
     seed: int = Field(0, ge=0, lt=2**32)
@@ -56,36 +54,6 @@ class PeerConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class PeerOutcome:
-    """What a fitted peer says of the test images, and what it cost.
-
-    Attributes:
-        maps: float32 ``[N, image_size, image_size]`` as the model gives them, neither normalised nor cut; None
-            where it scores whole images only.
-        scores: float64 ``[N]``, likewise.
-        fit_seconds: of building and fitting.
-        images_per_second: one image at a time: the median over the test images, after a warm-up, from the image in
-            memory to its map.
-        parameters: of the model, frozen ones included.
-        model_bytes: of its parameters and buffers, so with what it has memorised.
-        epochs, steps: passes begun, and batches trained on.
-        ended_by_budget: whether the time budget ended the training.
-        notes: sentences that a reader of the figures must know.
-    """
-
-    maps: np.ndarray | None
-    scores: np.ndarray
-    fit_seconds: float
-    images_per_second: float
-    parameters: int
-    model_bytes: int
-    epochs: int
-    steps: int
-    ended_by_budget: bool
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class FittedPeer:
     """A peer that has seen the good images.
 
@@ -93,7 +61,9 @@ class FittedPeer:
         module: anomalib's module; its torch model in ``.model`` takes what ``transform`` gives.
         transform: from RGB in 0..1 ``[B, 3, H, W]``.
         seconds: of building and fitting.
-        epochs, steps, ended_by_budget, notes: as in `PeerOutcome`.
+        epochs, steps: passes begun, and batches trained on.
+        ended_by_budget: whether the time budget ended the training.
+        notes: sentences that a reader of the figures must know.
     """
 
     module: Any
@@ -103,6 +73,29 @@ class FittedPeer:
     steps: int
     ended_by_budget: bool
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PeerOutcome:
+    """What a fitted peer says of the test images, and what it cost.
+
+    Attributes:
+        fitted: the peer.
+        maps: float32 ``[N, image_size, image_size]`` as the model gives them, neither normalised nor cut; None
+            where it scores whole images only.
+        scores: float64 ``[N]``, likewise.
+        images_per_second: one image at a time: the median over the test images, after a warm-up, from the image in
+            memory to its map.
+        parameters: of the model, frozen ones included.
+        model_bytes: of its parameters and buffers, so with what it has memorised.
+    """
+
+    fitted: FittedPeer
+    maps: np.ndarray | None
+    scores: np.ndarray
+    images_per_second: float
+    parameters: int
+    model_bytes: int
 
 
 def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
@@ -149,18 +142,9 @@ def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textur
     model = fitted.module.model
     maps, scores, speed = judge_images(model, category, config.image_size, fitted.transform, device)
     tensors = [*model.parameters(), *model.buffers()]
-    return PeerOutcome(
-        maps=maps,
-        scores=scores,
-        fit_seconds=fitted.seconds,
-        images_per_second=speed,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        model_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        epochs=fitted.epochs,
-        steps=fitted.steps,
-        ended_by_budget=fitted.ended_by_budget,
-        notes=fitted.notes,
-    )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return PeerOutcome(fitted, maps, scores, speed, parameters, held)
 
 
 class _Images(Dataset[Tensor]):

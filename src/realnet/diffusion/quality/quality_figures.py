@@ -2,14 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from realnet.config import Node
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class QualityFigure(_Node):
+class QualityFigure(Node):
     """One figure.
 
     Attributes:
@@ -42,7 +38,7 @@ class QualityFigure(_Node):
         return value if self.deviation is None else f"{value} ± {self.deviation:.2g}"
 
 
-class Quality(_Node):
+class Quality(Node):
     """All figures of one set of synthetic images.
 
     Attributes:

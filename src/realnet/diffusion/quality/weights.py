@@ -8,6 +8,7 @@ from torch import Tensor
 
 from realnet.errors import UserError
 from realnet.files import file_sha256
+from realnet.model.foreign import read_foreign, tensors_in
 
 
 def find_weights(given: Path | None, url: str, what: str, download: bool) -> Path | None:
@@ -39,15 +40,8 @@ def find_weights(given: Path | None, url: str, what: str, download: bool) -> Pat
 
 def read_weights(path: Path, what: str) -> dict[str, Tensor]:
     """The tensors in a torch file by name; nothing in it is executed; UserError for anything else."""
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as weights of {what} ({error.__class__.__name__}); give the published .pth file."
-        ) from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise UserError(f"{path} holds no table of tensors; give the published .pth file of {what}.")
-    return loaded
+    loaded = read_foreign(path, "give the published .pth file", f"weights of {what}")
+    return tensors_in(loaded, path, f"give the published .pth file of {what}", ())
 
 
 def describe_weights(path: Path, url: str, what: str) -> tuple[str, str | None]:
