@@ -42,7 +42,7 @@ class Started:
         assert self.process.pid is not None
         return self.process.pid
 
-    def wait(self, seconds: float = 120) -> Finished:
+    def wait(self, seconds: float = 300) -> Finished:
         """Wait for its end."""
         self.process.join(seconds)
         if self.process.exitcode is None:

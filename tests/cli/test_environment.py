@@ -31,7 +31,7 @@ def test_tensors_lie_in_huge_pages_unless_the_user_says_no(chosen: str | None, h
     if chosen is not None:
         environment["THP_MEM_ALLOC_ENABLE"] = chosen
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=environment, timeout=120
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=environment, timeout=300
     )
     # The tensor takes 128 MiB.
     assert (int(done.stdout) > 64 * 1024) == huge

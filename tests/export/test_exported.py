@@ -47,7 +47,7 @@ def defective() -> np.ndarray:
 def test_torch_is_not_needed(export: Path, trained: Path, tmp_path: Path, defective: np.ndarray) -> None:
     Image.fromarray(defective).resize((90, 70)).save(tmp_path / "image.png")
     call = [sys.executable, "-c", WITHOUT_TORCH.format(packages=TORCH), export, tmp_path / "image.png"]
-    finished = subprocess.run(call, capture_output=True, text=True, timeout=120)
+    finished = subprocess.run(call, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
     score, verdict, rest = finished.stdout.split(" ", 2)
     expected = load(trained).inspect(tmp_path / "image.png")

@@ -42,7 +42,7 @@ def serving(
         yield f"http://127.0.0.1:{opened.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -22,7 +22,7 @@ class Mean(Judge):
 
     def measure(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float]]:
         self.started.set()
-        self.go.wait(10)
+        self.go.wait(60)
         if any(image.max() == 0 for image in images):
             raise ValueError("black")
         return np.stack([image[..., 0] / np.float32(255) for image in images]), [float(i.mean() / 255) for i in images]
@@ -39,7 +39,7 @@ def occupied(batcher: Batcher, judge: Mean) -> list["Future[Measured]"]:
     for _ in range(2):
         judge.started.clear()
         taken.append(batcher.submit(grey(1), judge))
-        assert judge.started.wait(10)
+        assert judge.started.wait(60)
     return taken
 
 

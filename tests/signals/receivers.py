@@ -60,7 +60,7 @@ class Receiver:
         return [json.loads(entry["body"]) for entry in self.received()]
 
 
-def until(condition: Any, seconds: float = 20) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

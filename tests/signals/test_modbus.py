@@ -79,10 +79,10 @@ def test_a_pulse_ends_by_itself_and_life_is_shown(controller: Controller, tmp_pa
 def test_a_verdict_that_is_too_late_is_left_out_and_counted(tmp_path: Path) -> None:
     controller = Controller()
     said: list[str] = []
-    sink = Modbus(f"modbus://127.0.0.1:{controller.port}/0?late=0.5")
+    sink = Modbus(f"modbus://127.0.0.1:{controller.port}/0?late=1.5")
     with open_signals([sink], tmp_path / "q", say=said.append) as signals:
         signals.announce(signal(1, "anomalous"))
-        time.sleep(0.8)
+        time.sleep(1.8)
         controller.start()
         until(lambda: signals.waiting() == {sink.name: 0})
         signals.announce(signal(2, "anomalous"))

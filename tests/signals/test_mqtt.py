@@ -63,7 +63,7 @@ class Listener:
         self.client.on_message = lambda c, d, m: self.messages.append((m.topic, m.payload))
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(60)
 
     def taken(self) -> list[dict[str, Any]]:
         return [json.loads(payload) for topic, payload in self.messages if topic == "line/1"]
@@ -90,7 +90,7 @@ def test_every_signal_arrives_though_the_broker_is_killed(broker: Broker, tmp_pa
             signals.announce(signal(number))
         listener.ready.clear()
         broker.start()
-        assert listener.ready.wait(15)
+        assert listener.ready.wait(60)
         until(lambda: signals.waiting() == {sink.name: 0})
     until(lambda: listener.status()[-1:] == [b"offline"])
     listener.close()

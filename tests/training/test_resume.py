@@ -34,7 +34,7 @@ def undisturbed(product: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return output
 
 
-def wait_for(there: Callable[[], bool], seconds: float = 90) -> None:
+def wait_for(there: Callable[[], bool], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < end, "waited in vain"

@@ -243,7 +243,7 @@ def test_a_time_budget_is_kept_and_recorded(product: Path, tmp_path: Path) -> No
     started = time.monotonic()
     config = tiny("training.steps=1000000", "training.validation_every=1000000")
     progress = run(product, tmp_path / "run", config, time_budget=2.0)
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 60, "a million steps take hours"
     assert progress.finished
     assert 0 < progress.step < 100_000
     assert progress.seconds >= 2
