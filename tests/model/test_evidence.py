@@ -84,8 +84,8 @@ def test_what_is_learned_is_standardised_and_weighed() -> None:
     assert module.trained
     logits = torch.full((2, 1, 16, 16), float(module.learned_mean + 4 / module.learned_scale))
     together = module.conclude(energies, logits, SIZE)
-    torch.testing.assert_close(together.map, (alone.map + 1 * 4) / 2, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(together.score, (alone.score + 2 * 4) / 3, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(together.map, (alone.map + 0.5 * 4) / 1.5, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(together.score, (alone.score + 1 * 4) / 2, atol=1e-3, rtol=1e-3)
 
 
 def test_a_residual_raises_the_map_where_it_is() -> None:

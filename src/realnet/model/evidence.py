@@ -23,8 +23,8 @@ _LEAST_DEVIATION = 0.05
 _LEAST_ENERGY = 1e-2
 # Two kinds of evidence: of the channels that RRS hands on, which draws the map, and of all, which judges the image.
 _MAP, _SCORE = 0, 1
-# Heads that started at random count half as much in the map: they find defects better than they outline them.
-_RANDOM_IN_MAP = 0.5
+# Heads that started at random count less in the map, where they outline worse than the evidence, and in the score.
+_AT_RANDOM = (0.25, 0.5)
 # Weight of the head of confirmed defects in the score.
 _CONFIRMED = 0.5
 
@@ -73,10 +73,10 @@ class EvidenceDiscriminator(nn.Module):
     once over the channels that RRS selects of the image (P of each layer), for the map, and once over all, for the
     score, which is smoothed. Both are standardised again, and the mean logit l of the heads, standardised likewise, is
     added: z = (e + lambda l) / (1 + lambda). Lambda is ``learned`` for heads that were trained on the product, half of
-    it in the map if they started at random; as they come with the package, knowing other products only, ``general`` in
-    the score and 0 in the map. Where a run was taught confirmed defects, what their head says joins the score
-    likewise, with the weight 0.5. All means and deviations are those of good images that neither the subspace nor the
-    head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
+    it in the score and a quarter in the map if they started at random; as they come with the package, knowing other
+    products only, ``general`` in the score and 0 in the map. Where a run was taught confirmed defects, what their head
+    says joins the score likewise, with the weight 0.5. All means and deviations are those of good images that neither
+    the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
 
     Shapes:
         input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
@@ -188,8 +188,11 @@ class EvidenceDiscriminator(nn.Module):
         mean, deviation = _smoothed_moments(logits, size)
         self.learned_mean.copy_(mean)
         self.learned_scale.copy_(1 / deviation)
-        in_map = self.learned if self.general else _RANDOM_IN_MAP * self.learned
-        self.shares[_MAP], self.shares[_SCORE] = (in_map, self.learned) if trained else (0, self.general)
+        if trained:
+            found = [self.learned * part for part in ((1, 1) if self.general else _AT_RANDOM)]
+        else:
+            found = [0, self.general]
+        self.shares.copy_(torch.tensor(found))
 
     def add_confirmed(self) -> ConfirmedHead:
         """A head of confirmed defects joins, that says nothing until it is fitted."""
