@@ -43,6 +43,17 @@ def test_a_large_picture_is_shrunk_for_a_notebook(found: Inspection) -> None:
     assert height == round(500 * 1200 / 3016)
 
 
+def test_a_huge_image_is_drawn_small(found: Inspection) -> None:
+    huge = np.zeros((1500, 6000), np.float32)
+    huge[600:900, 3000:3600] = 0.9
+    shown = replace(found, anomaly_map=huge, image=np.full((1500, 6000, 3), 128, np.uint8), inside=huge > 0).picture
+    assert shown.shape == (512, 3 * 2048 + 16, 3)
+    heat, outlined = shown[:, 2048 + 8 : 4096 + 8], shown[:, 4096 + 16 :]
+    assert heat[256, 1100].max() > heat[20, 20].max(), "hot where the map is high, dark where nobody looked"
+    assert (outlined[200:312, 1020:1232] != 128).any()
+    assert (outlined[:150] == 128).all()
+
+
 def test_the_figure_shows_the_same(found: Inspection) -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")

@@ -9,7 +9,16 @@ import numpy as np
 
 from realnet.calibration import level
 from realnet.errors import UserError
-from realnet.inspection.overlay import as_png, outline, overlay, side_by_side, to_levels
+from realnet.inspection.overlay import (
+    as_png,
+    fitted_mask,
+    outline,
+    overlay,
+    resized,
+    shrunk,
+    side_by_side,
+    to_levels,
+)  # fmt: skip
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
 
 # Of the picture in a notebook, in pixels.
 _WIDEST = 1200
+# Longer side of an image that is drawn on: with hundreds of megapixels that would take all the memory there is.
+_LONGEST = 2048
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,9 +119,14 @@ class Inspection:
 
     @property
     def picture(self) -> np.ndarray:
-        """Image, heat map and outline side by side, as ``inspect`` writes it: uint8 ``[h, 3 w + 16, 3]`` RGB."""
-        levels = to_levels(self.anomaly_map, self.pixel_threshold)
-        return side_by_side(self.image, levels, self.mask, inside=self.inside)
+        """Image, heat map and outline side by side, as ``inspect`` writes it: uint8 ``[h', 3 w' + 16, 3]`` RGB.
+
+        h' and w' are those of the image, shrunk to at most 2048 pixels on its longer side.
+        """
+        image = shrunk(self.image, _LONGEST)
+        levels = to_levels(resized(self.anomaly_map, image), self.pixel_threshold)
+        inside = None if self.inside is None else fitted_mask(self.inside, image)
+        return side_by_side(image, levels, fitted_mask(self.mask, image), inside=inside)
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows: the picture, at most 1200 pixels wide."""
