@@ -118,7 +118,7 @@ class DiscriminatorConfig(Node):
     heads: int = Field(2, ge=1, le=16)
     width: Width = GENERAL_WIDTH
     channel_dropout: float = Field(0.1, ge=0, lt=1)
-    learned: float = Field(1.0, ge=0)
+    learned: float = Field(1.0, gt=0)
     general: float = Field(0.0, ge=0)
 
 
