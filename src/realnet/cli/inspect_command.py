@@ -159,10 +159,10 @@ def inspect(
         check_formats(forms)
 
         from realnet.history.recording import Recording
-        from realnet.inspection.loading import load
+        from realnet.inspection.loading import load_on
         from realnet.inspection.result_folder import InspectionRequest
 
-        judge = load(run, device, say=say).judge_by(threshold, minimum_area)
+        judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
         request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)

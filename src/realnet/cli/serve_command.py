@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from realnet.serving import ServedModel
+    from realnet.serving.service import Teach
     from realnet.serving.workshop import Workshop
 
 
@@ -103,12 +104,9 @@ def serve(
     history_options.set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
     from realnet.manifest import is_export
-    from realnet.model.devices import choose_device
     from realnet.serving import Settings, open_models, open_shelf
     from realnet.serving.listening import listen, run
-    from realnet.training.correcting import correct_by_store
 
-    teacher = partial(correct_by_store, device=choose_device(device)) if teach else None
     settings = Settings(
         api_key=api_key, max_bytes=max_bytes, max_pixels=max_pixels, requests_per_minute=rate, batch_size=batch_size,
         waiting=waiting,
@@ -138,8 +136,15 @@ def serve(
 
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, warn) as told_of:
-        run(models, settings, socket, store, told_of, teacher, workshop)
+        run(models, settings, socket, store, told_of, _teacher(device) if teach else None, workshop)
     console.print("Goodbye: the server has ended.")
+
+
+def _teacher(device: str) -> "Teach":
+    from realnet.model.devices import choose_device
+    from realnet.training.correcting import correct_by_store
+
+    return partial(correct_by_store, device=choose_device(device))
 
 
 def _workshop(folder: Path, device: str, minimum_area: int) -> "Workshop":

@@ -18,7 +18,7 @@ from realnet.inspection.overlay import (
     shrunk,
     side_by_side,
     to_levels,
-)  # fmt: skip
+)
 from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.rows import Row
 from realnet.inspection.trace import Trace

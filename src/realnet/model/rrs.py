@@ -76,11 +76,9 @@ class RRS(nn.Module):
         """Select the channels of ``residual``."""
         with torch.no_grad():
             index = self._index(self.ranking(residual))
-        return (
-            residual
-            if index is None
-            else residual.gather(1, index[:, :, None, None].expand(-1, -1, *residual.shape[-2:]))
-        )
+        if index is None:
+            return residual
+        return residual.gather(1, index[:, :, None, None].expand(-1, -1, *residual.shape[-2:]))
 
     def _index(self, ranked: Tensor) -> Tensor | None:
         """Which channels to hand on, ``[B, r]``; None for all."""

@@ -187,7 +187,8 @@ def _check_same(output: Path, config: Config, identity: str) -> None:
     started_with = _identity(output)
     if started_with not in (None, identity):
         before = dict(leaves(Run(output).config.model_dump()))
-        changed = [name for name, value in leaves(config.model_dump()) if before[name] != value]
+        # A field may be a table in one and none in the other.
+        changed = [name for name, value in leaves(config.model_dump()) if (name, value) not in before.items()]
         # The run has a copy of its own.
         changed = [name for name in changed if name != "model.view.reference"] or changed
         what = f"its {', '.join(changed[:3])} differ" if changed else "its good images have changed"
