@@ -121,6 +121,26 @@ def test_images_of_another_strength_are_made_anew(data_folder: DataFolder, tmp_p
     assert same.before == () and len(other.before) == 2
 
 
+@pytest.mark.parametrize("source", ["mix", "dtd"])
+def test_textures_of_a_row_make_another_job(source: str, data_folder: DataFolder, tmp_path: Path) -> None:
+    textures = tmp_path / "own"
+    textures.mkdir()
+    (textures / "a.png").write_bytes(b"1")
+    at_hand = replace(data_folder, textures=textures)
+    rows = (
+        f"  - {{name: A, synthesis: {source}}}\n"
+        f"  - {{name: B, synthesis: {source}, set: {{synthesis.directory: {tmp_path / 'others'}}}}}\n"
+    )
+    with pytest.raises(UserError, match="others, the synthesis.directory of B, is not a folder of textures"):
+        entries(rows, at_hand)
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "b.png").write_bytes(b"2")
+    one, other = (entry.job for entry in entries(rows, at_hand) if entry.job and entry.job.places[0].name == "cap")
+    assert isinstance(one, InspectorJob) and isinstance(other, InspectorJob)
+    assert other.config.synthesis.directory == tmp_path / "others"
+    assert one.key != other.key
+
+
 def test_what_is_lacking_is_said(data_folder: DataFolder) -> None:
     (dtd, *_) = entries("  - {name: A, synthesis: dtd}\n", data_folder)
     assert dtd.job is None and "--textures" in dtd.missing

@@ -162,6 +162,11 @@ class _Maker:
         synthesis = row.synthesis or self.settings.synthesis or self.plan.synthesis
         assignments += [f"synthesis.source={synthesis}", f"seed={seed}"]
         config = override(config, [*self.settings.assignments, *assignments])
+        textures = config.synthesis.directory
+        if textures is not None and synthesis in ("dtd", "mix"):  # the row or --set names them
+            if not textures.is_dir():
+                raise UserError(f"{textures}, the synthesis.directory of {row.name}, is not a folder of textures.")
+            return config, (self._digest(textures),)
         directory, made_of = self._source(synthesis, row, products, seed, before)
         if directory is not None:
             part = config.synthesis.model_copy(update={"directory": directory})
