@@ -322,6 +322,12 @@ def drift(good_scores: Sequence[float], recent: Sequence[float]) -> Drift:
     return Drift(float(found.statistic), float(found.pvalue), len(recent), int(found.statistic_sign) > 0)
 
 
+def describe_drift(calibration: Calibration | None, recent: Sequence[float]) -> list[str]:
+    """A sentence where ``recent`` scores have left the calibrated ones; none without a calibration or scores."""
+    found = drift(calibration.good_scores, recent) if calibration is not None and recent else None
+    return [found.sentence()] if found is not None and found.warns else []
+
+
 def rate(text: str) -> float:
     """A rate as people write it: ``0.1%``, ``2 %`` or ``0.001``; UserError for anything else, or outside 0..1."""
     plain = text.strip()

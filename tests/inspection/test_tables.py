@@ -51,10 +51,10 @@ def test_parquet_says_the_same(tmp_path: Path) -> None:
 def test_the_page_names_and_shows_every_image(tmp_path: Path) -> None:
     names = ["a b.png", "é\udcff.png"]
     shown = [Row(name, "anomalous", 0.7, 0.7, 0.5, 0.1, (REGION,), f"overlays/{name}") for name in names]
-    summary = Summary()
+    summary = Summary(0.5)
     for row in shown:
         summary.add(row)
-    write_page(tmp_path, summary, 0.5)
+    write_page(tmp_path, summary)
     page = (tmp_path / "results.html").read_text(encoding="utf-8")
     assert "a b.png" in page
     assert r"é\udcff.png" in page

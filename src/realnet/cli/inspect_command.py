@@ -120,7 +120,6 @@ def inspect(
     """
     from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.judging import check_threshold
-    from realnet.run_folder import open_run_or_export
 
     earlier = what_of_earlier(resume, overwrite)
     name = run.resolve().name
@@ -128,10 +127,9 @@ def inspect(
         place = _place_of_all(output)
     else:
         place = output or str(numbered(Path("results"), name, resume or overwrite))
-    opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
-    drift, interrupted = _DriftWarning(opened.calibration), False
+    interrupted = False
     if ray is not None:
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
@@ -144,7 +142,7 @@ def inspect(
         with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
             assert cluster is not None
             summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
-        place = f"{place}/parts"
+        drift, place = _DriftWarning(summary.calibration), f"{place}/parts"
     else:
         for one in (place, *images):
             if "://" in one and not one.startswith("camera:"):
@@ -159,17 +157,18 @@ def inspect(
         check_formats(forms)
 
         from realnet.history.recording import Recording
-        from realnet.inspection.loading import load_on
+        from realnet.inspection.loading import load
         from realnet.inspection.result_folder import InspectionRequest
 
-        judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
+        judge = load(run, device, say=say).judge_by(threshold, minimum_area)
+        drift = _DriftWarning(judge.calibration)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
         request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
         told = _RowPrinter(drift if sources.endless else None, name)
         summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)
-    _conclude(summary, opened.thresholds[0] if threshold is None else threshold, place, resume)
+    _conclude(summary, place, resume)
     drift.check(summary.scores)
     if summary.unreadable and not interrupted:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
@@ -243,17 +242,15 @@ class _DriftWarning:
 
     def check(self, scores: Sequence[float]) -> None:
         """Compare the last ``scores``; a drift that goes on is not said again."""
-        from realnet.calibration import drift
+        from realnet.calibration import describe_drift
 
-        if self._calibration is None or not scores:
-            return
-        found = drift(self._calibration.good_scores, list(scores))
-        if found.warns and not self._drifted:
-            warn(found.sentence())
-        self._drifted = found.warns
+        found = describe_drift(self._calibration, scores)
+        if found and not self._drifted:
+            warn(found[0])
+        self._drifted = bool(found)
 
 
-def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
+def _conclude(summary: "Summary", output: str | Path, resumed: bool) -> None:
     """One sentence with counts, after what of the images is to be said."""
     for note in summary.notes:
         warn(note)
@@ -269,7 +266,7 @@ def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed:
     earlier = f", {summary.earlier} of them before" if resumed else ""
     say(
         f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
-        f"{threshold:.4f}){unknown}{unreadable}. Results: {output}"
+        f"{summary.threshold:.4f}){unknown}{unreadable}. Results: {output}"
     )
 
 

@@ -49,7 +49,8 @@ class Judge(ABC):
         minimum_area: of a defect, in pixels of the image; 0: any.
         view: where it looks; None: at whole images as they are.
 
-    ``origin`` says which model and calibration these are, for the results.
+    ``calibration`` is what the thresholds come from, None without one; ``origin`` says which model and calibration
+    these are, for the results.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Judge(ABC):
     ) -> None:
         self.image_size, self.tile, self.levels, self.discriminator = image_size, tile, levels, discriminator
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+        self.calibration: Calibration | None = None
         self.origin = Origin()
         self.view = view
         self._process = os.getpid()
@@ -184,6 +186,7 @@ class Judge(ABC):
 
     def follow(self, calibration: Calibration) -> None:
         """Take the thresholds of ``calibration``, and name it in results from now on."""
+        self.calibration = calibration
         self.threshold, self.pixel_threshold = calibration.score, calibration.pixel
         self.origin = Origin(self.origin.model_digest, calibration.version, calibration.score)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from realnet.calibration import Calibration
 from realnet.data.notes import Notes
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
@@ -71,12 +72,15 @@ class InspectionRequest:
 class Summary:
     """What the results say altogether.
 
-    ``images`` counts the rows, unreadable ones too; ``unknown`` those of another product; ``earlier`` those among them
-    that were there before; ``too_small`` those above the threshold that pass as they show no region of the minimum
-    area. ``scores`` are the last ones; ``notes`` say what of the images of this call was read differently than a person
-    might expect.
+    ``threshold``, of the image score, and ``calibration`` are what they were judged by. ``images`` counts the rows,
+    unreadable ones too; ``unknown`` those of another product; ``earlier`` those among them that were there before;
+    ``too_small`` those above the threshold that pass as they show no region of the minimum area. ``scores`` are the
+    last ones; ``notes`` say what of the images of this call was left out, or read differently than a person might
+    expect.
     """
 
+    threshold: float
+    calibration: Calibration | None = None
     images: int = 0
     anomalous: int = 0
     unknown: int = 0
@@ -99,6 +103,14 @@ class Summary:
             # Of equal scores the earlier image stands first.
             kept = heapq.heappush if len(self._highest) < SHOWN else heapq.heappushpop
             kept(self._highest, (row.score, -self.images, row))
+
+    def count(self, images: int, anomalous: int, unknown: int, scores: Sequence[float]) -> None:
+        """Count so many images, of which those that could be read have ``scores``."""
+        self.images += images
+        self.anomalous += anomalous
+        self.unknown += unknown
+        self.unreadable += images - len(scores)
+        self.scores.extend(scores)
 
     def worst(self) -> list[Row]:
         """The rows of the highest scores, the highest first; :data:`SHOWN` at most."""
@@ -132,15 +144,23 @@ def inspect_items(
         def register(item: Item) -> Registration | None:
             return journal.index.register(item.key, item.stem, item.folder, item.version)
 
+        def read(item: Item) -> Looked:
+            return inspector.look(item.read(inspector.levels, notes), item.image)
+
         blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)
-        with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
+        with contextlib.closing(read_ahead(blocks, stop, read)) as ready:
             for block in ready:
                 for row in _judge(inspector, block, output, request, journal):
                     new += 1
                     told(row)
-        summary = _write_tables(journal, output, request.formats, new)
+        summary = Summary(inspector.threshold, inspector.calibration)
+        for row in journal.rows():
+            summary.add(row)
+        summary.earlier = max(0, summary.images - new)
         with resumable():
-            write_page(output, summary, inspector.threshold)
+            for form in request.formats:
+                write_table(output / table_name(form), form, journal.rows())
+            write_page(output, summary)
     summary.notes = notes.sentences()
     return summary
 
@@ -149,8 +169,6 @@ def _judge(
     inspector: Judge, block: Sequence[QueuedImage], output: Path, request: InspectionRequest, journal: Journal
 ) -> Iterator[Row]:
     """Judge a block and write what the journal lacks of it."""
-    if all(queued.registration.done for queued in block):
-        return
     # All of a block, also what is done: a score's last digits depend on the batch.
     judged = inspector.inspect_each(
         [queued.looked for queued in block if queued.looked is not None], request.batch_size
@@ -177,14 +195,3 @@ def _judge(
             with resumable():
                 request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
         yield row
-
-
-def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:
-    summary = Summary()
-    for row in journal.rows():
-        summary.add(row)
-    with resumable():
-        for form in formats:
-            write_table(output / table_name(form), form, journal.rows())
-    summary.earlier = max(0, summary.images - new)
-    return summary

@@ -16,6 +16,7 @@ PAGE_FILE = "results.html"
 class Counted(Protocol):
     """What the page says of all images: :class:`realnet.inspection.result_folder.Summary`."""
 
+    threshold: float
     images: int
     anomalous: int
     unknown: int
@@ -26,7 +27,7 @@ class Counted(Protocol):
         ...
 
 
-def write_page(output: Path, found: Counted, threshold: float) -> None:
+def write_page(output: Path, found: Counted) -> None:
     """Write ``results.html`` with the overlays in ``output``; it loads nothing else. UserError if it cannot."""
     rows = found.worst()
     page = filled(
@@ -34,7 +35,6 @@ def write_page(output: Path, found: Counted, threshold: float) -> None:
         "results.html.jinja",
         found=found,
         judged=found.images - found.unreadable,
-        threshold=threshold,
         rows=[(printable(row.image), row, quote(row.overlay, errors="surrogateescape")) for row in rows],
     )
     write_text(output / PAGE_FILE, page)
