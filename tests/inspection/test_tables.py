@@ -10,9 +10,8 @@ import pytest
 
 from realnet.errors import UserError
 from realnet.inspection.regions import Region
-from realnet.inspection.result_folder import Summary
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.inspection.summary_page import write_page
+from realnet.inspection.summary_page import Summary, write_page
 from realnet.inspection.tables import check_formats, write_table
 
 REGION = Region(area=4, share=0.25, centroid=(1.5, 2.0), box=(1, 2, 2, 2), peak=0.75, peak_at=(1, 2))

@@ -22,8 +22,8 @@ from realnet.errors import UserError
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
 from realnet.inspection.loading import load
-from realnet.inspection.result_folder import Summary
 from realnet.inspection.rows import Row
+from realnet.inspection.summary_page import Summary
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
 from realnet.progress import Watcher
 from realnet.view import Looked

@@ -1,17 +1,14 @@
 """Inspection of many images: overlays, a journal, and tables made of it."""
 
 import contextlib
-import heapq
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from realnet.calibration import Calibration
 from realnet.data.notes import Notes
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
@@ -21,15 +18,10 @@ from realnet.inspection.judging import Judge
 from realnet.inspection.reading import QueuedImage, in_blocks, read_ahead
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import IsKnown
-from realnet.inspection.summary_page import PAGE_FILE, write_page
+from realnet.inspection.summary_page import PAGE_FILE, Summary, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_figure
 from realnet.view import Looked
-
-# Drift is measured on the last ones.
-SCORES_KEPT = 1000
-# Images on the summary page.
-SHOWN = 200
 
 
 class Recorder(Protocol):
@@ -66,55 +58,6 @@ class InspectionRequest:
     recorder: Recorder | None = None
     identify: Callable[[Item], str] | None = None
     announce: Callable[[Item, Row], None] = lambda item, row: None
-
-
-@dataclass
-class Summary:
-    """What the results say altogether.
-
-    ``threshold``, of the image score, and ``calibration`` are what they were judged by. ``images`` counts the rows,
-    unreadable ones too; ``unknown`` those of another product; ``earlier`` those among them that were there before;
-    ``too_small`` those above the threshold that pass as they show no region of the minimum area. ``scores`` are the
-    last ones; ``notes`` say what of the images of this call was left out, or read differently than a person might
-    expect.
-    """
-
-    threshold: float
-    calibration: Calibration | None = None
-    images: int = 0
-    anomalous: int = 0
-    unknown: int = 0
-    unreadable: int = 0
-    too_small: int = 0
-    earlier: int = 0
-    scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
-    notes: list[str] = field(default_factory=list)
-    _highest: list[tuple[float, int, Row]] = field(default_factory=list)
-
-    def add(self, row: Row) -> None:
-        """Count one row."""
-        self.images += 1
-        self.anomalous += row.verdict == "anomalous"
-        self.unknown += row.verdict == "unknown"
-        self.unreadable += row.score is None
-        self.too_small += row.verdict == "good" and bool(row.note)
-        if row.score is not None:
-            self.scores.append(row.score)
-            # Of equal scores the earlier image stands first.
-            kept = heapq.heappush if len(self._highest) < SHOWN else heapq.heappushpop
-            kept(self._highest, (row.score, -self.images, row))
-
-    def count(self, images: int, anomalous: int, unknown: int, scores: Sequence[float]) -> None:
-        """Count so many images, of which those that could be read have ``scores``."""
-        self.images += images
-        self.anomalous += anomalous
-        self.unknown += unknown
-        self.unreadable += images - len(scores)
-        self.scores.extend(scores)
-
-    def worst(self) -> list[Row]:
-        """The rows of the highest scores, the highest first; :data:`SHOWN` at most."""
-        return [row for _, _, row in sorted(self._highest, reverse=True)]
 
 
 def inspect_items(
