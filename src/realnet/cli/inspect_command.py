@@ -15,20 +15,21 @@ from rich.table import Table
 
 from realnet.choices import numbered
 from realnet.cli import history_options, options
+from realnet.cli.bar import showing
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
 from realnet.cli.console import console, errors, harmless, say, warn
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
-from realnet.cli.status import status_line
 from realnet.errors import UserError, plural
 from realnet.progress import interruptible
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
     from realnet.inspection.judging import Judge
-    from realnet.inspection.result_folder import InspectionRequest, Summary
+    from realnet.inspection.result_folder import InspectionRequest
     from realnet.inspection.rows import Row
     from realnet.inspection.sources import Sources
+    from realnet.inspection.summary_page import Summary
     from realnet.signals import Signals
 
 _DRIFT_EVERY = 100
@@ -139,7 +140,7 @@ def inspect(
         )  # fmt: skip
         from realnet.cluster.remote_inspecting import inspect_on
 
-        with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
+        with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, showing("Inspecting") as watcher:
             assert cluster is not None
             summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
         drift, place = _DriftWarning(summary.calibration), f"{place}/parts"
