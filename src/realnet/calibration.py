@@ -260,7 +260,7 @@ def _rounded_up(score: float) -> float:
 
 def save_calibration(run: Path, calibration: Calibration) -> None:
     """Write ``calibration.json`` of the run or export, and a copy as ``calibrations/NNNN.json``, which stays."""
-    text = calibration.model_dump_json(indent=2)
+    text = calibration.to_json()
     write_text(version_file(run, calibration.version), text)
     write_text(run / CALIBRATION_FILE, text)
 
