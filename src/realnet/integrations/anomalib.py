@@ -155,26 +155,15 @@ class RealNet(AnomalibModule):
         self._fit: _Fit | None = None
 
     @classmethod
-    def from_run(
-        cls,
-        run: str | Path,
-        pre_processor: nn.Module | bool = True,
-        post_processor: nn.Module | bool = True,
-        evaluator: Evaluator | bool = True,
-        visualizer: Visualizer | bool = True,
-    ) -> "RealNet":
-        """The model of the finished run ``run``, its thresholds in the post-processor; UserError where it is none."""
+    def from_run(cls, run: str | Path, **modules: Any) -> "RealNet":
+        """The model of the finished run ``run``, its thresholds in the post-processor; UserError where it is none.
+
+        ``modules`` are pre-processor, post-processor, evaluator and visualizer, as the class takes them.
+        """
         opened = Run(Path(run))
         network = load_model(opened)
         score, pixel = opened.thresholds
-        module = cls(
-            *_as_arguments(opened.config),
-            pre_trained=False,
-            pre_processor=pre_processor,
-            post_processor=post_processor,
-            evaluator=evaluator,
-            visualizer=visualizer,
-        )
+        module = cls(*_as_arguments(opened.config), pre_trained=False, **modules)
         module.model.network.load_state_dict(network.state_dict())
         module.model.fitted.fill_(True)
         if isinstance(module.post_processor, PostProcessor):
