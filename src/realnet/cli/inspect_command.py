@@ -119,6 +119,7 @@ def inspect(
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.calibration import describe_drift
     from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.judging import check_threshold
 
@@ -143,7 +144,7 @@ def inspect(
         with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, showing("Inspecting") as watcher:
             assert cluster is not None
             summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
-        drift, place = _DriftWarning(summary.calibration), f"{place}/parts"
+        place = f"{place}/parts"
     else:
         for one in (place, *images):
             if "://" in one and not one.startswith("camera:"):
@@ -162,15 +163,18 @@ def inspect(
         from realnet.inspection.result_folder import InspectionRequest
 
         judge = load(run, device, say=say).judge_by(threshold, minimum_area)
-        drift = _DriftWarning(judge.calibration)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
         request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
-        told = _RowPrinter(drift if sources.endless else None, name)
+        told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)
         summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)
-    _conclude(summary, place, resume)
-    drift.check(summary.scores)
+    for note in summary.notes:
+        warn(note)
+    _show_worst(summary.worst())
+    say(f"{summary.sentence()} Results: {place}")
+    for sentence in describe_drift(summary.calibration, summary.scores):
+        warn(sentence)
     if summary.unreadable and not interrupted:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     if fail_on_anomaly and (summary.anomalous or summary.unknown):
@@ -251,28 +255,8 @@ class _DriftWarning:
         self._drifted = bool(found)
 
 
-def _conclude(summary: "Summary", output: str | Path, resumed: bool) -> None:
-    """One sentence with counts, after what of the images is to be said."""
-    for note in summary.notes:
-        warn(note)
-    if summary.too_small:
-        warn(
-            f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
-            "the column note says which."
-        )
-    judged = summary.images - summary.unreadable
-    _show_worst(summary)
-    unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
-    unknown = f", {summary.unknown} not of a product this inspector knows" if summary.unknown else ""
-    earlier = f", {summary.earlier} of them before" if resumed else ""
-    say(
-        f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
-        f"{summary.threshold:.4f}){unknown}{unreadable}. Results: {output}"
-    )
-
-
-def _show_worst(summary: "Summary") -> None:
-    anomalous = [row for row in summary.worst() if row.verdict == "anomalous"]
+def _show_worst(rows: "Sequence[Row]") -> None:
+    anomalous = [row for row in rows if row.verdict == "anomalous"]
     if not anomalous:
         return
     table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")

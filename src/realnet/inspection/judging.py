@@ -255,10 +255,10 @@ class Judge(ABC):
                     rows.append({**found.to_dict(name), "error": ""})
         return rows
 
-    def row(self, image: str, found: Inspection | UserError, overlay: str = "", mask: str = "") -> Row:
-        """The row of what :meth:`inspect_each` gave for an image, and of the files that were drawn of it."""
+    def row(self, image: str, found: Inspection | UserError) -> Row:
+        """The row of what :meth:`inspect_each` gave for an image."""
         if isinstance(found, Inspection):
-            return found.row(image, overlay, mask)
+            return found.row(image)
         trace = self.origin.trace(None, self.threshold)
         return Row(image, "unreadable", None, None, self.threshold, None, error=str(found), **trace.as_dict())
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from realnet.data.notes import Notes
+from realnet.errors import UserError
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item
@@ -93,9 +94,13 @@ def inspect_items(
         blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)
         with contextlib.closing(read_ahead(blocks, stop, read)) as ready:
             for block in ready:
-                for row in _judge(inspector, block, output, request, journal):
-                    new += 1
-                    told(row)
+                # All of a block, also what is done: a score's last digits depend on the batch.
+                shown = [queued.looked for queued in block if queued.looked is not None]
+                for queued, found in zip(block, inspector.inspect_each(shown, request.batch_size), strict=True):
+                    if not queued.registration.done:
+                        row = inspector.row(queued.item.image, found)
+                        told(_keep(queued, found, row, output, request, journal))
+                        new += 1
         summary = Summary(inspector.threshold, inspector.calibration)
         for row in journal.rows():
             summary.add(row)
@@ -108,33 +113,24 @@ def inspect_items(
     return summary
 
 
-def _judge(
-    inspector: Judge, block: Sequence[QueuedImage], output: Path, request: InspectionRequest, journal: Journal
-) -> Iterator[Row]:
-    """Judge a block and write what the journal lacks of it."""
-    # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_each(
-        [queued.looked for queued in block if queued.looked is not None], request.batch_size
-    )
-    for queued, result in zip(block, judged, strict=True):
-        if queued.registration.done:
-            continue
-        overlay = mask = ""
-        if isinstance(result, Inspection):
-            overlay = f"overlays/{queued.registration.name}.png" if request.overlays else ""
-            mask = f"masks/{queued.registration.name}.png" if request.masks else ""
-            with resumable():
-                if overlay:
-                    write_figure(output / overlay, result.picture)
-                if mask:
-                    write_figure(output / mask, result.mask.astype(np.uint8) * np.uint8(255))
-        row = inspector.row(queued.item.image, result, overlay, mask)
+def _keep(
+    queued: QueuedImage, found: Inspection | UserError, row: Row, output: Path, request: InspectionRequest,
+    journal: Journal,
+) -> Row:  # fmt: skip
+    """Write the pictures of what was found of an image, then its ``row``, which is returned as it is written."""
+    name = queued.registration.name
+    with resumable():
+        if request.overlays and isinstance(found, Inspection):
+            row = replace(row, overlay=f"overlays/{name}.png")
+            write_figure(output / row.overlay, found.picture)
+        if request.masks and isinstance(found, Inspection):
+            row = replace(row, mask=f"masks/{name}.png")
+            write_figure(output / row.mask, found.mask.astype(np.uint8) * np.uint8(255))
         if request.identify is not None:
             row = replace(row, id=request.identify(queued.item))
+        request.announce(queued.item, row)
+    journal.append(queued.item, queued.registration, row)
+    if request.recorder is not None:
         with resumable():
-            request.announce(queued.item, row)
-        journal.append(queued.item, queued.registration, row)
-        if request.recorder is not None:
-            with resumable():
-                request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
-        yield row
+            request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
+    return row

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from realnet.atomic import write_text
 from realnet.calibration import Calibration
+from realnet.errors import plural
 from realnet.files import printable
 from realnet.inspection.rows import Row
 from realnet.templates import filled
@@ -63,6 +64,17 @@ class Summary:
         self.unknown += unknown
         self.unreadable += images - len(scores)
         self.scores.extend(scores)
+
+    def sentence(self) -> str:
+        """How many images were judged, and what came out."""
+        earlier = f", {self.earlier} of them before" if self.earlier else ""
+        small = f", {self.too_small} more above it without a region of the minimum area" if self.too_small else ""
+        unknown = f", {self.unknown} not of a product this inspector knows" if self.unknown else ""
+        unreadable = f", {self.unreadable} unreadable" if self.unreadable else ""
+        return (
+            f"{plural(self.images - self.unreadable, 'image')} judged{earlier}, {self.anomalous} anomalous (score "
+            f"above {self.threshold:.4f}){small}{unknown}{unreadable}."
+        )
 
     def worst(self) -> list[Row]:
         """The rows of the highest scores, the highest first; :data:`SHOWN` at most."""
