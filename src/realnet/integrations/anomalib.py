@@ -18,7 +18,7 @@ from realnet.errors import UserError
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
 from realnet.overriding import leaves, override
-from realnet.presets import presets
+from realnet.presets import preset_called, presets
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import GoodFeatures
@@ -297,12 +297,10 @@ class RealNet(AnomalibModule):
 
 
 def _configuration(preset: str, settings: Sequence[str] | None, steps: int | None) -> Config:
-    if preset not in presets:
-        raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
     assignments = list(settings or ())
     if steps is not None:
         assignments.append(f"training.steps={steps}")
-    return override(presets[preset], assignments)
+    return override(preset_called(preset), assignments)
 
 
 def _as_arguments(config: Config) -> tuple[str, list[str]]:
