@@ -260,7 +260,7 @@ def _rounded_up(score: float) -> float:
 
 def save_calibration(run: Path, calibration: Calibration) -> None:
     """Write ``calibration.json`` of the run or export, and a copy as ``calibrations/NNNN.json``, which stays."""
-    text = calibration.model_dump_json(indent=2)
+    text = calibration.to_json()
     write_text(version_file(run, calibration.version), text)
     write_text(run / CALIBRATION_FILE, text)
 
@@ -320,6 +320,12 @@ def drift(good_scores: Sequence[float], recent: Sequence[float]) -> Drift:
     found: Any = ks_2samp(good_scores, recent)
     # The sign is that of the distribution function at the largest difference: higher scores lag behind.
     return Drift(float(found.statistic), float(found.pvalue), len(recent), int(found.statistic_sign) > 0)
+
+
+def describe_drift(calibration: Calibration | None, recent: Sequence[float]) -> list[str]:
+    """A sentence where ``recent`` scores have left the calibrated ones; none without a calibration or scores."""
+    found = drift(calibration.good_scores, recent) if calibration is not None and recent else None
+    return [found.sentence()] if found is not None and found.warns else []
 
 
 def rate(text: str) -> float:

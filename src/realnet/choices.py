@@ -24,17 +24,14 @@ def configuration(
     seed: int | None,
 ) -> Config:
     """The configuration by preset, YAML file, ``--set``, then the named options; UserError where one is unknown."""
-    from realnet.presets import presets
+    from realnet.presets import preset_called
 
-    preset = preset or "lite"
-    if preset not in presets:
-        raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
     named = []
     if synthesis is not None:
         named.append(f"synthesis.source={synthesis}")
     if seed is not None:
         named.append(f"seed={seed}")
-    config = override(presets[preset], (assignments or []) + named, file)
+    config = override(preset_called(preset or "lite"), (assignments or []) + named, file)
     if source is not None:
         if config.synthesis.source in ("nsa", "cutpaste"):
             raise UserError(f"--source is for dtd, sia and mix; {config.synthesis.source} uses the good images alone.")

@@ -20,6 +20,10 @@ class Node(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
+    def to_json(self) -> str:
+        """Indented JSON, which ``model_validate_json`` reads."""
+        return self.model_dump_json(indent=2)
+
 
 class BackboneConfig(Node):
     """The frozen feature extractor phi.

@@ -65,14 +65,12 @@ def alone_with(lock_file: Path, busy: str) -> Iterator[None]:
     lock = FileLock(lock_file)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(busy) from error
     except OSError as error:
         raise UserError(
             f"Cannot write {lock_file.parent}: {error.strerror}. Choose a folder that can be written."
         ) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()

@@ -114,7 +114,7 @@ def read_manifest(folder: Path) -> Manifest:
 def save_thresholds(folder: Path, score: float, pixel: float) -> None:
     """Set the thresholds of an export that was calibrated anew; UserError where it is none, or cannot be written."""
     manifest = read_manifest(folder).model_copy(update={"threshold": score, "pixel_threshold": pixel})
-    write_text(folder / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
+    write_text(folder / INSPECTOR_FILE, manifest.to_json())
 
 
 def _check(folder: Path, expected: ModelFile, again: str) -> None:

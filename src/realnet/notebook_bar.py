@@ -34,17 +34,14 @@ class Bar(Watcher):
     def stage(self, text: str, done: int = 0, total: int = 0) -> None:
         """What is being done now, and how far it is where that is known."""
         self._bar.set_description(text, refresh=False)
-        self._count(done, total)
-
-    def step(self, progress: "Progress", steps: int) -> None:
-        """A step of training is done."""
-        self.stage("Training", progress.step, steps)
-
-    def _count(self, done: int, total: int) -> None:
         if done < self._bar.n:  # another stage begins
             self._bar.reset()
         self._bar.total = total or None
         self._bar.update(done - self._bar.n)
+
+    def step(self, progress: "Progress", steps: int) -> None:
+        """A step of training is done."""
+        self.stage("Training", progress.step, steps)
 
 
 @contextlib.contextmanager

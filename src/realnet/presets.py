@@ -13,6 +13,7 @@ from realnet.config import (
     SynthesisConfig,
     TrainingConfig,
 )
+from realnet.errors import UserError
 
 # All good images are trained on, for all epochs, and the last state is kept: no image is left to choose one by.
 _TRAINING = TrainingConfig(validation_share=0, select="last")
@@ -73,3 +74,10 @@ presets: Mapping[str, Config] = MappingProxyType(
         "instant": _closed_form("instant", AfsConfig(method="none", dimensions=(40, 112, 320)), 0),
     }
 )
+
+
+def preset_called(name: str) -> Config:
+    """The preset of that name; UserError for another."""
+    if name not in presets:
+        raise UserError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
+    return presets[name]

@@ -92,4 +92,4 @@ def read_record(folder: Path) -> Record:
 
 def save_record(folder: Path, record: Record) -> None:
     """Write ``metrics.json`` of the run in ``folder``."""
-    write_text(folder / METRICS_FILE, record.model_dump_json(indent=2, exclude_none=False))
+    write_text(folder / METRICS_FILE, record.model_dump_json(indent=2))

@@ -11,7 +11,7 @@ from realnet import load
 from realnet.cluster import remote_inspecting as inspecting
 from realnet.cluster.connection import Cluster
 from realnet.errors import UserError
-from realnet.inspection.result_folder import Summary
+from realnet.inspection.summary_page import Summary
 from realnet.progress import Watcher
 from realnet.synthesis import write_image
 from tests.cluster.conftest import Nodes

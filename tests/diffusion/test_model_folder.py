@@ -130,7 +130,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "not finite": (fill("unet.conv_in.weight", float("nan")), "not finite in unet.conv_in.weight. Train again"),
     "infinite estimate": (fill("prior.mean", float("inf")), "not finite in prior.mean. Train again"),
-    "no facts": (lambda f: (f / "model.json").unlink(), "model.json is missing or damaged; restore it or train again."),
+    "no facts": (lambda f: (f / "model.json").unlink(), "model.json is missing or damaged"),
     "facts": (lambda f: (f / "model.json").write_text("{"), "model.json is missing or damaged"),
     "a list of facts": (lambda f: (f / "model.json").write_text("[]"), "model.json is missing or damaged"),
     "no names": (lambda f: write_categories(f, []), NO_NAMES),

@@ -7,9 +7,10 @@ from pathlib import Path
 from realnet.inspection.items import Item, file_item
 from realnet.inspection.journal import Earlier
 from realnet.inspection.judging import Judge
-from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
+from realnet.inspection.result_folder import InspectionRequest, inspect_items
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import IsKnown
+from realnet.inspection.summary_page import Summary
 
 
 def inspect_files(

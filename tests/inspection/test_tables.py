@@ -10,9 +10,8 @@ import pytest
 
 from realnet.errors import UserError
 from realnet.inspection.regions import Region
-from realnet.inspection.result_folder import Summary
 from realnet.inspection.rows import Row, line_of, row_of
-from realnet.inspection.summary_page import write_page
+from realnet.inspection.summary_page import Summary, write_page
 from realnet.inspection.tables import check_formats, write_table
 
 REGION = Region(area=4, share=0.25, centroid=(1.5, 2.0), box=(1, 2, 2, 2), peak=0.75, peak_at=(1, 2))
@@ -51,10 +50,10 @@ def test_parquet_says_the_same(tmp_path: Path) -> None:
 def test_the_page_names_and_shows_every_image(tmp_path: Path) -> None:
     names = ["a b.png", "é\udcff.png"]
     shown = [Row(name, "anomalous", 0.7, 0.7, 0.5, 0.1, (REGION,), f"overlays/{name}") for name in names]
-    summary = Summary()
+    summary = Summary(0.5)
     for row in shown:
         summary.add(row)
-    write_page(tmp_path, summary, 0.5)
+    write_page(tmp_path, summary)
     page = (tmp_path / "results.html").read_text(encoding="utf-8")
     assert "a b.png" in page
     assert r"é\udcff.png" in page

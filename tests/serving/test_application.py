@@ -205,8 +205,9 @@ def test_drift_is_said(trained: Path) -> None:
     (model,) = models.values()
     with serving(models) as address:
         assert requests.get(f"{address}/v1/models").json()[0]["drift"] is None
-        assert model.calibration is not None
-        model.calibration = model.calibration.model_copy(update={"good_scores": tuple(np.linspace(0.01, 0.02, 50))})
+        assert model.judge.calibration is not None
+        good = tuple(np.linspace(0.01, 0.02, 50))
+        model.judge.calibration = model.judge.calibration.model_copy(update={"good_scores": good})
         model.recent.extend(np.linspace(0.5, 0.6, 50))
         assert "are higher than" in requests.get(f"{address}/v1/models").json()[0]["drift"]
         assert "realnet_drift_warning" in requests.get(f"{address}/metrics").text
@@ -331,7 +332,7 @@ def test_without_a_record_there_is_no_verdict(own: Path, png: bytes, tmp_path: P
 
 def test_a_running_server_takes_a_new_calibration_up(own: Path, png: bytes, caplog: pytest.LogCaptureFixture) -> None:
     models = open_models([f"first={own}"])
-    made = models["first"].calibration
+    made = models["first"].judge.calibration
     assert made is not None
     with serving(models, Settings(api_key="correct horse")) as address, requests.Session() as session:
         session.headers["X-API-Key"] = "correct horse"

@@ -25,7 +25,7 @@ from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
 from realnet.overriding import override
-from realnet.presets import presets
+from realnet.presets import preset_called, presets
 from realnet.synthesis.sia import MARK
 
 
@@ -151,10 +151,7 @@ class _Maker:
         self, row: Row, products: Sequence[Product], seed: int, before: list[Job]
     ) -> tuple[Config, tuple[str, ...]]:
         """The configuration of a row, and what its defects are made of."""
-        preset = row.preset or self.settings.preset
-        if preset not in presets:
-            raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
-        config = presets[preset]
+        config = preset_called(row.preset or self.settings.preset)
         assignments = [f"{field}={json.dumps(value)}" for field, value in row.set.items()]
         if row.dimensions is not None:
             dimensions = [max(1, round(m * row.dimensions)) for m in config.model.afs.dimensions]

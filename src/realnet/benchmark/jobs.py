@@ -158,7 +158,7 @@ def place_of(jobs: Path, job: Job) -> Path:
 
 def write_job(folder: Path, job: Job) -> None:
     """Save what is to be done in ``folder``."""
-    write_text(folder / JOB_FILE, job.model_dump_json(indent=2))
+    write_text(folder / JOB_FILE, job.to_json())
 
 
 def read_job(folder: Path) -> Job:

@@ -97,20 +97,10 @@ def to_csv(table: BenchmarkTable) -> str:
     for line in table.lines:
         for metric in dict.fromkeys((*line.values, *line.paper)):
             value, paper = line.values.get(metric), line.paper.get(metric)
-            writer.writerow(
-                [
-                    table.plan.name,
-                    line.row,
-                    line.category,
-                    metric,
-                    "" if value is None else repr(value.mean),
-                    "" if value is None or value.deviation is None else repr(value.deviation),
-                    "" if value is None else " ".join(str(seed) for seed in value.by_seed),
-                    "" if paper is None else paper.value,
-                    "" if paper is None or paper.deviation is None else paper.deviation,
-                    "oracle" if line.oracle else "",
-                ]
-            )
+            ours = (value.mean, value.deviation, " ".join(map(str, value.by_seed))) if value else (None, None, None)
+            printed = (paper.value, paper.deviation) if paper else (None, None)
+            oracle = "oracle" if line.oracle else None
+            writer.writerow([table.plan.name, line.row, line.category, metric, *ours, *printed, oracle])
     return text.getvalue()
 
 

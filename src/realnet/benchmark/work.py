@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         outcome = work(folder, jobs.read_job(folder))
-        write_text(folder / jobs.OUTCOME_FILE, outcome.model_dump_json(indent=2))
+        write_text(folder / jobs.OUTCOME_FILE, outcome.to_json())
         (folder / jobs.FAILURE_FILE).unlink(missing_ok=True)
     except UserError as error:
         write_text(folder / jobs.FAILURE_FILE, str(error))
@@ -69,7 +69,7 @@ def end_with_parent() -> None:
 def work(folder: Path, job: jobs.Job) -> jobs.Outcome:
     """Do ``job`` in ``folder``, continuing what was begun; UserError where it cannot be done."""
     allow_tf32(benchmark_device())
-    categories = [_category(place) for place in job.places]
+    categories = [renamed(open_dataset(place.root, place.category)[0], place.name) for place in job.places]
     if isinstance(job, jobs.InspectorJob):
         return _inspector(folder, job, categories)
     if isinstance(job, jobs.PeerJob):
@@ -81,25 +81,17 @@ def work(folder: Path, job: jobs.Job) -> jobs.Outcome:
     return _quality(folder, job, categories[0])
 
 
-def _category(place: jobs.ProductLocation) -> Category:
-    (category,) = open_dataset(place.root, place.category)
-    return renamed(category, place.name)
-
-
 def _inspector(folder: Path, job: jobs.InspectorJob, categories: Sequence[Category]) -> jobs.Outcome:
     check_dataset(categories, need_test=True)
     run = folder / RUN_FOLDER
     launch = Launch(benchmark_device(), time_budget=job.time_budget, resume=True)
     seconds = train_products(categories, job.config, run, launch, _Lines()).progress.seconds
-    memory = peak_memory()
+    peak = _peak_memory()
     # Under the name of the data set, as `realnet evaluate` calls it.
     name = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
     evaluation = evaluate_run(Trial(Run(run), name, categories), device=benchmark_device())
     record(run, evaluation.results)
-    measured = measure_run(run)
-    measured["fit_seconds"] = round(seconds, 1)
-    if memory is not None:
-        measured["peak_memory_gigabytes"] = memory / _GIGABYTE
+    measured = {**measure_run(run), "fit_seconds": round(seconds, 1), **peak}
     origin = origin_of(job.config.synthesis, job.places[0].category)
     return jobs.Outcome(results=evaluation.results, measured=measured, origin=origin, hardware=hardware())
 
@@ -109,11 +101,12 @@ def _peer(job: jobs.PeerJob, categories: Sequence[Category]) -> jobs.Outcome:
 
     check_dataset(categories, need_test=True)
     outcome = judge_peer(job, categories)
+    return outcome.model_copy(update={"measured": {**outcome.measured, **_peak_memory()}, "hardware": hardware()})
+
+
+def _peak_memory() -> dict[str, float]:
     memory = peak_memory()
-    measured = dict(outcome.measured)
-    if memory is not None:
-        measured["peak_memory_gigabytes"] = memory / _GIGABYTE
-    return outcome.model_copy(update={"measured": measured, "hardware": hardware()})
+    return {} if memory is None else {"peak_memory_gigabytes": memory / _GIGABYTE}
 
 
 def _diffusion(folder: Path, job: jobs.DiffusionJob, categories: Sequence[Category]) -> jobs.Outcome:

@@ -1,5 +1,7 @@
-"""How training is shown in a terminal."""
+"""How work is shown in a terminal."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich import progress as rich_progress
@@ -14,7 +16,7 @@ _WHOLE = 1000
 
 
 class Bar(Watcher):
-    """A watcher of training that draws a progress bar and prints a line a validation.
+    """A watcher that draws a progress bar, prints what is said, and of a training a line a validation.
 
     With a time budget the bar is full when the time or the steps are used up, whichever is further.
 
@@ -89,6 +91,15 @@ class Bar(Watcher):
             f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
             highlight=False,
         )
+
+
+@contextlib.contextmanager
+def showing(text: str) -> Iterator[Bar]:
+    """A bar that begins with ``text``."""
+    bar = Bar()
+    with bar.display:
+        bar.stage(text)
+        yield bar
 
 
 def _clock(seconds: float) -> str:

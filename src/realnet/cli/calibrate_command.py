@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realnet import api
+from realnet.cli.bar import showing
 from realnet.cli.console import console, say
 from realnet.cli.options import DeviceOption, GoodOption
-from realnet.cli.status import status_line
 from realnet.errors import UserError
 from realnet.files import quoted
 
@@ -64,7 +64,7 @@ def calibrate(
         _list(opened) if versions else _undo(run, dry_run)
         return
     before = open_run_or_export(run).calibration
-    with status_line("Calibrating") as watcher:
+    with showing("Calibrating") as watcher:
         made = api.calibrate(
             run, images or (), good=good or (), false_alarms=false_alarms, feedback=feedback, dry_run=dry_run,
             force=force, device=device, progress=watcher,

@@ -8,8 +8,8 @@ import typer
 from realnet import api
 from realnet.choices import configuration
 from realnet.cli import options
+from realnet.cli.bar import showing
 from realnet.cli.console import say
-from realnet.cli.status import status_line
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def synthesize(
     config_file: options.ConfigOption = None,
 ) -> None:
     """Write image and mask pairs of synthetic defects, with a manifest; the same call continues after a stop."""
-    with status_line("Writing") as watcher:
+    with showing("Writing") as watcher:
         manifest = api.synthesize(
             data, count, output, synthesis=synthesis or "mix", category=category, good=good or (), source=source,
             seed=seed, size=size, config=config_file, set=assignments or (), progress=watcher,

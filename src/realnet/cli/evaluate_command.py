@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from realnet import api
+from realnet.cli.bar import showing
 from realnet.cli.console import console, say
 from realnet.cli.options import CategoryOption, Data, DeviceOption, GoodOption, JsonOption, ProtocolOption
-from realnet.cli.status import status_line
 from realnet.errors import NotFiled
 from realnet.files import quoted
 
@@ -53,7 +53,7 @@ def evaluate(
 def measure(run: Path, data: str, **asked: Any) -> None:
     """As :func:`realnet.evaluate`, with the table, also of figures that are not filed under the run."""
     try:
-        with status_line("Evaluating") as watcher:
+        with showing("Evaluating") as watcher:
             results = api.evaluate(run, data, **asked, progress=watcher)
     except NotFiled as refusal:
         print_table(refusal.results)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from realnet.cli.bar import showing
 from realnet.cli.completion import complete_export
 from realnet.cli.console import say
-from realnet.cli.status import status_line
 from realnet.files import quoted
 
 
@@ -43,7 +43,7 @@ def export(
     from realnet import api
     from realnet.run_folder import Run
 
-    with status_line("Loading") as watcher:
+    with showing("Loading") as watcher:
         api.export(
             run, output, format=form, images=images, data=data, category=category, tolerance=tolerance,
             progress=watcher,

@@ -163,8 +163,7 @@ def _csv(entries: "list[Entry]") -> None:
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Entry)], lineterminator="\n")
     writer.writeheader()
     for entry in entries:
-        cells = {**asdict(entry), "regions": len(entry.regions)}
-        writer.writerow({name: "" if value is None else value for name, value in cells.items()})
+        writer.writerow({**asdict(entry), "regions": len(entry.regions)})
 
 
 def _json(entries: "list[Entry]") -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from realnet.cli.console import console, say
-from realnet.errors import UserError
 from realnet.files import quoted
 
 
@@ -22,9 +21,6 @@ def import_official(
     ] = "max",
 ) -> None:
     """Turn a checkpoint of the RealNet authors' released code into a run for evaluate and inspect."""
-    if not file.is_file():
-        raise UserError(f"There is no checkpoint {file}: check the path.")
-
     from realnet.integrations import official
     from realnet.run_folder import UNCALIBRATED
 

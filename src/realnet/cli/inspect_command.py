@@ -15,20 +15,21 @@ from rich.table import Table
 
 from realnet.choices import numbered
 from realnet.cli import history_options, options
+from realnet.cli.bar import showing
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
 from realnet.cli.console import console, errors, harmless, say, warn
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
-from realnet.cli.status import status_line
 from realnet.errors import UserError, plural
 from realnet.progress import interruptible
 
 if TYPE_CHECKING:
     from realnet.calibration import Calibration
     from realnet.inspection.judging import Judge
-    from realnet.inspection.result_folder import InspectionRequest, Summary
+    from realnet.inspection.result_folder import InspectionRequest
     from realnet.inspection.rows import Row
     from realnet.inspection.sources import Sources
+    from realnet.inspection.summary_page import Summary
     from realnet.signals import Signals
 
 _DRIFT_EVERY = 100
@@ -118,9 +119,9 @@ def inspect(
 
     With --ray: images by paths or URLs such as s3://bucket/photos, rows in OUTPUT/parts/*.parquet.
     """
+    from realnet.calibration import describe_drift
     from realnet.inspection.journal import what_of_earlier
     from realnet.inspection.judging import check_threshold
-    from realnet.run_folder import open_run_or_export
 
     earlier = what_of_earlier(resume, overwrite)
     name = run.resolve().name
@@ -128,10 +129,9 @@ def inspect(
         place = _place_of_all(output)
     else:
         place = output or str(numbered(Path("results"), name, resume or overwrite))
-    opened = open_run_or_export(run)
     if threshold is not None:
         check_threshold(threshold)
-    drift, interrupted = _DriftWarning(opened.calibration), False
+    interrupted = False
     if ray is not None:
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
@@ -141,7 +141,7 @@ def inspect(
         )  # fmt: skip
         from realnet.cluster.remote_inspecting import inspect_on
 
-        with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, status_line("Inspecting") as watcher:
+        with options.ray_cluster(ray, ray_cpus, ray_gpus) as cluster, showing("Inspecting") as watcher:
             assert cluster is not None
             summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
         place = f"{place}/parts"
@@ -159,18 +159,22 @@ def inspect(
         check_formats(forms)
 
         from realnet.history.recording import Recording
-        from realnet.inspection.loading import load_on
+        from realnet.inspection.loading import load
         from realnet.inspection.result_folder import InspectionRequest
 
-        judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
+        judge = load(run, device, say=say).judge_by(threshold, minimum_area)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
         request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
-        told = _RowPrinter(drift if sources.endless else None, name)
+        told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)
         summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)
-    _conclude(summary, opened.thresholds[0] if threshold is None else threshold, place, resume)
-    drift.check(summary.scores)
+    for note in summary.notes:
+        warn(note)
+    _show_worst(summary.worst())
+    say(f"{summary.sentence()} Results: {place}")
+    for sentence in describe_drift(summary.calibration, summary.scores):
+        warn(sentence)
     if summary.unreadable and not interrupted:
         raise UserError(f"{summary.unreadable} of {summary.images} images could not be read; the others are judged.")
     if fail_on_anomaly and (summary.anomalous or summary.unknown):
@@ -243,38 +247,16 @@ class _DriftWarning:
 
     def check(self, scores: Sequence[float]) -> None:
         """Compare the last ``scores``; a drift that goes on is not said again."""
-        from realnet.calibration import drift
+        from realnet.calibration import describe_drift
 
-        if self._calibration is None or not scores:
-            return
-        found = drift(self._calibration.good_scores, list(scores))
-        if found.warns and not self._drifted:
-            warn(found.sentence())
-        self._drifted = found.warns
+        found = describe_drift(self._calibration, scores)
+        if found and not self._drifted:
+            warn(found[0])
+        self._drifted = bool(found)
 
 
-def _conclude(summary: "Summary", threshold: float, output: str | Path, resumed: bool) -> None:
-    """One sentence with counts, after what of the images is to be said."""
-    for note in summary.notes:
-        warn(note)
-    if summary.too_small:
-        warn(
-            f"{summary.too_small} of the good images score above the threshold, but show no region of --minimum-area: "
-            "the column note says which."
-        )
-    judged = summary.images - summary.unreadable
-    _show_worst(summary)
-    unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
-    unknown = f", {summary.unknown} not of a product this inspector knows" if summary.unknown else ""
-    earlier = f", {summary.earlier} of them before" if resumed else ""
-    say(
-        f"{plural(judged, 'image')} judged{earlier}, {summary.anomalous} anomalous (score above "
-        f"{threshold:.4f}){unknown}{unreadable}. Results: {output}"
-    )
-
-
-def _show_worst(summary: "Summary") -> None:
-    anomalous = [row for row in summary.worst() if row.verdict == "anomalous"]
+def _show_worst(rows: "Sequence[Row]") -> None:
+    anomalous = [row for row in rows if row.verdict == "anomalous"]
     if not anomalous:
         return
     table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from realnet.cli.bar import showing
 from realnet.cli.console import console, say, warn
 from realnet.cli.options import DeviceOption, GoodOption
-from realnet.cli.status import status_line
 from realnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def limits(
     files = [sample.image for sample in open_good(images, good or ()).train]
     opened = open_run_or_export(run)
     judge = load_on(opened, device, say)
-    with status_line("Drawing defects") as watcher:
+    with showing("Drawing defects") as watcher:
         found = measure_limits(judge, files, sizes=chosen, each=each, seed=seed, generated=generated, watcher=watcher)
     if json_file is not None:
         write_text(json_file, found.to_json())

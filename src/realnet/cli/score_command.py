@@ -33,8 +33,6 @@ def score(
         raise UserError("--scores are the method's own image scores, --image-score takes them from the maps: give one.")
     if protocol == "realnet" and image_score == "max":
         raise UserError("The protocol realnet has an image score of its own (pooled16): leave --image-score out.")
-    if not maps_dir.is_dir():
-        raise UserError(f"{maps_dir} is no folder; give the one that holds CATEGORY/test/DEFECT/NAME.tiff.")
     categories = open_dataset(Path(data), category)
 
     from realnet.atomic import write_text

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from realnet import api
+from realnet.cli.bar import showing
 from realnet.cli.console import say
 from realnet.cli.options import DeviceOption, GoodOption, KeepOption
-from realnet.cli.status import status_line
 from realnet.errors import UserError
 from realnet.files import quoted
 
@@ -61,7 +61,7 @@ def teach(
     if good and not images:
         raise UserError("--good is about a data set: give it as well.")
     before = open_run(run).calibration
-    with status_line("Learning") as watcher:
+    with showing("Learning") as watcher:
         made = api.teach(
             run, images or (), good=good or (), keep=keep or (), exclude=exclude or (), feedback=feedback,
             defects=defects, force=force, dry_run=dry_run, device=device, progress=watcher,

@@ -86,12 +86,7 @@ def watch(
     for name, summary in summaries.items():
         for note in summary.notes:
             warn(f"{name}: {note}")
-        unreadable = f", {summary.unreadable} unreadable" if summary.unreadable else ""
-        unknown = f", {summary.unknown} unknown" if summary.unknown else ""
-        say(
-            f"{name}: {plural(summary.images - summary.unreadable, 'image')} judged, {summary.anomalous} "
-            f"anomalous{unknown}{unreadable}. Results: {output / name}"
-        )
+        say(f"{name}: {summary.sentence()} Results: {output / name}")
 
 
 def _stations(

@@ -22,8 +22,8 @@ from realnet.errors import UserError
 from realnet.inspection.journal import Settings
 from realnet.inspection.judging import Judge
 from realnet.inspection.loading import load
-from realnet.inspection.result_folder import Summary
 from realnet.inspection.rows import Row
+from realnet.inspection.summary_page import Summary
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
 from realnet.progress import Watcher
 from realnet.view import Looked
@@ -33,7 +33,6 @@ SETTINGS_FILE, LIST_FILE, PARTS = "inspection.json", "files.parquet", "parts"
 # Files of a part: minutes of work, so that little is lost with a machine; more where the list is very long.
 _PART, _MOST_PARTS = 256, 20_000
 _BATCH, _READERS = 8, 8
-_VERDICTS = ("anomalous", "unknown")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def inspect_on(
         threshold: of the image score; None: the run's.
         minimum_area: of a defect, in pixels of the image.
         resume: go on with an earlier call's list.
-        watcher: told how many files of how many are done, and what of the images is not used.
+        watcher: told how many files of how many are done.
 
     Raises:
         UserError: where ``output`` holds other results or cannot be written.
@@ -77,22 +76,21 @@ def inspect_on(
     size = max(_PART, math.ceil(len(listed) / _MOST_PARTS))
     parts = [listed[start : start + size] for start in range(0, len(listed), size)]
     there = set(range(len(parts))) & _there(output)
-    summary, done = Summary(), 0
+    summary, done = Summary(judge.threshold, judge.calibration), 0
     for number in sorted(there):
         verdicts, scores = from_parquet(read_bytes(_place(output, number)), ("verdict", "score"))
         known = [score for score in scores if score is not None]
-        _count(summary, {name: verdicts.count(name) for name in _VERDICTS}, len(verdicts), known)
+        summary.count(len(verdicts), verdicts.count("anomalous"), verdicts.count("unknown"), known)
         done += len(parts[number])
     summary.earlier = summary.images
     watcher.stage("Inspecting", done, len(listed))
     task = Task(packed, output, judge.threshold, judge.minimum_area, cluster.share.device)
     missing = [{"part": n, "files": json.dumps(files)} for n, files in enumerate(parts) if n not in there]
     for row in _rows(cluster, missing, task):
-        _count(summary, json.loads(row["verdicts"]), row["images"], json.loads(row["scores"]))
+        summary.count(row["images"], row["anomalous"], row["unknown"], json.loads(row["scores"]))
         done += row["images"]
         watcher.stage("Inspecting", done, len(listed))
-    for line in describe_not_used(left_out):
-        watcher.warn(line)
+    summary.notes = describe_not_used(left_out)
     return summary
 
 
@@ -133,14 +131,6 @@ def _place(output: str, number: int) -> str:
     return join(output, PARTS, f"part-{number:06d}.parquet")
 
 
-def _count(summary: Summary, verdicts: dict[str, int], images: int, scores: Sequence[float]) -> None:
-    summary.images += images
-    summary.anomalous += verdicts["anomalous"]
-    summary.unknown += verdicts["unknown"]
-    summary.unreadable += images - len(scores)
-    summary.scores.extend(scores)
-
-
 def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterator[dict[str, Any]]:
     if not missing:
         return
@@ -160,7 +150,7 @@ def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterat
 
 def _judge_part(row: dict[str, Any], task: Task) -> dict[str, Any]:
     """On a machine: judge one part and write its rows; a sentence where that fails, as Ray Data keeps no cause."""
-    found = {"part": int(row["part"]), "images": 0, "verdicts": "{}", "scores": "[]", "error": ""}
+    found = {"part": int(row["part"]), "images": 0, "anomalous": 0, "unknown": 0, "scores": "[]", "error": ""}
     try:
         return {**found, **_done(row, task)}
     except UserError as error:
@@ -175,7 +165,8 @@ def _done(row: dict[str, Any], task: Task) -> dict[str, Any]:
     scores = [found.score for found in rows if found.score is not None]
     return {
         "images": len(rows),
-        "verdicts": json.dumps({name: sum(found.verdict == name for found in rows) for name in _VERDICTS}),
+        "anomalous": sum(found.verdict == "anomalous" for found in rows),
+        "unknown": sum(found.verdict == "unknown" for found in rows),
         "scores": json.dumps(scores),
     }
 

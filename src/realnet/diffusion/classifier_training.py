@@ -73,8 +73,7 @@ def train_classifier(
         report(step)
     last = losses[-max(1, steps // 10) :]
     figure = sum(last) / len(last)
-    facts = config.model_dump(mode="json")
-    write_text(model.folder / CLASSIFIER_CONFIG, json.dumps(facts, indent=2))
+    write_text(model.folder / CLASSIFIER_CONFIG, config.to_json())
     save_weights(model.folder / CLASSIFIER_FILE, classifier)
     note = {"steps": steps, "loss_nats": figure, "seconds": round(time.monotonic() - started, 1)}
     write_text(model.folder / "classifier_training.json", json.dumps(note, indent=2))

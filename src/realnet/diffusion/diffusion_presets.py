@@ -6,15 +6,6 @@ from types import MappingProxyType
 from realnet.diffusion.config import DenoiserConfig, DenoiserTrainingConfig, DiffusionConfig, ProcessConfig
 
 
-def _gpu() -> DiffusionConfig:
-    """One GPU of 16 GiB or more, hours: the paper's process, a quarter of its width, images folded by two."""
-    return DiffusionConfig(
-        preset="gpu",
-        denoiser=DenoiserConfig(patch=2, width=96, multipliers=(1, 2, 3, 4), attention_at=(4, 8)),
-        training=DenoiserTrainingConfig(batch_size=16, accumulate=1, steps=40_000, warm_up=500, report_every=2_000),
-    )
-
-
 def _small(preset: str, denoiser: DenoiserConfig, start: float, steps: int, report_every: int) -> DiffusionConfig:
     """For CPUs: a small network around the best linear estimate, from partly noised good images, at low resolution."""
     return DiffusionConfig(
@@ -37,23 +28,27 @@ def _small(preset: str, denoiser: DenoiserConfig, start: float, steps: int, repo
     )
 
 
-def _cpu() -> DiffusionConfig:
-    """Two cores and an hour or two: 128x128 pixels."""
-    denoiser = DenoiserConfig(
-        image_size=128, patch=4, width=96, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(4,),
-        head_channels=32, output="image",
-    )  # fmt: skip
-    return _small("cpu", denoiser, 0.4, 10_000, 1_000)
-
-
-def _lite() -> DiffusionConfig:
-    """Two cores and ten minutes: 64x64 pixels; see benchmarks/TRIALS.md for what was tried."""
-    denoiser = DenoiserConfig(
-        image_size=64, patch=2, width=48, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(), output="image",
-    )  # fmt: skip
-    return _small("lite", denoiser, 0.3, 2_500, 500)
-
+# One GPU of 16 GiB or more, hours: the paper's process, a quarter of its width, images folded by two.
+_GPU = DiffusionConfig(
+    preset="gpu",
+    denoiser=DenoiserConfig(patch=2, width=96, multipliers=(1, 2, 3, 4), attention_at=(4, 8)),
+    training=DenoiserTrainingConfig(batch_size=16, accumulate=1, steps=40_000, warm_up=500, report_every=2_000),
+)
+# Two cores and an hour or two: 128x128 pixels.
+_CPU = DenoiserConfig(
+    image_size=128, patch=4, width=96, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(4,), head_channels=32,
+    output="image",
+)  # fmt: skip
+# Two cores and ten minutes: 64x64 pixels; see benchmarks/TRIALS.md for what was tried.
+_LITE = DenoiserConfig(
+    image_size=64, patch=2, width=48, multipliers=(1, 2, 2), residual_blocks=1, attention_at=(), output="image",
+)  # fmt: skip
 
 diffusion_presets: Mapping[str, DiffusionConfig] = MappingProxyType(
-    {"paper": DiffusionConfig(), "gpu": _gpu(), "cpu": _cpu(), "lite": _lite()}
+    {
+        "paper": DiffusionConfig(),
+        "gpu": _GPU,
+        "cpu": _small("cpu", _CPU, 0.4, 10_000, 1_000),
+        "lite": _small("lite", _LITE, 0.3, 2_500, 500),
+    }
 )

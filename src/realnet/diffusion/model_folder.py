@@ -110,7 +110,7 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
         if not (folder / CLASSIFIER_FILE).is_file():
             raise UserError(f"{folder} has no classifier to guide by: train one with `realnet sdas classifier`.")
         with reading(folder / CLASSIFIER_CONFIG, "restore it, or train the classifier again"):
-            settings = ClassifierConfig.model_validate(_read_json(folder / CLASSIFIER_CONFIG))
+            settings = ClassifierConfig.model_validate(read_json(folder / CLASSIFIER_CONFIG))
         classifier = NoisyClassifier(settings)
         classifier.load_state_dict(read_weights(folder / CLASSIFIER_FILE, classifier))
         classifier = classifier.to(device).eval()
@@ -120,19 +120,14 @@ def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: boo
 
 def read_categories(folder: Path) -> tuple[str, ...]:
     """The categories that the diffusion model in ``folder`` was trained on; UserError where they cannot be read."""
-    names = _read_json(folder / FACTS_FILE).get("categories")
+    path = folder / FACTS_FILE
+    with reading(path, "restore it or train again", "is missing or damaged"):
+        names = read_json(path).get("categories")
     if not isinstance(names, list) or not names or not all(_plain(name) for name in names):
-        raise UserError(f"{folder / FACTS_FILE} names no categories: restore it or train again.")
+        raise UserError(f"{path} names no categories: restore it or train again.")
     return tuple(names)
 
 
 def _plain(name: Any) -> bool:
     """Whether a category's name is one folder's name: it becomes a path."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except ValueError as error:
-        raise UserError(f"{path} is missing or damaged; restore it or train again.") from error

@@ -175,10 +175,6 @@ class Results(Node):
     provenance: Provenance
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """Indented JSON; ``from_json`` gives the same object back."""
-        return self.model_dump_json(indent=2)
-
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Read what :meth:`to_json` wrote; UserError for anything else."""

@@ -99,7 +99,7 @@ def export_run(
         # OpenVINO maps its files into memory, and Windows moves no folder of which a file is open.
         del exported
         manifest = manifest.model_copy(update={"verification": verified})
-        write_text(place / INSPECTOR_FILE, manifest.model_dump_json(indent=2))
+        write_text(place / INSPECTOR_FILE, manifest.to_json())
         # For drift: the scores of the good images that the threshold rests on.
         if run.calibration is not None:
             save_calibration(place, run.calibration)

@@ -22,15 +22,13 @@ class Confirmed:
 
     def sentence(self, threshold: float) -> str:
         """How the model does on them under a threshold of the image score."""
-        found = sum(score > threshold for _, _, score in self.defects)
-        alarms = sum(score > threshold for _, _, score in self.good)
         parts = []
-        if self.defects:
-            are = "is" if found == 1 else "are"
-            parts.append(f"of {plural(len(self.defects), 'confirmed defect')} {found} {are} found")
-        if self.good:
-            are = "is" if alarms == 1 else "are"
-            parts.append(f"of {plural(len(self.good), 'confirmed good image')} {alarms} {are} rejected")
+        for images, noun, verdict in (
+            (self.defects, "confirmed defect", "found"), (self.good, "confirmed good image", "rejected"),
+        ):  # fmt: skip
+            if images:
+                above = sum(score > threshold for _, _, score in images)
+                parts.append(f"of {plural(len(images), noun)} {above} {'is' if above == 1 else 'are'} {verdict}")
         return (", ".join(parts) or "no image is confirmed yet").capitalize() + "."
 
 

@@ -114,15 +114,9 @@ class Base:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written within is written, or nothing of it; UserError where it cannot be."""
-        with self._lock, self._told():
+        with self._lock, self._told(), self._connection:  # which commits at its end, or rolls back
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            yield
 
     def _open(self, make: bool) -> None:
         self._connection.row_factory = sqlite3.Row
@@ -141,10 +135,9 @@ class Base:
 
     def _make(self) -> None:
         try:
-            self._connection.executescript(_SCHEMA)
+            with self._connection:
+                self._connection.executescript(_SCHEMA)
         except sqlite3.OperationalError as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
             # Two processes that begin at the same time: the other one has made it.
             if "already exists" not in str(error):
                 raise

@@ -150,8 +150,8 @@ class Inspection:
         figure.suptitle(self._verdict())
         return list(axes)
 
-    def row(self, image: str, overlay: str = "", mask_file: str = "") -> Row:
-        """The row of this image in results, with the files that were written beside."""
+    def row(self, image: str) -> Row:
+        """The row of this image in results; files that are written beside are named later."""
         lay = self.alignment
         return Row(
             image=image,
@@ -159,10 +159,8 @@ class Inspection:
             score=self.score,
             threshold=self.threshold,
             anomalous_area=float(self.mask.mean()),
-            overlay=overlay,
             level=self.level,
             regions=self.regions,
-            mask=mask_file,
             moved_x=None if lay is None else lay.dx,
             moved_y=None if lay is None else lay.dy,
             turned=None if lay is None else lay.angle,

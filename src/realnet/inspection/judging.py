@@ -49,7 +49,8 @@ class Judge(ABC):
         minimum_area: of a defect, in pixels of the image; 0: any.
         view: where it looks; None: at whole images as they are.
 
-    ``origin`` says which model and calibration these are, for the results.
+    ``calibration`` is what the thresholds come from, None without one; ``origin`` says which model and calibration
+    these are, for the results.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Judge(ABC):
     ) -> None:
         self.image_size, self.tile, self.levels, self.discriminator = image_size, tile, levels, discriminator
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
+        self.calibration: Calibration | None = None
         self.origin = Origin()
         self.view = view
         self._process = os.getpid()
@@ -184,6 +186,7 @@ class Judge(ABC):
 
     def follow(self, calibration: Calibration) -> None:
         """Take the thresholds of ``calibration``, and name it in results from now on."""
+        self.calibration = calibration
         self.threshold, self.pixel_threshold = calibration.score, calibration.pixel
         self.origin = Origin(self.origin.model_digest, calibration.version, calibration.score)
 
@@ -252,10 +255,10 @@ class Judge(ABC):
                     rows.append({**found.to_dict(name), "error": ""})
         return rows
 
-    def row(self, image: str, found: Inspection | UserError, overlay: str = "", mask: str = "") -> Row:
-        """The row of what :meth:`inspect_each` gave for an image, and of the files that were drawn of it."""
+    def row(self, image: str, found: Inspection | UserError) -> Row:
+        """The row of what :meth:`inspect_each` gave for an image."""
         if isinstance(found, Inspection):
-            return found.row(image, overlay, mask)
+            return found.row(image)
         trace = self.origin.trace(None, self.threshold)
         return Row(image, "unreadable", None, None, self.threshold, None, error=str(found), **trace.as_dict())
 

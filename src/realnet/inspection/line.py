@@ -14,9 +14,10 @@ from realnet.config import Node
 from realnet.errors import UserError
 from realnet.files import name_pattern
 from realnet.inspection.judging import Judge
-from realnet.inspection.result_folder import InspectionRequest, Summary, inspect_items
+from realnet.inspection.result_folder import InspectionRequest, inspect_items
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import Sources
+from realnet.inspection.summary_page import Summary
 from realnet.overriding import first_problem
 
 _POLL_SECONDS = 0.2

@@ -1,6 +1,7 @@
 """``realnet.load``: a trained run or an export, whichever the folder is; torch is imported for a run only."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
@@ -16,17 +17,12 @@ if TYPE_CHECKING:
 class Sharing:
     """What several inspectors of one process have in common, given to :func:`load` with each: their backbone."""
 
-    def __init__(self) -> None:
-        self._backbones: Backbones | None = None
-
-    @property
+    @cached_property
     def backbones(self) -> "Backbones":
         """The networks, made with the first run: exports need no torch."""
-        if self._backbones is None:
-            from realnet.model.saving import Backbones
+        from realnet.model.saving import Backbones
 
-            self._backbones = Backbones()
-        return self._backbones
+        return Backbones()
 
 
 def load(

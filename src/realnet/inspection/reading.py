@@ -3,13 +3,11 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from realnet.data.notes import Notes
 from realnet.errors import UserError
 from realnet.inspection.index import Registration
 from realnet.inspection.items import Item
-from realnet.inspection.judging import Judge
 from realnet.view import Looked
 
 _POLL_SECONDS = 0.2
@@ -58,11 +56,11 @@ def in_blocks(
 
 
 def read_ahead(
-    blocks: Iterable[list[QueuedImage]], stop: threading.Event, inspector: Judge, notes: Notes
+    blocks: Iterable[list[QueuedImage]], stop: threading.Event, read: Callable[[Item], Looked]
 ) -> Generator[list[QueuedImage], None, None]:
     """The blocks in their order, decoded by a thread, one at a time ahead, until ``stop``; errors as theirs.
 
-    Blocks that are done come as they are; of the others all images are read, as ``inspector`` looks at them.
+    Blocks that are done are left out; of the others ``read`` reads all images, and its UserError is kept.
     """
     ready: queue.SimpleQueue[list[QueuedImage] | BaseException | None] = queue.SimpleQueue()
     ahead = threading.Semaphore(1)
@@ -70,13 +68,14 @@ def read_ahead(
     def work() -> None:
         try:
             for block in blocks:
+                if all(queued.registration.done for queued in block):
+                    continue
                 while not ahead.acquire(timeout=_POLL_SECONDS):
                     if stop.is_set():
                         return
                 if stop.is_set():
                     return
-                done = all(queued.registration.done for queued in block)
-                ready.put(block if done else [_read(queued, inspector, notes) for queued in block])
+                ready.put([_read(queued, read) for queued in block])
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -103,9 +102,8 @@ def read_ahead(
         thread.join(timeout=2)
 
 
-def _read(queued: QueuedImage, inspector: Judge, notes: Notes) -> QueuedImage:
+def _read(queued: QueuedImage, read: Callable[[Item], Looked]) -> QueuedImage:
     try:
-        image = queued.item.read(inspector.levels, notes)
+        return replace(queued, looked=read(queued.item))
     except UserError as error:
-        return QueuedImage(queued.item, queued.registration, error)
-    return QueuedImage(queued.item, queued.registration, inspector.look_or_say(image, queued.item.image))
+        return replace(queued, looked=error)

@@ -1,17 +1,16 @@
 """Inspection of many images: overlays, a journal, and tables made of it."""
 
 import contextlib
-import heapq
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from realnet.data.notes import Notes
+from realnet.errors import UserError
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item
@@ -20,15 +19,10 @@ from realnet.inspection.judging import Judge
 from realnet.inspection.reading import QueuedImage, in_blocks, read_ahead
 from realnet.inspection.rows import Row
 from realnet.inspection.sources import IsKnown
-from realnet.inspection.summary_page import PAGE_FILE, write_page
+from realnet.inspection.summary_page import PAGE_FILE, Summary, write_page
 from realnet.inspection.tables import FORMATS, table_name, write_table
 from realnet.synthesis import write_figure
 from realnet.view import Looked
-
-# Drift is measured on the last ones.
-SCORES_KEPT = 1000
-# Images on the summary page.
-SHOWN = 200
 
 
 class Recorder(Protocol):
@@ -67,44 +61,6 @@ class InspectionRequest:
     announce: Callable[[Item, Row], None] = lambda item, row: None
 
 
-@dataclass
-class Summary:
-    """What the results say altogether.
-
-    ``images`` counts the rows, unreadable ones too; ``unknown`` those of another product; ``earlier`` those among them
-    that were there before; ``too_small`` those above the threshold that pass as they show no region of the minimum
-    area. ``scores`` are the last ones; ``notes`` say what of the images of this call was read differently than a person
-    might expect.
-    """
-
-    images: int = 0
-    anomalous: int = 0
-    unknown: int = 0
-    unreadable: int = 0
-    too_small: int = 0
-    earlier: int = 0
-    scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
-    notes: list[str] = field(default_factory=list)
-    _highest: list[tuple[float, int, Row]] = field(default_factory=list)
-
-    def add(self, row: Row) -> None:
-        """Count one row."""
-        self.images += 1
-        self.anomalous += row.verdict == "anomalous"
-        self.unknown += row.verdict == "unknown"
-        self.unreadable += row.score is None
-        self.too_small += row.verdict == "good" and bool(row.note)
-        if row.score is not None:
-            self.scores.append(row.score)
-            # Of equal scores the earlier image stands first.
-            kept = heapq.heappush if len(self._highest) < SHOWN else heapq.heappushpop
-            kept(self._highest, (row.score, -self.images, row))
-
-    def worst(self) -> list[Row]:
-        """The rows of the highest scores, the highest first; :data:`SHOWN` at most."""
-        return [row for _, _, row in sorted(self._highest, reverse=True)]
-
-
 def inspect_items(
     inspector: Judge,
     items: Callable[[IsKnown, threading.Event], Iterable[Item | None]],
@@ -132,59 +88,49 @@ def inspect_items(
         def register(item: Item) -> Registration | None:
             return journal.index.register(item.key, item.stem, item.folder, item.version)
 
+        def read(item: Item) -> Looked:
+            return inspector.look(item.read(inspector.levels, notes), item.image)
+
         blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)
-        with contextlib.closing(read_ahead(blocks, stop, inspector, notes)) as ready:
+        with contextlib.closing(read_ahead(blocks, stop, read)) as ready:
             for block in ready:
-                for row in _judge(inspector, block, output, request, journal):
-                    new += 1
-                    told(row)
-        summary = _write_tables(journal, output, request.formats, new)
+                # All of a block, also what is done: a score's last digits depend on the batch.
+                shown = [queued.looked for queued in block if queued.looked is not None]
+                for queued, found in zip(block, inspector.inspect_each(shown, request.batch_size), strict=True):
+                    if not queued.registration.done:
+                        row = inspector.row(queued.item.image, found)
+                        told(_keep(queued, found, row, output, request, journal))
+                        new += 1
+        summary = Summary(inspector.threshold, inspector.calibration)
+        for row in journal.rows():
+            summary.add(row)
+        summary.earlier = max(0, summary.images - new)
         with resumable():
-            write_page(output, summary, inspector.threshold)
+            for form in request.formats:
+                write_table(output / table_name(form), form, journal.rows())
+            write_page(output, summary)
     summary.notes = notes.sentences()
     return summary
 
 
-def _judge(
-    inspector: Judge, block: Sequence[QueuedImage], output: Path, request: InspectionRequest, journal: Journal
-) -> Iterator[Row]:
-    """Judge a block and write what the journal lacks of it."""
-    if all(queued.registration.done for queued in block):
-        return
-    # All of a block, also what is done: a score's last digits depend on the batch.
-    judged = inspector.inspect_each(
-        [queued.looked for queued in block if queued.looked is not None], request.batch_size
-    )
-    for queued, result in zip(block, judged, strict=True):
-        if queued.registration.done:
-            continue
-        overlay = mask = ""
-        if isinstance(result, Inspection):
-            overlay = f"overlays/{queued.registration.name}.png" if request.overlays else ""
-            mask = f"masks/{queued.registration.name}.png" if request.masks else ""
-            with resumable():
-                if overlay:
-                    write_figure(output / overlay, result.picture)
-                if mask:
-                    write_figure(output / mask, result.mask.astype(np.uint8) * np.uint8(255))
-        row = inspector.row(queued.item.image, result, overlay, mask)
+def _keep(
+    queued: QueuedImage, found: Inspection | UserError, row: Row, output: Path, request: InspectionRequest,
+    journal: Journal,
+) -> Row:  # fmt: skip
+    """Write the pictures of what was found of an image, then its ``row``, which is returned as it is written."""
+    name = queued.registration.name
+    with resumable():
+        if request.overlays and isinstance(found, Inspection):
+            row = replace(row, overlay=f"overlays/{name}.png")
+            write_figure(output / row.overlay, found.picture)
+        if request.masks and isinstance(found, Inspection):
+            row = replace(row, mask=f"masks/{name}.png")
+            write_figure(output / row.mask, found.mask.astype(np.uint8) * np.uint8(255))
         if request.identify is not None:
             row = replace(row, id=request.identify(queued.item))
+        request.announce(queued.item, row)
+    journal.append(queued.item, queued.registration, row)
+    if request.recorder is not None:
         with resumable():
-            request.announce(queued.item, row)
-        journal.append(queued.item, queued.registration, row)
-        if request.recorder is not None:
-            with resumable():
-                request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
-        yield row
-
-
-def _write_tables(journal: Journal, output: Path, formats: Sequence[str], new: int) -> Summary:
-    summary = Summary()
-    for row in journal.rows():
-        summary.add(row)
-    with resumable():
-        for form in formats:
-            write_table(output / table_name(form), form, journal.rows())
-    summary.earlier = max(0, summary.images - new)
-    return summary
+            request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
+    return row

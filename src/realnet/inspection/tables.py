@@ -50,8 +50,7 @@ def _write_csv(path: Path, rows: Iterable[Row]) -> None:
         writer = csv.DictWriter(stream, fieldnames=[field.name for field in fields(Row)])
         writer.writeheader()
         for row in rows:
-            cells = {**row.as_dict(), "regions": len(row.regions)}
-            writer.writerow({name: "" if value is None else value for name, value in cells.items()})
+            writer.writerow({**row.as_dict(), "regions": len(row.regions)})
 
 
 def _write_json(path: Path, rows: Iterable[Row]) -> None:

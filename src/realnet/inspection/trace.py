@@ -11,11 +11,6 @@ from realnet import __version__
 from realnet.data.images import image_hash
 
 
-def software_version() -> str:
-    """``realnet`` and its version, as every result names it."""
-    return f"realnet {__version__}"
-
-
 def utc_now() -> str:
     """The time in ISO 8601, UTC, to the millisecond, such as ``2026-03-01T09:30:00.125Z``; sorts as text."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -66,7 +61,7 @@ class Trace:
     image_hash: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     time: str = field(default_factory=utc_now)
-    software: str = field(default_factory=software_version)
+    software: str = f"realnet {__version__}"
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields by name."""

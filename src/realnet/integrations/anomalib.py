@@ -18,7 +18,7 @@ from realnet.errors import UserError
 from realnet.model.network import RealNet as Network
 from realnet.model.saving import load_model
 from realnet.overriding import leaves, override
-from realnet.presets import presets
+from realnet.presets import preset_called, presets
 from realnet.run_folder import Run
 from realnet.synthesis import Synthesizer
 from realnet.training.batches import GoodFeatures
@@ -155,26 +155,15 @@ class RealNet(AnomalibModule):
         self._fit: _Fit | None = None
 
     @classmethod
-    def from_run(
-        cls,
-        run: str | Path,
-        pre_processor: nn.Module | bool = True,
-        post_processor: nn.Module | bool = True,
-        evaluator: Evaluator | bool = True,
-        visualizer: Visualizer | bool = True,
-    ) -> "RealNet":
-        """The model of the finished run ``run``, its thresholds in the post-processor; UserError where it is none."""
+    def from_run(cls, run: str | Path, **modules: Any) -> "RealNet":
+        """The model of the finished run ``run``, its thresholds in the post-processor; UserError where it is none.
+
+        ``modules`` are pre-processor, post-processor, evaluator and visualizer, as the class takes them.
+        """
         opened = Run(Path(run))
         network = load_model(opened)
         score, pixel = opened.thresholds
-        module = cls(
-            *_as_arguments(opened.config),
-            pre_trained=False,
-            pre_processor=pre_processor,
-            post_processor=post_processor,
-            evaluator=evaluator,
-            visualizer=visualizer,
-        )
+        module = cls(*_as_arguments(opened.config), pre_trained=False, **modules)
         module.model.network.load_state_dict(network.state_dict())
         module.model.fitted.fill_(True)
         if isinstance(module.post_processor, PostProcessor):
@@ -308,12 +297,10 @@ class RealNet(AnomalibModule):
 
 
 def _configuration(preset: str, settings: Sequence[str] | None, steps: int | None) -> Config:
-    if preset not in presets:
-        raise UserError(f"There is no preset {preset!r}; choose one of {', '.join(presets)}.")
     assignments = list(settings or ())
     if steps is not None:
         assignments.append(f"training.steps={steps}")
-    return override(presets[preset], assignments)
+    return override(preset_called(preset), assignments)
 
 
 def _as_arguments(config: Config) -> tuple[str, list[str]]:

@@ -10,7 +10,7 @@ from realnet.card import write_card
 from realnet.config import Config, SynthesisConfig, TrainingConfig
 from realnet.errors import UserError
 from realnet.integrations.official_layout import convert, describe
-from realnet.model.foreign import load_foreign
+from realnet.model.foreign import read_foreign, tensors_in
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.provenance import collect_provenance, facts_of
@@ -44,24 +44,13 @@ def read_checkpoint(file: Path) -> Checkpoint:
     """Read a checkpoint: bare tensors by name, or under ``state_dict``; nothing is executed. UserError for another."""
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")
-    try:
-        loaded = load_foreign(file)
-    except Exception as error:
-        raise UserError(
-            f"{file} cannot be read as weights ({error.__class__.__name__}): it is damaged, no torch file, or holds "
-            "objects that would have to be executed. Give a checkpoint as the released code saves it."
-        ) from error
-    around: dict[str, Any] = loaded if isinstance(loaded, dict) and "state_dict" in loaded else {}
-    tensors = around.get("state_dict", loaded)
-    if (
-        not isinstance(tensors, dict)
-        or not tensors
-        or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items())
-    ):
-        raise UserError(f"{file} holds no table of tensors; give a checkpoint as the released code saves it.")
+    give = "give a checkpoint as the released code saves it"
+    loaded = read_foreign(file, give)
+    tensors = tensors_in(loaded, file, give)
+    around: dict[str, Any] = loaded if "state_dict" in loaded else {}
     epoch = around.get("epoch")
     return Checkpoint(
-        {name.removeprefix("module."): tensor.detach() for name, tensor in tensors.items()},
+        {str(name).removeprefix("module."): tensor.detach() for name, tensor in tensors.items()},
         around.get("arch"),
         epoch if isinstance(epoch, int) else None,
     )

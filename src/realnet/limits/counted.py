@@ -166,10 +166,6 @@ class Limits(Node):
             said.append(f"{title_of(kind)}: {'; '.join(parts)}.")
         return said
 
-    def to_json(self) -> str:
-        """All figures."""
-        return self.model_dump_json(indent=1)
-
 
 def save_limits(run: Path, limits: Limits) -> None:
     """File ``limits`` under the run or export; those measured before are replaced."""

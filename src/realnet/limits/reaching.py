@@ -1,7 +1,6 @@
 """What a trained run finds of what it was to find, and the threshold that takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +24,6 @@ MOST_FALSE_ALARMS = 0.05
 """The threshold is lowered as far as this for what is to be found, unless a rate of false alarms was asked for."""
 
 
-@dataclass(frozen=True)
-class Reached:
-    """What a threshold finds of each thing that was wanted.
-
-    Attributes:
-        found: of drawn defects that the threshold was not chosen by.
-        needed: the highest threshold that finds all of it reliably, by others of them.
-        rate: what share of good images scores above ``needed``.
-    """
-
-    found: tuple[Found, ...]
-    needed: float
-    rate: float
-
-
 def reach(
     run: Path, samples: Sequence[Sample], wanted: Sequence[Wanted], asked: str | float | None, watcher: Watcher
 ) -> list[str]:
@@ -54,16 +38,15 @@ def reach(
     assert calibration is not None, "every training calibrates"
     chosen, judged = _drawn_and_judged(run, samples, wanted, watcher)
     needed = min(_needed(cell) for cell in chosen)
-    above = sum(score > needed for score in calibration.good_scores)
-    found = Reached(tuple(cell.at(calibration.score) for cell in judged), needed, above / len(calibration.good_scores))
-    if needed >= calibration.score or all(one.reliable for one in found.found):
-        return _said(found.found, calibration)
+    found = [cell.at(calibration.score) for cell in judged]
+    if needed >= calibration.score or all(one.reliable for one in found):
+        return _said(found, calibration)
     lowered = with_threshold(
         calibration, needed, f"The threshold was lowered to find {named(wanted)} (--find).",
         timestamp(),
     )  # fmt: skip
     if asked is not None or lowered.promised > MOST_FALSE_ALARMS:
-        return [*_said(found.found, calibration), _beyond(found)]
+        return [*_said(found, calibration), _beyond(needed, calibration)]
     made = install(run, lowered)
     return [*_said([cell.at(needed) for cell in judged], made), *made.sentences()]
 
@@ -107,10 +90,12 @@ def _said(found: Sequence[Found], calibration: Calibration) -> list[str]:
     return said
 
 
-def _beyond(reached: Reached) -> str:
-    if reached.rate >= 0.5:
+def _beyond(needed: float, calibration: Calibration) -> str:
+    """What the threshold that is ``needed`` would cost."""
+    rate = float(np.mean([score > needed for score in calibration.good_scores]))
+    if rate >= 0.5:
         return "No threshold finds nine of ten without rejecting most good images: they must be larger in the image."
     return (
-        f"To find nine of ten the threshold would have to be {reached.needed:.4f}, above which "
-        f"{100 * reached.rate:.1f}% of the good images are: train with more of them, or allow that with --false-alarms."
+        f"To find nine of ten the threshold would have to be {needed:.4f}, above which "
+        f"{100 * rate:.1f}% of the good images are: train with more of them, or allow that with --false-alarms."
     )

@@ -52,6 +52,6 @@ def read_foreign(file: Path, give: str, what: str = "weights") -> Any:
 def tensors_in(loaded: Any, file: Path, give: str, within: Sequence[str] = ("state_dict",)) -> dict[str, Tensor]:
     """The tensors by name in what was ``loaded``, in the first table there is of ``within``, else itself; UserError."""
     found = next((loaded[key] for key in within if key in loaded), loaded) if isinstance(loaded, dict) else None
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise UserError(f"{file} holds no table of tensors; {give}.")
     return found

@@ -128,22 +128,13 @@ def _fits(name: str, stored: Tensor, expected: Tensor) -> bool:
     return (stored.shape, stored.dtype) == (expected.shape, expected.dtype)
 
 
-def _knows_defects(path: Path) -> bool:
-    """Whether the file has a head of confirmed defects; not where it is damaged, which reading it will say."""
+def _header(path: Path) -> tuple[list[str], dict[str, str]]:
+    """The names of the file's tensors, and what it says of itself; nothing of a damaged one: reading it will say so."""
     try:
         with safe_open(path, framework="pt") as file:
-            return any(name.startswith(_CONFIRMED) for name in file.keys())  # noqa: SIM118 (no mapping)
+            return list(file.keys()), file.metadata() or {}
     except (SafetensorError, OSError, ValueError):
-        return False
-
-
-def read_digest(path: Path) -> str:
-    """What the file says the digest of its backbone's network is; empty where it does not."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return str((file.metadata() or {}).get(_DIGEST, ""))
-    except (SafetensorError, OSError, ValueError):
-        return ""  # reading it will say what is wrong
+        return [], {}
 
 
 def load_network(
@@ -177,7 +168,7 @@ def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbone
     config, path = run.config, run.folder / MODEL_FILE
     if not path.is_file():
         raise unfinished(run.folder)
-    shared = None if backbones is None else backbones.find(config.model.backbone, read_digest(path))
+    shared = None if backbones is None else backbones.find(config.model.backbone, _header(path)[1].get(_DIGEST, ""))
     try:
         model = RealNet(config, pretrained=False, network=shared)
     except (RuntimeError, MemoryError) as error:
@@ -193,7 +184,9 @@ def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbone
             if int(tensor.min()) < 0 or int(tensor.max()) >= channels:
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
     if run.taught is not None:
-        if _knows_defects(run.taught / SUBSPACES_FILE) and isinstance(model.discriminator, EvidenceDiscriminator):
+        taught, _ = _header(run.taught / SUBSPACES_FILE)
+        knows_defects = any(name.startswith(_CONFIRMED) for name in taught)
+        if knows_defects and isinstance(model.discriminator, EvidenceDiscriminator):
             model.discriminator.add_confirmed()
         tensors |= read_weights(run.taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
     model.load_state_dict(tensors, strict=shared is None)

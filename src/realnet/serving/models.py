@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from realnet.calibration import CALIBRATION_FILE, Calibration, Drift, drift, read_calibration
+from realnet.calibration import CALIBRATION_FILE, Drift, drift, read_calibration
 from realnet.errors import UserError
 from realnet.files import name_pattern, plain_name
 from realnet.inspection.items import version_of
@@ -33,7 +33,6 @@ class ServedModel:
         name: what requests call it.
         folder: the run or export.
         judge: the inspector.
-        calibration: of the run; None where it has none.
         recent: scores of the latest images.
         device: where the inspector is; one that was taught is loaded there, too.
     """
@@ -41,7 +40,6 @@ class ServedModel:
     name: str
     folder: Path
     judge: Judge
-    calibration: Calibration | None = None
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     device: str = "cpu"
     _seen: tuple[int, int] | None = None
@@ -65,13 +63,16 @@ class ServedModel:
         except UserError as error:
             _log.warning("calibration not taken up: %s", error, extra={"facts": {"model": self.name}})
             return
-        if found is None or found == self.calibration:
+        now = self.judge.calibration
+        if found is None or found == now:
             return
-        if found.taught != (self.calibration.taught if self.calibration else None):
+        if found.taught != (now.taught if now else None):
             self._loading = threading.Thread(target=self._load_again, name="taught", daemon=True)
             self._loading.start()
             return
-        self._take_up(self.judge, found)
+        before = self.judge.threshold
+        self.judge.follow(found)
+        self._taken_up(before)
 
     def settle(self) -> None:
         """Take up what changed in the folder, and wait until it judges."""
@@ -83,23 +84,18 @@ class ServedModel:
         from realnet.inspection.loading import load
 
         try:
-            judge, calibration = load(self.folder, self.device), read_calibration(self.folder)
+            judge = load(self.folder, self.device)
         except UserError as error:
             _log.warning("what was taught not taken up: %s", error, extra={"facts": {"model": self.name}})
             return
-        judge.minimum_area = self.judge.minimum_area
-        assert calibration is not None
-        if judge.origin.calibration == calibration.version:
-            self._take_up(judge, calibration)
-        else:  # It has changed meanwhile: the next request looks again.
-            self._seen = None
+        judge.minimum_area, before = self.judge.minimum_area, self.judge.threshold
+        self.judge = judge
+        self._taken_up(before)
 
-    def _take_up(self, judge: Judge, found: Calibration) -> None:
-        before = self.judge.threshold
-        judge.follow(found)
-        self.judge, self.calibration = judge, found
+    def _taken_up(self, before: float) -> None:
         self.recent.clear()
-        facts = {"model": self.name, "calibration": found.version, "threshold": found.score, "before": before}
+        now = {"calibration": self.judge.origin.calibration, "threshold": self.judge.threshold}
+        facts = {"model": self.name, **now, "before": before}
         _log.warning("calibration taken up", extra={"facts": facts})
 
     def file(self, name: str) -> Path | None:
@@ -118,9 +114,9 @@ class ServedModel:
     def drift(self) -> Drift | None:
         """How far the latest scores are from the calibrated ones; None without a calibration or scores."""
         scores = list(self.recent)
-        if self.calibration is None or not scores:
+        if self.judge.calibration is None or not scores:
             return None
-        return drift(self.calibration.good_scores, scores)
+        return drift(self.judge.calibration.good_scores, scores)
 
 
 def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 0) -> dict[str, ServedModel]:
@@ -142,7 +138,7 @@ def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 
             )
         judge = load(folder, device, sharing)
         judge.minimum_area = minimum_area
-        models[name] = ServedModel(name, folder, judge, read_calibration(folder), device=device)
+        models[name] = ServedModel(name, folder, judge, device=device)
     return models
 
 

@@ -110,7 +110,7 @@ class Service:
     def describe(self, model: ServedModel) -> schemas.ModelAnswer:
         """What the server says of one of its models."""
         model.refresh()
-        limits = model.limits()
+        limits, calibration = model.limits(), model.judge.calibration
         found, digest, view = model.drift(), model.judge.origin.model_digest, model.judge.view
         confirmed = read_confirmed(self.store, digest).sentence(model.judge.threshold) if self.store else None
         return schemas.ModelAnswer(
@@ -121,8 +121,8 @@ class Service:
             image_size=model.judge.image_size,
             view=[] if view is None else [list(polygon) for polygon in view.config.polygons],
             aligned=view is not None and view.config.align != "none",
-            calibration=model.calibration.sentences() if model.calibration else [],
-            calibration_version=model.calibration.version if model.calibration else None,
+            calibration=calibration.sentences() if calibration else [],
+            calibration_version=calibration.version if calibration else None,
             model_digest=digest,
             confirmed=confirmed,
             synthetic_defects=model.file("synthetic_defects.png") is not None,
@@ -139,11 +139,11 @@ class Service:
         if self.settings.api_key is None:
             raise Refusal(403, "Thresholds are saved on a server with an API key only: start it with --api-key.")
         model = self.model(name)
-        if model.calibration is None:
+        if model.judge.calibration is None:
             raise Refusal(409, f"{name} has no calibration to start from: make one with `realnet calibrate`.")
         why = f": {order.why.strip()}" if order.why.strip() else ""
         note = f"The threshold was moved by hand by {order.who.strip()}{why}."
-        install(model.folder, with_threshold(model.calibration, order.threshold, note, timestamp()))
+        install(model.folder, with_threshold(model.judge.calibration, order.threshold, note, timestamp()))
         return self.describe(model)
 
     def teach(self, name: str) -> schemas.TeachAnswer:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from realnet.calibration import read_calibration
 from realnet.errors import UserError, listed
 from realnet.inspection.loading import Sharing, load
 from realnet.run_folder import Run
@@ -67,7 +66,7 @@ class Shelf(Mapping[str, ServedModel]):
         judge = load(folder, self._device, self._sharing)
         judge.minimum_area = self._minimum_area
         recent = self._recent.setdefault(name, deque(maxlen=RECENT))
-        return ServedModel(name, folder, judge, read_calibration(folder), recent, self._device)
+        return ServedModel(name, folder, judge, recent, self._device)
 
 
 def loaded_of(models: Mapping[str, ServedModel]) -> Mapping[str, ServedModel]:

@@ -78,15 +78,9 @@ class Outbox:
         body, now = json.dumps(message, separators=(",", ":")), time.time()
         statement = "INSERT OR IGNORE INTO signals (sink, id, made, body) VALUES (?, ?, ?, ?)"
         try:
-            with self._lock:
+            with self._lock, self._base:  # which commits at its end, or rolls back
                 self._base.execute("BEGIN IMMEDIATE")
-                try:
-                    self._base.executemany(statement, [(sink, message["id"], now, body) for sink in sinks])
-                    self._base.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._base.execute("ROLLBACK")
-                    raise
+                self._base.executemany(statement, [(sink, message["id"], now, body) for sink in sinks])
         except sqlite3.Error as error:
             raise UserError(
                 f"Cannot write {self.path} ({error}): free some space. Nothing that was judged is lost."

@@ -1,5 +1,6 @@
 """The held-out figure that training is steered by: good images never trained on, and defects made of them."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -120,11 +121,6 @@ class Validation:
 
 def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
     """Lists of ``size`` items, the last one shorter."""
-    batch: list[np.ndarray] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, size)):
         yield batch

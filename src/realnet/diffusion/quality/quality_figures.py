@@ -69,7 +69,3 @@ class Quality(Node):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
         return self.model_dump(mode="json")
-
-    def to_json(self) -> str:
-        """Indented JSON."""
-        return self.model_dump_json(indent=2)
