@@ -253,7 +253,7 @@ def with_threshold(calibration: Calibration, threshold: float, note: str, date: 
 
 
 def _rounded_up(score: float) -> float:
-    rounded = math.ceil(score / _STEP - 1e-9) * _STEP
+    rounded = round(math.ceil(score / _STEP - 1e-9) * _STEP, 5)  # 0.30294, not 0.30294000000000004
     # Near 1 the step would leave no room for defects.
     return rounded if 1 - score > 100 * _STEP else score
 

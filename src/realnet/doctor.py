@@ -39,7 +39,7 @@ class Finding:
     text: str
 
 
-def examine(run: Path | None = None, device: str = "cpu") -> Iterator[Finding]:
+def examine(run: Path | None = None, device: str = "auto") -> Iterator[Finding]:
     """Look at everything, one thing after the other; what fails is a finding, and stops nothing.
 
     ``run`` is loaded and timed on ``device``; None: preset ``lite`` with random weights is.
@@ -171,7 +171,7 @@ def _inference(run: Path | None, device: str) -> Iterator[Said]:
         measure([image])
         seconds.append(time.perf_counter() - start)
     milliseconds = 1000 * float(np.median(seconds))
-    text = f"{what} on {device}: {milliseconds:.0f} ms an image of {size} x {size} (median of {_TIMED})"
+    text = f"{what}: {milliseconds:.0f} ms an image of {size} x {size} (median of {_TIMED})"
     yield ("ok", text)
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     if load > cores:
@@ -179,15 +179,19 @@ def _inference(run: Path | None, device: str) -> Iterator[Said]:
 
 
 def _measuring(run: Path | None, device: str) -> "tuple[Judge, str]":
+    """What is timed, and what it is called, with the device where that is known."""
     if run is not None:
         from realnet.inspection.loading import load
 
         judge = load(run, device)
-        return judge, f"{run}, threshold {judge.threshold:.4f}"
+        place = str(next(judge.model.buffers()).device) if hasattr(judge, "model") else device
+        on = "" if place == "auto" else f" on {place}"  # an export's runtime chooses by itself
+        return judge, f"{run}, threshold {judge.threshold:.4f}{on}"
     from realnet.inspection.inspector import Inspector
+    from realnet.model.devices import choose_device
     from realnet.model.network import RealNet
     from realnet.presets import presets
 
-    config = presets["lite"]
-    judge = Inspector(RealNet(config, pretrained=False).to(device), config)
-    return judge, "preset lite, random weights"
+    config, place = presets["lite"], choose_device(device)
+    judge = Inspector(RealNet(config, pretrained=False).to(place), config)
+    return judge, f"preset lite, random weights, on {place}"

@@ -147,7 +147,14 @@ def test_doctor_looks_at_everything_and_times_a_run(in_process: Callable[..., tu
     assert {one["topic"] for one in found} == {"versions", "extras", "devices", "weights", "disk", "inference"}
     assert not [one for one in found if one["state"] == "wrong"]
     (timed,) = [one for one in found if one["topic"] == "inference" and one["state"] == "ok"]
-    assert "ms an image of 64 x 64" in timed["text"] and str(trained) in timed["text"]
+    assert "ms an image of 64 x 64" in timed["text"] and str(trained) in timed["text"] and " on cpu" in timed["text"]
+
+
+def test_doctor_times_the_preset_lite_where_no_run_is_named(in_process: Callable[..., tuple[int, str]]) -> None:
+    status, said = in_process("doctor", "--json")
+    (timed,) = [one for one in json.loads(said) if one["topic"] == "inference" and " ms an image " in one["text"]]
+    assert timed["state"] == "ok" and status == 0
+    assert "preset lite, random weights, on cpu" in timed["text"]
 
 
 def test_doctor_names_what_is_wrong(realnet: Callable[..., Finished], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from realnet import load
 from realnet.data import read_image
+from realnet.data.images import image_hashes
 from realnet.errors import UserError
 from realnet.inspection import result_folder as results
 from realnet.inspection.inspector import Inspector
@@ -339,3 +340,15 @@ def test_an_output_that_cannot_be_written(inspector: Inspector, files: list[Path
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"Cannot write .*folder that can be written"):
         inspect_files(inspector, files[:1], tmp_path / "file" / "out")
+
+
+def test_images_that_were_trained_on_are_counted_and_are_no_drift(
+    inspector: Inspector, files: list[Path], tmp_path: Path
+) -> None:
+    readable = [file for number, file in enumerate(files) if number not in UNREADABLE]
+    known = frozenset(image_hashes(readable[:3], None))
+    summary = run(inspector, readable, tmp_path / "out", trained_on=known)
+    assert (summary.images, summary.seen, len(summary.scores)) == (5, 3, 2)
+    (said,) = summary.notes
+    assert said.startswith("The run was trained on 3 of these 5 images")
+    assert run(inspector, readable[3:], tmp_path / "new", trained_on=known).notes == []

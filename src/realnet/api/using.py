@@ -128,6 +128,7 @@ def inspect(
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.notebook_bar import watching
+    from realnet.run_folder import open_run_or_export
 
     folder, earlier = Path(output), what_of_earlier(resume, overwrite)
     check_formats(format)
@@ -142,7 +143,8 @@ def inspect(
                 watcher.warn(row.error)
 
         sources = open_sources(names, folder, False, every, watcher.warn)
-        request = InspectionRequest(overlays, masks, tuple(format), earlier, limit)
+        trained_on = open_run_or_export(run).trained_on
+        request = InspectionRequest(overlays, masks, tuple(format), earlier, limit, trained_on=trained_on)
         summary = inspect_items(inspector, sources.items, folder, request, told)
         for note in summary.notes:
             watcher.warn(note)

@@ -161,11 +161,15 @@ def inspect(
         from realnet.history.recording import Recording
         from realnet.inspection.loading import load
         from realnet.inspection.result_folder import InspectionRequest
+        from realnet.run_folder import open_run_or_export
 
         judge = load(run, device, say=say).judge_by(threshold, minimum_area)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-        request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
+        request = InspectionRequest(
+            overlays is not False, masks, forms, earlier, limit, recorder=recorder,
+            trained_on=open_run_or_export(run).trained_on,
+        )  # fmt: skip
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
         told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)
         summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)

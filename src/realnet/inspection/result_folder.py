@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from realnet.data.notes import Notes
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.items import Item
@@ -48,6 +48,7 @@ class InspectionRequest:
         recorder: where rows go besides the journal.
         identify: the id of an image's row, the same when it is judged again after a kill; None: a new one each time.
         announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
+        trained_on: hashes of the images that the run was trained on: how many of those there are is said.
     """
 
     overlays: bool = True
@@ -59,6 +60,7 @@ class InspectionRequest:
     recorder: Recorder | None = None
     identify: Callable[[Item], str] | None = None
     announce: Callable[[Item, Row], None] = lambda item, row: None
+    trained_on: frozenset[str] = frozenset()
 
 
 def inspect_items(
@@ -101,7 +103,7 @@ def inspect_items(
                         row = inspector.row(queued.item.image, found)
                         told(_keep(queued, found, row, output, request, journal))
                         new += 1
-        summary = Summary(inspector.threshold, inspector.calibration)
+        summary = Summary(inspector.threshold, inspector.calibration, request.trained_on)
         for row in journal.rows():
             summary.add(row)
         summary.earlier = max(0, summary.images - new)
@@ -110,6 +112,11 @@ def inspect_items(
                 write_table(output / table_name(form), form, journal.rows())
             write_page(output, summary)
     summary.notes = notes.sentences()
+    if summary.seen:
+        summary.notes.append(
+            f"The run was trained on {summary.seen} of these {plural(summary.images, 'image')}: they score lower than "
+            "new ones do, and say nothing about how good the run is. Inspect images that it has not seen."
+        )
     return summary
 
 

@@ -27,19 +27,21 @@ class Summary:
 
     ``threshold``, of the image score, and ``calibration`` are what they were judged by. ``images`` counts the rows,
     unreadable ones too; ``unknown`` those of another product; ``earlier`` those among them that were there before;
-    ``too_small`` those above the threshold that pass as they show no region of the minimum area. ``scores`` are the
-    last ones; ``notes`` say what of the images of this call was left out, or read differently than a person might
-    expect.
+    ``too_small`` those above the threshold that pass as they show no region of the minimum area. ``seen`` counts those
+    whose hashes are among ``trained_on``, and ``scores`` are the last ones of the others; ``notes`` say what of the
+    images of this call was left out, or read differently than a person might expect.
     """
 
     threshold: float
     calibration: Calibration | None = None
+    trained_on: frozenset[str] = frozenset()
     images: int = 0
     anomalous: int = 0
     unknown: int = 0
     unreadable: int = 0
     too_small: int = 0
     earlier: int = 0
+    seen: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES_KEPT))
     notes: list[str] = field(default_factory=list)
     _highest: list[tuple[float, int, Row]] = field(default_factory=list)
@@ -52,7 +54,10 @@ class Summary:
         self.unreadable += row.score is None
         self.too_small += row.verdict == "good" and bool(row.note)
         if row.score is not None:
-            self.scores.append(row.score)
+            if row.image_hash in self.trained_on:
+                self.seen += 1
+            else:
+                self.scores.append(row.score)
             # Of equal scores the earlier image stands first.
             kept = heapq.heappush if len(self._highest) < SHOWN else heapq.heappushpop
             kept(self._highest, (row.score, -self.images, row))
