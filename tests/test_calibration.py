@@ -143,6 +143,9 @@ def test_good_images_far_above_the_others_are_named_highest_first() -> None:
     assert made.good_names == tuple(names), "names follow their scores"
     assert made.odd() == ["021.png", "020.png"]
     assert "021.png, 020.png score far above the other good images" in " ".join(made.sentences())
+    assert "--exclude NAME leaves it out" in made.describe_odd()
+    given = made.model_copy(update={"good_digests": tuple(names)})
+    assert "calibrate again without it" in given.describe_odd(), "what the run does not hold cannot be taken out of it"
     assert calibrate(scores[:20], 0.3, 0.1, "good images", "2026-01-01", names=names[:20]).odd() == []
     assert calibrate(scores, 0.3, 0.1, "good images", "2026-01-01").odd() == [], "without names none can be named"
 

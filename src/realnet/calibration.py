@@ -163,10 +163,12 @@ class Calibration(Node):
             return ""
         one = len(odd) == 1
         name, look = (odd[0], "look at it. If it is") if one else ("NAME", "look at them. If one is")
+        said = f"{', '.join(odd)} score{'s' * one} far above the other good images: {look} not good, "
+        if self.good_digests:
+            return f"{said}calibrate again without it; if it is, `realnet teach` with --keep {name} says so, for {run}."
         return (
-            f"{', '.join(odd)} score{'s' * one} far above the other good images: {look} not good, --exclude {name} "
-            f"leaves it out; if it is, --keep {name} says so (`realnet teach` for {run}, `realnet train` for a new "
-            "one)."
+            f"{said}--exclude {name} leaves it out; if it is, --keep {name} says so (`realnet teach` for {run}, "
+            "`realnet train` for a new one)."
         )
 
     def odd(self) -> list[str]:

@@ -84,7 +84,7 @@ def test_confirmed_false_alarms_join_and_confirmed_defects_measure(
     assert calibration is not None and calibration.taught == 1
     assert not any("bad" in name for name in calibration.good_names), "defects join nothing"
     alarms = sum(e.score > e.threshold for name, e in by_name.items() if "lot" in name if e.score is not None)
-    assert f"{alarms} of them were rejected" in said
+    assert f"rejected of them: {alarms} before" in said
     status, again = in_process("teach", own, "--feedback", store)
     assert status == 2 and "nothing new" in again, "the same images are not learned twice"
 

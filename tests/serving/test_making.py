@@ -116,6 +116,11 @@ def test_the_page_makes_one(page, workshop: Workshop, files: list[Path], tmp_pat
         expect(page.locator("#making-count")).to_have_text("0 good images")
         expect(page.locator("#drop")).to_be_hidden()
         expect(page.locator("#making-learn")).to_be_disabled()
+        for name, said in (("", "Give the inspector a name first."), ("lid left", "lid left is no name for an ")):
+            page.fill("#making-name", name)
+            page.set_input_files("#making-files", files[:3])
+            expect(page.locator("#problem")).to_contain_text(said)
+        assert page.locator("#problem").inner_text().count("is no name") == 1, "said once, not once an image"
         page.fill("#making-name", "bolt")
         (tmp_path / "notes.png").write_text("no image")
         page.set_input_files("#making-files", [*files[:3], files[0], tmp_path / "notes.png"])

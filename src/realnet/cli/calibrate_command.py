@@ -88,8 +88,8 @@ def _list(run: "Run") -> None:
     table = Table("", "version", "date", "threshold", "promised", "good images", "from", box=None, pad_edge=False)
     for one in kept:
         table.add_row(
-            "*" if one.version == now.version else "", str(one.version), one.date, f"{one.score:.4f}",
-            f"{one.promised:.2%}", str(len(one.good_scores)), one.note or one.source,
+            "*" if one.version == now.version else "", str(one.version), one.date[:16].replace("T", " "),
+            f"{one.score:.4f}", f"{one.promised:.2%}", str(len(one.good_scores)), one.note or one.source,
         )  # fmt: skip
     console.print(table, highlight=False)
 

@@ -90,8 +90,8 @@ class Lesson:
             left.append(f"{those} as good again: left out before, and now given.")
         if count:
             left.append(
-                f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}: "
-                f"{were} of them were rejected, and {are} are, each judged by what has not seen it."
+                f"{count} good image{'' if count == 1 else 's'} joined {len(self.calibration.good_scores) - count}; "
+                f"rejected of them: {were} before, {are} now, each judged by what has not seen it."
             )
         if self.wrong:
             those = "1 confirmed defect is" if self.wrong == 1 else f"{self.wrong} confirmed defects are"

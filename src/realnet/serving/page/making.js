@@ -54,6 +54,7 @@ function describe(known = 0) {
 /** Send good parts one by one; what cannot be used is named, and the others are kept. */
 async function give(files) {
   const name = nameOf();
+  if (!name) return complain("Give the inspector a name first.");
   const problems = [];
   let known = 0;
   for (const file of files) {
@@ -63,6 +64,7 @@ async function give(files) {
       const response = await sent(`/v1/models/${encodeURIComponent(name)}/good`, form);
       if (!response.ok) {
         problems.push(await sentence(response));
+        if (response.status === 422) break; // the name: it is the same for all
         continue;
       }
       const found = await response.json();

@@ -40,7 +40,7 @@ async function loadModels() {
   $("model-label").hidden = !models.length;
   $("compare-label").hidden = models.length < 2;
   $("kept").textContent = about.history
-    ? `They are judged by this server, and the results kept with ${about.keeps === "nothing" ? "no pictures" : about.keeps} in its results store.`
+    ? `They are judged by this server; its results store keeps the results, ${about.keeps === "nothing" ? "without pictures" : `with ${about.keeps}`}.`
     : "They are judged by this server and kept nowhere.";
   $("who-label").hidden = !about.history;
   if (about.history && models.length && $("history").hidden) startHistory(models);
