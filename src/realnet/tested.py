@@ -38,7 +38,7 @@ def choose_tests(
     with the images, or where the run has seen some and that is not forced.
     """
     run = open_run(folder)
-    categories = run.own(open_dataset(Path(data), category, good))
+    categories = [_with_unseen(run, one) for one in run.own(open_dataset(Path(data), category, good))]
     for line in summarize(categories, evaluating=True):
         watcher.say(line)
     for line in check_dataset(categories, need_test=True, need_train=False):
@@ -54,6 +54,21 @@ def choose_tests(
             f"{sentence} Evaluate others, or go on with", f"force=True: {marked}", f"--force: {marked}",
         )  # fmt: skip
     return replace(tests, caveats=(sentence,))
+
+
+def _with_unseen(run: Run, category: Category) -> Category:
+    """``category``, where no folder names a split: its good images that the run has not seen are all for the test.
+
+    A fifth of them is, of a data set that is trained on; of one that was kept back, none need be left out.
+    """
+    if category.has_splits or not run.trained_on:
+        return category
+    seen = run.seen([sample.image for sample in category.train])
+    known = {*seen.trained, *seen.calibrated}
+    new = [replace(sample, split="test") for sample in category.train if sample.image not in known]
+    train = tuple(sample for sample in category.train if sample.image in known)
+    test = sorted((*category.test, *new), key=lambda sample: str(sample.image))
+    return replace(category, train=train, test=tuple(test))
 
 
 def seems_other(run: Run, names: Sequence[str], good: Sequence[float]) -> str:
