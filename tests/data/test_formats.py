@@ -3,6 +3,7 @@
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,6 +98,39 @@ def test_alpha_that_is_0_everywhere_is_no_transparency(tmp_path: Path, suffix: s
     shown = image_from_array(clear)
     assert (shown[1:, 1:] == 255).all()
     assert np.array_equal(shown[0, 0], expected[0, 0])
+
+
+def test_what_is_put_on_white_is_said(tmp_path: Path) -> None:
+    half = drawn(20, 10).convert("RGBA")
+    half.paste((0, 0, 0, 0), (0, 0, 10, 10))
+    half.save(tmp_path / "half.png")
+    whole = drawn(20, 10).convert("RGBA")
+    whole.save(tmp_path / "whole.png")
+    drawn(20, 10).convert("L").point(lambda value: max(value, 9)).save(tmp_path / "no_grey_7.png", transparency=7)
+    flat = Image.new("L", (20, 10), 7)
+    flat.paste(200, (0, 0, 5, 5))
+    flat.save(tmp_path / "grey.png", transparency=7)
+    (said,) = survey([tmp_path / name for name in ("half.png", "whole.png", "no_grey_7.png", "grey.png")]).sentences
+    assert said.startswith("2 images are transparent in part: that is put on white (such as ")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_further_channels_are_neither_colours_nor_alpha(tmp_path: Path, kind: Any) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    colours = np.asarray(drawn(40, 30)).astype(kind) * kind(np.iinfo(kind).max // 255)
+    infrared = np.full((30, 40, 1), 9, kind)
+    path, notes = tmp_path / "four.tif", Notes()
+    tifffile.imwrite(path, np.dstack([colours, infrared]), photometric="rgb", extrasamples=["unspecified"])
+    assert np.array_equal(read_image(path, notes=notes), np.asarray(drawn(40, 30)))
+    assert notes.sentences() == [f"{path} holds further channels beside its colours: they are not read."]
+
+
+def test_a_tiff_of_many_greys_is_called_one(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "bands.tif"
+    tifffile.imwrite(path, np.asarray(drawn(40, 30)), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(UserError, match="a TIFF of 3 values of 8 bits a pixel, which is not supported"):
+        read_image(path)
 
 
 def test_alpha_of_16_bits(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from realnet.data.levels import Levels
-from realnet.data.notes import FRAMES, PAGES
-from realnet.data.tiff import Page, decode_quietly, is_tiff, largest, read_deep, read_pages, unread_kind
+from realnet.data.notes import FRAMES, FURTHER, PAGES
+from realnet.data.tiff import Page, decode_quietly, described, is_tiff, largest, read_deep, read_pages, unread_kind
 from realnet.data.unsupported import foreign_format, is_heic
 from realnet.distribution import install_hint
 from realnet.errors import UserError
@@ -129,7 +129,8 @@ def is_plain(path: Path) -> bool:
     except OSError as error:
         raise damaged(path, error) from error
     if start[:8] == _PNG:
-        return start[24:25] <= b"\x08" and start[25:26] in (b"\0", b"\2") and b"acTL" not in start
+        moves_or_clear = b"acTL" in start or b"tRNS" in start
+        return start[24:25] <= b"\x08" and start[25:26] in (b"\0", b"\2") and not moves_or_clear
     return start[:3] == b"\xff\xd8\xff" or (start[:2] == b"BM" and start[28:29] in (b"\x08", b"\x18"))
 
 
@@ -151,15 +152,22 @@ def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: in
         raise unsupported(name, kind)
     if page.garbled:
         raise UserError(f"{name} keeps its colours of more than 8 bits in separate planes; save them interleaved.")
-    notes = (PAGES,) if sum(other.number is not None and not other.is_mask for other in pages) > 1 else ()
+    several = sum(other.number is not None and not other.is_mask for other in pages) > 1
+    notes = tuple(note for note, holds in ((PAGES, several), (FURTHER, page.further)) if holds)
     stream.seek(0)
     if page.is_deep:
         if (values := read_deep(stream.read(), page)) is None:
             raise UserError(
                 f"{name} is damaged, or compressed in a way that is not supported: convert it to PNG or plain TIFF."
             )
+        if page.further and values.ndim == 3:
+            values = values[..., : page.samples - page.further]
         return Picture(values, "TIFF", page.full, page.white_is_zero, notes)
-    with open_header(stream, name, max_pixels) as picture:
+    try:
+        picture = open_header(stream, name, max_pixels)
+    except UnidentifiedImageError as error:
+        raise unsupported(name, described(page)) from error
+    with picture:
         if page.number:
             picture.seek(page.number)
         picture.load()

@@ -25,7 +25,7 @@ from realnet.data.decoding import (
     upright_size,
 )
 from realnet.data.levels import Levels, opacity, to_8_bits
-from realnet.data.notes import CLEAR, Notes
+from realnet.data.notes import CLEAR, PARTLY, Notes
 from realnet.data.tiff import page_of
 from realnet.errors import UserError, each_in_threads
 
@@ -205,6 +205,8 @@ def _on_white(
             notes.add(CLEAR, name)
         return colour
     share = opacity(alpha, levels).astype(np.uint16)
+    if notes is not None and share.min() < 255:
+        notes.add(PARTLY, name)
     return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
 
 

@@ -3,13 +3,18 @@
 import threading
 from collections import Counter
 
-PAGES, FRAMES, CLEAR = "pages", "frames", "clear"
+PAGES, FRAMES, CLEAR, PARTLY, FURTHER = "pages", "frames", "clear", "partly", "further"
 _SENTENCES = {
     PAGES: ("holds several pages: the largest is read", "hold several pages: the largest of each is read"),
     FRAMES: ("is an animation: its first frame is read", "are animations: the first frame of each is read"),
     CLEAR: (
         "has an alpha channel that is 0 everywhere: it is not applied",
         "have alpha channels that are 0 everywhere: they are not applied",
+    ),
+    PARTLY: ("is transparent in part: that is put on white", "are transparent in part: that is put on white"),
+    FURTHER: (
+        "holds further channels beside its colours: they are not read",
+        "hold further channels beside their colours: they are not read",
     ),
 }
 
@@ -23,7 +28,7 @@ class Notes:
         self._first: dict[str, str] = {}
 
     def add(self, kind: str, name: str) -> None:
-        """Count one of ``kind`` (PAGES, FRAMES, CLEAR), in the image ``name``."""
+        """Count one of ``kind`` (PAGES, FRAMES, ...), in the image ``name``."""
         with self._lock:
             self._counts[kind] += 1
             self._first.setdefault(kind, name)

@@ -12,7 +12,7 @@ from PIL import TiffImagePlugin
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _ORIENTATION = 256, 257, 258, 259, 262, 273, 274
 _SAMPLES, _LENGTHS, _PLANES, _KIND, _SUBPAGES, _FORMAT = 277, 279, 284, 254, 330, 339
-_TILE_OFFSETS, _TILE_LENGTHS, _DNG = 324, 325, 50706
+_EXTRA, _TILE_OFFSETS, _TILE_LENGTHS, _DNG = 338, 324, 325, 50706
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _COLOUR_FILTER, _LINEAR_RAW = 0, 1, 2, 32803, 34892
 _MASK = 4
@@ -33,7 +33,8 @@ class Page:
     Attributes:
         number: which page it is, from 0; None for one that lies below another (SubIFD), which nothing here decodes.
         bits: of a value; ``form``: 1 unsigned, 2 signed, 3 float.
-        samples: values of a pixel; ``photometric``: what they mean, ``orientation``: how they lie, as in the standard.
+        samples: values of a pixel; ``further``: how many of them are neither colours nor alpha; ``photometric``: what
+            they mean, ``orientation``: how they lie, as in the standard.
         raw: whether it is what a camera's sensor saw, before there was a picture.
         garbled: whether colours of more than 8 bits lie in planes of their own, which OpenCV and Pillow read wrongly.
         is_mask: whether it only says where another page is transparent.
@@ -46,6 +47,7 @@ class Page:
     bits: int
     form: int
     samples: int
+    further: int
     photometric: int
     orientation: int
     raw: bool
@@ -118,6 +120,7 @@ def page_of(tags: Any, number: int | None = 0) -> Page:
         bits=max(bits),
         form=max(form if form in (_SIGNED, _FLOAT) else _UNSIGNED for form in forms),
         samples=int(tags.get(_SAMPLES, 1)),
+        further=sum(kind == 0 for kind in tags.get(_EXTRA, ())),
         photometric=photometric,
         orientation=int(tags.get(_ORIENTATION, 1)),
         raw=photometric in (_COLOUR_FILTER, _LINEAR_RAW) or _DNG in tags,
@@ -133,11 +136,16 @@ def unread_kind(page: Page) -> str | None:
         return "a camera's raw picture" if page.raw else "a TIFF with its picture below another"
     if not page.is_deep:
         return None
-    kind = {_FLOAT: "float ", _SIGNED: "signed "}.get(page.form, "")
     known = (page.form, page.bits) in _TYPES or (page.form == _UNSIGNED and page.bits in _PACKED)
     if not known or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or page.samples not in (1, 3, 4):
-        return f"a TIFF of {page.samples} {kind}values of {page.bits} bits a pixel"
+        return described(page)
     return None
+
+
+def described(page: Page) -> str:
+    """A page of values that are not read, in words."""
+    kind = {_FLOAT: "float ", _SIGNED: "signed "}.get(page.form, "")
+    return f"a TIFF of {page.samples} {kind}values of {page.bits} bits a pixel"
 
 
 def read_deep(data: bytes, page: Page) -> np.ndarray | None:
