@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from realnet.errors import UserError
 
 C = TypeVar("C", bound=BaseModel)
+# YAML's own mark of a document's end.
+_END = "..."
 
 
 def first_problem(error: Exception) -> str:
@@ -45,6 +47,19 @@ def reading(path: Path, remedy: str, how: str = "is damaged", also: type[Excepti
         yield
     except (also, OSError, ValueError, KeyError, TypeError, RuntimeError, yaml.YAMLError) as error:
         raise UserError(f"{path} {how} ({first_problem(error)}); {remedy}.") from error
+
+
+def as_yaml(config: BaseModel) -> str:
+    """``config`` as YAML with a mark at its end: half of the text would be a configuration, too, of other values."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, explicit_end=True)
+
+
+def from_yaml(kind: type[C], text: str) -> C:
+    """What :func:`as_yaml` made of a configuration of that ``kind``; ValueError where it is wrong or lacks its end."""
+    config = kind.model_validate(yaml.safe_load(text))
+    if not text.rstrip().endswith(_END):
+        raise ValueError("its end is missing: it was copied in part")
+    return config
 
 
 def override(config: C, assignments: list[str], file: Path | None = None) -> C:

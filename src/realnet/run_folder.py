@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
 from realnet.atomic import write_text
 from realnet.calibration import Calibration, read_calibration
 from realnet.config import Config
@@ -21,7 +19,7 @@ from realnet.data.levels import Levels
 from realnet.errors import UserError, listed
 from realnet.files import name_pattern, quoted, read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
-from realnet.overriding import reading
+from realnet.overriding import as_yaml, from_yaml, reading
 from realnet.record import Record, read_record
 from realnet.taught import SUBSPACES_FILE, taught_folder, taught_versions
 from realnet.view import REFERENCE_FILE, find_reference, keep_reference
@@ -94,8 +92,9 @@ class Run:
         path = self.folder / CONFIG_FILE
         if not path.is_file():
             raise UserError(f"{self.folder} is no trained run: it has no {CONFIG_FILE}. {_GIVE}")
-        with reading(path, "restore it from the run that made it", "is no valid configuration"):
-            config = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        remedy = "restore it from the run that made it, or update RealNet, should a newer version have made it"
+        with reading(path, remedy, "is no valid configuration"):
+            config = from_yaml(Config, path.read_text(encoding="utf-8"))
         view = find_reference(self.folder, config.model.view)
         return config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
 
@@ -185,6 +184,14 @@ class Run:
         taught = read_digests(self.taught) if self.taught is not None else ()
         return frozenset((*read_digests(self.folder), *taught))
 
+    @cached_property
+    def remembered(self) -> frozenset[str]:
+        """As `trained_on`; none where the file that says so is damaged: a verdict does not need it."""
+        try:
+            return self.trained_on
+        except UserError:
+            return frozenset()
+
     def seen(self, files: Sequence[Path]) -> Seen:
         """Those of ``files`` whose pixels it has seen; UserError where one cannot be read."""
         calibrated = frozenset(self.calibration.good_digests) if self.calibration is not None else frozenset()
@@ -235,7 +242,8 @@ def open_run(folder: str | Path) -> Run:
     if not (run.folder / CONFIG_FILE).is_file():
         if run.is_export:
             raise UserError(f"{folder} is an export of a run; here the run itself is needed.")
-        what = f"has no {CONFIG_FILE}" if run.folder.is_dir() else "does not exist"
+        what = "does not exist" if not run.folder.exists() else "is a file"
+        what = f"has no {CONFIG_FILE}" if run.folder.is_dir() else what
         raise UserError(f"{folder} is no trained run: it {what}. {_GIVE}")
     return run
 
@@ -250,4 +258,4 @@ def save_config(folder: Path, config: Config) -> None:
     """Write ``config`` as YAML, to be read again as :attr:`Run.config`; the reference image of its view beside it."""
     view = keep_reference(folder, config.model.view, config.data.pair)
     config = config.model_copy(update={"model": config.model.model_copy(update={"view": view})})
-    write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    write_text(folder / CONFIG_FILE, as_yaml(config))

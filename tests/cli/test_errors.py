@@ -88,10 +88,13 @@ WRONG_CALLS: dict[str, tuple[str, str]] = {
     "pairs below a file": ("synthesize {data} --count 1 --output {data}/widget/license.txt/pairs", "Cannot write"),
     "count": ("synthesize {data} --count 0 --output {out}", "Invalid value for '--count'"),
     "no run": ("evaluate {out} {data}", "is no trained run: it does not exist."),
+    "a file as run": ("evaluate {data}/widget/license.txt {data}", "is no trained run: it is a file."),
     "another folder": ("inspect {empty} {data} --output {out}", "is no trained run: it has no config.yaml."),
     "protocol": ("evaluate {run} {data} --protocol hope", "no protocol 'hope': use exact, or realnet"),
     "device": ("inspect {run} {data} --device abacus --output {out}", "no device 'abacus' here: use auto, cpu"),
     "no such image": ("inspect {run} {data}/a.png --output {out}", "a.png does not exist; check the spelling"),
+    "a run as images": ("inspect {run} {run} --output {out}", "holds a RealNet run, not photographs; choose a folder"),
+    "a run as data": ("train {run} --output {out}", "holds a RealNet run, not photographs; choose a folder with the"),
     "no image": ("inspect {run} {empty} --output {out}", "holds no images"),
     "no tests": ("evaluate {run} {data}/widget/train/good", "has no good test images"),
     "option": ("train {data} --outptu {out}", "No such option: --outptu"),
@@ -176,6 +179,10 @@ def test_damaged_runs(realnet: Call, product: Path, trained: Path, tmp_path: Pat
     for call in (("evaluate", run, product), ("inspect", run, image, "--output", tmp_path / "out")):
         assert_refused(realnet(*call), "has no calibration.json")
     (run / "calibration.json").write_text(calibration)
+    seen = (run / "images.json").read_text()
+    (run / "images.json").write_text("{")
+    assert realnet("inspect", run, image, "--output", tmp_path / "judged").status == 0, "no verdict needs that"
+    (run / "images.json").write_text(seen)
     (run / "metrics.json").write_text("{}")
     finished = realnet("evaluate", run, product)
     assert finished.status == 2 and "metrics.json does not say how the run was trained" in finished.err

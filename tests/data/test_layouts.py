@@ -150,7 +150,7 @@ def test_roots_that_are_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "file.zip").touch()
     for name, message in (
         ("nowhere", "does not exist"),
-        ("file.zip", "is a file"),
+        ("file.zip", "is a file; unpack it, and give the folder"),
         ("empty", "holds no images"),
     ):
         with pytest.raises(UserError, match=f"{name} {message}"):

@@ -195,6 +195,15 @@ def test_text_that_yaml_chokes_on(run: Path, text: str) -> None:
         load_model(Run(run))
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.99])
+def test_a_configuration_that_was_copied_in_part(run: Path, share: float) -> None:
+    """The first lines of one are a configuration, too: of other values."""
+    lines = (run / CONFIG_FILE).read_text().splitlines(keepends=True)
+    (run / CONFIG_FILE).write_text("".join(lines[: int(share * len(lines))]))
+    with pytest.raises(UserError, match="is no valid configuration"):
+        load_model(Run(run))
+
+
 @pytest.mark.parametrize("value", [-1, 16, 10**9])
 def test_channels_that_the_backbone_does_not_have(run: Path, value: int) -> None:
     change(run, fill("afs.index_0", value))

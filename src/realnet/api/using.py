@@ -143,7 +143,7 @@ def inspect(
                 watcher.warn(row.error)
 
         sources = open_sources(names, folder, False, every, watcher.warn)
-        trained_on = open_run_or_export(run).trained_on
+        trained_on = open_run_or_export(run).remembered
         request = InspectionRequest(overlays, masks, tuple(format), earlier, limit, trained_on=trained_on)
         summary = inspect_items(inspector, sources.items, folder, request, told)
         for note in summary.notes:

@@ -168,7 +168,7 @@ def inspect(
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
         request = InspectionRequest(
             overlays is not False, masks, forms, earlier, limit, recorder=recorder,
-            trained_on=open_run_or_export(run).trained_on,
+            trained_on=open_run_or_export(run).remembered,
         )  # fmt: skip
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
         told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)

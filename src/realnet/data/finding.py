@@ -29,6 +29,7 @@ _UNREAD = word_set(
     .pcx .ico .xcf .dcm .fits .npy .npz .mp4 .avi .mov .zip .rar .7z .tar .gz
     """
 )
+ARCHIVES = word_set(".zip .rar .7z .tar .gz")
 _HEIC = frozenset((".heic", ".heif", ".hif"))
 # How images begin: PNG, JPEG, GIF, TIFF, BMP, WebP, JPEG 2000.
 _BEGINNINGS = re.compile(
@@ -99,6 +100,8 @@ def no_images(folder: Path, left_out: Sequence[LeftOut], wanted: str = "PNG, JPE
     """What is said of a folder without images: the reason, where something was left out."""
     if left_out and left_out[0].place == ".":
         return UserError(f"{folder} is {left_out[0].reason}; check its permissions.")
+    if own := own_output({path.name for path in folder.iterdir()}):
+        return UserError(f"{folder} holds {own}, not photographs; choose a folder with {wanted}.")
     why = f" that can be used ({left_out[0].place}: {left_out[0].reason})" if left_out else ""
     return UserError(f"{folder} holds no images{why}; choose a folder with {wanted}.")
 
@@ -226,7 +229,8 @@ def name_reason(name: str) -> str | None:
         return None
     if suffix not in _UNREAD:
         return ""
-    how = "convert them to PNG or JPEG" + (f", or {install_hint('heic')}" if suffix in _HEIC else "")
+    how = "unpack them" if suffix in ARCHIVES else "convert them to PNG or JPEG"
+    how += f", or {install_hint('heic')}" if suffix in _HEIC else ""
     return f"{suffix.removeprefix('.').upper()} files, which are not read: {how}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from realnet.data import elpv, visa
-from realnet.data.finding import LeftOut, list_images, no_images
+from realnet.data.finding import ARCHIVES, LeftOut, list_images, no_images
 from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
 from realnet.data.vocabulary import meaning
@@ -180,4 +180,5 @@ def _check_folder(root: Path) -> None:
     if not root.exists():
         raise UserError(f"The data set {root} does not exist; check the path.")
     if not root.is_dir():
-        raise UserError(f"The data set {root} is a file; give the folder that holds the images.")
+        unpack = "unpack it, and " if root.suffix.lower() in ARCHIVES else ""
+        raise UserError(f"The data set {root} is a file; {unpack}give the folder that holds the images.")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from realnet.atomic import write_text
@@ -19,7 +18,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, read_json
 from realnet.model.saving import read_weights
-from realnet.overriding import reading
+from realnet.overriding import as_yaml, from_yaml, reading
 from realnet.synthesis import write_image
 
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"
@@ -74,7 +73,7 @@ def make_denoiser(config: DiffusionConfig) -> Denoiser:
 
 def save_config(folder: Path, config: DiffusionConfig) -> None:
     """Write ``config`` as YAML."""
-    write_text(folder / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    write_text(folder / CONFIG_FILE, as_yaml(config))
 
 
 def save_starts(
@@ -93,7 +92,7 @@ def load_diffusion_config(folder: Path) -> DiffusionConfig:
     if not path.is_file():
         raise UserError(f"{folder} is no diffusion model: it has no {CONFIG_FILE}. Give the --output of `sdas train`.")
     with reading(path, "restore it", "is no configuration of a diffusion model"):
-        return DiffusionConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return from_yaml(DiffusionConfig, path.read_text(encoding="utf-8"))
 
 
 def load_diffusion(folder: Path, device: str | torch.device = "cpu", guided: bool = False) -> DiffusionModel:
