@@ -439,6 +439,27 @@ def test_annotations_that_are_not_read_are_counted(tmp_path: Path, image: str, f
     assert ("annotations, which are not read" in " ".join(summarize([found]))) == bool(count)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "counts"),
+    [
+        ("results.csv", "file;result\n1.png;OK\n2.PNG;NG\n", True),
+        ("sub/verdicts.json", '{"1.png": 0, "2.png": 1}', True),
+        ("judged.xlsx", "PK", True),
+        ("log.csv", "time;exposure\n1.0;20\n", False),
+        ("readme.txt", "See 1.png.", False),
+    ],
+)
+def test_tables_that_name_images_are_told(tmp_path: Path, file: str, text: str, counts: bool) -> None:
+    for name in ("1.png", "2.png", "3.png"):
+        draw(tmp_path / name, 7)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text)
+    (found,) = open_dataset(tmp_path)
+    assert len(found.train) == 3
+    said = " ".join(summarize([found]))
+    assert (f"{file} (1: tables, which are not read: only folders and masks count)" in said) == counts
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may read everything")
 def test_a_folder_without_permission_is_left_out_with_a_word(tmp_path: Path) -> None:
     root = Layout([("good/NNN.png", 5), ("good/closed/NNN.png", 3)], 0).make(tmp_path / "part")

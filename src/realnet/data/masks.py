@@ -27,6 +27,9 @@ _NUMBERED = re.compile(rf".+?[ ._-]+(?:{_WORDS}|{_DOUBTFUL})[ ._-]*\d+", re.IGNO
 _LOSSLESS = frozenset((".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".pbm"))
 _MASK_COLOURS = 8
 _ANNOTATIONS = frozenset((".json", ".xml", ".txt", ".csv"))
+_TABLES, _SPREADSHEETS = _ANNOTATIONS | {".tsv"}, frozenset((".xlsx", ".xlsm", ".xls", ".ods"))
+# Of a table, in bytes, and of the images that it may name.
+_LOOKED_AT, _ASKED_FOR = 2**16, 500
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Place = tuple[str, ...]
@@ -56,9 +59,12 @@ def masks_beside(files: Iterable[Path]) -> set[Path]:
 def unread_annotations(root: Path, images: Iterable[Path]) -> list[LeftOut]:
     """Files below ``root`` that annotate images in a form that is not read (LabelMe, VOC, COCO, YOLO), by folder.
 
-    They have the name of an image beside them, are called as annotations are, or lie in a folder that is.
+    They have the name of an image beside them, are called as annotations are, or lie in a folder that is. Tables that
+    name images of ``images``, and spreadsheets, which may, are told apart.
     """
+    images = list(images)
     beside = {(str(file.parent), file.stem) for file in images}
+    asked = {file.name.casefold() for file in images[:_ASKED_FOR]}
     found = []
     for folder, inner, names in os.walk(root):
         inner[:] = sorted(name for name in inner if folder_reason(name) is None)
@@ -67,15 +73,30 @@ def unread_annotations(root: Path, images: Iterable[Path]) -> list[LeftOut]:
             continue
         place = Path(folder).relative_to(root)
         count = 0
-        for file in (Path(name) for name in names if not name.startswith(".")):
-            if file.suffix.lower() in _ANNOTATIONS:
-                called = meaning(place.name).mask or meaning(file.stem).mask or "coco" in split_words(file.stem)
-                count += called or (folder, file.stem) in beside
+        for file in (Path(name) for name in sorted(names) if not name.startswith(".")):
+            suffix, whole = file.suffix.lower(), Path(folder, file)
+            called = meaning(place.name).mask or meaning(file.stem).mask or "coco" in split_words(file.stem)
+            if suffix in _ANNOTATIONS and (called or (folder, file.stem) in beside):
+                count += 1
+            elif suffix in _SPREADSHEETS or (suffix in _TABLES and _names_images(whole, asked)):
+                found.append(
+                    LeftOut((place / file).as_posix(), "tables, which are not read: only folders and masks count")
+                )
         if count:
             found.append(
                 LeftOut(place.as_posix(), "annotations, which are not read: only folders and masks count", count)
             )
     return found
+
+
+def _names_images(table: Path, names: Iterable[str]) -> bool:
+    """Whether the text in ``table`` holds two of these ``names`` at least."""
+    try:
+        with table.open("rb") as stream:
+            text = stream.read(_LOOKED_AT).decode("utf-8", "replace").casefold()
+    except OSError:
+        return False
+    return sum(name in text for name in names) > 1
 
 
 def _is_named_mask(stem: str, stems: dict[str, list[Path]]) -> bool:
