@@ -15,6 +15,7 @@ from realnet.calibration import calibrate, save_calibration
 from realnet.card import write_card
 from realnet.config import Config
 from realnet.data import Category, fingerprint, read_image
+from realnet.data.alike import describe_alike
 from realnet.data.images import image_hashes
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError, plural
@@ -101,7 +102,8 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     # Whatever can be wrong is found before anything is written.
     images = good_images(split.train, config, None if solved else MOST_TILES)
     synthesizer = make_synthesizer(split.train, images, config, config.seed)
-    for line in describe_not_used(synthesizer.left_out):
+    alike = describe_alike(images) if len(categories) == 1 else []  # two products differ more than parts of one
+    for line in (*alike, *describe_not_used(synthesizer.left_out)):
         watcher.say(line)
     model = RealNet(config)
     fabric = _fabric(config, launch)
