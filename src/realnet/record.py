@@ -22,6 +22,7 @@ class Training(_Part):
     Attributes:
         categories: the products.
         good_images, held_out_images: how many were trained on, and held out.
+        sizes: widths and heights of these images in pixels, where there are few; none where there are many.
         augmentation: which copies of good images joined the subspace; None: there is none.
         selected_by: ``training.select``.
         seconds: of all attempts together.
@@ -32,6 +33,7 @@ class Training(_Part):
     good_images: int
     held_out_images: int
     repeated_images: int = 0
+    sizes: tuple[tuple[int, int], ...] = ()
     augmentation: str | None = None
     steps: int
     selected_by: str

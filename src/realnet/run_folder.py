@@ -192,6 +192,15 @@ class Run:
         except UserError:
             return frozenset()
 
+    @cached_property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Widths and heights of the images that it was trained on; none where it does not say, or not any more."""
+        try:
+            training = None if self.is_export else self.record.training
+        except UserError:
+            return ()
+        return () if training is None else training.sizes
+
     def seen(self, files: Sequence[Path]) -> Seen:
         """Those of ``files`` whose pixels it has seen; UserError where one cannot be read."""
         calibrated = frozenset(self.calibration.good_digests) if self.calibration is not None else frozenset()

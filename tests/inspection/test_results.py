@@ -25,6 +25,7 @@ from realnet.inspection.result_folder import InspectionRequest, inspect_items
 from realnet.inspection.rows import Row, row_of
 from realnet.inspection.sources import IsKnown
 from realnet.inspection.trace import Origin
+from realnet.run_folder import Run
 from tests.data.layouts import picture, save
 from tests.inspection.judged import inspect_files
 from tests.traces import untraced
@@ -352,3 +353,14 @@ def test_images_that_were_trained_on_are_counted_and_are_no_drift(
     (said,) = summary.notes
     assert said.startswith("The run was trained on 3 of these 5 images")
     assert run(inspector, readable[3:], tmp_path / "new", trained_on=known).notes == []
+
+
+def test_images_of_other_sizes_than_the_run_was_trained_on_are_counted(
+    inspector: Inspector, files: list[Path], tmp_path: Path, trained: Path
+) -> None:
+    readable = [file for number, file in enumerate(files) if number not in UNREADABLE]
+    assert Run(trained).sizes == ((64, 64),)
+    (said,) = run(inspector, readable, tmp_path / "out", sizes=((40, 40), (70, 70))).notes
+    assert said.startswith("3 images have other sizes than the images that the run was trained on")
+    assert run(inspector, readable[:1], tmp_path / "same", sizes=((40, 40),)).notes == []
+    assert run(inspector, readable, tmp_path / "unknown").notes == []

@@ -143,8 +143,10 @@ def inspect(
                 watcher.warn(row.error)
 
         sources = open_sources(names, folder, False, every, watcher.warn)
-        trained_on = open_run_or_export(run).remembered
-        request = InspectionRequest(overlays, masks, tuple(format), earlier, limit, trained_on=trained_on)
+        opened = open_run_or_export(run)
+        request = InspectionRequest(
+            overlays, masks, tuple(format), earlier, limit, trained_on=opened.remembered, sizes=opened.sizes
+        )
         summary = inspect_items(inspector, sources.items, folder, request, told)
         for note in summary.notes:
             watcher.warn(note)

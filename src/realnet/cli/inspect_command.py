@@ -166,9 +166,10 @@ def inspect(
         judge = load(run, device, say=say).judge_by(threshold, minimum_area)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
+        opened = open_run_or_export(run)
         request = InspectionRequest(
             overlays is not False, masks, forms, earlier, limit, recorder=recorder,
-            trained_on=open_run_or_export(run).remembered,
+            trained_on=opened.remembered, sizes=opened.sizes,
         )  # fmt: skip
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
         told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)

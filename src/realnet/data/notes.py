@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 
-PAGES, FRAMES, CLEAR, PARTLY, FURTHER = "pages", "frames", "clear", "partly", "further"
+PAGES, FRAMES, CLEAR, PARTLY, FURTHER, SIZE = "pages", "frames", "clear", "partly", "further", "size"
 _SENTENCES = {
     PAGES: ("holds several pages: the largest is read", "hold several pages: the largest of each is read"),
     FRAMES: ("is an animation: its first frame is read", "are animations: the first frame of each is read"),
@@ -15,6 +15,10 @@ _SENTENCES = {
     FURTHER: (
         "holds further channels beside its colours: they are not read",
         "hold further channels beside their colours: they are not read",
+    ),
+    SIZE: (
+        "has another size than the images that the run was trained on: parts look larger, smaller or distorted in it",
+        "have other sizes than the images that the run was trained on: parts look larger, smaller or distorted in them",
     ),
 }
 

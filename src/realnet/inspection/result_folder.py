@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from realnet.data.notes import Notes
+from realnet.data.notes import SIZE, Notes
 from realnet.errors import UserError, plural
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
@@ -49,6 +49,7 @@ class InspectionRequest:
         identify: the id of an image's row, the same when it is judged again after a kill; None: a new one each time.
         announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
         trained_on: hashes of the images that the run was trained on: how many of those there are is said.
+        sizes: widths and heights of these: how many have others is said; empty: nothing is.
     """
 
     overlays: bool = True
@@ -61,6 +62,7 @@ class InspectionRequest:
     identify: Callable[[Item], str] | None = None
     announce: Callable[[Item, Row], None] = lambda item, row: None
     trained_on: frozenset[str] = frozenset()
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 def inspect_items(
@@ -91,7 +93,10 @@ def inspect_items(
             return journal.index.register(item.key, item.stem, item.folder, item.version)
 
         def read(item: Item) -> Looked:
-            return inspector.look(item.read(inspector.levels, notes), item.image)
+            image = item.read(inspector.levels, notes)
+            if request.sizes and (image.shape[1], image.shape[0]) not in request.sizes:
+                notes.add(SIZE, item.image)
+            return inspector.look(image, item.image)
 
         blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)
         with contextlib.closing(read_ahead(blocks, stop, read)) as ready:

@@ -83,6 +83,7 @@ def _join(output: Path, names: Sequence[str], categories: Sequence[Category], co
         good_images=sum(one.good_images for one in trainings),
         held_out_images=sum(one.held_out_images for one in trainings),
         repeated_images=sum(one.repeated_images for one in trainings),
+        sizes=tuple({size for one in trainings for size in one.sizes}) if all(one.sizes for one in trainings) else (),
         augmentation=", ".join(dict.fromkeys(one.augmentation or "none" for one in trainings)),
         steps=sum(one.steps for one in trainings),
         selected_by=config.training.select,

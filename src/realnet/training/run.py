@@ -14,9 +14,9 @@ from realnet.atomic import remove_torn
 from realnet.calibration import calibrate, save_calibration
 from realnet.card import write_card
 from realnet.config import Config
-from realnet.data import Category, fingerprint, read_image
+from realnet.data import Category, Sample, fingerprint, read_image
 from realnet.data.alike import describe_alike
-from realnet.data.images import image_hashes
+from realnet.data.images import image_hashes, image_shape
 from realnet.data.summary import describe_not_used
 from realnet.errors import UserError, plural
 from realnet.files import quoted, text_sha256
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 ODD_FILE = "odd_good_images.png"
 _ODD_SIDE = 240
+# Of sizes of good images that are told apart.
+_MOST_SIZES = 5
 
 
 class Trained(NamedTuple):
@@ -209,6 +211,12 @@ def _identity(output: Path) -> str | None:
         return (file.metadata() or {}).get("identity")
 
 
+def _sizes(good: Sequence[Sample]) -> tuple[tuple[int, int], ...]:
+    """The widths and heights of the images; none of more than so many."""
+    found = sorted({image_shape(sample.image)[::-1] for sample in good})
+    return tuple(found) if len(found) <= _MOST_SIZES else ()
+
+
 def _finish(
     output: Path,
     model: RealNet,
@@ -238,6 +246,7 @@ def _finish(
         good_images=len(split.train),
         held_out_images=len(split.held_out),
         repeated_images=len(digests) - len(set(digests)),
+        sizes=_sizes(good),
         augmentation=judged.augmentation,
         steps=progress.step,
         selected_by=config.training.select,
