@@ -337,6 +337,18 @@ def test_good_images_of_other_sizes_are_counted(tmp_path: Path) -> None:
     assert "The 3 good images have 3 different sizes, 8 x 8 to 16 x 8 pixels" in many
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp"])
+def test_grey_good_images_among_coloured_ones_are_counted(tmp_path: Path, suffix: str) -> None:
+    good = tmp_path / "train" / "good"
+    for number in range(5):
+        save(good / f"{number}.{suffix}", np.zeros((8, 8, 3) if number < 3 else (8, 8), np.uint8))
+    (said,) = check_dataset(open_dataset(tmp_path), need_test=False)
+    assert f"2 of 5 good images are stored in grey, the others in colour: 3.{suffix}, 4.{suffix}." in said
+    for number in range(3):
+        (good / f"{number}.{suffix}").unlink()
+    assert check_dataset(open_dataset(tmp_path), need_test=False) == []
+
+
 def test_an_image_of_several_products_is_named_with_its_own(tmp_path: Path) -> None:
     for product in ("bolt", "nut"):
         for number in range(3):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from realnet.data.decoding import is_grey
 from realnet.data.images import image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
@@ -26,8 +27,9 @@ def check_dataset(
         test_files: whether test images are looked at, should there be any, though none is needed yet.
 
     Returns:
-        A line a category whose images for training differ in size, one where some of their names say defective, and
-        those that name defective images whose masks mark nothing, or nearly everything, as far as there are any.
+        A line a category whose images for training differ in size, one where some of them are grey, one where some of
+        their names say defective, and those that name defective images whose masks mark nothing, or nearly everything,
+        as far as there are any.
 
     Raises:
         UserError: with one sentence, on a line of its own, for each thing wrong (the first 20): unreadable
@@ -46,6 +48,7 @@ def check_dataset(
     checked = each_in_threads(_check, samples, problems)
     found = {sample.image: one for sample, one in zip(samples, checked, strict=True)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
+    said += [line for one in categories if need_train for line in _describe_colours(one, found, len(categories) > 1)]
     said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
     return said + _describe_masks(samples, found)
 
@@ -73,6 +76,20 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
     have = "has another size" if others == 1 else "have other sizes"
     return [
         f"{others} of {of} {have} than the usual {_pixels(usual)} pixels: {named}. {_WHY}; --exclude leaves one out."
+    ]
+
+
+def _describe_colours(category: Category, found: Mapping[Path, "_Checked"], several: bool) -> list[str]:
+    """What is said where some images for training are stored in grey and others in colour."""
+    grey = [sample.name for sample in category.train if found[sample.image].grey]
+    colour = [sample.name for sample in category.train if not found[sample.image].grey]
+    if not grey or not colour:
+        return []
+    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
+    few, what, others = (grey, "grey", "colour") if len(grey) <= len(colour) else (colour, "colour", "grey")
+    return [
+        f"{len(few)} of {of} {'is' if len(few) == 1 else 'are'} stored in {what}, the others in {others}: "
+        f"{listed(few)}. One inspector is for the images of one camera; --exclude leaves one out."
     ]
 
 
@@ -125,10 +142,13 @@ def _missing_tests(category: Category) -> list[str]:
 
 
 class _Checked(NamedTuple):
-    """Width and height of an image, and the share of it, 0..1, that its mask marks; None: it has none."""
+    """Width and height of an image, the share of it, 0..1, that its mask marks (None: it has none), and whether the
+    file is grey.
+    """
 
     size: tuple[int, int]
     marked: float | None
+    grey: bool
 
 
 def _check(sample: Sample) -> _Checked:
@@ -136,7 +156,7 @@ def _check(sample: Sample) -> _Checked:
     width, height = verify_image(sample.image)
     truth = read_truth(sample)
     if truth is None:
-        return _Checked((width, height), None)
+        return _Checked((width, height), None, is_grey(sample.image))
     if truth.shape != (height, width):
         height, width = image_shape(sample.image)
     if truth.shape != (height, width):
@@ -144,4 +164,4 @@ def _check(sample: Sample) -> _Checked:
             f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
             f"{width} x {height}; make the mask as large as the image."
         )
-    return _Checked((width, height), float(truth.mean()))
+    return _Checked((width, height), float(truth.mean()), is_grey(sample.image))

@@ -195,6 +195,19 @@ def upright_size(path: Path) -> tuple[int, int] | None:
         raise damaged(path, error) from error
 
 
+def is_grey(path: Path) -> bool:
+    """Whether a file stores one value a pixel, by its header; False where that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            if is_tiff(stream.read(4)) and (pages := read_pages(stream)):
+                return largest(pages).is_grey
+            stream.seek(0)
+            with open_header(stream, path, MAX_PIXELS) as picture:
+                return picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;16")
+    except Exception:  # whoever decodes it says what is wrong
+        return False
+
+
 def refuse_absent(path: Path) -> None:
     """Refuse what is no file with something in it; UserError saying what ``path`` is."""
     try:

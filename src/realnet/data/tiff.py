@@ -61,6 +61,11 @@ class Page:
         return self.bits > 8 or self.form in (_SIGNED, _FLOAT)
 
     @property
+    def is_grey(self) -> bool:
+        """Whether its pixels are of one colour."""
+        return self.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+
+    @property
     def white_is_zero(self) -> bool:
         """Whether small values are bright."""
         return self.photometric == _WHITE_IS_ZERO
