@@ -298,6 +298,16 @@ def test_what_a_folder_holds_beside_images_is_said_once_with_counts(photos: Path
     assert {f"photos/{item.place}": item.count for item in left_out} == {**reasons, "photos/gone.png": 1}
 
 
+def test_masks_of_a_data_set_are_not_inspected_unless_named(photos: Path) -> None:
+    touch(photos, "ground_truth/scratch/1.png", "ground_truth/2.png", "labels/3.png")
+    for argument in ("photos", "photos/**"):
+        said: list[str] = []
+        found = set(names(argument, say=said.append))
+        assert "photos/labels/3.png" in found and not any("ground_truth" in name for name in found)
+        assert "photos/ground_truth (2: masks" in said[0]
+    assert len(names("photos/ground_truth")) == 2
+
+
 def test_heic_files_are_counted_where_nothing_reads_them(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "IMAGE_SUFFIXES", IMAGE_SUFFIXES - {".heic"})
     touch(photos, "x.heic", "z/y.HEIC")

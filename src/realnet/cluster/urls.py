@@ -80,7 +80,7 @@ def _reason(path: PurePosixPath, root: PurePosixPath, outputs: dict[PurePosixPat
     for folder in path.parents:
         if folder == root or folder in root.parents:
             break
-        if (outside := folder_reason(folder.name)) is not None:
+        if (outside := folder_reason(folder.name, masks=False)) is not None:
             return outside
         if folder in outputs:
             return outputs[folder]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from realnet.data.images import IMAGE_SUFFIXES
-from realnet.data.vocabulary import word_set
+from realnet.data.vocabulary import is_called_masks, word_set
 from realnet.distribution import install_hint
 from realnet.errors import UserError
 
@@ -19,6 +19,7 @@ GENERATED_FOLDER = "SIA"
 
 GENERATED, GENERATED_DEFECTS = "generated images (see --source)", "synthetic defects made by RealNet"
 OWN_PICTURES = "RealNet's own pictures"
+MASKS = "masks, by the folder's name; to inspect it, name the folder itself"
 _GENERATED = (GENERATED, GENERATED_DEFECTS)
 
 _MARK_BYTES = 2048
@@ -60,7 +61,7 @@ class Found:
 def find_images(root: Path, generated: bool = False) -> Found:
     """Every image file below ``root``, sorted, and what is left out; arguments as for :func:`walk`."""
     found = Found()
-    for entry in walk(root, generated=generated):
+    for entry in walk(root, generated=generated, masks=True):
         if isinstance(entry, Path):
             found.files.append(entry)
         else:
@@ -107,7 +108,11 @@ def no_images(folder: Path, left_out: Sequence[LeftOut], wanted: str = "PNG, JPE
 
 
 def walk(
-    root: Path, leave_out: Collection[Path] = (), generated: bool = False, is_own: Callable[[Path], bool] | None = None
+    root: Path,
+    leave_out: Collection[Path] = (),
+    generated: bool = False,
+    is_own: Callable[[Path], bool] | None = None,
+    masks: bool = False,
 ) -> Iterator[Path | LeftOut]:
     """Every image file below ``root``, by its name, folder after folder; linked folders are followed once, at the end.
 
@@ -119,17 +124,18 @@ def walk(
         leave_out: resolved folders below ``root`` that are passed over without a word.
         generated: whether images and defects that were generated count as images.
         is_own: tells pictures drawn by this program; default: :func:`is_own_picture`.
+        masks: whether folders of masks are looked into.
     """
-    return _Walk(root, leave_out, generated, is_own or is_own_picture).everything()
+    return _Walk(root, leave_out, generated, is_own or is_own_picture, masks).everything()
 
 
 class _Walk:
     """One walk: see :func:`walk`."""
 
     def __init__(
-        self, root: Path, leave_out: Collection[Path], generated: bool, is_own: Callable[[Path], bool]
+        self, root: Path, leave_out: Collection[Path], generated: bool, is_own: Callable[[Path], bool], masks: bool
     ) -> None:
-        self.root, self.leave_out, self.generated, self.is_own = root, leave_out, generated, is_own
+        self.root, self.leave_out, self.generated, self.is_own, self.masks = root, leave_out, generated, is_own, masks
         self.seen: set[Path] = set()
         self.links: list[Path] = []
 
@@ -176,7 +182,7 @@ class _Walk:
     def _inner(self, path: Path, in_output: bool) -> Iterator[Path | LeftOut]:
         if self.leave_out and path.resolve() in self.leave_out:
             return
-        reason = folder_reason(path.name, in_output)
+        reason = folder_reason(path.name, in_output, self.masks)
         if reason is None or (reason == GENERATED and self.generated):
             yield from self.below(path)
         elif reason and (count := count_images(path)):
@@ -197,7 +203,7 @@ class _Walk:
 
 def left_out_folder(folder: Path) -> str | None:
     """Why a walk would leave out ``folder``: by its name or what it holds; as :func:`folder_reason` has it."""
-    reason = folder_reason(folder.name)
+    reason = folder_reason(folder.name, masks=False)
     if reason is not None:
         return reason
     try:
@@ -206,8 +212,11 @@ def left_out_folder(folder: Path) -> str | None:
         return None
 
 
-def folder_reason(name: str, in_output: bool = False) -> str | None:
-    """Why a folder ``name``, ``in_output`` of this program, is left out; empty: without a word; None: it is not."""
+def folder_reason(name: str, in_output: bool = False, masks: bool = True) -> str | None:
+    """Why a folder ``name``, ``in_output`` of this program, is left out; empty: without a word; None: it is not.
+
+    ``masks``: whether those are wanted.
+    """
     plain = name.casefold()
     if plain == "__macosx" or plain.startswith("."):
         return ""
@@ -217,7 +226,7 @@ def folder_reason(name: str, in_output: bool = False) -> str | None:
         return GENERATED
     if plain in _OVERLAYS or (in_output and plain == "masks"):
         return OWN_PICTURES
-    return None
+    return None if masks or not is_called_masks(name) else MASKS
 
 
 def name_reason(name: str) -> str | None:

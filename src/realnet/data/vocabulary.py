@@ -144,6 +144,12 @@ def meaning(name: str) -> Meaning:
     return Meaning(split=split, plain=plain and split is None, group=group, alone=not rest or plain)
 
 
+def is_called_masks(name: str) -> bool:
+    """Whether a folder called ``name`` holds masks, by words that hardly mean anything else: not by ``labels``."""
+    words = split_words(name)
+    return "groundtruth" in "".join(words) or any(word in _MASKS for word in words)
+
+
 def file_verdict(stem: str) -> Label | None:
     """What the name of an image says of it, by words that hardly mean anything else; None: nothing.
 
