@@ -3,6 +3,7 @@
 Nothing here imports torch; :func:`realnet.model.saving.load_model` reads the network.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -14,8 +15,9 @@ from realnet.atomic import write_text
 from realnet.calibration import Calibration, read_calibration
 from realnet.config import Config
 from realnet.data import Category
-from realnet.data.images import image_hashes
+from realnet.data.images import image_hashes, image_shape
 from realnet.data.levels import Levels
+from realnet.data.notes import SIZE, Notes
 from realnet.errors import UserError, listed
 from realnet.files import name_pattern, quoted, read_json
 from realnet.manifest import INSPECTOR_FILE, Manifest, combined_digest, describe_file, read_manifest
@@ -200,6 +202,15 @@ class Run:
         except UserError:
             return ()
         return () if training is None else training.sizes
+
+    def other_sizes(self, files: Sequence[Path]) -> list[str]:
+        """What is said of ``files`` of other sizes than these; whoever reads them says which cannot be read."""
+        notes = Notes()
+        for file in files if self.sizes else ():
+            with contextlib.suppress(UserError):
+                if image_shape(file)[::-1] not in self.sizes:
+                    notes.add(SIZE, str(file))
+        return notes.sentences()
 
     def seen(self, files: Sequence[Path]) -> Seen:
         """Those of ``files`` whose pixels it has seen; UserError where one cannot be read."""

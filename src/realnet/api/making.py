@@ -190,7 +190,8 @@ def teach(
     from realnet.training.known_images import Said
     from realnet.training.teaching import check_teachable
 
-    places, folder = as_paths(images), open_run(run).folder
+    opened = open_run(run)
+    places, folder = as_paths(images), opened.folder
     said = Said(tuple(map(str, as_paths(keep))), tuple(map(str, as_paths(exclude))))
     if not places and feedback is None and said == Said():
         raise UserError("Give good images, or a results store with people's feedback, or images to keep or exclude.")
@@ -208,6 +209,8 @@ def teach(
             for line in describe_not_used(category.left_out):
                 watcher.say(line)
             chosen = [(sample.image, sample.name) for sample in category.train]
+            for line in opened.other_sizes([file for file, _ in chosen]):
+                watcher.warn(line)
         store = None if feedback is None else Store(Path(feedback), make=False)
         place = use_device(device, watcher.say)
         return correct(folder, chosen, store, place, watcher, force=force, dry_run=dry_run, join=defects, said=said)

@@ -207,6 +207,8 @@ def calibrate(
                 raise UserError(f"One good image is no calibration; give {run} at least twenty.")
             for line in (f"Calibrating on {len(files)} good images.", *describe_not_used(chosen.left_out)):
                 watcher.say(line)
+            for line in opened.other_sizes(files):
+                watcher.warn(line)
             # Before minutes are spent on judging.
             calibrating.check_enough(len(files) + (len(confirmed.good) if confirmed else 0), asked)
             judge = load_on(opened, device, watcher.say)
