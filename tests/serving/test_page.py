@@ -184,6 +184,15 @@ def test_formats_that_browsers_do_not_show_are_shown_by_their_heat_map(page, ser
     assert shown.evaluate("(i) => i.naturalWidth") == 64
 
 
+def test_what_was_read_differently_is_said(page, server: str, tmp_path: Path) -> None:
+    good = Image.fromarray(picture(np.random.default_rng(1))[0])
+    good.save(tmp_path / "pages.tif", save_all=True, append_images=[good])
+    good.save(tmp_path / "plain.tif")
+    page.goto(server)
+    give(page, [tmp_path / "pages.tif", tmp_path / "plain.tif"])
+    expect(page.locator(".item .note")).to_have_text(["pages.tif holds several pages: the largest is read."])
+
+
 def test_narrow_screens_do_not_scroll_sideways(page, server: str, photos: list[Path]) -> None:
     page.set_viewport_size({"width": 360, "height": 700})
     page.goto(server)

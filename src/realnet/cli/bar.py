@@ -90,6 +90,7 @@ class Bar(Watcher):
             f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
             f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
             highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -402,6 +402,8 @@ function verdict(answer, name, several) {
     const count = found.regions.length;
     text.textContent = found.verdict === "unknown" ? `not a product this inspector knows${several ? ` · ${name}` : ""}` : `level ${found.level.toFixed(2)} · score ${answer.score.toFixed(4)}${count ? `, ${count} region${count > 1 ? "s" : ""}` : ""}${several ? ` · ${name}` : ""}`;
   }
+  const notes = answer && !answer.error && answer.verdict !== "unknown" ? answer.notes : [];
+  text.append(...notes.map((textContent) => make("span", { className: "soft note", textContent })));
   line.append(badge, text);
   return line;
 }
