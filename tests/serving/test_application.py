@@ -387,6 +387,8 @@ def test_an_answer_says_what_was_read_differently(server: str) -> None:
         (note,) = ask(server, data, name="part 7").json()["notes"]
         assert note.startswith("part 7 ") and words in note
     assert ask(server, saved(product, "PNG")).json()["notes"] == []
+    note, *_ = ask(server, saved(thumbnail, "PNG"), name="small").json()["notes"]
+    assert note.startswith("small has another size than the images that the run was trained on")
 
 
 def test_an_answer_says_why_a_score_above_the_threshold_passes(server: str, png: bytes) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from realnet.data import Notes, decode_image
 from realnet.data.images import image_hash
+from realnet.data.notes import SIZE
 from realnet.history.pictures import Keep, Picture, make_picture
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, Standard
@@ -78,10 +79,20 @@ def answer(
         regions=list(regions),
         alignment=found.alignment,
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
-        notes=[*decoded.notes, *([f"{found.note[0].upper()}{found.note[1:]}."] if found.note else [])],
+        notes=_notes(decoded, found, model, request.name),
         **standard.trace.as_dict(),
     )
     return said, row
+
+
+def _notes(decoded: Decoded, found: Inspection, model: ServedModel, name: str) -> list[str]:
+    """How the image was read, whether it is of another size than the run's, and why it passes."""
+    height, width = found.image.shape[:2]
+    of_size = Notes()
+    if model.sizes and (width, height) not in model.sizes:
+        of_size.add(SIZE, name)
+    why = [f"{found.note[0].upper()}{found.note[1:]}."] if found.note else []
+    return [*decoded.notes, *of_size.sentences(), *why]
 
 
 def _picture(image: np.ndarray, found: Inspection) -> str:

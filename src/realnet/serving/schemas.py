@@ -61,8 +61,8 @@ class InspectAnswer(BaseModel):
         anomalous_area: share of the image that is outlined, 0..1.
         regions: the outlined areas, the highest peak first; none for a good image.
         alignment: how the part lay, where the inspector aligns images.
-        notes: sentences: what of the image was read differently than one might expect (pages, frames, alpha), and why
-            it passes although its score is above the threshold.
+        notes: sentences: what of the image was read differently than one might expect (pages, frames, alpha, size), and
+            why it passes although its score is above the threshold.
         heatmap_png: the anomaly map in colours over the image, PNG in base64, where it was asked for; not larger than
             1,280 pixels.
     """
