@@ -93,7 +93,7 @@ class Run:
         """The configuration of a run."""
         path = self.folder / CONFIG_FILE
         if not path.is_file():
-            raise UserError(f"{self.folder} is no trained run: it has no {CONFIG_FILE}. {_GIVE}")
+            raise no_run(self.folder)
         remedy = "restore it from the run that made it, or update RealNet, should a newer version have made it"
         with reading(path, remedy, "is no valid configuration"):
             config = from_yaml(Config, path.read_text(encoding="utf-8"))
@@ -242,6 +242,14 @@ def save_seen(folder: Path, digests: Iterable[str], left_out: Iterable[str] = ()
     write_text(folder / SEEN_FILE, json.dumps({TRAINED_ON: list(digests), LEFT_OUT: sorted(left_out)}, indent=1))
 
 
+def no_run(folder: Path) -> UserError:
+    """What is said of a path that is no run: what it is, and which runs lie in it."""
+    if inner := sorted(path.parent.name for path in folder.glob(f"*/{CONFIG_FILE}")):
+        return UserError(f"{folder} is no trained run, but a folder of such: name one in it: {listed(inner)}.")
+    what = f"has no {CONFIG_FILE}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
+    return UserError(f"{folder} is no trained run: it {what}. {_GIVE}")
+
+
 def unfinished(folder: Path) -> UserError:
     """What is said of a run that has no model yet."""
     return UserError(f"{folder} has no {MODEL_FILE}: its training has not finished. Continue it with --resume.")
@@ -262,9 +270,7 @@ def open_run(folder: str | Path) -> Run:
     if not (run.folder / CONFIG_FILE).is_file():
         if run.is_export:
             raise UserError(f"{folder} is an export of a run; here the run itself is needed.")
-        what = "does not exist" if not run.folder.exists() else "is a file"
-        what = f"has no {CONFIG_FILE}" if run.folder.is_dir() else what
-        raise UserError(f"{folder} is no trained run: it {what}. {_GIVE}")
+        raise no_run(run.folder)
     return run
 
 

@@ -89,6 +89,7 @@ WRONG_CALLS: dict[str, tuple[str, str]] = {
     "count": ("synthesize {data} --count 0 --output {out}", "Invalid value for '--count'"),
     "no run": ("evaluate {out} {data}", "is no trained run: it does not exist."),
     "a file as run": ("evaluate {data}/widget/license.txt {data}", "is no trained run: it is a file."),
+    "a folder of runs": ("inspect {run}/.. {data} --output {out}", "no trained run, but a folder of such: name one in"),
     "another folder": ("inspect {empty} {data} --output {out}", "is no trained run: it has no config.yaml."),
     "protocol": ("evaluate {run} {data} --protocol hope", "no protocol 'hope': use exact, or realnet"),
     "device": ("inspect {run} {data} --device abacus --output {out}", "no device 'abacus' here: use auto, cpu"),
