@@ -10,7 +10,6 @@ from realnet.config import (
     DiscriminatorConfig,
     ModelConfig,
     ReconstructionConfig,
-    RrsConfig,
     SynthesisConfig,
     TrainingConfig,
 )
@@ -52,7 +51,6 @@ def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
             backbone=BackboneConfig(name="tf_efficientnet_lite0", taps=(2, 3, 4), standardise=True),
             afs=afs,
             reconstruction=ReconstructionConfig(network="subspace"),
-            rrs=RrsConfig(mode="max", retention=0.5),
             discriminator=DiscriminatorConfig(
                 kind="evidence", layer_weights=(0.65, 1.0, 0.4), general=0.5, heads=2 if steps else 1
             ),
