@@ -26,10 +26,7 @@ class Sharing:
 
 
 def load(
-    folder: str | Path,
-    device: str = "auto",
-    sharing: Sharing | None = None,
-    say: Callable[[str], None] | None = None,
+    folder: str | Path, device: str = "auto", sharing: Sharing | None = None
 ) -> Union["Inspector", ExportedInspector]:
     """Load a trained run, or what ``realnet export`` made of one, as an inspector.
 
@@ -38,7 +35,6 @@ def load(
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; of an export
             also what the program that runs it calls its own.
         sharing: with other inspectors of this process.
-        say: told in a line which device judges.
 
     Raises:
         UserError: for a folder that is no finished run and no export, or is damaged; for an absent device or package.
@@ -50,7 +46,7 @@ def load(
     run = Run(Path(folder))
     if not run.folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    return load_on(run, device, say, sharing)
+    return load_on(run, device, None, sharing)
 
 
 def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str:
