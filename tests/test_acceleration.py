@@ -54,5 +54,7 @@ def test_fused_steps_train_the_same_network(tmp_path: Path, monkeypatch: pytest.
     plain, fused = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "fused"))
     trained = [name for name in plain if name.startswith(("reconstruction.", "discriminator."))]
     assert trained
-    for name in trained:
-        torch.testing.assert_close(fused[name], plain[name], rtol=1e-2, atol=2e-4)  # a step moves by 1e-3
+    moved = torch.cat([(fused[name] - plain[name]).abs().flatten() for name in trained])
+    # A step moves by 1e-3 either way, also where the gradient is hardly more than rounding: there the sign may differ.
+    assert float(moved.mean()) < 2e-5, float(moved.mean())
+    assert float((moved < 2e-4).float().mean()) > 0.99

@@ -178,7 +178,7 @@ def test_rows_of_one_preset_only(data_folder: DataFolder) -> None:
 
 
 def test_rows_of_the_model_at_hand(data_folder: DataFolder, tmp_path: Path) -> None:
-    write_text(tmp_path / "config.yaml", "preset: gpu\n")
+    write_text(tmp_path / "config.yaml", "preset: gpu\n...\n")
     write_text(tmp_path / "model.json", '{"categories": ["cap"]}')
     write_text(tmp_path / "denoiser.safetensors", "weights")
     rows = "  - {name: A, synthesis: sia, only_with: lite}\n  - {name: B, synthesis: sia, only_with: gpu}\n"

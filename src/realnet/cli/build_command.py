@@ -10,6 +10,7 @@ from realnet.choices import seconds
 from realnet.cli import options
 from realnet.cli.console import say
 from realnet.cli.sdas_commands import BatchSize, Steps, diffusion_configuration, strengths, usual_strength
+from realnet.errors import UserError
 
 
 def build(
@@ -42,6 +43,8 @@ def build(
     """Make the SIA data set of all categories under ROOT; the same call continues after a stop."""
     config = diffusion_configuration(preset, seed, assignments, config_file)
     budget = seconds(time_budget)
+    if init is not None and not init.is_file():
+        raise UserError(f"There is no file {init}; check --init.")
     ends = usual_strength(config, "iddpm") if strength is None else strengths(strength, ":")
 
     from realnet.cli.bar import Bar
