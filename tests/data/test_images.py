@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from realnet.data import image_from_array, list_images, read_image, read_mask
+from realnet.data.decoding import decode_file
 from realnet.data.images import resize_image, verify_image
 from realnet.errors import UserError
 from tests.data.layouts import picture, save, save_mask
@@ -141,6 +142,40 @@ def test_truncated(tmp_path: Path, rgb: np.ndarray, suffix: str, share: float) -
     for read in (read_image, verify_image, read_mask):
         with pytest.raises(UserError, match=r"cut\.\w+ is (damaged or truncated|not an image)"):
             read(path)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "webp", "ppm", "jpg", "png", "16.tif"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_blank_ends_of_full_length(tmp_path: Path, suffix: str, share: float) -> None:
+    """A copy that broke off may have its full size already; black pixels at a picture's end are none of that."""
+    values = np.random.default_rng(0).integers(1, 256, (151, 203, 3), dtype=np.uint8)
+    path, options = tmp_path / f"cut.{suffix}", {"progressive": True} if suffix == "jpg" else {}
+    picture = Image.fromarray(values) if suffix != "16.tif" else Image.fromarray(values[..., 0].astype(np.uint16) * 200)
+    picture.save(path, **options)
+    data = path.read_bytes()
+    path.write_bytes(data + bytes(4096))  # padding behind the end
+    verify_image(path)
+    kept = int(len(data) * share)
+    path.write_bytes(data[:kept] + bytes(len(data) - kept))
+    for read in (decode_file, verify_image):
+        with pytest.raises(UserError, match=r"cut\.[\w.]+ is (damaged or truncated|not an image)"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "webp", "ppm"])
+@pytest.mark.parametrize("shape", ["bars", "part", "black"])
+def test_black_at_the_end_of_a_picture_is_read(tmp_path: Path, suffix: str, shape: str) -> None:
+    values = np.random.default_rng(0).integers(1, 256, (151, 203, 3), dtype=np.uint8)
+    rows, columns = np.mgrid[:151, :203]
+    dark = {
+        "bars": (rows < 40) | (rows > 110),
+        "part": np.hypot(rows - 60, columns - 100) > 50,
+        "black": np.ones((151, 203), bool),
+    }
+    values[dark[shape]] = 0
+    options = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(values).save(tmp_path / f"dark.{suffix}", **options)
+    assert (read_image(tmp_path / f"dark.{suffix}") == values).all()
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own, beside the error

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from realnet.data.levels import Levels
 from realnet.data.notes import FRAMES, FURTHER, PAGES
 from realnet.data.tiff import Page, decode_quietly, described, is_tiff, largest, read_deep, read_pages, unread_kind
+from realnet.data.unfilled import BLANK, is_unfilled
 from realnet.data.unsupported import foreign_format, is_heic
 from realnet.distribution import install_hint
 from realnet.errors import UserError
@@ -77,7 +78,7 @@ def decode_stream(stream: IO[bytes], name: str, max_pixels: int) -> Picture:
         stream.seek(0)
         full = _many_bits(start)
         with open_header(stream, name, max_pixels) as picture:
-            return _decode_usual(picture, stream, full)
+            return _decode_usual(picture, stream, name, full)
     except UserError:
         raise
     except UnidentifiedImageError as error:
@@ -93,11 +94,12 @@ def decode_stream(stream: IO[bytes], name: str, max_pixels: int) -> Picture:
         raise damaged(name, error) from error
 
 
-def _decode_usual(picture: Image.Image, stream: IO[bytes], full: tuple[Levels | None] | None) -> Picture:
+def _decode_usual(picture: Image.Image, stream: IO[bytes], name: str, full: tuple[Levels | None] | None) -> Picture:
     """What Pillow reads, or only checks: colours of more than 8 bits it would cut to 8, and scale grey PGM."""
     form = "JPEG" if picture.format == "MPO" else picture.format or ""
     notes = (FRAMES,) if form in _ANIMATED and getattr(picture, "is_animated", False) else ()
     picture.load()
+    _refuse_unfilled(stream, name, form, picture)
     if full is None:
         upright = turned(picture)
         content = upright if upright.mode != "I;16" else np.asarray(upright)
@@ -160,6 +162,7 @@ def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: in
             raise UserError(
                 f"{name} is damaged, or compressed in a way that is not supported: convert it to PNG or plain TIFF."
             )
+        _refuse_unfilled(stream, name, "TIFF", values)
         if page.further and values.ndim == 3:
             values = values[..., : page.samples - page.further]
         return Picture(values, "TIFF", page.full, page.white_is_zero, notes)
@@ -171,7 +174,13 @@ def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: in
         if page.number:
             picture.seek(page.number)
         picture.load()
+        _refuse_unfilled(stream, name, "TIFF", picture)
         return Picture(turned(picture), "TIFF", notes=notes)
+
+
+def _refuse_unfilled(stream: IO[bytes], name: str, form: str, decoded: Image.Image | np.ndarray) -> None:
+    if is_unfilled(stream, form, decoded):
+        raise damaged(name, OSError("its end is blank: it was copied in part"))
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
@@ -320,6 +329,8 @@ def _without_end(stream: IO[bytes]) -> Image.Image | None:
     """
     stream.seek(0)
     data = stream.read().rstrip(b"\xff")  # half of the mark that ends it
+    if data.endswith(BLANK):  # a progressive one would be the same without its last scans
+        return None
     found: list[Any] = []
     for end in _ENDS:
         try:
