@@ -37,7 +37,7 @@ def is_unfilled(stream: IO[bytes], form: str, decoded: Image.Image | np.ndarray)
 
 def _breaks_off(values: np.ndarray) -> bool:
     """Whether rows without a black pixel are followed by one that ends early, and nothing behind it."""
-    written: np.ndarray = values != 0 if values.ndim == 2 else values.any(axis=2)
+    written = np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
     if written[-1].any() or not written.any():
         return False
     last = int(written.any(1).nonzero()[0][-1])
