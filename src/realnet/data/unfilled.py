@@ -40,7 +40,7 @@ def _breaks_off(values: np.ndarray) -> bool:
     written = np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
     if written[-1].any() or not written.any():
         return False
-    last = int(written.any(1).nonzero()[0][-1])
-    end = int(written[last].nonzero()[0][-1]) + 1
+    last = int(np.nonzero(written.any(axis=1))[0][-1])
+    end = int(np.nonzero(written[last])[0][-1]) + 1
     whole = last > 0 and written[last - 1].mean() > _WRITTEN and written[last, :end].mean() > _WRITTEN
     return bool(whole and end < (1 - _MISSING) * written.shape[1])
