@@ -1,5 +1,6 @@
 """Many images: overlays and tables, whatever some of the images are and whatever happens meanwhile."""
 
+import copy
 import csv
 import dataclasses
 import json
@@ -348,11 +349,13 @@ def test_images_that_were_trained_on_are_counted_and_are_no_drift(
 ) -> None:
     readable = [file for number, file in enumerate(files) if number not in UNREADABLE]
     known = frozenset(image_hashes(readable[:3], None))
-    summary = run(inspector, readable, tmp_path / "out", trained_on=known)
+    judge = copy.copy(inspector)
+    judge.trained_on, judge.sizes = known, ()
+    summary = run(judge, readable, tmp_path / "out")
     assert (summary.images, summary.seen, len(summary.scores)) == (5, 3, 2)
     (said,) = summary.notes
     assert said.startswith("The run was trained on 3 of these 5 images")
-    assert run(inspector, readable[3:], tmp_path / "new", trained_on=known).notes == []
+    assert run(judge, readable[3:], tmp_path / "new").notes == []
 
 
 def test_images_of_other_sizes_than_the_run_was_trained_on_are_counted(
@@ -360,7 +363,10 @@ def test_images_of_other_sizes_than_the_run_was_trained_on_are_counted(
 ) -> None:
     readable = [file for number, file in enumerate(files) if number not in UNREADABLE]
     assert Run(trained).sizes == ((64, 64),)
-    (said,) = run(inspector, readable, tmp_path / "out", sizes=((40, 40), (70, 70))).notes
+    judge = copy.copy(inspector)
+    judge.sizes = ((40, 40), (70, 70))
+    (said,) = run(judge, readable, tmp_path / "out").notes
     assert said.startswith("3 images have other sizes than the images that the run was trained on")
-    assert run(inspector, readable[:1], tmp_path / "same", sizes=((40, 40),)).notes == []
-    assert run(inspector, readable, tmp_path / "unknown").notes == []
+    assert run(judge, readable[:1], tmp_path / "same").notes == []
+    judge.sizes = ()
+    assert run(judge, readable, tmp_path / "unknown").notes == []

@@ -123,20 +123,18 @@ def inspect(
         UserError: for a run, images or an output that cannot be used. An unreadable image is a row, and no error.
     """
     from realnet.inspection.journal import read_rows, what_of_earlier
-    from realnet.inspection.loading import load_on
+    from realnet.inspection.loading import load
     from realnet.inspection.result_folder import InspectionRequest, inspect_items
     from realnet.inspection.sources import open_sources
     from realnet.inspection.tables import check_formats
     from realnet.notebook_bar import watching
-    from realnet.run_folder import open_run_or_export
 
     folder, earlier = Path(output), what_of_earlier(resume, overwrite)
     check_formats(format)
     names = [str(images)] if isinstance(images, str | Path) else [str(name) for name in images]
     done = itertools.count(1)
     with watching("Inspecting", progress) as watcher:
-        opened = open_run_or_export(run)
-        inspector = load_on(opened, device, watcher.say).judge_by(threshold, minimum_area)
+        inspector = load(run, device, say=watcher.say).judge_by(threshold, minimum_area)
 
         def told(row: Any) -> None:
             watcher.stage("Inspecting", next(done))
@@ -144,9 +142,7 @@ def inspect(
                 watcher.warn(row.error)
 
         sources = open_sources(names, folder, False, every, watcher.warn)
-        request = InspectionRequest(
-            overlays, masks, tuple(format), earlier, limit, trained_on=opened.remembered, sizes=opened.sizes
-        )
+        request = InspectionRequest(overlays, masks, tuple(format), earlier, limit)
         summary = inspect_items(inspector, sources.items, folder, request, told)
         for note in summary.notes:
             watcher.warn(note)

@@ -159,18 +159,13 @@ def inspect(
         check_formats(forms)
 
         from realnet.history.recording import Recording
-        from realnet.inspection.loading import load_on
+        from realnet.inspection.loading import load
         from realnet.inspection.result_folder import InspectionRequest
-        from realnet.run_folder import open_run_or_export
 
-        opened = open_run_or_export(run)
-        judge = load_on(opened, device, say).judge_by(threshold, minimum_area)
+        judge = load(run, device, say=say).judge_by(threshold, minimum_area)
         store = history_options.open_store(history, keep_images, keep_days, keep_size)
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
-        request = InspectionRequest(
-            overlays is not False, masks, forms, earlier, limit, recorder=recorder,
-            trained_on=opened.remembered, sizes=opened.sizes,
-        )  # fmt: skip
+        request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
         told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)
         summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)

@@ -106,9 +106,8 @@ def _stations(
         judges = {run: load(run, chosen) for run in {settings.run.resolve() for settings in named.values()}}
     stations = []
     for name, settings in named.items():
-        judge, run = judges[settings.run.resolve()], open_run_or_export(settings.run)
-        request = InspectionRequest(overlays, earlier=earlier, limit=limit, trained_on=run.remembered, sizes=run.sizes)
-        stations.append(Station(name, judge, places[name], output / name, request))
+        request = InspectionRequest(overlays, earlier=earlier, limit=limit)
+        stations.append(Station(name, judges[settings.run.resolve()], places[name], output / name, request))
     return stations
 
 

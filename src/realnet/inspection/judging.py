@@ -50,7 +50,8 @@ class Judge(ABC):
         view: where it looks; None: at whole images as they are.
 
     ``calibration`` is what the thresholds come from, None without one; ``origin`` says which model and calibration
-    these are, for the results.
+    these are, for the results; ``trained_on`` are digests of the images it was trained on, ``sizes`` their widths and
+    heights in pixels, as far as that is known.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Judge(ABC):
         self.threshold, self.pixel_threshold, self.minimum_area = threshold, pixel_threshold, minimum_area
         self.calibration: Calibration | None = None
         self.origin = Origin()
+        self.trained_on: frozenset[str] = frozenset()
+        self.sizes: tuple[tuple[int, int], ...] = ()
         self.view = view
         self._process = os.getpid()
 

@@ -26,7 +26,10 @@ class Sharing:
 
 
 def load(
-    folder: str | Path, device: str = "auto", sharing: Sharing | None = None
+    folder: str | Path,
+    device: str = "auto",
+    sharing: Sharing | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Union["Inspector", ExportedInspector]:
     """Load a trained run, or what ``realnet export`` made of one, as an inspector.
 
@@ -35,6 +38,7 @@ def load(
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; of an export
             also what the program that runs it calls its own.
         sharing: with other inspectors of this process.
+        say: told in a line which device judges.
 
     Raises:
         UserError: for a folder that is no finished run and no export, or is damaged; for an absent device or package.
@@ -46,7 +50,7 @@ def load(
     run = Run(Path(folder))
     if not run.folder.is_dir():
         raise UserError(f"There is no run {folder}: give the --output folder of `realnet train`.")
-    return load_on(run, device, None, sharing)
+    return load_on(run, device, say, sharing)
 
 
 def judging_device(name: str, exported: bool, say: Callable[[str], None]) -> str:
@@ -65,8 +69,12 @@ def load_on(
     """As :func:`load`, once ``say`` was told in a line which device judges; UserError likewise."""
     if say is not None:
         device = judging_device(device, run.is_export, say)
+    judge: Inspector | ExportedInspector
     if run.is_export:
-        return exported_inspector(run, device)
-    from realnet.inspection.inspector import trained_inspector
+        judge = exported_inspector(run, device)
+    else:
+        from realnet.inspection.inspector import trained_inspector
 
-    return trained_inspector(run, device, None if sharing is None else sharing.backbones)
+        judge = trained_inspector(run, device, None if sharing is None else sharing.backbones)
+    judge.trained_on, judge.sizes = run.remembered, run.sizes
+    return judge

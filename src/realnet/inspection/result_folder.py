@@ -48,8 +48,6 @@ class InspectionRequest:
         recorder: where rows go besides the journal.
         identify: the id of an image's row, the same when it is judged again after a kill; None: a new one each time.
         announce: told of each new row before it is written, so that after a kill nobody has missed a row that is there.
-        trained_on: hashes of the images that the run was trained on: how many of those there are is said.
-        sizes: widths and heights of these: how many have others is said; empty: nothing is.
     """
 
     overlays: bool = True
@@ -61,8 +59,6 @@ class InspectionRequest:
     recorder: Recorder | None = None
     identify: Callable[[Item], str] | None = None
     announce: Callable[[Item, Row], None] = lambda item, row: None
-    trained_on: frozenset[str] = frozenset()
-    sizes: tuple[tuple[int, int], ...] = ()
 
 
 def inspect_items(
@@ -94,7 +90,7 @@ def inspect_items(
 
         def read(item: Item) -> Looked:
             image = item.read(inspector.levels, notes)
-            if request.sizes and (image.shape[1], image.shape[0]) not in request.sizes:
+            if inspector.sizes and (image.shape[1], image.shape[0]) not in inspector.sizes:
                 notes.add(SIZE, item.image)
             return inspector.look(image, item.image)
 
@@ -108,7 +104,7 @@ def inspect_items(
                         row = inspector.row(queued.item.image, found)
                         told(_keep(queued, found, row, output, request, journal))
                         new += 1
-        summary = Summary(inspector.threshold, inspector.calibration, request.trained_on)
+        summary = Summary(inspector.threshold, inspector.calibration, inspector.trained_on)
         for row in journal.rows():
             summary.add(row)
         summary.earlier = max(0, summary.images - new)

@@ -89,7 +89,7 @@ def _notes(decoded: Decoded, found: Inspection, model: ServedModel, name: str) -
     """How the image was read, whether it is of another size than the run's, and why it passes."""
     height, width = found.image.shape[:2]
     of_size = Notes()
-    if model.sizes and (width, height) not in model.sizes:
+    if model.judge.sizes and (width, height) not in model.judge.sizes:
         of_size.add(SIZE, name)
     why = [f"{found.note[0].upper()}{found.note[1:]}."] if found.note else []
     return [*decoded.notes, *of_size.sentences(), *why]

@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from realnet.calibration import CALIBRATION_FILE, Drift, drift, read_calibration
@@ -16,7 +15,6 @@ from realnet.inspection.items import version_of
 from realnet.inspection.judging import Judge
 from realnet.inspection.line import LONGEST_NAME
 from realnet.limits import Limits, read_limits
-from realnet.run_folder import Run
 
 NAME = re.compile(name_pattern(LONGEST_NAME))
 NAME_RULE = (
@@ -49,11 +47,6 @@ class ServedModel:
 
     def __post_init__(self) -> None:
         self._seen = version_of(self.folder / CALIBRATION_FILE)
-
-    @cached_property
-    def sizes(self) -> tuple[tuple[int, int], ...]:
-        """Widths and heights of the images that it was trained on; none where it does not say."""
-        return Run(self.folder).sizes
 
     def refresh(self) -> None:
         """Take up the calibration in the folder, where it is another than the one in force.
