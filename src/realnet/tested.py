@@ -44,8 +44,6 @@ def choose_tests(
     for line in check_dataset(categories, need_test=True, need_train=False):
         watcher.say(line)
     files = [sample.image for one in categories for sample in one.test]
-    for line in run.other_sizes(files):
-        watcher.warn(line)
     tests, seen = Trial(run, Path(data).name, categories), run.seen(files)
     if not seen:
         return tests
