@@ -38,13 +38,16 @@ def choose_tests(
     with the images, or where the run has seen some and that is not forced.
     """
     run = open_run(folder)
-    categories = [_with_unseen(run, one) for one in run.own(open_dataset(Path(data), category, good))]
+    own = run.own(open_dataset(Path(data), category, good))
+    categories = [_with_unseen(run, one) for one in own]
     for line in summarize(categories, evaluating=True):
         watcher.say(line)
     for line in check_dataset(categories, need_test=True, need_train=False):
         watcher.say(line)
     files = [sample.image for one in categories for sample in one.test]
-    tests, seen = Trial(run, Path(data).name, categories), run.seen(files)
+    # Those that joined the tests have been looked at.
+    seen = run.seen([sample.image for one in own for sample in one.test])
+    tests = Trial(run, Path(data).name, categories)
     if not seen:
         return tests
     sentence = seen.sentence(run.folder, len(files))

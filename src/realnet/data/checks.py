@@ -48,7 +48,7 @@ def check_dataset(
     checked = each_in_threads(_check, samples, problems)
     found = {sample.image: one for sample, one in zip(samples, checked, strict=True)}
     said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
-    said += [line for one in categories if need_train for line in _describe_colours(one, found, len(categories) > 1)]
+    said += [line for one in categories if need_train for line in _describe_colours(one, len(categories) > 1)]
     said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
     return said + _describe_masks(samples, found)
 
@@ -79,10 +79,11 @@ def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], severa
     ]
 
 
-def _describe_colours(category: Category, found: Mapping[Path, "_Checked"], several: bool) -> list[str]:
+def _describe_colours(category: Category, several: bool) -> list[str]:
     """What is said where some images for training are stored in grey and others in colour."""
-    grey = [sample.name for sample in category.train if found[sample.image].grey]
-    colour = [sample.name for sample in category.train if not found[sample.image].grey]
+    stored = each_in_threads(is_grey, [sample.image for sample in category.train])
+    grey = [sample.name for sample, is_one in zip(category.train, stored, strict=True) if is_one]
+    colour = [sample.name for sample, is_one in zip(category.train, stored, strict=True) if not is_one]
     if not grey or not colour:
         return []
     of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
@@ -142,13 +143,10 @@ def _missing_tests(category: Category) -> list[str]:
 
 
 class _Checked(NamedTuple):
-    """Width and height of an image, the share of it, 0..1, that its mask marks (None: it has none), and whether the
-    file is grey.
-    """
+    """Width and height of an image, and the share of it, 0..1, that its mask marks; None: it has none."""
 
     size: tuple[int, int]
     marked: float | None
-    grey: bool
 
 
 def _check(sample: Sample) -> _Checked:
@@ -156,7 +154,7 @@ def _check(sample: Sample) -> _Checked:
     width, height = verify_image(sample.image)
     truth = read_truth(sample)
     if truth is None:
-        return _Checked((width, height), None, is_grey(sample.image))
+        return _Checked((width, height), None)
     if truth.shape != (height, width):
         height, width = image_shape(sample.image)
     if truth.shape != (height, width):
@@ -164,4 +162,4 @@ def _check(sample: Sample) -> _Checked:
             f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
             f"{width} x {height}; make the mask as large as the image."
         )
-    return _Checked((width, height), float(truth.mean()), is_grey(sample.image))
+    return _Checked((width, height), float(truth.mean()))

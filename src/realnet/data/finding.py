@@ -23,14 +23,14 @@ MASKS = "masks, by the folder's name; to inspect it, name the folder itself"
 _GENERATED = (GENERATED, GENERATED_DEFECTS)
 
 _MARK_BYTES = 2048
+ARCHIVES = word_set(".zip .rar .7z .tar .gz")
 # Images that are not read, or drawings of them: somebody meant to give them, so they are counted.
-_UNREAD = word_set(
+_UNREAD = ARCHIVES | word_set(
     """
     .heic .heif .hif .jxl .jxr .cr2 .cr3 .nef .arw .dng .orf .rw2 .raf .raw .psd .svg .pdf .exr .hdr .eps .tga
-    .pcx .ico .xcf .dcm .fits .npy .npz .mp4 .avi .mov .zip .rar .7z .tar .gz
+    .pcx .ico .xcf .dcm .fits .npy .npz .mp4 .avi .mov
     """
 )
-ARCHIVES = word_set(".zip .rar .7z .tar .gz")
 _HEIC = frozenset((".heic", ".heif", ".hif"))
 # How images begin: PNG, JPEG, GIF, TIFF, BMP, WebP, JPEG 2000.
 _BEGINNINGS = re.compile(

@@ -15,6 +15,7 @@ from realnet.calibration import UNKNOWN_SCORE, Calibration
 from realnet.config import DiscriminatorKind
 from realnet.data import Notes, image_from_array, list_images, read_image, resize_image
 from realnet.data.levels import Levels
+from realnet.data.notes import SIZE
 from realnet.data.tiling import cut, stitch, tile_boxes
 from realnet.errors import UserError
 from realnet.inspection.inspection import Inspection
@@ -186,6 +187,12 @@ class Judge(ABC):
             self.threshold = threshold
         self.minimum_area = minimum_area
         return self
+
+    def note_size(self, image: np.ndarray, name: str, notes: Notes) -> None:
+        """Add to ``notes`` where ``image`` ``[h, w, ...]``, called ``name``, has none of the sizes trained on."""
+        height, width = image.shape[:2]
+        if self.sizes and (width, height) not in self.sizes:
+            notes.add(SIZE, name)
 
     def follow(self, calibration: Calibration) -> None:
         """Take the thresholds of ``calibration``, and name it in results from now on."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from realnet.data.notes import SIZE, Notes
+from realnet.data.notes import Notes
 from realnet.errors import UserError, plural
 from realnet.inspection.index import Registration
 from realnet.inspection.inspection import Inspection
@@ -90,8 +90,7 @@ def inspect_items(
 
         def read(item: Item) -> Looked:
             image = item.read(inspector.levels, notes)
-            if inspector.sizes and (image.shape[1], image.shape[0]) not in inspector.sizes:
-                notes.add(SIZE, item.image)
+            inspector.note_size(image, item.image, notes)
             return inspector.look(image, item.image)
 
         blocks = in_blocks(items(journal.index.is_known, stop), register, request.batch_size, request.limit)

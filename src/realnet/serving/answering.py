@@ -9,7 +9,6 @@ import numpy as np
 
 from realnet.data import Notes, decode_image
 from realnet.data.images import image_hash
-from realnet.data.notes import SIZE
 from realnet.history.pictures import Keep, Picture, make_picture
 from realnet.inspection.inspection import Inspection
 from realnet.inspection.judging import Judge, Standard
@@ -87,10 +86,8 @@ def answer(
 
 def _notes(decoded: Decoded, found: Inspection, model: ServedModel, name: str) -> list[str]:
     """How the image was read, whether it is of another size than the run's, and why it passes."""
-    height, width = found.image.shape[:2]
     of_size = Notes()
-    if model.judge.sizes and (width, height) not in model.judge.sizes:
-        of_size.add(SIZE, name)
+    model.judge.note_size(found.image, name, of_size)
     why = [f"{found.note[0].upper()}{found.note[1:]}."] if found.note else []
     return [*decoded.notes, *of_size.sentences(), *why]
 
