@@ -1,13 +1,10 @@
 """The one exception a user is meant to see, and how it names many things."""
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 # Of many things that are wrong.
 _MOST_SHOWN = 20
-_Item = TypeVar("_Item")
-_Value = TypeVar("_Value")
 
 
 class UserError(Exception):
@@ -58,20 +55,3 @@ def raise_problems(problems: Sequence[str]) -> None:
     if len(problems) > _MOST_SHOWN:
         lines.append(f"And {len(problems) - _MOST_SHOWN} more things are wrong.")
     raise UserError("\n".join(lines))
-
-
-def each_in_threads(
-    look: Callable[[_Item], _Value], items: Iterable[_Item], problems: Sequence[str] = ()
-) -> list[_Value]:
-    """What ``look`` finds of each item; a `UserError` of ``problems`` and all that it raises, as `raise_problems`."""
-
-    def found_or_wrong(item: _Item) -> tuple[list[_Value], list[str]]:
-        try:
-            return [look(item)], []
-        except UserError as error:
-            return [], [str(error)]
-
-    with ThreadPoolExecutor() as pool:
-        looked = list(pool.map(found_or_wrong, items))
-    raise_problems([*problems, *(sentence for _, wrong in looked for sentence in wrong)])
-    return [value for found, _ in looked for value in found]

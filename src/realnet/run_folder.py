@@ -7,12 +7,12 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from realnet.atomic import write_text
-from realnet.calibration import Calibration, read_calibration
+from realnet.calibration import Calibration, drift, read_calibration
 from realnet.config import Config
 from realnet.data import Category
 from realnet.data.images import image_hashes, image_shape
@@ -33,6 +33,7 @@ TRAINED_ON, LEFT_OUT = "trained_on", "left_out"
 PRODUCTS_FILE, PRODUCTS_FOLDER = "products.json", "products"
 # Both thresholds of a run that was imported and never calibrated.
 UNCALIBRATED = 0.5
+_ANOTHER_P = 1e-4
 _GIVE = "Give the --output folder of `realnet train`."
 
 
@@ -226,6 +227,45 @@ class Run:
     def own(self, categories: Sequence[Category]) -> list[Category]:
         """Those of ``categories`` that it was trained on; all where there is none of them."""
         return [one for one in categories if one.name in self.products] or list(categories)
+
+    def tests_of(self, categories: Sequence[Category]) -> tuple[list[Category], Seen]:
+        """Likewise, to be measured on; and which of their test images it has seen.
+
+        Where no folder names a split, all good images that it has not seen are tests. A fifth of them is, of a data set
+        that is trained on; of one that was kept back, none need be left out.
+        """
+        own = self.own(categories)
+        joining = [one for one in own if self.trained_on and not one.has_splits]
+        tests = {sample.image for one in own for sample in one.test}
+        seen = self.seen([*sorted(tests), *(sample.image for one in joining for sample in one.train)])
+        known = {*seen.trained, *seen.calibrated}
+        for place, one in enumerate(own):
+            if one in joining:
+                new = [replace(sample, split="test") for sample in one.train if sample.image not in known]
+                test = sorted((*one.test, *new), key=lambda sample: str(sample.image))
+                train = tuple(sample for sample in one.train if sample.image in known)
+                own[place] = replace(one, train=train, test=tuple(test))
+        # Good images that joined the tests are new to it.
+        return own, Seen(*(tuple(sorted(tests.intersection(part))) for part in (seen.trained, seen.calibrated)))
+
+    def looks_other(self, names: Sequence[str], good: Sequence[float]) -> str:
+        """Why images of products ``names`` seem to show another than it was trained on; empty where they do not.
+
+        More than half of the scores of the ``good`` ones are above the threshold, and that either is no chance
+        (Kolmogorov-Smirnov, p below 0.0001) or goes with another name than it was trained on.
+        """
+        high = sum(score > self.thresholds[0] for score in good)
+        if not good or high / len(good) <= 0.5:
+            return ""
+        renamed = bool(self.products) and not set(self.products) & set(names)
+        found = drift(self.calibration.good_scores, good) if self.calibration is not None else None
+        if not renamed and not (found is not None and found.higher and found.p_value < _ANOTHER_P):
+            return ""
+        was = f"{', '.join(self.products)}, this is {', '.join(names)}; " if renamed else ""
+        return (
+            f"These images seem to show another product than {self.folder} was trained on: {was}"
+            f"{high} of {len(good)} good images score above its threshold."
+        )
 
     def _digest_with(self, taught: Path | None) -> str:
         files = [self.folder / name for name in (CONFIG_FILE, MODEL_FILE)]

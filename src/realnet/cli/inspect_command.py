@@ -124,15 +124,11 @@ def inspect(
     from realnet.inspection.judging import check_threshold
 
     earlier = what_of_earlier(resume, overwrite)
-    name = run.resolve().name
-    if ray is not None:
-        place = _place_of_all(output)
-    else:
-        place = output or str(numbered(Path("results"), name, resume or overwrite))
     if threshold is not None:
         check_threshold(threshold)
     interrupted = False
     if ray is not None:
+        place = _place_of_all(output)
         _refuse_on_cluster(
             {"--overwrite": overwrite, "--watch": watch, "--every": every is not None, "--limit": limit is not None,
              "--masks": masks, "--format": formats is not None, "--overlays": overlays is True,
@@ -146,6 +142,8 @@ def inspect(
             summary = inspect_on(cluster, run, images, place, threshold, minimum_area, resume, watcher)
         place = f"{place}/parts"
     else:
+        name = run.resolve().name
+        place = output or str(numbered(Path("results"), name, resume or overwrite))
         for one in (place, *images):
             if "://" in one and not one.startswith("camera:"):
                 raise UserError(f"{one} is in another storage: name it with --ray (also --ray local).")
@@ -167,11 +165,14 @@ def inspect(
         recorder = None if store is None else Recording(store[0], name, "inspect", store[1])
         request = InspectionRequest(overlays is not False, masks, forms, earlier, limit, recorder=recorder)
         receivers = signals_to(sink, Path(place, QUEUE_FILE), signals, heartbeat, warn)
-        told = _RowPrinter(_DriftWarning(judge.calibration) if sources.endless else None, name)
-        summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, told)
+        summary, interrupted = _inspect_here(judge, sources, Path(place), request, receivers, name)
     for note in summary.notes:
         warn(note)
-    _show_worst(summary.worst())
+    if worst := [row for row in summary.worst() if row.verdict == "anomalous"][:_WORST]:
+        table = Table("score", "outlined", "image", title=f"The worst {plural(len(worst), 'image')}")
+        for row in worst:
+            table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", harmless(row.image))
+        console.print(table)
     say(f"{summary.sentence()} Results: {place}")
     for sentence in describe_drift(summary.calibration, summary.scores):
         warn(sentence)
@@ -183,7 +184,7 @@ def inspect(
 
 def _inspect_here(
     judge: "Judge", sources: "Sources", output: Path, request: "InspectionRequest",
-    receivers: "AbstractContextManager[Signals | None]", told: "_RowPrinter",
+    receivers: "AbstractContextManager[Signals | None]", model: str,
 ) -> "tuple[Summary, bool]":  # fmt: skip
     """Judge images on this machine; what was found, and whether Ctrl-C ended what has no end of its own."""
     from realnet.inspection.result_folder import inspect_items
@@ -191,10 +192,11 @@ def _inspect_here(
     stop = threading.Event()
     counts = [count for count in (sources.count(), request.limit) if count is not None]
     ended = interruptible(stop) if sources.endless else contextlib.nullcontext(threading.Event())
-    with receivers as signals, counting("Inspecting", min(counts, default=None)) as told.shown, ended as pressed:
+    with receivers as signals, counting("Inspecting", min(counts, default=None)) as shown, ended as pressed:
         if signals is not None:
             series = signals.outbox.series(again=request.earlier == "resume")
-            request = announced(request, signals, series, model=told.model)
+            request = announced(request, signals, series, model=model)
+        told = _RowPrinter(shown, model, _DriftWarning(judge.calibration) if sources.endless else None)
         summary = inspect_items(judge, sources.items, output, request, told, stop)
         return summary, pressed.is_set()
 
@@ -218,10 +220,8 @@ def _place_of_all(output: str | None) -> str:
 class _RowPrinter:
     """Counts each row and, where there is no verdict, why; and looks for drift where there is no end."""
 
-    shown: Progress
-
-    def __init__(self, drift: "_DriftWarning | None", model: str) -> None:
-        self._drift, self.model = drift, model
+    def __init__(self, shown: Progress, model: str, drift: "_DriftWarning | None") -> None:
+        self._shown, self._model, self._drift = shown, model, drift
         self._done = 0
         self._scores: deque[float] = deque(maxlen=1000)
 
@@ -229,8 +229,8 @@ class _RowPrinter:
         from realnet.logs import verdict_facts
 
         self._done += 1
-        _log.info("verdict", extra={"facts": verdict_facts(row, self.model)})
-        self.shown.update(self.shown.task_ids[0], completed=self._done)
+        _log.info("verdict", extra={"facts": verdict_facts(row, self._model)})
+        self._shown.update(self._shown.task_ids[0], completed=self._done)
         if row.error:
             errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
         if row.score is not None:
@@ -253,13 +253,3 @@ class _DriftWarning:
         if found and not self._drifted:
             warn(found[0])
         self._drifted = bool(found)
-
-
-def _show_worst(rows: "Sequence[Row]") -> None:
-    anomalous = [row for row in rows if row.verdict == "anomalous"]
-    if not anomalous:
-        return
-    table = Table("score", "outlined", "image", title=f"The worst {plural(min(len(anomalous), _WORST), 'image')}")
-    for row in anomalous[:_WORST]:
-        table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", harmless(row.image))
-    console.print(table)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from realnet.data.decoding import is_grey
-from realnet.data.images import image_shape, verify_image
+from realnet.data.images import each_in_threads, image_shape, verify_image
 from realnet.data.masks import read_truth
 from realnet.data.samples import Category, Sample
 from realnet.data.vocabulary import file_verdict
-from realnet.errors import UserError, each_in_threads, listed, raise_problems
+from realnet.errors import UserError, listed, raise_problems
 
 _WHY = "Parts that look larger, smaller or distorted in some of them make small defects harder to find"
 _MOST_MARKED = 0.8

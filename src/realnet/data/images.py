@@ -2,10 +2,11 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ from realnet.data.decoding import (
 from realnet.data.levels import Levels, opacity, to_8_bits
 from realnet.data.notes import CLEAR, PARTLY, Notes
 from realnet.data.tiff import page_of
-from realnet.errors import UserError, each_in_threads
+from realnet.errors import UserError, raise_problems
 
 _FORMATS = "png apng jpg jpeg jpe jfif bmp dib tif tiff webp gif avif jp2 ppm pgm pbm pnm"
 _HEIC = " heic heif hif" if find_spec("pillow_heif") is not None else ""
@@ -35,6 +36,8 @@ IMAGE_SUFFIXES = frozenset(f".{name}" for name in (_FORMATS + _HEIC).split())
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 # Pillow holds 16-bit greys in mode I, too.
 _MODE_I: Levels = (0.0, 65535.0)
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
 
 
 def read_image(
@@ -285,3 +288,20 @@ def image_hashes(files: Sequence[Path], levels: Levels | None) -> list[str]:
     files that cannot be read.
     """
     return each_in_threads(lambda file: image_hash(read_image(file, levels=levels)), files)
+
+
+def each_in_threads(
+    look: Callable[[_Item], _Value], items: Iterable[_Item], problems: Sequence[str] = ()
+) -> list[_Value]:
+    """What ``look`` finds of each item; a `UserError` of ``problems`` and all that it raises, as `raise_problems`."""
+
+    def found_or_wrong(item: _Item) -> tuple[list[_Value], list[str]]:
+        try:
+            return [look(item)], []
+        except UserError as error:
+            return [], [str(error)]
+
+    with ThreadPoolExecutor() as pool:
+        looked = list(pool.map(found_or_wrong, items))
+    raise_problems([*problems, *(sentence for _, wrong in looked for sentence in wrong)])
+    return [value for found, _ in looked for value in found]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from realnet.data.decoding import decode_file, is_plain
-from realnet.data.images import as_rgb
+from realnet.data.images import as_rgb, each_in_threads
 from realnet.data.levels import Levels, Span, levels_of, span_of, written
 from realnet.data.notes import Notes
-from realnet.errors import UserError, each_in_threads
+from realnet.errors import UserError
 
 
 class Survey(NamedTuple):

@@ -21,7 +21,7 @@ from realnet.model.threads import Threads
 from realnet.progress import Watcher
 from realnet.provenance import facts_of
 from realnet.record import read_record, save_record
-from realnet.tested import Trial, seems_other
+from realnet.tested import Trial
 
 _TIFF_SOFTWARE, _LONGEST = 305, 100
 
@@ -82,7 +82,7 @@ def evaluate_run(
             watcher.stage("Evaluating", start + len(batch), len(samples))
     masks = [read_truth(sample, (size, size)) for sample in samples]
     good = [float(s) for s, one in zip(scores, samples, strict=True) if not one.is_anomalous]
-    another = seems_other(run, [category.name for category in categories], good)
+    another = run.looks_other([category.name for category in categories], good)
     judged: Sequence[np.ndarray] | np.ndarray = maps
     truths = masks
     if at_image_size:
