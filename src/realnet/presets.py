@@ -52,7 +52,7 @@ def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
             afs=afs,
             reconstruction=ReconstructionConfig(network="subspace"),
             discriminator=DiscriminatorConfig(
-                kind="evidence", layer_weights=(0.65, 1.0, 0.4), general=0.5, heads=2 if steps else 1
+                kind="evidence", layer_weights=(0.65, 1.0, 0.4), general=0.75, heads=2 if steps else 1
             ),
         ),
         synthesis=SynthesisConfig(faint=0.5),

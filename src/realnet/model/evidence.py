@@ -25,6 +25,8 @@ _LEAST_ENERGY = 1e-2
 _MAP, _SCORE = 0, 1
 # Heads that started at random count less in the map, where they outline worse than the evidence, and in the score.
 _AT_RANDOM = (0.25, 0.5)
+# Heads that come with the package find defects better than they outline them: what they count in the map, for that.
+_OUTLINING = 0.15
 # Weight of the head of confirmed defects in the score.
 _CONFIRMED = 0.5
 
@@ -74,7 +76,8 @@ class EvidenceDiscriminator(nn.Module):
     score, which is smoothed. Both are standardised again, and the mean logit l of the heads, standardised likewise, is
     added: z = (e + lambda l) / (1 + lambda). Lambda is ``learned`` for heads that were trained on the product, half of
     it in the score and a quarter in the map if they started at random; as they come with the package, knowing other
-    products only, ``general`` in the score and 0 in the map. Where a run was taught confirmed defects, what their head
+    products only, ``general`` in the score and 0.15 of that in the map. Where a run was taught confirmed defects, what
+    their head
     says joins the score likewise, with the weight 0.5. All means and deviations are those of good images that neither
     the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
 
@@ -93,6 +96,7 @@ class EvidenceDiscriminator(nn.Module):
     learned_mean: Tensor
     learned_scale: Tensor
     shares: Tensor
+    trained: Tensor
 
     def __init__(
         self, channels: Sequence[int], config: DiscriminatorConfig, rrs: RrsConfig, general: float = 0.0
@@ -114,6 +118,8 @@ class EvidenceDiscriminator(nn.Module):
         self.register_buffer("learned_scale", torch.ones(()))  # 1 / deviation
         # Lambda in the map and in the score: 0 until the heads know something.
         self.register_buffer("shares", torch.zeros(2))
+        # Whether they have learned of the product.
+        self.register_buffer("trained", torch.zeros((), dtype=torch.bool))
 
     def forward(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judged:
         """Judge ``residuals`` of an image of ``size`` ``(H, W)``."""
@@ -173,11 +179,6 @@ class EvidenceDiscriminator(nn.Module):
         )
         self.evidence_mean[:], self.evidence_deviation[:] = _moments(parts)
 
-    @property
-    def trained(self) -> bool:
-        """Whether the heads have learned of the product."""
-        return bool(self.shares[_MAP] > 0)
-
     @torch.no_grad()
     def fit_learned(self, logits: Tensor, size: tuple[int, int], trained: bool) -> None:
         """Set mean, scale and shares of the heads' part by logits ``[N, 1, h, w]`` of good images new to the heads.
@@ -191,8 +192,9 @@ class EvidenceDiscriminator(nn.Module):
         if trained:
             found = [self.learned * part for part in ((1, 1) if self.general else _AT_RANDOM)]
         else:
-            found = [0, self.general]
+            found = [_OUTLINING * self.general, self.general]
         self.shares.copy_(torch.tensor(found))
+        self.trained.fill_(trained)
 
     def add_confirmed(self) -> ConfirmedHead:
         """A head of confirmed defects joins, that says nothing until it is fitted."""

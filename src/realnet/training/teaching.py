@@ -297,7 +297,7 @@ def refit(model: RealNet, config: Config, kept: KeptFeatures) -> tuple[OutOfSamp
     set_solved(model, judge_by_folds(model, config, result, parts, judged_parts))
     fit_familiarity(model, config, result, parts)
     discriminator = model.discriminator
-    learned = isinstance(discriminator, EvidenceDiscriminator) and discriminator.trained
+    learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.trained)
     validation = FoldedValidation(model, result, learned)
     logits = validation.logits(result.good)
     if logits is not None:
