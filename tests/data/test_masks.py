@@ -57,9 +57,9 @@ def test_figures_are_told_from_photographs(tmp_path: Path) -> None:
     write_figure(tmp_path / "sheet.png", image)
     write_image(tmp_path / "photo.png", image)
     assert is_own_picture(tmp_path / "sheet.png")
-    found = find_images(tmp_path)
-    assert [file.name for file in found.files] == ["photo.png"]
-    assert [item.place for item in found.left_out] == ["sheet.png"]
+    files, left_out = find_images(tmp_path)
+    assert [file.name for file in files] == ["photo.png"]
+    assert [item.place for item in left_out] == ["sheet.png"]
 
 
 def test_short_names_keep_folders_where_they_differ() -> None:

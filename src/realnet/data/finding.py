@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from realnet.data.images import IMAGE_SUFFIXES
@@ -50,24 +50,11 @@ class LeftOut:
     count: int = 1
 
 
-@dataclass
-class Found:
-    """What lies below a folder: image files in order, and what is left out."""
-
-    files: list[Path] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-
-
-def find_images(root: Path, generated: bool = False) -> Found:
+def find_images(root: Path, generated: bool = False) -> tuple[list[Path], list[LeftOut]]:
     """Every image file below ``root``, sorted, and what is left out; arguments as for :func:`walk`."""
-    found = Found()
-    for entry in walk(root, generated=generated, masks=True):
-        if isinstance(entry, Path):
-            found.files.append(entry)
-        else:
-            found.left_out.append(entry)
-    found.files.sort()
-    return found
+    found = list(walk(root, generated=generated, masks=True))
+    files = sorted(entry for entry in found if isinstance(entry, Path))
+    return files, [entry for entry in found if isinstance(entry, LeftOut)]
 
 
 def list_images(paths: Iterable[str | Path], left_out: list[LeftOut] | None = None) -> list[Path]:
@@ -84,12 +71,12 @@ def list_images(paths: Iterable[str | Path], left_out: list[LeftOut] | None = No
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            inside = find_images(path, generated=True)
-            if not inside.files:
-                raise no_images(path, inside.left_out)
-            found.update(dict.fromkeys(inside.files))
+            inside, beside = find_images(path, generated=True)
+            if not inside:
+                raise no_images(path, beside)
+            found.update(dict.fromkeys(inside))
             if left_out is not None:
-                left_out += inside.left_out
+                left_out += beside
         elif path.exists():
             found[path] = None
         else:

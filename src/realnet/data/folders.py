@@ -32,10 +32,10 @@ class Reader:
 
     def __init__(self, root: Path, good: Sequence[str] = ()) -> None:
         self.root, self.good = root, tuple(name.strip("/\\").casefold() or HERE for name in good)
-        self.found = find_images(root)
-        self.found.left_out += unread_annotations(root, self.found.files)
-        self._files = {file: file.relative_to(root).parts[:-1] for file in self.found.files}
-        self._places = set(self._files.values())
+        files, left_out = find_images(root)
+        self.left_out = left_out + unread_annotations(root, files)
+        self.files = {file: file.relative_to(root).parts[:-1] for file in files}
+        self._places = set(self.files.values())
         self._check_names()
         self.products = self._find_products()
 
@@ -96,7 +96,7 @@ class Reader:
     def read(self, name: str, problems: list[str]) -> Category:
         """One product, what is wrong with it told to ``problems``; UserError where no image is known to be good."""
         top = self.products[name]
-        inside = {file: place for file, place in self._files.items() if place[: len(top)] == top}
+        inside = {file: place for file, place in self.files.items() if place[: len(top)] == top}
         tree = _Tree(self, top, inside, name, problems)
         tree.label()
         labelled = tree.labelled()
@@ -106,16 +106,16 @@ class Reader:
     def _outside(self, top: Place) -> list[LeftOut]:
         """What was left out below ``top``, and, with one product only or the first, what lies beside the products."""
         own = "/".join(top)
-        left = [item for item in self.found.left_out if f"{item.place}/".startswith(f"{own}/" if own else "")]
+        left = [item for item in self.left_out if f"{item.place}/".startswith(f"{own}/" if own else "")]
         if next(iter(self.products.values())) != top:
             return left
         tops = ["/".join(place) + "/" for place in self.products.values() if place]
         if not tops:
             return left
-        left += [i for i in self.found.left_out if not any(f"{i.place}/".startswith(t) for t in tops) and i not in left]
+        left += [i for i in self.left_out if not any(f"{i.place}/".startswith(t) for t in tops) and i not in left]
         beside = Counter(
             "/".join(place) or HERE
-            for place in self._files.values()
+            for place in self.files.values()
             if not any(("/".join(place) + "/").startswith(t) for t in tops)
         )
         return left + [LeftOut(place, "beside the products", count) for place, count in sorted(beside.items())]

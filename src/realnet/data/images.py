@@ -121,17 +121,6 @@ def image_from_array(array: Any, levels: Levels | None = None) -> np.ndarray:
     return as_rgb(Picture(values, ""), name, levels, None)
 
 
-def images_in(folder: Path) -> list[Path]:
-    """The image files directly in ``folder``, sorted; none where it does not exist."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
-
-
 def verify_image(path: Path) -> tuple[int, int]:
     """(width, height) of the upright image; reads the file, and decodes it only where that is cheap.
 

@@ -1,6 +1,7 @@
 """Opening a data set of whatever layout."""
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -124,10 +125,8 @@ def _meant(categories: Sequence[Category], named: Sequence[str], outcome: str) -
 
 def _fresh(category: Category) -> tuple[list[Sample], list[LeftOut]]:
     good = [sample for sample in (*category.test, *category.spare) if not sample.is_anomalous]
-    defective = [sample for sample in category.test if sample.is_anomalous]
-    left: list[LeftOut] = []
-    for kind in sorted({sample.defect for sample in defective}):
-        left.append(LeftOut(kind, "defective", sum(sample.defect == kind for sample in defective)))
+    kinds = Counter(sample.defect for sample in category.test if sample.is_anomalous)
+    left = [LeftOut(kind, "defective", count) for kind, count in sorted(kinds.items())]
     if good and category.has_splits:
         left.append(LeftOut("train", "for training", len(category.train)))
         return good, left
@@ -167,8 +166,8 @@ def _readers(root: Path, good: Sequence[str]) -> tuple[list[str], _Read]:
         known = own.find(elpv.package_folder() if own is elpv else root)
         return sorted(known), lambda name, problems: own.read(known[name], name, problems)
     reader = Reader(root, good)
-    if not reader.found.files:
-        raise no_images(root, reader.found.left_out, "the good images of a product")
+    if not reader.files:
+        raise no_images(root, reader.left_out, "the good images of a product")
     return sorted(reader.products), reader.read
 
 

@@ -3,8 +3,7 @@
 import csv
 from pathlib import Path
 
-from realnet.data.finding import subfolders
-from realnet.data.images import images_in
+from realnet.data.finding import find_images, subfolders
 from realnet.data.samples import GOOD, Category, Sample
 from realnet.errors import UserError
 
@@ -83,6 +82,6 @@ def _check_masks(folder: Path, test: list[Sample], table: Path, problems: list[s
         ]
     problems += [
         f"{mask} has no image in {table}; remove it or add the image."
-        for mask in images_in(folder / "Data" / "Masks" / "Anomaly")
+        for mask in find_images(folder / "Data" / "Masks" / "Anomaly")[0]
         if mask.resolve() not in listed
     ]
