@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from realnet.data.decoding import is_grey
 from realnet.data.images import each_in_threads, image_shape, verify_image
@@ -46,11 +45,12 @@ def check_dataset(
         if need_test:
             problems += _missing_tests(category)
     checked = each_in_threads(_check, samples, problems)
-    found = {sample.image: one for sample, one in zip(samples, checked, strict=True)}
-    said = [line for one in categories if need_train for line in _describe_sizes(one, found, len(categories) > 1)]
-    said += [line for one in categories if need_train for line in _describe_colours(one, len(categories) > 1)]
-    said += [line for one in categories if need_train for line in _describe_names(one, len(categories) > 1)]
-    return said + _describe_masks(samples, found)
+    sizes = {sample.image: size for sample, (size, _) in zip(samples, checked, strict=True)}
+    several, said = len(categories) > 1, []
+    for one in categories if need_train else ():
+        of = f"{len(one.train)} good images{f' of {one.name}' if several else ''}"
+        said += [*_describe_sizes(one, of, sizes), *_describe_colours(one, of), *_describe_names(one, of)]
+    return said + _describe_masks(samples, [marked for _, marked in checked])
 
 
 def check_count(categories: Sequence[Category]) -> None:
@@ -58,35 +58,33 @@ def check_count(categories: Sequence[Category]) -> None:
     raise_problems([problem for category in categories for problem in _missing_good(category)])
 
 
-def _describe_sizes(category: Category, found: Mapping[Path, "_Checked"], several: bool) -> list[str]:
-    """What is said of images for training that differ in size; ``several`` categories are told apart."""
-    sizes = Counter(found[sample.image].size for sample in category.train)
-    if len(sizes) < 2:
+def _describe_sizes(category: Category, of: str, sizes: Mapping[Path, tuple[int, int]]) -> list[str]:
+    """What is said of images for training, counted by ``of``, that differ in size."""
+    counts = Counter(sizes[sample.image] for sample in category.train)
+    if len(counts) < 2:
         return []
-    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
-    usual, count = sizes.most_common(1)[0]
+    usual, count = counts.most_common(1)[0]
     others = len(category.train) - count
     if count <= others:
-        smallest, largest = min(sizes, key=math.prod), max(sizes, key=math.prod)
+        smallest, largest = min(counts, key=math.prod), max(counts, key=math.prod)
         return [
-            f"The {of} have {len(sizes)} different sizes, {_pixels(smallest)} to {_pixels(largest)} pixels. {_WHY}."
+            f"The {of} have {len(counts)} different sizes, {_pixels(smallest)} to {_pixels(largest)} pixels. {_WHY}."
         ]
-    odd = [sample for sample in category.train if found[sample.image].size != usual]
-    named = listed([f"{sample.name} ({_pixels(found[sample.image].size)})" for sample in odd])
+    odd = [sample for sample in category.train if sizes[sample.image] != usual]
+    named = listed([f"{sample.name} ({_pixels(sizes[sample.image])})" for sample in odd])
     have = "has another size" if others == 1 else "have other sizes"
     return [
         f"{others} of {of} {have} than the usual {_pixels(usual)} pixels: {named}. {_WHY}; --exclude leaves one out."
     ]
 
 
-def _describe_colours(category: Category, several: bool) -> list[str]:
+def _describe_colours(category: Category, of: str) -> list[str]:
     """What is said where some images for training are stored in grey and others in colour."""
     stored = each_in_threads(is_grey, [sample.image for sample in category.train])
     grey = [sample.name for sample, is_one in zip(category.train, stored, strict=True) if is_one]
     colour = [sample.name for sample, is_one in zip(category.train, stored, strict=True) if not is_one]
     if not grey or not colour:
         return []
-    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
     few, what, others = (grey, "grey", "colour") if len(grey) <= len(colour) else (colour, "colour", "grey")
     return [
         f"{len(few)} of {of} {'is' if len(few) == 1 else 'are'} stored in {what}, the others in {others}: "
@@ -94,21 +92,20 @@ def _describe_colours(category: Category, several: bool) -> list[str]:
     ]
 
 
-def _describe_names(category: Category, several: bool) -> list[str]:
+def _describe_names(category: Category, of: str) -> list[str]:
     """What is said of images for training whose own names say that they are defective, where others' do not."""
     called = [s.name for s in category.train if not s.confirmed and file_verdict(s.image.stem) == "defective"]
     if not called or len(called) == len(category.train):
         return []
-    of = f"{len(category.train)} good images{f' of {category.name}' if several else ''}"
     return [
         f"The names of {len(called)} of {of} say that they are defective: {listed(called)}. Look at them; --exclude "
         "leaves one out."
     ]
 
 
-def _describe_masks(samples: Sequence[Sample], found: Mapping[Path, "_Checked"]) -> list[str]:
+def _describe_masks(samples: Sequence[Sample], marked: Sequence[float | None]) -> list[str]:
     """What is said of masks that hardly mean what they mark: nothing, or nearly the whole image."""
-    shares = [(f"{sample.defect}/{sample.name}", found[sample.image].marked) for sample in samples]
+    shares = [(f"{sample.defect}/{sample.name}", share) for sample, share in zip(samples, marked, strict=True)]
     empty = [name for name, share in shares if share == 0]
     full = [name for name, share in shares if share is not None and share > _MOST_MARKED]
     said = []
@@ -142,19 +139,15 @@ def _missing_tests(category: Category) -> list[str]:
     ]
 
 
-class _Checked(NamedTuple):
-    """Width and height of an image, and the share of it, 0..1, that its mask marks; None: it has none."""
+def _check(sample: Sample) -> tuple[tuple[int, int], float | None]:
+    """Width and height of a sample's image, and the share of it, 0..1, that its mask marks; None: it has none.
 
-    size: tuple[int, int]
-    marked: float | None
-
-
-def _check(sample: Sample) -> _Checked:
-    """What is found of a sample; UserError for what is wrong with its files."""
+    UserError for what is wrong with its files.
+    """
     width, height = verify_image(sample.image)
     truth = read_truth(sample)
     if truth is None:
-        return _Checked((width, height), None)
+        return (width, height), None
     if truth.shape != (height, width):
         height, width = image_shape(sample.image)
     if truth.shape != (height, width):
@@ -162,4 +155,4 @@ def _check(sample: Sample) -> _Checked:
             f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
             f"{width} x {height}; make the mask as large as the image."
         )
-    return _Checked((width, height), float(truth.mean()))
+    return (width, height), float(truth.mean())
