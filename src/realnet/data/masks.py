@@ -30,6 +30,7 @@ _ANNOTATIONS = frozenset((".json", ".xml", ".txt", ".csv"))
 _TABLES, _SPREADSHEETS = _ANNOTATIONS | {".tsv"}, frozenset((".xlsx", ".xlsm", ".xls", ".ods"))
 # Of a table, in bytes, and of the images that it may name.
 _LOOKED_AT, _ASKED_FOR = 2**16, 500
+_NOT_READ = "which are not read: only folders and masks count"
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Place = tuple[str, ...]
@@ -79,13 +80,9 @@ def unread_annotations(root: Path, images: Iterable[Path]) -> list[LeftOut]:
             if suffix in _ANNOTATIONS and (called or (folder, file.stem) in beside):
                 count += 1
             elif suffix in _SPREADSHEETS or (suffix in _TABLES and _names_images(whole, asked)):
-                found.append(
-                    LeftOut((place / file).as_posix(), "tables, which are not read: only folders and masks count")
-                )
+                found.append(LeftOut((place / file).as_posix(), f"tables, {_NOT_READ}"))
         if count:
-            found.append(
-                LeftOut(place.as_posix(), "annotations, which are not read: only folders and masks count", count)
-            )
+            found.append(LeftOut(place.as_posix(), f"annotations, {_NOT_READ}", count))
     return found
 
 
@@ -214,7 +211,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     A palette counts by its colours, and what is fully transparent is False. UserError as `read_image`.
     """
     picture = decode_file(Path(path))
-    content, file_format = picture.content, picture.form
+    content = picture.content
     if isinstance(content, Image.Image) and content.mode not in _GREY_MODES:
         rgba = np.asarray(content.convert("RGBA"))
         values = rgba[..., :3].max(axis=2) * (rgba[..., 3] > 0)
@@ -222,7 +219,7 @@ def read_mask(path: str | Path) -> np.ndarray:
         values = np.asarray(content)
         values = values.max(axis=2) if values.ndim == 3 else values
     # JPEG leaves faint noise around every edge; lossless masks may number their defects 1, 2, 3, ...
-    mask: np.ndarray = values >= 128 if file_format == "JPEG" else values != 0
+    mask: np.ndarray = values >= 128 if picture.form == "JPEG" else values != 0
     return mask
 
 

@@ -19,14 +19,12 @@ def summarize(categories: Sequence[Category], evaluating: bool = False) -> list[
     lines = [_used(category, evaluating) for category in categories[:_MOST_CATEGORIES]]
     if len(categories) > _MOST_CATEGORIES:
         lines.append(f"And {len(categories) - _MOST_CATEGORIES} more categories.")
-    unused = describe_left_out([item for category in categories for item in category.left_out])
     spare = sum(len(category.spare) for category in categories)
-    if spare:
-        unused = [f"{spare} good images of a validation split (realnet calibrate takes them)", *unused]
-    return [*lines, *_not_used(unused)]
+    spared = [f"{spare} good images of a validation split (realnet calibrate takes them)"] if spare else []
+    return [*lines, *describe_not_used([item for category in categories for item in category.left_out], spared)]
 
 
-def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
+def _describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
     """A phrase a reason: where, how many, why."""
     reasons: dict[str, list[LeftOut]] = defaultdict(list)
     for item in left_out:
@@ -43,12 +41,9 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
     return phrases
 
 
-def describe_not_used(left_out: Sequence[LeftOut]) -> list[str]:
-    """The line that says what is not used; none where all is."""
-    return _not_used(describe_left_out(left_out))
-
-
-def _not_used(phrases: Sequence[str]) -> list[str]:
+def describe_not_used(left_out: Sequence[LeftOut], spared: Sequence[str] = ()) -> list[str]:
+    """The line that says what is not used, phrases of what was ``spared`` first; none where all is used."""
+    phrases = [*spared, *_describe_left_out(left_out)]
     if not phrases:
         return []
     more = f"; and {len(phrases) - _MOST} more reasons" if len(phrases) > _MOST else ""

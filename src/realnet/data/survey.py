@@ -50,15 +50,14 @@ def _look(file: Path, asked: Levels | None, notes: Notes) -> Span | None:
     if is_plain(file):
         return None
     picture = decode_file(file)
-    if isinstance(picture.content, Image.Image):
-        as_rgb(picture, str(file), asked, notes)
-        return None
-    if asked is not None:
+    values = picture.content
+    if isinstance(values, Image.Image) or asked is not None:
         as_rgb(picture, str(file), asked, notes)
     else:
         for note in picture.notes:
             notes.add(note, str(file))
-    values = picture.content
+    if isinstance(values, Image.Image):
+        return None
     try:
         return span_of(values[..., :3] if values.ndim == 3 else values, picture.full)
     except UserError as error:

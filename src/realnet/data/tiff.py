@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import TiffImagePlugin
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _ORIENTATION = 256, 257, 258, 259, 262, 273, 274
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _OFFSETS, _ORIENTATION = 256, 257, 258, 262, 273, 274
 _SAMPLES, _LENGTHS, _PLANES, _KIND, _SUBPAGES, _FORMAT = 277, 279, 284, 254, 330, 339
 _EXTRA, _TILE_OFFSETS, _TILE_LENGTHS, _DNG = 338, 324, 325, 50706
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
@@ -157,9 +157,7 @@ def read_deep(data: bytes, page: Page) -> np.ndarray | None:
     """The values of a deep page as stored, ``[h, w]`` or ``[h, w, c]``, upright; None: unreadable; OSError: cut off."""
     if page.end > len(data):
         raise OSError("pixels are missing")
-    buffer = np.frombuffer(data, np.uint8)
-    number = page.number or 0
-    array = decode_quietly(buffer, number)
+    array = decode_quietly(np.frombuffer(data, np.uint8), page.number or 0)
     expected = np.uint16 if page.bits in _PACKED else _TYPES[page.form, page.bits]
     channels = 1 if array is None or array.ndim == 2 else array.shape[2]
     if array is None:
