@@ -104,14 +104,14 @@ def serve(
     history_options.set_up_logs(log_level, log_json)
     from realnet.inspection.loading import judging_device
     from realnet.manifest import is_export
-    from realnet.serving import Settings, open_models, open_shelf
+    from realnet.serving import Settings, make_app, open_models, open_shelf
     from realnet.serving.listening import listen, run
 
     settings = Settings(
         api_key=api_key, max_bytes=max_bytes, max_pixels=max_pixels, requests_per_minute=rate, batch_size=batch_size,
         waiting=waiting,
     )  # fmt: skip
-    store = history_options.open_store(history, keep_images, keep_days, keep_size)
+    store, retention = history_options.open_store(history, keep_images, keep_days, keep_size) or (None, None)
     socket = listen(host, port)
     workshop = None if create is None else _workshop(create, device, minimum_area)
     named = {Path(place).resolve() for place in runs or ()}
@@ -136,7 +136,10 @@ def serve(
 
         webbrowser.open(address)
     with signals_to(sink, queue, signals, heartbeat, warn) as told_of:
-        run(models, settings, socket, store, told_of, _teacher(device) if teach else None, workshop)
+        teacher = _teacher(device) if teach else None
+        run(make_app(models, settings, store, retention, told_of, teacher, workshop), socket)
+        if store is not None:
+            store.close()
     console.print("Goodbye: the server has ended.")
 
 

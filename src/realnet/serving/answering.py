@@ -29,7 +29,7 @@ class Decoded:
     """An image made ready: as the network sees it ``[S, S, 3]``, whole or in tiles; what is shown.
 
     ``looked`` is the whole image and what is seen of it, ``picture`` what a results store keeps, ``notes`` what is to
-    be said of how it was read.
+    be said of how it was read, and of its size.
     """
 
     parts: list[np.ndarray]
@@ -37,7 +37,7 @@ class Decoded:
     shown: np.ndarray | None
     image_hash: str
     picture: Picture
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
 
 def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, keep: Keep) -> Decoded:
@@ -45,6 +45,7 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
     counted = Notes()
     with refusing(400):
         image = decode_image(data, request.name, max_pixels, judge.levels, counted)
+    judge.note_size(image, request.name, counted)
     with refusing(422):
         looked = judge.look(image, request.name)
     notes = tuple(counted.sentences())
@@ -65,6 +66,7 @@ def answer(
     if request.all_regions:
         every = keep_large(found.anomaly_map > standard.pixel_threshold, 0)
         regions = _outlined(find_regions(found.anomaly_map, every), every)
+    why_good = [f"{found.note[0].upper()}{found.note[1:]}."] if found.note else []
     said = InspectAnswer(
         name=request.name,
         model=model.name,
@@ -78,24 +80,16 @@ def answer(
         regions=list(regions),
         alignment=found.alignment,
         heatmap_png=None if decoded.shown is None else _picture(decoded.shown, found),
-        notes=_notes(decoded, found, model, request.name),
+        notes=[*decoded.notes, *why_good],
         **standard.trace.as_dict(),
     )
     return said, row
 
 
-def _notes(decoded: Decoded, found: Inspection, model: ServedModel, name: str) -> list[str]:
-    """How the image was read, whether it is of another size than the run's, and why it passes."""
-    of_size = Notes()
-    model.judge.note_size(found.image, name, of_size)
-    why = [f"{found.note[0].upper()}{found.note[1:]}."] if found.note else []
-    return [*decoded.notes, *of_size.sentences(), *why]
-
-
 def _picture(image: np.ndarray, found: Inspection) -> str:
     small = cv2.resize(found.anomaly_map, (image.shape[1], image.shape[0]))
     shown = overlay(image, to_levels(small, found.pixel_threshold))
-    return base64.b64encode(as_png(shown, _SHOWN)).decode("ascii")
+    return base64.b64encode(as_png(shown)).decode("ascii")
 
 
 def _outlined(regions: tuple[Region, ...], mask: np.ndarray) -> tuple[Outlined, ...]:

@@ -65,12 +65,8 @@ _BODY = {
                     "type": "object",
                     "required": ["image"],
                     "properties": {
+                        **schemas.InspectRequest.model_json_schema()["properties"],
                         "image": {"type": "string", "format": "binary", "description": "The image file."},
-                        **{
-                            name: field
-                            for name, field in schemas.InspectRequest.model_json_schema()["properties"].items()
-                            if name != "image"
-                        },
                     },
                 }
             },
@@ -121,12 +117,14 @@ def make_app(
         # Their pages load scripts from elsewhere; /docs draws /openapi.json by its own.
         docs_url=None,
         redoc_url=None,
+        exception_handlers={
+            Refusal: _refuse,
+            UserError: _cannot,
+            RequestValidationError: _wrong,
+            HTTPException: _not_there,
+        },
     )
     app.add_middleware(Gate, settings=service.settings)
-    app.add_exception_handler(Refusal, _refuse)
-    app.add_exception_handler(UserError, _cannot)
-    app.add_exception_handler(RequestValidationError, _wrong)
-    app.add_exception_handler(HTTPException, _not_there)
     _add_inspection(app, service)
     posts = APIRouter(dependencies=[Depends(logged)])
     _add_models(app, posts, service)
@@ -137,24 +135,21 @@ def make_app(
     return app
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
+async def _refuse(request: Request, error: Refusal) -> Response:
     return error.response()
 
 
-async def _cannot(request: Request, error: Exception) -> Response:
+async def _cannot(request: Request, error: UserError) -> Response:
     _log.error("request failed: %s", error, extra={"facts": {"path": request.url.path}})
     return Refusal(503, str(error), {"Retry-After": "5"}).response()
 
 
-async def _wrong(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+async def _wrong(request: Request, error: RequestValidationError) -> Response:
     problem = error.errors()[0]
     return Refusal(422, f"The request is wrong: {problem['loc'][-1]}: {problem['msg']}.").response()
 
 
-async def _not_there(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _not_there(request: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": f"{error.detail}: {request.method} {request.url.path}."}, error.status_code)
 
 
@@ -248,8 +243,8 @@ def _add_making(app: FastAPI, posts: APIRouter, service: Service) -> None:
     )
     async def good(name: str, request: Request) -> Any:
         """Keep a good image for the inspector of that name, which need not be there yet; nothing is learned by it."""
-        order = await read_upload(request, service.settings)
-        kept = await asyncio.get_running_loop().run_in_executor(service.pool, service.keep_good, name, order)
+        upload = await read_upload(request, service.settings)
+        kept = await asyncio.get_running_loop().run_in_executor(service.pool, service.keep_good, name, *upload)
         return _gathered(service, kept)
 
     @posts.post("/v1/models/{name}/learn", response_model=schemas.LearnAnswer, responses=refusals)

@@ -45,22 +45,20 @@ class Batcher:
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
-            batch, ends = [first], False
+            batch = [first]
             while len(batch) < self._batch_size:
                 try:
                     following = self._waiting.get_nowait()
                 except queue.Empty:
                     break
-                if following is None:
-                    ends = True
+                if following is None:  # the end, which waits until this batch is measured
+                    self._waiting.put(None)
                     break
                 batch.append(following)
             # Who has gone in the meantime is not measured.
             there = [item for item in batch if item[2].set_running_or_notify_cancel()]
             for judge in dict.fromkeys(item[1] for item in there):
                 self._measure([item for item in there if item[1] is judge])
-            if ends:
-                return
 
     def _measure(self, batch: Sequence[_Waiting]) -> None:
         if not batch:

@@ -3,18 +3,11 @@
 import contextlib
 import socket
 import sys
-from collections.abc import Mapping
 
 import uvicorn
+from fastapi import FastAPI
 
 from realnet.errors import UserError
-from realnet.history import Retention, Store
-from realnet.serving.application import make_app
-from realnet.serving.models import ServedModel
-from realnet.serving.service import Teach
-from realnet.serving.settings import Settings
-from realnet.serving.workshop import Workshop
-from realnet.signals.delivery import Signals
 
 _SWITCH_SECONDS = 0.0005
 
@@ -35,21 +28,12 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
-def run(
-    models: Mapping[str, ServedModel],
-    settings: Settings,
-    opened: socket.socket,
-    history: tuple[Store, Retention] | None = None,
-    signals: Signals | None = None,
-    teach: Teach | None = None,
-    workshop: Workshop | None = None,
-) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
-    store, retention = history or (None, None)
+def run(app: FastAPI, opened: socket.socket) -> None:
+    """Serve ``app`` until Ctrl-C or SIGTERM; requests under way are finished, for ten seconds at most."""
     # A network's threads ask for the interpreter before every operation: for 5 ms, as is usual, they wait too long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
-        make_app(models, settings, store, retention, signals, teach, workshop),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -59,5 +43,3 @@ def run(
     # Once it has ended, uvicorn raises the signal that ended it anew; Ctrl-C is how a server is meant to be ended.
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[opened])
-    if history is not None:
-        history[0].close()

@@ -36,7 +36,7 @@ from realnet.serving.models import NAME, NAME_RULE, ServedModel, open_models
 from realnet.serving.prometheus import Metrics
 from realnet.serving.settings import Settings
 from realnet.serving.shelf import Shelf
-from realnet.serving.uploads import Upload, read_upload
+from realnet.serving.uploads import read_upload
 from realnet.serving.workshop import Gathered, Workshop
 from realnet.signals.delivery import Signals
 from realnet.signals.messages import message_of
@@ -77,17 +77,9 @@ class Service:
         self.models, self.retention, self.started, self.working = models, retention, time.monotonic(), 0
         # One for all: what computes is the processor's cores, however many inspectors there are.
         self.batcher = Batcher(settings.batch_size, self.metrics.batches.observe)
-        self.recordings = {name: Recording(store, name, "serve", retention) for name in models} if store else {}
+        self.recordings: dict[str, Recording] = {}
         # Decoding is the memory's peak: no more images at a time than there are cores.
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
-
-    def _serve(self, model: ServedModel) -> None:
-        """Let requests find ``model``, last of all."""
-        if self.store is not None:
-            recording = Recording(self.store, model.name, "serve", self.retention)
-            self.recordings = {**self.recordings, model.name: recording}
-        # Another dict, as the one before may be walked through at this moment. A shelf is not added to.
-        self.models = {**self.models, model.name: model}
 
     def close(self) -> None:
         """End the threads; what is under way is finished."""
@@ -156,13 +148,13 @@ class Service:
         model.refresh()
         return schemas.TeachAnswer(sentences=said)
 
-    def keep_good(self, name: str, order: Upload) -> Gathered:
+    def keep_good(self, name: str, data: bytes, order: schemas.InspectRequest) -> Gathered:
         """Keep a good image for an inspector, there or to be made; Refusal for a bad name, no image, or no workshop."""
         workshop = self._open_workshop(name)
-        if extra := sorted(order.request.model_fields_set - {"image", "name"}):
+        if extra := sorted(order.model_fields_set - {"image", "name"}):
             raise Refusal(422, f"A good image is given with the fields image and name, not {', '.join(extra)}.")
         with refusing(400):
-            return workshop.keep(name, order.request.name, order.data, self.settings.max_pixels)
+            return workshop.keep(name, order.name, data, self.settings.max_pixels)
 
     def learn(self, name: str) -> schemas.LearnAnswer:
         """Make an inspector of the good images that were given, or let it learn further ones; Refusal if it cannot."""
@@ -171,7 +163,9 @@ class Service:
         with self._alone(_MAKING):
             folder, said, seconds = workshop.learn(name, model.folder if model is not None else None)
             if model is None:
-                self._serve(open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)[name])
+                made = open_models([f"{name}={folder}"], workshop.device, workshop.minimum_area)
+                # Another dict, as the one before may be walked through at this moment. A shelf is not added to.
+                self.models = {**self.models, **made}
         if model is not None:
             model.settle()
         return _learned(folder, said, seconds)
@@ -231,9 +225,9 @@ class Service:
         self.working += 1
         self.metrics.in_progress.set(self.working)
         try:
-            order = await read_upload(request, self.settings)
+            data, order = await read_upload(request, self.settings)
             with self.metrics.seconds.time():
-                return await self._judge(order.data, order.request)
+                return await self._judge(data, order)
         finally:
             self.working -= 1
             self.metrics.in_progress.set(self.working)
@@ -251,7 +245,7 @@ class Service:
         measured = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         found, row = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model, standard)
         if self.store is not None:
-            await self._record(row, model, decoded.picture)
+            await self._record(self.store, row, model, decoded.picture)
             found.recorded = True
         if self.signals is not None:
             # Before the client has its answer: what it knows, the receivers will know.
@@ -272,7 +266,7 @@ class Service:
             row = judge.row(request.name, UserError(refusal.sentence))
             row = row if request.id is None else replace(row, id=request.id)
             if self.store is not None:
-                await self._record(row, model, None)
+                await self._record(self.store, row, model, None)
             _log.info("verdict", extra={"facts": verdict_facts(row, model.name)})
             raise
 
@@ -298,10 +292,10 @@ class Service:
             raise Refusal(422, "That id is another image's or another model's: leave it out, or take a new one.")
         return known
 
-    async def _record(self, row: Row, model: ServedModel, picture: Picture | None) -> None:
-        loop = asyncio.get_running_loop()
+    async def _record(self, store: Store, row: Row, model: ServedModel, picture: Picture | None) -> None:
+        recording = self.recordings.setdefault(model.name, Recording(store, model.name, "serve", self.retention))
         try:
-            await loop.run_in_executor(self.pool, self.recordings[model.name].put, row, picture)
+            await asyncio.get_running_loop().run_in_executor(self.pool, recording.put, row, picture)
         except UserError as error:
             # A verdict that nobody could trace is none: the client keeps the image and comes back.
             _log.error("result not recorded: %s", error, extra={"facts": {"image": row.image}})

@@ -6,7 +6,6 @@ import binascii
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,16 +25,8 @@ _KINDS = "multipart/form-data or application/json"
 Body = TypeVar("Body", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Upload:
-    """What a request asks for: the bytes of an image file, and the other fields of an ``InspectRequest``."""
-
-    data: bytes
-    request: InspectRequest
-
-
-async def read_upload(request: Request, settings: Settings) -> Upload:
-    """Read and check the body of a request; all of it stays in memory, which the settings bound.
+async def read_upload(request: Request, settings: Settings) -> tuple[bytes, InspectRequest]:
+    """The image file in the body of a request, and the other fields; all stays in memory, which the settings bound.
 
     Refusal for another content type, parameters in the URL, fields that are wrong, or a body too long or too slow.
     """
@@ -80,7 +71,7 @@ async def _json_body(request: Request, settings: Settings, kinds: str) -> bytes:
         return b"".join([piece async for piece in bounded(request, settings)])
 
 
-def _json(body: bytes) -> Upload:
+def _json(body: bytes) -> tuple[bytes, InspectRequest]:
     try:
         given: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -94,10 +85,10 @@ def _json(body: bytes) -> Upload:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refusal(422, "The field image is no base64 of an image file.") from error
-    return Upload(data, order.model_copy(update={"image": ""}))
+    return data, order.model_copy(update={"image": ""})
 
 
-async def _multipart(request: Request, settings: Settings) -> Upload:
+async def _multipart(request: Request, settings: Settings) -> tuple[bytes, InspectRequest]:
     parser = MultiPartParser(request.headers, bounded(request, settings), max_files=1, max_fields=8, max_part_size=4096)
     # Never to the disk, which may be full; the body's length is bounded already.
     parser.spool_max_size = settings.max_bytes + 1
@@ -115,7 +106,7 @@ async def _multipart(request: Request, settings: Settings) -> Upload:
         file = files[0][1]
         given.setdefault("name", (file.filename or "image")[-500:])
         order = _checked({**given, "image": ""}, strings=True)
-        return Upload(await file.read(), order)
+        return await file.read(), order
     finally:
         await form.close()
 

@@ -110,7 +110,7 @@ class Workshop:
             if not new:
                 raise UserError(f"{name} has learned all of its good images already: give it further ones.")
             said = self._join(run, new)
-        self._note_learned(name, files)
+        write_text(place / _LEARNED_FILE, "".join(f"{file.name}\n" for file in files))
         return run, said, time.monotonic() - began
 
     def odd(self, name: str, run: Path) -> list[Path]:
@@ -156,9 +156,6 @@ class Workshop:
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return [sentence.replace(str(making), str(run)) for sentence in said]
-
-    def _note_learned(self, name: str, files: Sequence[Path]) -> None:
-        write_text(self._place(name) / _LEARNED_FILE, "".join(f"{file.name}\n" for file in files))
 
     def _image(self, name: str, image: str) -> Path:
         file = self._place(name) / image
