@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,6 @@ SETTINGS_FILE, LIST_FILE, PARTS = "inspection.json", "files.parquet", "parts"
 # Files of a part: minutes of work, so that little is lost with a machine; more where the list is very long.
 _PART, _MOST_PARTS = 256, 20_000
 _BATCH, _READERS = 8, 8
-
-
-@dataclass(frozen=True)
-class Task:
-    """What the machines need to know: the model, where its rows go, and what counts as a defect."""
-
-    packed: Packed
-    output: str
-    threshold: float
-    minimum_area: int
-    device: str
 
 
 def inspect_on(
@@ -76,20 +64,16 @@ def inspect_on(
     size = max(_PART, math.ceil(len(listed) / _MOST_PARTS))
     parts = [listed[start : start + size] for start in range(0, len(listed), size)]
     there = set(range(len(parts))) & _there(output)
-    summary, done = Summary(judge.threshold, judge.calibration), 0
+    summary = Summary(judge.threshold, judge.calibration)
     for number in sorted(there):
-        verdicts, scores = from_parquet(read_bytes(_place(output, number)), ("verdict", "score"))
-        known = [score for score in scores if score is not None]
-        summary.count(len(verdicts), verdicts.count("anomalous"), verdicts.count("unknown"), known)
-        done += len(parts[number])
+        _count(summary, *from_parquet(read_bytes(_place(output, number)), ("verdict", "score")))
     summary.earlier = summary.images
-    watcher.stage("Inspecting", done, len(listed))
-    task = Task(packed, output, judge.threshold, judge.minimum_area, cluster.share.device)
+    watcher.stage("Inspecting", summary.images, len(listed))
+    shared = {"packed": packed, "output": output, "threshold": judge.threshold, "minimum_area": minimum_area}
     missing = [{"part": n, "files": json.dumps(files)} for n, files in enumerate(parts) if n not in there]
-    for row in _rows(cluster, missing, task):
-        summary.count(row["images"], row["anomalous"], row["unknown"], json.loads(row["scores"]))
-        done += row["images"]
-        watcher.stage("Inspecting", done, len(listed))
+    for found in _made(cluster, missing, {**shared, "device": cluster.share.device}):
+        _count(summary, *found)
+        watcher.stage("Inspecting", summary.images, len(listed))
     summary.notes = describe_not_used(left_out)
     return summary
 
@@ -131,7 +115,15 @@ def _place(output: str, number: int) -> str:
     return join(output, PARTS, f"part-{number:06d}.parquet")
 
 
-def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterator[dict[str, Any]]:
+def _count(summary: Summary, verdicts: list[str], scores: list[float | None]) -> None:
+    known = [score for score in scores if score is not None]
+    summary.count(len(verdicts), verdicts.count("anomalous"), verdicts.count("unknown"), known)
+
+
+def _made(
+    cluster: Cluster, missing: list[dict[str, Any]], shared: dict[str, Any]
+) -> Iterator[tuple[list[str], list[float | None]]]:
+    """Verdicts and scores of each missing part, once it is there."""
     if not missing:
         return
     context = cluster.ray.data.DataContext.get_current()
@@ -139,36 +131,29 @@ def _rows(cluster: Cluster, missing: list[dict[str, Any]], task: Task) -> Iterat
     data = cluster.ray.data.from_items(missing, override_num_blocks=len(missing))
     try:
         share = cluster.share  # what a lost machine did Ray Data does again of itself
-        judged = data.map(_judge_part, fn_kwargs={"task": task}, num_cpus=share.cpus, num_gpus=share.gpus)
+        judged = data.map(_judge_part, fn_kwargs=shared, num_cpus=share.cpus, num_gpus=share.gpus)
         for row in judged.iter_rows():
             if row["error"]:
                 raise UserError(row["error"])
-            yield row
+            verdicts, scores = json.loads(row["found"])
+            yield verdicts, scores
     except cluster.ray.exceptions.RayTaskError as error:
         raise translated(error) from None
 
 
-def _judge_part(row: dict[str, Any], task: Task) -> dict[str, Any]:
+def _judge_part(
+    row: dict[str, Any], packed: Packed, output: str, threshold: float, minimum_area: int, device: str
+) -> dict[str, str]:
     """On a machine: judge one part and write its rows; a sentence where that fails, as Ray Data keeps no cause."""
-    found = {"part": int(row["part"]), "images": 0, "anomalous": 0, "unknown": 0, "scores": "[]", "error": ""}
     try:
-        return {**found, **_done(row, task)}
+        judge = _loaded(packed, device)
+        judge.threshold, judge.minimum_area = threshold, minimum_area
+        rows = list(_judged(judge, json.loads(row["files"])))
+        write_whole(_place(output, int(row["part"])), to_parquet(rows))
     except UserError as error:
-        return {**found, "error": str(error)}
-
-
-def _done(row: dict[str, Any], task: Task) -> dict[str, Any]:
-    judge = _loaded(task.packed, task.device)
-    judge.threshold, judge.minimum_area = task.threshold, task.minimum_area
-    rows = list(_judged(judge, json.loads(row["files"])))
-    write_whole(_place(task.output, int(row["part"])), to_parquet(rows))
-    scores = [found.score for found in rows if found.score is not None]
-    return {
-        "images": len(rows),
-        "anomalous": sum(found.verdict == "anomalous" for found in rows),
-        "unknown": sum(found.verdict == "unknown" for found in rows),
-        "scores": json.dumps(scores),
-    }
+        return {"found": "", "error": str(error)}
+    found = [row.verdict for row in rows], [row.score for row in rows]
+    return {"found": json.dumps(found), "error": ""}
 
 
 def _judged(judge: Judge, files: Sequence[str]) -> Iterator[Row]:

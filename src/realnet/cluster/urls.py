@@ -9,8 +9,7 @@ from typing import Any
 from realnet.atomic import atomic_path
 from realnet.data.finding import LeftOut, folder_reason, name_reason, own_output
 from realnet.errors import UserError
-
-_MAGIC = set("*?[")
+from realnet.inspection.walking import is_pattern
 
 
 def is_url(text: str) -> bool:
@@ -47,7 +46,7 @@ def find_images(sources: Sequence[str], left_out: list[LeftOut] | None = None) -
         with _said(f"list {source}"):
             if system.isdir(path):
                 names = _images(system.find(path), path, left_out)
-            elif _MAGIC & set(path):
+            elif is_pattern(path):
                 names = _images(system.glob(path), "", left_out)
             else:
                 names = [path] if system.exists(path) else []
