@@ -20,7 +20,6 @@ _FORMAT = "realnet inspect 1"
 _OWN = ("key", "name", "size", "changed_ns")
 Earlier = Literal["refuse", "resume", "overwrite"]
 """What to do with the results of an earlier inspection in the same folder."""
-_GO_ON = "What is judged is kept: continue with the same call and --resume."
 
 
 def what_of_earlier(resume: bool, overwrite: bool) -> Earlier:
@@ -78,7 +77,7 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._stream.truncate(self._end)
-            raise UserError(f"Cannot write {self.path}: {error.strerror}. Free some space. {_GO_ON}") from error
+            raise UserError(f"Cannot write {self.path}: {error.strerror}. Free some space.") from error
         self.index.wrote(item.key, self._end)
         self._end += len(line)
 
@@ -125,7 +124,7 @@ def resumable() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{error} {_GO_ON}") from error
+        raise UserError(f"{error} What is judged is kept: continue with the same call and --resume.") from error
 
 
 def read_rows(output: Path) -> Iterator[Row]:

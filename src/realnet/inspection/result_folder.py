@@ -136,8 +136,7 @@ def _keep(
         if request.identify is not None:
             row = replace(row, id=request.identify(queued.item))
         request.announce(queued.item, row)
-    journal.append(queued.item, queued.registration, row)
-    if request.recorder is not None:
-        with resumable():
+        journal.append(queued.item, queued.registration, row)
+        if request.recorder is not None:
             request.recorder.add(row, queued.looked.image if isinstance(queued.looked, Looked) else None)
     return row

@@ -39,18 +39,9 @@ class Sources:
 
     def count(self) -> int | None:
         """How many images there are, where that is known before: files, folders and patterns."""
-        total = 0
-        for argument in self.arguments:
-            path = Path(argument)
-            if self.endless or argument == STANDARD_INPUT or argument.startswith(PREFIX):
-                return None
-            if path.is_dir():
-                total += sum(isinstance(entry, Path) for entry in walk(path, self.leave_out))
-            elif path.exists() or not is_pattern(argument):
-                total += 1
-            else:
-                total += sum(1 for _ in match(argument, self.leave_out, _silent))
-        return total
+        if self.endless or any(one == STANDARD_INPUT or one.startswith(PREFIX) for one in self.arguments):
+            return None
+        return sum(1 for argument in self.arguments for _ in self._files(argument, _silent))
 
     def items(self, is_known: IsKnown, stop: threading.Event) -> Iterator[Item | None]:
         """The images, until ``stop`` is set; None where the next one may take its time. A file named twice comes twice.
@@ -69,7 +60,6 @@ class Sources:
             yield from watch(self.watched, is_known, self.leave_out, self.say, stop)
 
     def _of(self, argument: str, stop: threading.Event) -> Iterator[Item]:
-        path = Path(argument)
         if argument == STANDARD_INPUT:
             yield from (file_item(Path(line), live=True) for line in lines(_standard_input()))
         elif argument.startswith(PREFIX):
@@ -78,12 +68,16 @@ class Sources:
                 yield from camera_items(address, self.every, self.say, stop)
             else:
                 yield from film_items(Path(address), self.every)
-        elif path.is_dir():
-            yield from map(file_item, walk_images(path, self.leave_out, self.say))
-        elif path.exists() or not is_pattern(argument):
-            yield file_item(path)
         else:
-            yield from map(file_item, match(argument, self.leave_out, self.say))
+            yield from map(file_item, self._files(argument, self.say))
+
+    def _files(self, argument: str, say: Notify) -> Iterator[Path]:
+        path = Path(argument)
+        if path.is_dir():
+            return walk_images(path, self.leave_out, say)
+        if path.exists() or not is_pattern(argument):
+            return iter([path])
+        return match(argument, self.leave_out, say)
 
 
 def _silent(sentence: str) -> None:

@@ -4,7 +4,7 @@ import csv
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
@@ -35,13 +35,9 @@ def check_formats(forms: Sequence[str]) -> None:
 
 def write_table(path: Path, form: str, rows: Iterable[Row]) -> None:
     """Write ``rows``, which memory never holds, to ``path``; UserError for a full disk, for Parquet without pyarrow."""
-    writers: dict[str, Callable[[Path, Iterable[Row]], None]] = {
-        "csv": _write_csv,
-        "json": _write_json,
-        "parquet": _write_parquet,
-    }
+    write = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}[form]
     with atomic_path(path) as temporary:
-        writers[form](temporary, rows)
+        write(temporary, rows)
 
 
 def _write_csv(path: Path, rows: Iterable[Row]) -> None:
@@ -71,28 +67,28 @@ def to_parquet(rows: Iterable[Row]) -> bytes:
 
 def names_to_parquet(names: Sequence[str]) -> bytes:
     """The column ``image`` alone."""
-    pyarrow, parquet = _pyarrow()
+    pyarrow = _pyarrow()
     stream = BytesIO()
     printable = [_printable({"image": name})["image"] for name in names]
-    parquet.write_table(pyarrow.table({"image": pyarrow.array(printable, pyarrow.string())}), stream)
+    pyarrow.parquet.write_table(pyarrow.table({"image": pyarrow.array(printable, pyarrow.string())}), stream)
     return stream.getvalue()
 
 
 def from_parquet(content: bytes, columns: Sequence[str]) -> list[list[Any]]:
     """The values of ``columns`` in a Parquet file's content; UserError where it is damaged or lacks them."""
-    pyarrow, parquet = _pyarrow()
+    pyarrow = _pyarrow()
     try:
-        table = parquet.read_table(pyarrow.BufferReader(content), columns=list(columns))
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), columns=list(columns))
         return [table[name].to_pylist() for name in columns]
     except (pyarrow.ArrowException, KeyError) as error:
         raise UserError("A Parquet file of these results is damaged: start anew in another --output.") from error
 
 
 def _write_parquet(path: Path | BytesIO, rows: Iterable[Row]) -> None:
-    pyarrow, parquet = _pyarrow()
+    pyarrow = _pyarrow()
     schema = _schema(pyarrow)
     remaining = iter(rows)
-    with parquet.ParquetWriter(path, schema) as writer:
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         while batch := [_printable(row.as_dict()) for row in itertools.islice(remaining, _PARQUET_ROWS)]:
             writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
 
@@ -127,10 +123,9 @@ def _schema(pyarrow: Any) -> Any:
     return pyarrow.schema([(field.name, kinds.get(field.name, text)) for field in fields(Row)])
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def _pyarrow() -> Any:
     try:
-        import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
         import pyarrow.parquet  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ImportError as error:
         raise UserError(f"Parquet needs pyarrow, which is not installed: {install_hint('parquet')}.") from error
-    return pyarrow, pyarrow.parquet
+    return pyarrow
