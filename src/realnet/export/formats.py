@@ -123,9 +123,8 @@ def _halve(model: Any) -> None:
         values = node.data
         if values.size < _HALVED_ELEMENTS or np.abs(values).max() > np.finfo(np.float16).max:
             continue
-        readers = list(node.output(0).get_target_inputs())
         widened = opset13.convert(opset13.constant(values.astype(np.float16)), "f32")
-        for reader in readers:
+        for reader in list(node.output(0).get_target_inputs()):
             reader.replace_source_output(widened.output(0))
 
 
@@ -186,9 +185,8 @@ def _silent() -> Iterator[None]:
     They warn of branches that depend on sizes, too: these are fixed, and the result is compared with PyTorch.
     """
     with (
-        warnings.catch_warnings(),
+        warnings.catch_warnings(action="ignore"),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        warnings.simplefilter("ignore")
         yield

@@ -120,21 +120,20 @@ def compare(
     """
     if not len(images):
         raise UserError("There is no image to verify the export on: give --images or --data.")
-    rows: list[tuple[float, float, float, bool]] = []
+    found = []
     # Batches of two sizes: a graph that is right for one only must not pass.
     for some in (slice(1), *(slice(start, start + _BATCH) for start in range(1, len(images), _BATCH))):
         batch = to_batch(images[some])
         (maps, scores), (other_maps, other_scores) = reference(batch), exported(batch)
         apart = np.abs(maps - other_maps)
         changed = (scores > threshold) != (other_scores > threshold)
-        columns = (apart.max((1, 2)), apart.mean((1, 2)), np.abs(scores - other_scores), changed)
-        rows += list(zip(*(column.tolist() for column in columns), strict=True))
-    maximum, mean, score, changed = (np.array(column) for column in zip(*rows, strict=True))
+        found.append((apart.max((1, 2)), apart.mean((1, 2)), np.abs(scores - other_scores), changed))
+    maximum, mean, score, changed = (np.concatenate(column) for column in zip(*found, strict=True))
     judged = mean if form == "openvino-fp16" else maximum
     # Written so that a NaN disagrees.
     disagreeing = ~((judged <= tolerance) & (score <= tolerance))
     return Agreement(
-        images=len(rows),
+        images=len(images),
         map_difference=float(maximum.max()),
         map_mean=float(mean.max()),
         score_difference=float(score.max()),

@@ -145,9 +145,8 @@ def keep_reference(folder: Path, config: ViewConfig, levels: Levels | None = Non
     view = view_of(config, levels)
     if view is None or view.reference is None:
         return config
-    reference = view.reference
     with atomic_path(folder / REFERENCE_FILE) as temporary:
-        cv2.imwrite(str(temporary), reference)
+        cv2.imwrite(str(temporary), view.reference)
     return config.model_copy(update={"reference": Path(REFERENCE_FILE)})
 
 
