@@ -17,16 +17,28 @@ def is_url(text: str) -> bool:
     return "://" in text and not text.startswith("file://")
 
 
-def filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system of a path or URL, and the path in it; UserError for one that is unknown or not installed."""
+@contextlib.contextmanager
+def _storage(url: str, what: str) -> Iterator[tuple[Any, str]]:
+    """fsspec's file system of a path or URL, and the path in it, to do ``what`` with it.
+
+    UserError for a storage that is unknown or not installed, and for what it raises meanwhile: each has exceptions of
+    its own.
+    """
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(url)
+        system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise UserError(f"{url} needs a package that is not installed: {str(error).splitlines()[0]}.") from error
     except ValueError as error:
         raise UserError(f"{url} names a storage that fsspec does not know ({error}).") from error
+    try:
+        yield system, path
+    except FileNotFoundError as error:
+        raise UserError(f"Cannot {what} {url}: there is no such file.") from error
+    except Exception as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"Cannot {what} {url}: {first.rstrip('.')}.") from error
 
 
 def join(folder: str, *names: str) -> str:
@@ -42,8 +54,7 @@ def find_images(sources: Sequence[str], left_out: list[LeftOut] | None = None) -
     """
     found: list[str] = []
     for source in sources:
-        system, path = filesystem(source)
-        with _said(f"list {source}"):
+        with _storage(source, "list") as (system, path):
             if system.isdir(path):
                 names = _images(system.find(path), path, left_out)
             elif is_pattern(path):
@@ -88,15 +99,13 @@ def _reason(path: PurePosixPath, root: PurePosixPath, outputs: dict[PurePosixPat
 
 def exists(url: str) -> bool:
     """Whether there is a file; UserError where that cannot be known."""
-    system, path = filesystem(url)
-    with _said(f"look for {url}"):
+    with _storage(url, "look for") as (system, path):
         return bool(system.exists(path))
 
 
 def names_in(folder: str) -> list[str]:
     """Names of the files in a folder; none where there is no folder; UserError where it cannot be listed."""
-    system, path = filesystem(folder)
-    with _said(f"list {folder}"):
+    with _storage(folder, "list") as (system, path):
         system.invalidate_cache()
         try:
             return [PurePosixPath(name).name for name in system.ls(path, detail=False)]
@@ -106,8 +115,7 @@ def names_in(folder: str) -> list[str]:
 
 def read_bytes(url: str) -> bytes:
     """A file's content; UserError where it cannot be had."""
-    system, path = filesystem(url)
-    with _said(f"read {url}"):
+    with _storage(url, "read") as (system, path):
         return bytes(system.cat_file(path))
 
 
@@ -117,19 +125,6 @@ def write_whole(url: str, content: bytes) -> None:
         with atomic_path(Path(url.removeprefix("file://"))) as temporary:
             temporary.write_bytes(content)
         return
-    system, path = filesystem(url)
-    with _said(f"write {url}"):
+    with _storage(url, "write") as (system, path):
         system.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         system.pipe_file(path, content)
-
-
-@contextlib.contextmanager
-def _said(what: str) -> Iterator[None]:
-    """Turn what a storage raises, each its own exceptions, into a sentence: what could not be done, and why."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise UserError(f"Cannot {what}: there is no such file.") from error
-    except Exception as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"Cannot {what}: {first.rstrip('.')}.") from error
