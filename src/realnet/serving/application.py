@@ -273,8 +273,8 @@ def _gathered(service: Service, found: Gathered) -> schemas.GatheredAnswer:
 
 
 def _file(model: ServedModel, name: str, kind: str) -> Response:
-    path = model.file(name)
-    if path is None:
+    path = model.folder / name
+    if not path.is_file():  # exports have few
         raise Refusal(404, f"{model.name} has no {name}.")
     return FileResponse(path, media_type=kind, headers={"X-Content-Type-Options": "nosniff"})
 

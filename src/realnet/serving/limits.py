@@ -107,11 +107,7 @@ def too_large(settings: Settings) -> Refusal:
 
 
 async def bounded(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
-    """The body of ``request`` piece by piece, however long it said it was.
-
-    Raises:
-        Refusal: once it is longer than the settings allow.
-    """
+    """The body of ``request`` piece by piece, however long it said it was; Refusal once it is longer than allowed."""
     length = 0
     async for piece in request.stream():
         length += len(piece)

@@ -98,11 +98,6 @@ class ServedModel:
         facts = {"model": self.name, **now, "before": before}
         _log.warning("calibration taken up", extra={"facts": facts})
 
-    def file(self, name: str) -> Path | None:
-        """The run's file of that name; None where there is none (exports have few)."""
-        path = self.folder / name
-        return path if path.is_file() else None
-
     def limits(self) -> Limits | None:
         """What was measured of how small and how faint a defect it finds, at the threshold in force."""
         try:

@@ -77,6 +77,7 @@ class Service:
         self.models, self.retention, self.started, self.working = models, retention, time.monotonic(), 0
         # One for all: what computes is the processor's cores, however many inspectors there are.
         self.batcher = Batcher(settings.batch_size, self.metrics.batches.observe)
+        self.metrics.in_progress.set_function(lambda: self.working)
         self.recordings: dict[str, Recording] = {}
         # Decoding is the memory's peak: no more images at a time than there are cores.
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="images")
@@ -117,8 +118,8 @@ class Service:
             calibration_version=calibration.version if calibration else None,
             model_digest=digest,
             confirmed=confirmed,
-            synthetic_defects=model.file("synthetic_defects.png") is not None,
-            report=model.file("report.html") is not None,
+            synthetic_defects=(model.folder / "synthetic_defects.png").is_file(),
+            report=(model.folder / "report.html").is_file(),
             limits=limits.sentences() if limits is not None else [],
             drift=found.sentence() if found is not None and found.warns else None,
         )
@@ -215,22 +216,16 @@ class Service:
         return self.workshop
 
     async def inspect(self, request: Request) -> schemas.InspectAnswer:
-        """Read, judge, record and answer one request.
-
-        Raises:
-            Refusal: with the reason why not.
-        """
+        """Read, judge, record and answer one request; Refusal with the reason why not."""
         if self.working >= self.settings.waiting:
             raise Refusal(503, "Too many requests at once; try again in a moment.", {"Retry-After": "1"})
         self.working += 1
-        self.metrics.in_progress.set(self.working)
         try:
             data, order = await read_upload(request, self.settings)
             with self.metrics.seconds.time():
                 return await self._judge(data, order)
         finally:
             self.working -= 1
-            self.metrics.in_progress.set(self.working)
 
     async def _judge(self, data: bytes, request: schemas.InspectRequest) -> schemas.InspectAnswer:
         loop = asyncio.get_running_loop()
