@@ -1,5 +1,6 @@
 """From the bytes of a file to a picture whose values are as stored and upright; content decides the format."""
 
+import contextlib
 import functools
 import io
 import re
@@ -184,37 +185,28 @@ def _refuse_unfilled(stream: IO[bytes], name: str, form: str, decoded: Image.Ima
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of the upright picture by its header; None where that takes decoding; UserError as there."""
-    refuse_absent(path)
-    try:
-        with path.open("rb") as stream:
-            if is_tiff(stream.read(4)) and (pages := read_pages(stream)):
-                page = largest(pages)
-                refuse_enormous(path, page.width, page.height, MAX_PIXELS)
-                return (page.height, page.width) if page.orientation >= 5 else (page.width, page.height)
-            stream.seek(0)
-            with open_header(stream, path, MAX_PIXELS) as picture:
-                width, height = picture.size
-                return (height, width) if orientation(picture) >= 5 else (width, height)
-    except UnidentifiedImageError:
-        return None
-    except UserError:
-        raise
-    except Exception as error:
-        raise damaged(path, error) from error
+    """(width, height) of the upright picture by its header; None where decoding is to say it, or what is wrong."""
+    with contextlib.suppress(Exception), path.open("rb") as stream:
+        if is_tiff(stream.read(4)) and (pages := read_pages(stream)):
+            page = largest(pages)
+            refuse_enormous(path, page.width, page.height, MAX_PIXELS)
+            return (page.height, page.width) if page.orientation >= 5 else (page.width, page.height)
+        stream.seek(0)
+        with open_header(stream, path, MAX_PIXELS) as picture:
+            width, height = picture.size
+            return (height, width) if orientation(picture) >= 5 else (width, height)
+    return None
 
 
 def is_grey(path: Path) -> bool:
     """Whether a file stores one value a pixel, by its header; False where that cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            if is_tiff(stream.read(4)) and (pages := read_pages(stream)):
-                return largest(pages).is_grey
-            stream.seek(0)
-            with open_header(stream, path, MAX_PIXELS) as picture:
-                return picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;16")
-    except Exception:  # whoever decodes it says what is wrong
-        return False
+    with contextlib.suppress(Exception), path.open("rb") as stream:
+        if is_tiff(stream.read(4)) and (pages := read_pages(stream)):
+            return largest(pages).is_grey
+        stream.seek(0)
+        with open_header(stream, path, MAX_PIXELS) as picture:
+            return picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;16")
+    return False
 
 
 def refuse_absent(path: Path) -> None:

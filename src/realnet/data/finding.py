@@ -60,13 +60,8 @@ def find_images(root: Path, generated: bool = False) -> tuple[list[Path], list[L
 def list_images(paths: Iterable[str | Path], left_out: list[LeftOut] | None = None) -> list[Path]:
     """The image files among ``paths``: files as given, folders searched as :func:`find_images` does; each once.
 
-    Images that this program generated count here: whoever names their folder means them.
-
-    Args:
-        left_out: is told what of the folders is left out, and why.
-
-    Raises:
-        UserError: where a path does not exist or a folder holds no image.
+    Images that this program generated count here: whoever names their folder means them. ``left_out`` is told what of
+    the folders is left out, and why. UserError where a path does not exist or a folder holds no image.
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):

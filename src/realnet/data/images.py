@@ -1,5 +1,6 @@
 """Reading image files of any kind, and pictures in memory, into the one form that the package uses."""
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -15,12 +16,10 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from realnet.data.decoding import (
     MAX_PIXELS,
     Picture,
-    damaged,
     decode_file,
     decode_stream,
     open_header,
     orientation,
-    refuse_absent,
     turned,
     turned_array,
     upright_size,
@@ -127,26 +126,19 @@ def verify_image(path: Path) -> tuple[int, int]:
     A PNG's checksums are verified (an orientation that stands behind its pixels is not seen); a JPEG is
     decoded at an eighth of its size; others are decoded. UserError as `read_image`.
     """
-    refuse_absent(path)
-    try:
-        with path.open("rb") as stream, open_header(stream, path, MAX_PIXELS) as picture:
-            if picture.format in ("PNG", "JPEG", "MPO"):
-                late = picture.format == "PNG" and "exif" not in picture.info  # asking would decode all of it
-                width, height = picture.size
-                if not late and orientation(picture) >= 5:
-                    width, height = height, width
-                if picture.format == "PNG":
-                    picture.verify()
-                else:
-                    picture.draft("L", (1, 1))
-                    picture.load()
-                return width, height
-    except UserError:
-        raise
-    except PermissionError as error:
-        raise damaged(path, error) from error
-    except Exception:  # decoders raise nearly anything; what it is, decoding in full says
-        pass
+    # Decoders raise nearly anything; what is wrong decoding in full says.
+    with contextlib.suppress(Exception), path.open("rb") as stream, open_header(stream, path, MAX_PIXELS) as picture:
+        if picture.format in ("PNG", "JPEG", "MPO"):
+            late = picture.format == "PNG" and "exif" not in picture.info  # asking would decode all of it
+            width, height = picture.size
+            if not late and orientation(picture) >= 5:
+                width, height = height, width
+            if picture.format == "PNG":
+                picture.verify()
+            else:
+                picture.draft("L", (1, 1))
+                picture.load()
+            return width, height
     height, width = _shape(decode_file(path))
     return width, height
 

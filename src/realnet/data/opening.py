@@ -47,10 +47,8 @@ def open_good(places: Sequence[Path], good: Sequence[str] = ()) -> Category:
     """The good images of ``places`` as one category's ``train``: files as given, of folders the good ones in them.
 
     Of a folder that divides itself into splits, the images outside ``train/`` are taken, where there are any: good
-    images that nothing was trained on. What was not taken is in ``left_out``.
-
-    Raises:
-        UserError: as `open_dataset`; for a path that does not exist, or where there is no good image.
+    images that nothing was trained on. What was not taken is in ``left_out``. UserError as `open_dataset`, and for a
+    path that does not exist, or where there is no good image.
     """
     samples: dict[Path, Sample] = {}
     left_out: list[LeftOut] = []

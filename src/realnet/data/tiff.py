@@ -21,8 +21,9 @@ _TYPES = {
     (_UNSIGNED, 16): np.uint16, (_UNSIGNED, 32): np.uint32, (_UNSIGNED, 64): np.uint64,
     (_SIGNED, 8): np.int8, (_SIGNED, 16): np.int16, (_SIGNED, 32): np.int32, (_SIGNED, 64): np.int64,
     (_FLOAT, 32): np.float32, (_FLOAT, 64): np.float64,
+    # Packed: OpenCV shifts them up to 16 bits.
+    (_UNSIGNED, 10): np.uint16, (_UNSIGNED, 12): np.uint16, (_UNSIGNED, 14): np.uint16,
 }  # fmt: skip
-# Packed: OpenCV shifts them up to 16 bits.
 _PACKED = (10, 12, 14)
 
 
@@ -141,7 +142,7 @@ def unread_kind(page: Page) -> str | None:
         return "a camera's raw picture" if page.raw else "a TIFF with its picture below another"
     if not page.is_deep:
         return None
-    known = (page.form, page.bits) in _TYPES or (page.form == _UNSIGNED and page.bits in _PACKED)
+    known = (page.form, page.bits) in _TYPES
     if not known or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or page.samples not in (1, 3, 4):
         return described(page)
     return None
@@ -158,7 +159,7 @@ def read_deep(data: bytes, page: Page) -> np.ndarray | None:
     if page.end > len(data):
         raise OSError("pixels are missing")
     array = decode_quietly(np.frombuffer(data, np.uint8), page.number or 0)
-    expected = np.uint16 if page.bits in _PACKED else _TYPES[page.form, page.bits]
+    expected = _TYPES[page.form, page.bits]
     channels = 1 if array is None or array.ndim == 2 else array.shape[2]
     if array is None:
         array = _by_pillow(data, page, expected)
