@@ -83,12 +83,8 @@ class Workshop:
             if self._count(name).images >= MOST_IMAGES:
                 raise UserError(f"{name} has {MOST_IMAGES} good images; for more use `realnet train`.")
             stem = plain_name(called.stem, "image", 80)
-            try:
-                place.mkdir(parents=True, exist_ok=True)
-                with atomic_path(place / f"{digest}-{stem}{called.suffix.lower()}") as temporary:
-                    temporary.write_bytes(data)
-            except OSError as error:
-                raise UserError(f"{place} cannot be written ({error.strerror or error}).") from error
+            with atomic_path(place / f"{digest}-{stem}{called.suffix.lower()}") as temporary:
+                temporary.write_bytes(data)
             return self._count(name)
 
     def learn(self, name: str, run: Path | None) -> tuple[Path, list[str], float]:
