@@ -24,20 +24,11 @@ def short_names(files: Sequence[Path]) -> list[str]:
     return [printable(file.absolute().relative_to(common).as_posix()) for file in files]
 
 
-class Seen(Protocol):
-    """An image and what is seen of it."""
-
-    @property
-    def seen(self) -> np.ndarray:
-        """uint8 ``[h, w, 3]``."""
-        ...
-
-
 class Looking(Protocol):
     """What of an image is seen; :class:`realnet.view.View` is one."""
 
-    def look(self, image: np.ndarray, name: str) -> Seen:
-        """What is seen of ``image`` uint8 ``[h, w, 3]``, called ``name``."""
+    def see(self, image: np.ndarray, name: str) -> np.ndarray:
+        """What is seen of ``image`` uint8 ``[h, w, 3]``, called ``name``: uint8 ``[h', w', 3]``."""
         ...
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
@@ -117,7 +108,7 @@ class GoodImages(Sequence[np.ndarray]):
         if image is None:
             file, box = self._places[position]
             if box is not None:
-                return self._read_tiles(position)
+                return self._read_tiles(position, file, box)
             image = resize_image(self._read(file), self.size)
             if not self._keep(position, image):
                 return image
@@ -139,7 +130,7 @@ class GoodImages(Sequence[np.ndarray]):
         whole = read_image(path, levels=self.levels)
         if file not in self._digests:
             self._digests[file] = image_hash(whole)
-        return whole if self.view is None else self.view.look(whole, str(path)).seen
+        return whole if self.view is None else self.view.see(whole, str(path))
 
     def _keep(self, position: int, image: np.ndarray) -> bool:
         """Nothing is evicted: in shuffled passes over more than fits, every policy serves the same share."""
@@ -148,10 +139,8 @@ class GoodImages(Sequence[np.ndarray]):
             self._cache[position] = image
         return fits
 
-    def _read_tiles(self, position: int) -> np.ndarray:
+    def _read_tiles(self, position: int, file: int, own: Box) -> np.ndarray:
         """The tile at ``position``; those of the same file are kept as well, as reading it is what costs."""
-        file, own = self._places[position]
-        assert own is not None
         whole = self._read(file)
         for other in range(position, len(self)):
             number, box = self._places[other]

@@ -93,6 +93,10 @@ class View:
             inside = _moved(inside, to_image, name)
         return Looked(image, seen, inside, alignment, (top, left), to_image)
 
+    def see(self, image: np.ndarray, name: str) -> np.ndarray:
+        """What the network is to see of ``image``, alone; as :meth:`look`."""
+        return self.look(image, name).seen
+
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of what is seen of an image of that size."""
         inside = self._inside(height, width)
