@@ -38,6 +38,13 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def beginning(path: Path, length: int) -> bytes:
+    """The first bytes of a file, at most so many; none where it cannot be read."""
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        return stream.read(length)
+    return b""
+
+
 def text_sha256(text: str) -> str:
     """SHA-256 of a text in UTF-8, hex."""
     return hashlib.sha256(text.encode()).hexdigest()

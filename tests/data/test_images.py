@@ -81,7 +81,7 @@ def test_float_tiff(tmp_path: Path, scale: int, channels: int) -> None:
     path = tmp_path / "float.tif"
     assert cv2.imwrite(str(path), values[..., ::-1] * scale)
     assert np.abs(read_image(path, levels=(0, scale)) - values * 255.0).max() <= 0.51
-    assert verify_image(path) == (30, 20)
+    assert verify_image(path) == (20, 30)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -101,7 +101,7 @@ def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
         got = read_image(path)
         assert got.shape == upright.shape
         assert np.abs(got.astype(int) - upright).mean() < 3
-        assert verify_image(path) == (64, 40)
+        assert verify_image(path) == (40, 64)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif"])
@@ -110,7 +110,7 @@ def test_first_of_several_frames(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"film{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
     assert np.array_equal(read_image(path), np.array(frames[0]))
-    assert verify_image(path) == (20, 10)
+    assert verify_image(path) == (10, 20)
 
 
 def test_transparency_becomes_white(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_no_warning_and_no_trace_in_pillow_for_large_images(tmp_path: Path) -> N
     Image.new("1", (20000, 10000)).save(path)  # 200 megapixels: Pillow itself refuses them
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert verify_image(path) == (20000, 10000)
+        assert verify_image(path) == (10000, 20000)
     assert limit == Image.MAX_IMAGE_PIXELS is not None
 
 

@@ -45,11 +45,11 @@ def check_dataset(
         if need_test:
             problems += _missing_tests(category)
     checked = each_in_threads(_check, samples, problems)
-    sizes = {sample.image: size for sample, (size, _) in zip(samples, checked, strict=True)}
+    shapes = {sample.image: shape for sample, (shape, _) in zip(samples, checked, strict=True)}
     several, said = len(categories) > 1, []
     for one in categories if need_train else ():
         of = f"{len(one.train)} good images{f' of {one.name}' if several else ''}"
-        said += [*_describe_sizes(one, of, sizes), *_describe_colours(one, of), *_describe_names(one, of)]
+        said += [*_describe_sizes(one, of, shapes), *_describe_colours(one, of), *_describe_names(one, of)]
     return said + _describe_masks(samples, [marked for _, marked in checked])
 
 
@@ -58,9 +58,9 @@ def check_count(categories: Sequence[Category]) -> None:
     raise_problems([problem for category in categories for problem in _missing_good(category)])
 
 
-def _describe_sizes(category: Category, of: str, sizes: Mapping[Path, tuple[int, int]]) -> list[str]:
+def _describe_sizes(category: Category, of: str, shapes: Mapping[Path, tuple[int, ...]]) -> list[str]:
     """What is said of images for training, counted by ``of``, that differ in size."""
-    counts = Counter(sizes[sample.image] for sample in category.train)
+    counts = Counter(shapes[sample.image] for sample in category.train)
     if len(counts) < 2:
         return []
     usual, count = counts.most_common(1)[0]
@@ -70,8 +70,8 @@ def _describe_sizes(category: Category, of: str, sizes: Mapping[Path, tuple[int,
         return [
             f"The {of} have {len(counts)} different sizes, {_pixels(smallest)} to {_pixels(largest)} pixels. {_WHY}."
         ]
-    odd = [sample for sample in category.train if sizes[sample.image] != usual]
-    named = listed([f"{sample.name} ({_pixels(sizes[sample.image])})" for sample in odd])
+    odd = [sample for sample in category.train if shapes[sample.image] != usual]
+    named = listed([f"{sample.name} ({_pixels(shapes[sample.image])})" for sample in odd])
     have = "has another size" if others == 1 else "have other sizes"
     return [
         f"{others} of {of} {have} than the usual {_pixels(usual)} pixels: {named}. {_WHY}; --exclude leaves one out."
@@ -120,8 +120,9 @@ def _describe_masks(samples: Sequence[Sample], marked: Sequence[float | None]) -
     return said
 
 
-def _pixels(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+def _pixels(shape: tuple[int, ...]) -> str:
+    """Width x height of an image ``[h, w]``."""
+    return f"{shape[1]} x {shape[0]}"
 
 
 def _missing_good(category: Category) -> list[str]:
@@ -139,20 +140,20 @@ def _missing_tests(category: Category) -> list[str]:
     ]
 
 
-def _check(sample: Sample) -> tuple[tuple[int, int], float | None]:
-    """Width and height of a sample's image, and the share of it, 0..1, that its mask marks; None: it has none.
+def _check(sample: Sample) -> tuple[tuple[int, ...], float | None]:
+    """Height and width of a sample's image, and the share of it, 0..1, that its mask marks; None: it has none.
 
     UserError for what is wrong with its files.
     """
-    width, height = verify_image(sample.image)
+    shape: tuple[int, ...] = verify_image(sample.image)
     truth = read_truth(sample)
     if truth is None:
-        return (width, height), None
-    if truth.shape != (height, width):
-        height, width = image_shape(sample.image)
-    if truth.shape != (height, width):
+        return shape, None
+    if truth.shape != shape:
+        shape = image_shape(sample.image)
+    if truth.shape != shape:
         raise UserError(
-            f"{sample.mask} has {truth.shape[1]} x {truth.shape[0]} pixels, but its image {sample.image} has "
-            f"{width} x {height}; make the mask as large as the image."
+            f"{sample.mask} has {_pixels(truth.shape)} pixels, but its image {sample.image} has {_pixels(shape)}; make "
+            "the mask as large as the image."
         )
-    return (width, height), float(truth.mean())
+    return shape, float(truth.mean())

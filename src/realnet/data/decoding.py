@@ -19,6 +19,7 @@ from realnet.data.unfilled import BLANK, is_unfilled
 from realnet.data.unsupported import foreign_format, is_heic
 from realnet.distribution import install_hint
 from realnet.errors import UserError
+from realnet.files import beginning
 
 # What Pillow may try, whatever the name says: others of its formats start programs (EPS) or are no photographs.
 _PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000", "PPM")
@@ -38,6 +39,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PNM = re.compile(rb"P[2356]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s")
 # What stands in the place of a JPEG's missing end; see `_without_end`.
 _ENDS = (b"\xff\xd9", b"\xaa" * 64 + b"\xff\xd9", b"\x55" * 64 + b"\xff\xd9")
+# So many bytes tell what a file is, and what of it is unusual.
+_START = 4096
 _opening = threading.Lock()
 
 
@@ -73,7 +76,7 @@ def decode_file(path: Path) -> Picture:
 def decode_stream(stream: IO[bytes], name: str, max_pixels: int) -> Picture:
     """The picture in ``stream``, which can be searched; ``name`` is what errors call it; UserError as `decode_file`."""
     try:
-        start = stream.read(4096)
+        start = stream.read(_START)
         if is_tiff(start) and (pages := read_pages(stream)):
             return _decode_tiff(stream, pages, name, max_pixels)
         stream.seek(0)
@@ -124,13 +127,8 @@ def _many_bits(start: bytes) -> tuple[Levels | None] | None:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a file begins as a picture of 8 bits, one frame and no alpha channel; UserError if it cannot be read."""
-    refuse_absent(path)
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(4096)
-    except OSError as error:
-        raise damaged(path, error) from error
+    """Whether a file begins as a picture of 8 bits, one frame and no alpha channel; False where it cannot be read."""
+    start = beginning(path, _START)
     if start[:8] == _PNG:
         moves_or_clear = b"acTL" in start or b"tRNS" in start
         return start[24:25] <= b"\x08" and start[25:26] in (b"\0", b"\2") and not moves_or_clear
@@ -141,11 +139,9 @@ def reads_alike(path: Path) -> bool:
     """Whether every usual reader, which takes the first page and converts it to RGB, sees what is read here."""
     if not is_plain(path):
         return False
-    try:
-        with open_header(path, path, MAX_PIXELS) as picture:
-            return orientation(picture) == 1
-    except (UnidentifiedImageError, OSError):
-        return True  # whoever reads it says what is wrong
+    with contextlib.suppress(OSError), open_header(path, path, MAX_PIXELS) as picture:
+        return orientation(picture) == 1
+    return True  # whoever reads it says what is wrong
 
 
 def _decode_tiff(stream: IO[bytes], pages: list[Page], name: str, max_pixels: int) -> Picture:
@@ -184,17 +180,17 @@ def _refuse_unfilled(stream: IO[bytes], name: str, form: str, decoded: Image.Ima
         raise damaged(name, OSError("its end is blank: it was copied in part"))
 
 
-def upright_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of the upright picture by its header; None where decoding is to say it, or what is wrong."""
+def header_shape(path: Path) -> tuple[int, int] | None:
+    """(height, width) of the upright picture by its header; None where decoding is to say it, or what is wrong."""
     with contextlib.suppress(Exception), path.open("rb") as stream:
         if is_tiff(stream.read(4)) and (pages := read_pages(stream)):
             page = largest(pages)
             refuse_enormous(path, page.width, page.height, MAX_PIXELS)
-            return (page.height, page.width) if page.orientation >= 5 else (page.width, page.height)
+            return (page.width, page.height) if page.orientation >= 5 else (page.height, page.width)
         stream.seek(0)
         with open_header(stream, path, MAX_PIXELS) as picture:
             width, height = picture.size
-            return (height, width) if orientation(picture) >= 5 else (width, height)
+            return (width, height) if orientation(picture) >= 5 else (height, width)
     return None
 
 

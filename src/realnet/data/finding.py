@@ -10,6 +10,7 @@ from realnet.data.images import IMAGE_SUFFIXES
 from realnet.data.vocabulary import is_called_masks, word_set
 from realnet.distribution import install_hint
 from realnet.errors import UserError
+from realnet.files import beginning
 
 OWN_MARK = "RealNet output"
 """Stands near the beginning of every picture that is made to be looked at, so that none is taken for a photograph."""
@@ -228,30 +229,15 @@ def name_reason(name: str) -> str | None:
 def file_reason(path: Path) -> str | None:
     """As :func:`name_reason`, and a look into files that are not named as images."""
     reason = name_reason(path.name)
-    if reason == "" and _begins_as_image(path):
+    hidden = path.name.startswith(".")
+    if reason == "" and not hidden and path.is_file() and _BEGINNINGS.match(beginning(path, 16)):
         return "images whose names do not say so: let them end in .png, .jpg or .tif"
     return reason
 
 
-def _begins_as_image(path: Path) -> bool:
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    try:
-        with path.open("rb") as stream:
-            return _BEGINNINGS.match(stream.read(16)) is not None
-    except OSError:
-        return False
-
-
 def is_own_picture(path: Path) -> bool:
     """Whether this program drew the picture at ``path`` to be looked at; one that cannot be read is none."""
-    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
-        return False
-    try:
-        with path.open("rb") as stream:
-            return OWN_MARK.encode() in stream.read(_MARK_BYTES)
-    except OSError:
-        return False
+    return path.suffix.lower() in (".png", ".tif", ".tiff") and OWN_MARK.encode() in beginning(path, _MARK_BYTES)
 
 
 def own_output(names: Collection[str]) -> str:

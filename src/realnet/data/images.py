@@ -18,11 +18,11 @@ from realnet.data.decoding import (
     Picture,
     decode_file,
     decode_stream,
+    header_shape,
     open_header,
     orientation,
     turned,
     turned_array,
-    upright_size,
 )
 from realnet.data.levels import Levels, opacity, to_8_bits
 from realnet.data.notes import CLEAR, PARTLY, Notes
@@ -121,7 +121,7 @@ def image_from_array(array: Any, levels: Levels | None = None) -> np.ndarray:
 
 
 def verify_image(path: Path) -> tuple[int, int]:
-    """(width, height) of the upright image; reads the file, and decodes it only where that is cheap.
+    """(height, width) of the upright image; reads the file, and decodes it only where that is cheap.
 
     A PNG's checksums are verified (an orientation that stands behind its pixels is not seen); a JPEG is
     decoded at an eighth of its size; others are decoded. UserError as `read_image`.
@@ -131,23 +131,19 @@ def verify_image(path: Path) -> tuple[int, int]:
         if picture.format in ("PNG", "JPEG", "MPO"):
             late = picture.format == "PNG" and "exif" not in picture.info  # asking would decode all of it
             width, height = picture.size
-            if not late and orientation(picture) >= 5:
-                width, height = height, width
+            turns = not late and orientation(picture) >= 5
             if picture.format == "PNG":
                 picture.verify()
             else:
                 picture.draft("L", (1, 1))
                 picture.load()
-            return width, height
-    height, width = _shape(decode_file(path))
-    return width, height
+            return (width, height) if turns else (height, width)
+    return _shape(decode_file(path))
 
 
 def image_shape(path: str | Path) -> tuple[int, int]:
     """(height, width) of the upright image, decoded only where its header does not say; UserError as `read_image`."""
-    path = Path(path)
-    size = upright_size(path)
-    return _shape(decode_file(path)) if size is None else (size[1], size[0])
+    return header_shape(Path(path)) or _shape(decode_file(Path(path)))
 
 
 def _shape(picture: Picture) -> tuple[int, int]:

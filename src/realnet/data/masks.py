@@ -16,6 +16,7 @@ from realnet.data.images import stored_values
 from realnet.data.samples import Sample
 from realnet.data.vocabulary import meaning, split_words
 from realnet.errors import UserError
+from realnet.files import beginning
 
 _WORDS = r"(?:mask|masks|gt|ground[ ._-]?truth|segmentation)"
 # These words may name a product as well: only beside an image of the name do they tell a mask.
@@ -88,11 +89,7 @@ def unread_annotations(root: Path, images: Iterable[Path]) -> list[LeftOut]:
 
 def _names_images(table: Path, names: Iterable[str]) -> bool:
     """Whether the text in ``table`` holds two of these ``names`` at least."""
-    try:
-        with table.open("rb") as stream:
-            text = stream.read(_LOOKED_AT).decode("utf-8", "replace").casefold()
-    except OSError:
-        return False
+    text = beginning(table, _LOOKED_AT).decode("utf-8", "replace").casefold()
     return sum(name in text for name in names) > 1
 
 
