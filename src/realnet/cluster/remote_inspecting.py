@@ -85,7 +85,11 @@ def _begin(output: str, settings: Settings, files: Callable[[], Sequence[str]], 
     if exists(place):
         if not resume:
             raise UserError(f"{output} holds an inspection: go on with it by --resume, or choose another --output.")
-        if _read_header(place) != header:
+        try:
+            begun = json.loads(read_bytes(place))
+        except ValueError as error:
+            raise UserError(f"{place} is damaged: choose another --output.") from error
+        if begun != header:
             raise UserError(
                 f"{output} was begun with another model, threshold or smallest defect: continue it with those, or "
                 "choose another --output."
@@ -97,13 +101,6 @@ def _begin(output: str, settings: Settings, files: Callable[[], Sequence[str]], 
     write_whole(join(output, LIST_FILE), names_to_parquet(found))
     write_whole(place, json.dumps(header, indent=2).encode())
     return found
-
-
-def _read_header(place: str) -> object:
-    try:
-        return json.loads(read_bytes(place))
-    except ValueError as error:
-        raise UserError(f"{place} is damaged: choose another --output.") from error
 
 
 def _there(output: str) -> set[int]:

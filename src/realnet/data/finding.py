@@ -1,5 +1,6 @@
 """The one look at a folder: every image file below it, and everything that is left out, with the reason."""
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -189,10 +190,9 @@ def left_out_folder(folder: Path) -> str | None:
     reason = folder_reason(folder.name, masks=False)
     if reason is not None:
         return reason
-    try:
+    with contextlib.suppress(OSError):
         return own_output({path.name for path in folder.iterdir()}) or None
-    except OSError:
-        return None
+    return None
 
 
 def folder_reason(name: str, in_output: bool = False, masks: bool = True) -> str | None:

@@ -195,14 +195,13 @@ def _own_file(picture: Image.Image) -> bytes | None:
     stream = getattr(picture, "fp", None)
     if not isinstance(picture, ImageFile.ImageFile) or not picture.tile or stream is None or picture.tell():
         return None
-    try:
+    with contextlib.suppress(OSError, ValueError):
         place = stream.tell()
         stream.seek(0)
-        data = stream.read()
+        data: bytes = stream.read()
         stream.seek(place)
-    except (OSError, ValueError):
-        return None
-    return data
+        return data
+    return None
 
 
 def _from_pillow(picture: Image.Image) -> Picture:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from realnet.data import elpv, visa
-from realnet.data.finding import ARCHIVES, LeftOut, list_images, no_images
+from realnet.data.finding import ARCHIVES, LeftOut, list_images, no_images, subfolders
 from realnet.data.folders import Reader, product_name
 from realnet.data.samples import Category, Sample
 from realnet.data.vocabulary import meaning
@@ -137,8 +137,7 @@ def dataset_folders(root: str) -> list[str]:
     if _is_elpv(place) or visa.find(place):
         return [root]
     _check_folder(place)
-    inner = [path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    known = [str(path) for path in inner if visa.find(path) or _holds_products(path)]
+    known = [str(path) for path in subfolders(place) if visa.find(path) or _holds_products(path)]
     return [root] if _holds_products(place) or not known else known
 
 

@@ -85,7 +85,8 @@ def is_tiff(start: bytes) -> bool:
 def read_pages(stream: IO[bytes]) -> list[Page]:
     """The pages of a TIFF by their tags; none where they cannot be read."""
     pages: list[Page] = []
-    try:
+    # The parser raises nearly anything on damaged files; the pages before may still serve.
+    with contextlib.suppress(Exception):
         stream.seek(0)
         head = stream.read(16)
         directory = TiffImagePlugin.ImageFileDirectory_v2(head if head[2:4] in (b"+\0", b"\0+") else head[:8])
@@ -102,8 +103,6 @@ def read_pages(stream: IO[bytes]) -> list[Page]:
                 directory.load(stream)
                 pages.append(page_of(directory, None))
             number, at = number + 1, following
-    except Exception:  # the parser raises nearly anything on damaged files; the pages before may still serve
-        return pages
     return pages
 
 
@@ -172,13 +171,12 @@ def _by_pillow(data: bytes, page: Page, expected: Any) -> np.ndarray | None:
     """Grey 16 bits and floats in compressions that OpenCV lacks."""
     if expected not in (np.uint16, np.float32) or page.samples != 1 or page.bits in _PACKED:
         return None
-    try:
-        with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as picture:
-            picture.seek(page.number or 0)
-            array = np.asarray(picture)
-    except Exception:  # decoders raise nearly anything on damaged files
-        return None
-    return array if array.dtype == expected and array.ndim == 2 else None
+    # Decoders raise nearly anything on damaged files.
+    with contextlib.suppress(Exception), TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as picture:
+        picture.seek(page.number or 0)
+        array = np.asarray(picture)
+        return array if array.dtype == expected and array.ndim == 2 else None
+    return None
 
 
 @contextlib.contextmanager
@@ -195,15 +193,13 @@ def quiet_opencv() -> Iterator[None]:
 
 def decode_quietly(buffer: np.ndarray, number: int = 0) -> np.ndarray | None:
     """What OpenCV makes of a file's bytes, RGB or RGBA where there are colours; None where it cannot."""
-    try:
-        with quiet_opencv():
-            if number == 0:
-                array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-            else:
-                _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
-                array = pages[0] if pages else None
-    except Exception:  # its own, and those of Python's arguments
-        return None
+    array: Any = None
+    with contextlib.suppress(Exception), quiet_opencv():  # its own, and those of Python's arguments
+        if number == 0:
+            array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+        else:
+            _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+            array = pages[0] if pages else None
     if array is None or array.ndim == 2:
         return array
     return array[..., [2, 1, 0, 3][: array.shape[2]]] if array.shape[2] in (3, 4) else array

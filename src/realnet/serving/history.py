@@ -47,10 +47,9 @@ def _add_reading(app: FastAPI, service: Service, store: Any) -> None:
     @app.get("/v1/about", response_model=About)
     async def about() -> About:
         """What this server can do beyond judging."""
-        kept = "nothing" if service.store is None else service.store.keep
         return About(
             history=service.store is not None,
-            keeps=kept,
+            keeps="nothing" if service.store is None else service.store.keep,
             saves_thresholds=bool(service.settings.api_key),
             teaches=service.teaches is not None and service.store is not None,
             creates=service.workshop is not None,

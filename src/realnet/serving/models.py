@@ -84,12 +84,11 @@ class ServedModel:
         from realnet.inspection.loading import load
 
         try:
-            judge = load(self.folder, self.device)
+            judge = load(self.folder, self.device).judge_by(None, self.judge.minimum_area)
         except UserError as error:
             _log.warning("what was taught not taken up: %s", error, extra={"facts": {"model": self.name}})
             return
-        judge.minimum_area, before = self.judge.minimum_area, self.judge.threshold
-        self.judge = judge
+        before, self.judge = self.judge.threshold, judge
         self._taken_up(before)
 
     def _taken_up(self, before: float) -> None:
@@ -131,8 +130,7 @@ def open_models(places: Sequence[str], device: str = "cpu", minimum_area: int = 
                 f"Two inspectors are called {name!r} ({models[name].folder} and {folder}): "
                 f"name one of them, as in other={folder}."
             )
-        judge = load(folder, device, sharing)
-        judge.minimum_area = minimum_area
+        judge = load(folder, device, sharing).judge_by(None, minimum_area)
         models[name] = ServedModel(name, folder, judge, device=device)
     return models
 

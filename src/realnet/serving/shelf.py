@@ -63,8 +63,7 @@ class Shelf(Mapping[str, ServedModel]):
             return dict(self._there)
 
     def _load(self, name: str, folder: Path) -> ServedModel:
-        judge = load(folder, self._device, self._sharing)
-        judge.minimum_area = self._minimum_area
+        judge = load(folder, self._device, self._sharing).judge_by(None, self._minimum_area)
         recent = self._recent.setdefault(name, deque(maxlen=RECENT))
         return ServedModel(name, folder, judge, recent, self._device)
 
