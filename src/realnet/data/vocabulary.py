@@ -44,6 +44,12 @@ _KIND = word_set(
     peeling delamination discoloration discolored discolouration discoloured foreign poke squeeze squeezed
     """
 )
+_VERDICTS: dict[str, tuple[Label, bool]] = {
+    **dict.fromkeys(_KIND, ("defective", False)),
+    **dict.fromkeys(_GENERAL_DEFECT, ("defective", True)),
+    **dict.fromkeys(_GOOD, ("good", False)),
+}
+"""What a word says, and whether it names no kind of defect."""
 # These count only where nothing else in the name has a meaning of its own: "clean room" is no verdict.
 _GOOD_ALONE = frozenset(["clean", "perfect", "correct", "golden", "negative", "negatives", "neg", "free"])
 _DEFECT_ALONE = word_set("positive positives pos def hole holes cut bend spot spots nc")
@@ -215,24 +221,16 @@ def _label(words: list[str]) -> tuple[Label | None, bool]:
 
 
 def _verdict(word: str) -> tuple[Label, bool] | None:
-    if (plain := _plain_verdict(word)) is not None:
-        return plain
+    if word in _VERDICTS:
+        return _VERDICTS[word]
     for prefix in _PREFIXES:
         inner = word.removeprefix(prefix)
-        if inner != word and (verdict := _plain_verdict(inner)) is not None:
-            return _opposite(verdict)
+        if inner != word and inner in _VERDICTS:
+            return _opposite(_VERDICTS[inner])
     for suffix in _SUFFIXES:
         inner = word.removesuffix(suffix)
-        if inner != word and (verdict := _plain_verdict(inner)) is not None and verdict[0] == "defective":
-            return _opposite(verdict)
-    return None
-
-
-def _plain_verdict(word: str) -> tuple[Label, bool] | None:
-    if word in _GOOD:
-        return "good", False
-    if word in _GENERAL_DEFECT or word in _KIND:
-        return "defective", word in _GENERAL_DEFECT
+        if inner != word and inner in _VERDICTS and _VERDICTS[inner][0] == "defective":
+            return _opposite(_VERDICTS[inner])
     return None
 
 
