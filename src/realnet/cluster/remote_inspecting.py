@@ -42,7 +42,8 @@ def inspect_on(
 
     Which file belongs to which part is settled by ``output/files.parquet`` before anything is judged. A part appears
     whole under its own name, and a machine that takes over a lost one's part writes the same but for ids and times:
-    every file is in the results exactly once. Parts that are there are not made again.
+    every file is in the results exactly once. Parts that are there are not made again. UserError where ``output`` holds
+    other results or cannot be written.
 
     Args:
         run: folder of the run or export; is sent to the machines.
@@ -52,9 +53,6 @@ def inspect_on(
         minimum_area: of a defect, in pixels of the image.
         resume: go on with an earlier call's list.
         watcher: told how many files of how many are done.
-
-    Raises:
-        UserError: where ``output`` holds other results or cannot be written.
     """
     packed = pack(cluster.ray, run)
     judge = load(run, "cpu").judge_by(threshold, minimum_area)

@@ -49,5 +49,4 @@ def _outlines(image: np.ndarray) -> np.ndarray:
     """An image without its brightness and shading: float32, of mean 0 and deviation 1."""
     small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32).mean(axis=2)
     edges = small - cv2.GaussianBlur(small, (0, 0), _SIDE / 16)
-    flat: np.ndarray = ((edges - edges.mean()) / (edges.std() + 1e-3)).reshape(-1)
-    return flat
+    return ((edges - edges.mean()) / (edges.std() + 1e-3)).reshape(-1)

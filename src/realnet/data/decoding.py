@@ -286,10 +286,9 @@ def refuse_enormous(name: str | Path, width: int, height: int, max_pixels: int) 
 
 def orientation(picture: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where it says none."""
-    try:
+    with contextlib.suppress(Exception):  # damaged EXIF does not make the picture useless
         return int(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged EXIF does not make the picture useless
-        return 1
+    return 1
 
 
 def turned(picture: Image.Image) -> Image.Image:

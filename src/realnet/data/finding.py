@@ -114,8 +114,6 @@ def walk(
 
 
 class _Walk:
-    """One walk: see :func:`walk`."""
-
     def __init__(
         self, root: Path, leave_out: Collection[Path], generated: bool, is_own: Callable[[Path], bool], masks: bool
     ) -> None:

@@ -99,9 +99,7 @@ class Reader:
         inside = {file: place for file, place in self.files.items() if place[: len(top)] == top}
         tree = _Tree(self, top, inside, name, problems)
         tree.label()
-        labelled = tree.labelled()
-        left = [*tree.left_out, *self._outside(top)]
-        return divide(name, LAYOUT, labelled, left)
+        return divide(name, LAYOUT, tree.labelled(), [*tree.left_out, *self._outside(top)])
 
     def _outside(self, top: Place) -> list[LeftOut]:
         """What was left out below ``top``, and, with one product only or the first, what lies beside the products."""

@@ -45,14 +45,12 @@ class GoodImages(Sequence[np.ndarray]):
     Args:
         size: side in pixels (plain resize).
         cache_bytes: memory for decoded images; 0 keeps none.
-        tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none.
+        tile: side in pixels of the tiles that each file is cut into, which are then the images; None: none. UserError
+            where a file cannot be read, which is looked at for that.
         most: number of tiles; more are thinned out evenly.
         levels: the stored values that become black and white, as for `read_image`.
         names: what the files are called; default: as `short_names` has it.
         view: of each file nothing but what it sees; None: all of it.
-
-    Raises:
-        UserError: with ``tile``, where a file cannot be read.
     """
 
     def __init__(

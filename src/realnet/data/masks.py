@@ -216,8 +216,7 @@ def read_mask(path: str | Path) -> np.ndarray:
         values = np.asarray(content)
         values = values.max(axis=2) if values.ndim == 3 else values
     # JPEG leaves faint noise around every edge; lossless masks may number their defects 1, 2, 3, ...
-    mask: np.ndarray = values >= 128 if picture.form == "JPEG" else values != 0
-    return mask
+    return values >= 128 if picture.form == "JPEG" else values != 0
 
 
 def read_truth(sample: Sample, shape: tuple[int, int] | None = None) -> np.ndarray | None:

@@ -159,11 +159,10 @@ def read_deep(data: bytes, page: Page) -> np.ndarray | None:
         raise OSError("pixels are missing")
     array = decode_quietly(np.frombuffer(data, np.uint8), page.number or 0)
     expected = _TYPES[page.form, page.bits]
-    channels = 1 if array is None or array.ndim == 2 else array.shape[2]
     if array is None:
         array = _by_pillow(data, page, expected)
-    elif array.dtype != expected or channels != page.samples:
-        array = None
+    elif array.dtype != expected or np.atleast_3d(array).shape[2] != page.samples:
+        return None
     return array >> (16 - page.bits) if array is not None and page.bits in _PACKED else array
 
 

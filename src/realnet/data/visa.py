@@ -1,6 +1,7 @@
 """VisA as distributed: <category>/Data/{Images/{Normal,Anomaly}, Masks/Anomaly} and split_csv/1cls.csv."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from realnet.data.finding import find_images, subfolders
@@ -24,16 +25,13 @@ def read(folder: Path, name: str, problems: list[str]) -> Category:
     root = folder.resolve().parent
     table = root / SPLIT
     rows = [row for row in _read_table(table) if row["object"] == name]
-    train: list[Sample] = []
-    test: list[Sample] = []
-    for row in rows:
-        sample = _sample(root, name, row, table, problems)
-        if sample is not None:
-            (train if sample.split == "train" else test).append(sample)
+    samples = [found for row in rows if (found := _sample(root, name, row, table, problems)) is not None]
+    train = tuple(sample for sample in samples if sample.split == "train")
+    test = tuple(sample for sample in samples if sample.split == "test")
     if not train:
         problems.append(f"{table} lists no good training images of {name}; get the original table.")
     _check_masks(folder, test, table, problems)
-    return Category(name, LAYOUT, tuple(train), tuple(test), has_splits=True)
+    return Category(name, LAYOUT, train, test, has_splits=True)
 
 
 def _read_table(table: Path) -> list[dict[str, str]]:
@@ -72,7 +70,7 @@ def _sample(root: Path, name: str, row: dict[str, str], table: Path, problems: l
     return Sample(image, name, "test", "anomaly", mask)
 
 
-def _check_masks(folder: Path, test: list[Sample], table: Path, problems: list[str]) -> None:
+def _check_masks(folder: Path, test: Sequence[Sample], table: Path, problems: list[str]) -> None:
     listed = {sample.mask.resolve() for sample in test if sample.mask is not None}
     if listed:
         problems += [

@@ -111,12 +111,9 @@ def _schema(pyarrow: Any) -> Any:
         "peak": number,
         "peak_at": pyarrow.list_(whole, 2),
     }
+    numbers = ("score", "threshold", "anomalous_area", "level", "moved_x", "moved_y", "turned", "match")
     kinds = {
-        "score": number,
-        "threshold": number,
-        "anomalous_area": number,
-        "level": number,
-        **dict.fromkeys(("moved_x", "moved_y", "turned", "match"), number),
+        **dict.fromkeys(numbers, number),
         "calibration": whole,
         "regions": pyarrow.list_(pyarrow.struct(list(region.items()))),
     }

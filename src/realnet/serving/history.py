@@ -19,6 +19,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such result, or a server without a results store."},
     422: {"model": Problem, "description": "A field is wrong."},
 }
+_LOGGED = [Depends(logged)]
 Limit = Annotated[int, Query(ge=1, le=_MOST)]
 
 
@@ -32,9 +33,7 @@ def add_history(app: FastAPI, service: Service) -> None:
 
     _add_reading(app, service, store)
 
-    known: Any = {"response_model": h.Entry, "responses": _REFUSALS, "dependencies": [Depends(logged)]}
-
-    @app.post("/v1/history/{result}/feedback", **known)
+    @app.post("/v1/history/{result}/feedback", response_model=h.Entry, responses=_REFUSALS, dependencies=_LOGGED)
     async def feedback(result: str, request: Request) -> Any:
         """Say whether the image of a result is good or defective; the latest verdict of a person counts."""
         opened, entry = store(), _entry(store(), result)

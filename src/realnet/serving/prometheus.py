@@ -46,7 +46,6 @@ class Metrics:
         self.warning = Gauge(
             "realnet_drift_warning", "1 where that is more than chance.", ["model"], registry=self.registry
         )
-
         self.waiting = Gauge(
             "realnet_signals_waiting", "Signals that a receiver has not taken yet.", ["sink"], registry=self.registry
         )

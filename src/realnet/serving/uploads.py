@@ -19,9 +19,6 @@ from realnet.serving.schemas import InspectRequest
 from realnet.serving.settings import Settings
 
 _SECONDS = 60.0
-_KINDS = "multipart/form-data or application/json"
-
-
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -40,7 +37,7 @@ async def read_upload(request: Request, settings: Settings) -> tuple[bytes, Insp
     if kind == "multipart/form-data":
         async with _in_time():
             return await _multipart(request, settings)
-    return _json(await _json_body(request, settings, _KINDS))
+    return _json(await _json_body(request, settings, "multipart/form-data or application/json"))
 
 
 async def read_json(request: Request, settings: Settings, form: type[Body]) -> Body:
