@@ -93,21 +93,14 @@ def _picture(image: np.ndarray, found: Inspection) -> str:
 
 
 def _outlined(regions: tuple[Region, ...], mask: np.ndarray) -> tuple[Outlined, ...]:
-    """The regions with their borders, drawn by straight lines that are off by a pixel at most."""
-    borders, hierarchy = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    outer = [
-        border for border, (_, _, _, parent) in zip(borders, hierarchy[0] if borders else (), strict=True) if parent < 0
-    ]
+    """The regions of ``mask`` with their borders, drawn by straight lines that are off by a pixel at most."""
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     outlined = []
     for region in regions:
-        around = [
-            border
-            for border in outer
-            if tuple(cv2.boundingRect(border)) == region.box
-            and cv2.pointPolygonTest(border, region.peak_at, False) >= 0
-        ]
-        # Of two that share a box and hold the point, one lies in a hole of the other, and the inner one is meant.
-        border = cv2.approxPolyDP(min(around, key=cv2.contourArea), 1.0, True)[:, 0]
-        polygon = tuple((int(x), int(y)) for x, y in border)
-        outlined.append(Outlined(**vars(region), outline=polygon))
+        left, top, width, height = region.box
+        x, y = region.peak_at
+        own = (labels[top : top + height, left : left + width] == labels[y, x]).astype(np.uint8)
+        (border,), _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top))
+        polygon = cv2.approxPolyDP(border, 1.0, True)[:, 0].tolist()
+        outlined.append(Outlined(**vars(region), outline=tuple((x, y) for x, y in polygon)))
     return tuple(outlined)
