@@ -103,20 +103,14 @@ class Reader:
 
     def _outside(self, top: Place) -> list[LeftOut]:
         """What was left out below ``top``, and, with one product only or the first, what lies beside the products."""
-        own = "/".join(top)
-        left = [item for item in self.left_out if f"{item.place}/".startswith(f"{own}/" if own else "")]
-        if next(iter(self.products.values())) != top:
-            return left
-        tops = ["/".join(place) + "/" for place in self.products.values() if place]
-        if not tops:
-            return left
-        left += [i for i in self.left_out if not any(f"{i.place}/".startswith(t) for t in tops) and i not in left]
-        beside = Counter(
-            "/".join(place) or HERE
-            for place in self.files.values()
-            if not any(("/".join(place) + "/").startswith(t) for t in tops)
-        )
-        return left + [LeftOut(place, "beside the products", count) for place, count in sorted(beside.items())]
+        left = [item for item in self.left_out if f"{item.place}/".startswith(_prefix(top))]
+        if top == next(iter(self.products.values())):
+            tops = tuple(map(_prefix, self.products.values()))
+            left += [item for item in self.left_out if not f"{item.place}/".startswith(tops)]
+            outside = (place for place in self.files.values() if not _prefix(place).startswith(tops))
+            beside = Counter("/".join(place) or HERE for place in outside)
+            left += [LeftOut(place, "beside the products", count) for place, count in sorted(beside.items())]
+        return left
 
 
 def product_name(root: Path) -> str:
@@ -338,5 +332,10 @@ def marks_something(masks: Iterable[Sequence[Path]]) -> list[bool]:
         return list(pool.map(lambda own: any(bool(read_mask(file).any()) for file in own), masks))
 
 
+def _prefix(place: Place) -> str:
+    """What every path in ``place`` begins with."""
+    return "/".join((*place, ""))
+
+
 def _shown(place: Place) -> str:
-    return "/".join(place) + "/" if place else "images directly in it"
+    return _prefix(place) or "images directly in it"
