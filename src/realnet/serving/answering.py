@@ -17,7 +17,6 @@ from realnet.inspection.regions import Region, find_regions, keep_large
 from realnet.inspection.rows import Row
 from realnet.serving.batcher import Measured
 from realnet.serving.limits import refusing
-from realnet.serving.models import ServedModel
 from realnet.serving.schemas import InspectAnswer, InspectRequest, Outlined
 from realnet.view import Looked
 
@@ -54,10 +53,15 @@ def decode(data: bytes, request: InspectRequest, judge: Judge, max_pixels: int, 
 
 
 def answer(
-    decoded: Decoded, measured: Sequence[Measured], request: InspectRequest, model: ServedModel, standard: Standard
+    decoded: Decoded,
+    measured: Sequence[Measured],
+    request: InspectRequest,
+    judge: Judge,
+    standard: Standard,
+    model: str,
 ) -> tuple[InspectAnswer, Row]:
-    """What the inspector says, for client and results store; ``measured`` is of each of ``decoded.parts``."""
-    looked, judge = decoded.looked, model.judge
+    """What ``judge``, called ``model``, says to client and store; ``measured`` is of each of ``decoded.parts``."""
+    looked = decoded.looked
     seen, score = judge.assemble(looked, measured)
     found = judge.conclude(looked, seen, score, standard)
     mask = found.mask
@@ -69,7 +73,7 @@ def answer(
     why_good = [f"{found.note[0].upper()}{found.note[1:]}."] if found.note else []
     said = InspectAnswer(
         name=request.name,
-        model=model.name,
+        model=model,
         verdict=found.verdict,
         score=score,
         threshold=found.threshold,

@@ -238,7 +238,9 @@ class Service:
         standard = self._standard(decoded, request, judge)
         waiting = [self.batcher.submit(part, judge) for part in decoded.parts]
         measured = await asyncio.gather(*map(asyncio.wrap_future, waiting))
-        found, row = await loop.run_in_executor(self.pool, answer, decoded, measured, request, model, standard)
+        found, row = await loop.run_in_executor(
+            self.pool, answer, decoded, measured, request, judge, standard, model.name
+        )
         if self.store is not None:
             await self._record(self.store, row, model, decoded.picture)
             found.recorded = True
