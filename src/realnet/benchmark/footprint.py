@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realnet.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _WARM_UP, _IMAGES = 3, 20
-
-
 DEVICE_VARIABLE = "REALNET_BENCHMARK_DEVICE"
 
 
@@ -79,17 +81,20 @@ def _measure(run: Path) -> dict[str, float]:
         start = time.perf_counter()
         judge.measure([image])
         seconds.append(time.perf_counter() - start)
-    parameters = sum(p.numel() for p in model.parameters())
-    tensors = [*model.parameters(), *model.buffers()]
-    measured = {
-        "images_per_second": 1 / statistics.median(seconds[_WARM_UP:]),
-        "model_gigabytes": sum(t.numel() * t.element_size() for t in tensors) / 2**30,
-        "parameters_millions": parameters / 1e6,
-    }
+    measured = {"images_per_second": 1 / statistics.median(seconds[_WARM_UP:]), **size_of(model)}
     memory = torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory()
     if memory is not None:
         measured["inference_memory_gigabytes"] = memory / 2**30
     return measured
+
+
+def size_of(model: "nn.Module") -> dict[str, float]:
+    """Parameters of ``model``, frozen ones included, and its size: with its buffers, so with what it has memorised."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return {
+        "model_gigabytes": sum(tensor.nbytes for tensor in tensors) / 2**30,
+        "parameters_millions": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+    }
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from realnet.benchmark.footprint import benchmark_device
+from realnet.benchmark.footprint import benchmark_device, size_of
 from realnet.benchmark.jobs import Outcome, PeerJob
-from realnet.benchmark.peers import PeerConfig, fit_peer
+from realnet.benchmark.peers.fitting import PeerConfig, fit_peer, judge_images
 from realnet.data import Category, read_truth
 from realnet.errors import UserError
 from realnet.evaluation.figures import evaluate_maps
@@ -28,16 +28,13 @@ def judge_peer(job: PeerJob, categories: Sequence[Category]) -> Outcome:
         train=tuple(sample for category in categories for sample in category.train),
         test=tuple(sample for category in categories for sample in category.test),
     )
-    found = fit_peer(together, config, benchmark_device(), job.textures)
+    device = benchmark_device()
+    fitted = fit_peer(together, config, device, job.textures)
+    maps, scores, speed = judge_images(fitted, together, config.image_size, device)
     names = " + ".join(dict.fromkeys(Path(place.root).name for place in job.places))
-    results = figures_of(names, categories, config, found.maps, found.scores)
-    measured = {
-        "images_per_second": found.images_per_second,
-        "fit_seconds": found.fitted.seconds,
-        "model_gigabytes": found.model_bytes / 2**30,
-        "parameters_millions": found.parameters / 1e6,
-    }
-    return Outcome(results=results, measured=measured, notes=found.fitted.notes)
+    results = figures_of(names, categories, config, maps, scores)
+    measured = {"images_per_second": speed, "fit_seconds": fitted.seconds, **size_of(fitted.module.model)}
+    return Outcome(results=results, measured=measured, notes=fitted.notes)
 
 
 def figures_of(

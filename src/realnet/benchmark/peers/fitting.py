@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from realnet.benchmark.peers.known_peers import PEERS, Option, Peer
 from realnet.benchmark.peers.peer_models import backbone_of, build, unavailable
 from realnet.config import BackboneConfig, Node
 from realnet.data import Category, GoodImages, read_image, survey
 from realnet.errors import UserError
+from realnet.training.batches import to_tensor
 
 _CACHE_BYTES = 2**30
 _WARM_UP = 3
@@ -38,8 +39,7 @@ class PeerConfig(Node):
             other fields, which are RealNet's own, nothing is used.
         options: of the constructor of anomalib's model, over those in `PEERS`.
         time_budget: seconds after which training stops at the next step.
-        epochs, steps: the most passes, and the most steps of an optimiser; None: those of `PEERS`, any number.
-        batch_size: images a step; None: that of `PEERS`.
+        epochs: the most passes; None: those of `PEERS`.
     """
 
     name: str
@@ -49,8 +49,6 @@ class PeerConfig(Node):
     options: dict[str, Option] = Field(default_factory=dict)
     time_budget: Annotated[float, Field(gt=0)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
-    steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,6 @@ class FittedPeer:
         transform: from RGB in 0..1 ``[B, 3, H, W]``.
         seconds: of building and fitting.
         epochs, steps: passes begun, and batches trained on.
-        ended_by_budget: whether the time budget ended the training.
         notes: sentences that a reader of the figures must know.
     """
 
@@ -71,44 +68,24 @@ class FittedPeer:
     seconds: float
     epochs: int
     steps: int
-    ended_by_budget: bool
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PeerOutcome:
-    """What a fitted peer says of the test images, and what it cost.
+def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
+    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps.
 
-    Attributes:
-        fitted: the peer.
-        maps: float32 ``[N, image_size, image_size]`` as the model gives them, neither normalised nor cut; None
-            where it scores whole images only.
-        scores: float64 ``[N]``, likewise.
-        images_per_second: one image at a time: the median over the test images, after a warm-up, from the image in
-            memory to its map.
-        parameters: of the model, frozen ones included.
-        model_bytes: of its parameters and buffers, so with what it has memorised.
+    ``textures`` is a folder of texture images, such as DTD's, for the peers that need one.
+
+    Raises:
+        UserError: without anomalib; for an unknown peer or option; where textures, or weights that have to be
+            downloaded, cannot be had; where an image cannot be read.
     """
-
-    fitted: FittedPeer
-    maps: np.ndarray | None
-    scores: np.ndarray
-    images_per_second: float
-    parameters: int
-    model_bytes: int
-
-
-def fit_module(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> FittedPeer:
-    """Fit a peer to ``category.train``, with anomalib's own loss, optimiser and steps; all else as of `fit_peer`."""
     from lightning.pytorch import seed_everything
 
     if config.name not in PEERS:
         raise UserError(f"There is no peer {config.name!r}; choose one of {', '.join(PEERS)}.")
     peer = PEERS[config.name]
     side = config.image_size // peer.patch * peer.patch
-    batch_size = config.batch_size or peer.batch_size
-    if peer.model == "EfficientAd" and batch_size != 1:
-        raise UserError(f"{peer.title} trains on one image at a time; leave batch_size out.")
     if len(category.train) < peer.least_images:
         raise UserError(
             f"{peer.title} needs {peer.least_images} good images; {category.name} has {len(category.train)}."
@@ -118,83 +95,43 @@ def fit_module(category: Category, config: PeerConfig, device: str = "cpu", text
     module, transform = build(peer, side, config.backbone, dict(config.options), textures)
     files = [sample.image for sample in category.train]
     good = GoodImages(files, config.image_size, _CACHE_BYTES, levels=survey(files).levels)
-    images = _Images(good, transform)
+    data = _data(good, transform, peer.batch_size, config.seed)
     try:
-        epochs, steps, ended = _train(module, images, peer, config, batch_size, device, start)
+        epochs, steps, ended = _train(module, data, peer, config, device, start)
     except OSError as error:
         if not peer.downloads or isinstance(error, FileNotFoundError):
             raise
         raise unavailable(peer, error) from error
     notes = _notes(peer, config, side, epochs, steps, ended)
-    return FittedPeer(module, transform, time.perf_counter() - start, epochs, steps, ended, notes)
+    return FittedPeer(module, transform, time.perf_counter() - start, epochs, steps, notes)
 
 
-def fit_peer(category: Category, config: PeerConfig, device: str = "cpu", textures: Path | None = None) -> PeerOutcome:
-    """Fit a peer to ``category.train``, then let it judge ``category.test``, whose masks and labels it does not see.
-
-    ``textures`` is a folder of texture images, such as DTD's, for the peers that need one.
-
-    Raises:
-        UserError: without anomalib; for an unknown peer or option; where textures, or weights that have to be
-            downloaded, cannot be had; where an image cannot be read.
-    """
-    fitted = fit_module(category, config, device, textures)
-    model = fitted.module.model
-    maps, scores, speed = judge_images(model, category, config.image_size, fitted.transform, device)
-    tensors = [*model.parameters(), *model.buffers()]
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return PeerOutcome(fitted, maps, scores, speed, parameters, held)
-
-
-class _Images(Dataset[Tensor]):
-    """Good images as the model takes them: float32 ``[3, h, w]``."""
-
-    def __init__(self, images: GoodImages, transform: Callable[[Tensor], Tensor]) -> None:
-        self.images, self.transform = images, transform
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.transform(_tensor(self.images[index]))[0]
-
-
-def _tensor(image: np.ndarray) -> Tensor:
-    """An image uint8 ``[h, w, 3]`` as RGB in 0..1 ``[1, 3, h, w]``."""
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-
-
-def _batch(images: list[Tensor]) -> Any:
-    """What anomalib's training steps take: images known to be good, so their masks are empty."""
-    from anomalib.data import ImageBatch
-
-    stack = torch.stack(images)
-    count, _, height, width = stack.shape
-    return ImageBatch(
-        image=stack,
-        gt_label=torch.zeros(count, dtype=torch.long),
-        gt_mask=torch.zeros(count, height, width, dtype=torch.bool),
-    )
-
-
-def _data(images: _Images, batch_size: int, seed: int) -> Any:
+def _data(good: GoodImages, transform: Callable[[Tensor], Tensor], batch_size: int, seed: int) -> Any:
     """The training images as the data module that anomalib's models ask for more of the same images."""
+    from anomalib.data import ImageBatch
     from lightning.pytorch import LightningDataModule
+
+    def batch(images: list[np.ndarray]) -> ImageBatch:
+        """What anomalib's training steps take: images known to be good, so their masks are empty."""
+        stack = transform(to_tensor(images).contiguous())
+        count, _, height, width = stack.shape
+        return ImageBatch(
+            image=stack,
+            gt_label=torch.zeros(count, dtype=torch.long),
+            gt_mask=torch.zeros(count, height, width, dtype=torch.bool),
+        )
 
     class Data(LightningDataModule):
         train_batch_size = batch_size
 
         def train_dataloader(self) -> DataLoader:
             generator = torch.Generator().manual_seed(seed)
-            return DataLoader(images, batch_size, shuffle=True, collate_fn=_batch, generator=generator)
+            return DataLoader(good, batch_size, shuffle=True, collate_fn=batch, generator=generator)  # type: ignore[arg-type]
 
     return Data()
 
 
-def _train(
-    module: Any, images: _Images, peer: Peer, config: PeerConfig, batch_size: int, device: str, start: float
-) -> tuple[int, int, bool]:
+def _train(module: Any, data: Any, peer: Peer, config: PeerConfig, device: str, start: float) -> tuple[int, int, bool]:
     """Fit ``module``; the passes begun, the batches done, and whether the time budget ended it."""
     from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import Timer
@@ -206,14 +143,12 @@ def _train(
     place = torch.device(device)
     # Its advice and its list of accelerators say nothing of the fit.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    data = _data(images, batch_size, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             gradient_clip_val=module.trainer_arguments.get("gradient_clip_val"),
             accelerator="cpu" if place.type == "cpu" else "gpu",
             devices=1 if place.type == "cpu" else [place.index or 0],
             max_epochs=peer.epochs if peer.one_pass else config.epochs or peer.epochs,
-            max_steps=config.steps if config.steps and not peer.one_pass else -1,
             callbacks=[timer] if timer else [],
             default_root_dir=folder,
             logger=False,
@@ -236,10 +171,16 @@ def _train(
 
 @torch.inference_mode()
 def judge_images(
-    model: Any, category: Category, size: int, transform: Callable[[Tensor], Tensor], device: str
+    peer: FittedPeer, category: Category, size: int, device: str = "cpu"
 ) -> tuple[np.ndarray | None, np.ndarray, float]:
-    """Raw maps and scores of the test images, and images a second."""
-    model.to(device).eval()
+    """What ``peer`` says of ``category.test``, whose masks and labels it does not see, and how fast.
+
+    Returns:
+        Maps, float32 ``[N, size, size]`` as the model gives them, neither normalised nor cut, or None where it scores
+        whole images only; scores, float64 ``[N]``, likewise; images a second, one at a time: the median over the test
+        images, after a warm-up, from the image in memory to its map.
+    """
+    model, transform = peer.module.model.to(device).eval(), peer.transform
     levels = survey([sample.image for sample in category.train]).levels
     maps, scores, seconds = [], [], []
     for index, sample in enumerate(category.test):
@@ -260,7 +201,8 @@ def _predict(
     model: Any, image: np.ndarray, transform: Callable[[Tensor], Tensor], device: str
 ) -> tuple[float, np.ndarray | None]:
     """The score and the map ``[h, w]`` at the size of ``image`` uint8 ``[h, w, 3]``."""
-    found = model(transform(_tensor(image).to(device)))
+    # Contiguous, as anomalib's own images are: with channels last the networks round otherwise, and run otherwise fast.
+    found = model(transform(to_tensor([image]).contiguous().to(device)))
     score = float(found.pred_score.reshape(-1)[0])
     if found.anomaly_map is None:
         return score, None
