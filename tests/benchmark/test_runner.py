@@ -34,8 +34,8 @@ class Diary(Observer):
     def starts(self, job: Job) -> None:
         self.started.append(job.name)
 
-    def ends(self, finished: Finished, done: int, total: int, fresh: bool) -> None:
-        self.settled.append((finished.entry.product, fresh))
+    def ends(self, finished: Finished, done: int, total: int) -> None:
+        self.settled.append((finished.entry.product, finished.fresh))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_job_that_fails_leaves_the_others_alone(done: tuple[Path, list[Entry],
     assert nut.entry.product == "nut" and "000.png" in nut.failure
     assert jobs[1].job is not None
     assert (folder / jobs[1].job.folder / FAILURE_FILE).is_file()
-    assert [f.failure for f in Runner(folder).collect(jobs)] == ["", nut.failure]
+    assert [Runner(folder).found(job).failure for job in jobs] == ["", nut.failure]
 
 
 def test_what_is_done_is_not_run_again(done: tuple[Path, list[Entry], list[Finished]]) -> None:
@@ -96,7 +96,7 @@ def test_another_table_takes_what_is_done(
     laboratory = Runner(folder, diary)
     (again,) = laboratory.run([entry])
     assert (diary.started, diary.settled, again.outcome) == ([], [("cap", False)], settled[0].outcome)
-    assert laboratory.collect([entry])[0].outcome == settled[0].outcome
+    assert laboratory.found(entry).outcome == settled[0].outcome
 
 
 def of_one_configuration(names: str, data_folder: DataFolder, folder: Path) -> list[Entry]:

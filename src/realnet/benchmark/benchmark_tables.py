@@ -161,34 +161,32 @@ def _metrics(plan: Plan, lines: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _facts(settled: Sequence[Finished], source: ReportedTable | None) -> tuple[str, ...]:
-    done = [finished for finished in settled if finished.outcome is not None]
-    results = [f.outcome.results for f in done if f.outcome is not None and f.outcome.results is not None]
+    done = [(finished.entry, finished.outcome) for finished in settled if finished.outcome is not None]
+    runs = [outcome.results.provenance for _, outcome in done if outcome.results is not None]
     facts: list[str] = []
-    if results:
+    if runs:
         sources: dict[str, set[str]] = {
-            "Data": {r.provenance.data for r in results},
-            "split": {r.provenance.split for r in results},
-            "seeds": {str(f.entry.seed) for f in done if f.entry.job is not None},
-            "preset": {r.provenance.preset for r in results},
-            "image score": {r.provenance.image_score for r in results},
-            "state selected by": {r.provenance.selection for r in results},
-            "protocol": {r.provenance.protocol for r in results},
+            "Data": {run.data for run in runs},
+            "split": {run.split for run in runs},
+            "seeds": {str(entry.seed) for entry, _ in done if entry.job is not None},
+            "preset": {run.preset for run in runs},
+            "image score": {run.image_score for run in runs},
+            "state selected by": {run.selection for run in runs},
+            "protocol": {run.protocol for run in runs},
         }
-        for what, values in sources.items():
-            if values:
-                facts.append(f"{what} {', '.join(sorted(values))}")
-        facts = ["; ".join(facts) + "."]
-    machines = sorted({f.outcome.hardware for f in done if f.outcome is not None and f.outcome.hardware})
+        told = [f"{what} {', '.join(sorted(values))}" for what, values in sources.items() if values]
+        facts.append("; ".join(told) + ".")
+    machines = sorted({outcome.hardware for _, outcome in done if outcome.hardware})
     if machines:
         facts.append(f"Hardware: {'; '.join(machines)}.")
     facts.append("± is the standard deviation over seeds (population); figures of one seed have none.")
     if source is not None:
         facts.append(f"paper: as reported there for {source.dataset}, not measured here.")
     origins: dict[str, list[dict[str, str]]] = {}
-    for f in done:
-        if f.outcome is not None and f.outcome.origin:
-            origins.setdefault(f.entry.row.name, []).append(f.outcome.origin)
-    notes = dict.fromkeys(note for f in done if f.outcome is not None for note in f.outcome.notes)
+    for entry, outcome in done:
+        if outcome.origin:
+            origins.setdefault(entry.row.name, []).append(outcome.origin)
+    notes = dict.fromkeys(note for _, outcome in done for note in outcome.notes)
     return (*facts, *_grouped(origins), *notes)
 
 

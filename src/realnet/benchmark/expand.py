@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from realnet.benchmark.products import DataFolder, Product
 from realnet.config import Config
 from realnet.data import fingerprint
 from realnet.diffusion.diffusion_presets import diffusion_presets
+from realnet.diffusion.model_folder import WEIGHTS_FILE, load_diffusion_config, read_categories
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
 from realnet.overriding import override
@@ -60,10 +61,6 @@ class Settings:
     init: Path | None = None
     inception: Path | None = None
     alexnet: Path | None = None
-
-    def generator(self, preset: str) -> str | None:
-        """How a diffusion model is trained for RealNet's ``preset``; None where nobody has said so."""
-        return self.diffusion_preset or ("lite" if preset == "lite" else None)
 
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the table must know of them, in sentences."""
@@ -121,21 +118,16 @@ class _Maker:
         if row.only_with is not None and row.only_with not in {self._generator(row, product) for product in products}:
             return
         for seed in self.settings.seeds:
-            entry = Entry(row, name, seed, None)
             before: list[Job] = []
             try:
                 job = self._job(row, name, products, seed, before)
             except _Missing as missing:
-                yield replace(entry, missing=str(missing))
+                yield Entry(row, name, seed, None, missing=str(missing))
             else:
-                yield replace(entry, job=job, before=tuple(before))
+                yield Entry(row, name, seed, job, tuple(before))
 
     def _job(self, row: Row, name: str, products: Sequence[Product], seed: int, before: list[Job]) -> Job:
-        common: dict[str, Any] = {
-            "name": f"{name}-{row.name}-seed{seed}",
-            "places": tuple(self._place(product) for product in products),
-            "data": self._fingerprint(products),
-        }
+        common = {"name": f"{name}-{row.name}-seed{seed}", **self._images(products)}
         if row.method not in (REALNET, QUALITY):
             return self._peer(row, seed, common)
         config, made_of = self._config(row, products, seed, before)
@@ -152,7 +144,7 @@ class _Maker:
         self, row: Row, products: Sequence[Product], seed: int, before: list[Job]
     ) -> tuple[Config, tuple[str, ...]]:
         """The configuration of a row, and what its defects are made of."""
-        config = preset_called(row.preset or self.settings.preset)
+        config = preset_called(self._preset(row))
         assignments = [f"{field}={json.dumps(value)}" for field, value in row.set.items()]
         if row.dimensions is not None:
             dimensions = [max(1, round(m * row.dimensions)) for m in config.model.afs.dimensions]
@@ -192,35 +184,31 @@ class _Maker:
             return ready, (self._digest(own),)
         model, usual, made_of = self._diffusion(product, row, seed, before)
         low, high = strength or usual
-        common = {"places": (self._place(product),), "data": self._fingerprint([product])}
         samples = SamplesJob(
-            name=f"{product.name}-sia-{low:g}-{high:g}-seed{seed}", **common, made_of=made_of, model=model, low=low,
-            high=high, count=self.settings.generated, seed=seed,
+            name=f"{product.name}-sia-{low:g}-{high:g}-seed{seed}", **self._images([product]), made_of=made_of,
+            model=model, low=low, high=high, count=self.settings.generated, seed=seed,
         )  # fmt: skip
         before.append(samples)
         return place_of(self.folder, samples) / "SIA", (samples.key,)
 
     def _model(self, product: Product) -> Path | None:
         """The trained diffusion model at hand that knows the product."""
-        from realnet.diffusion.model_folder import read_categories
-
         return next((model for model in self.settings.models if product.own_name in read_categories(model)), None)
 
     def _generator(self, row: Row, product: Product) -> str | None:
-        """The preset of sdas that makes the product's images."""
-        from realnet.diffusion.model_folder import load_diffusion_config
-
+        """The preset of sdas that makes the product's images; None where nobody has said so."""
         model = self._model(product)
         if model is not None:
             return load_diffusion_config(model).preset
-        return self.settings.generator(row.preset or self.settings.preset)
+        return self.settings.diffusion_preset or ("lite" if self._preset(row) == "lite" else None)
+
+    def _preset(self, row: Row) -> str:
+        return row.preset or self.settings.preset
 
     def _diffusion(
         self, product: Product, row: Row, seed: int, before: list[Job]
     ) -> tuple[Path, tuple[float, float], tuple[str, ...]]:
         """A diffusion model of the product, the strength it is sampled with otherwise, and what it is made of."""
-        from realnet.diffusion.model_folder import WEIGHTS_FILE, load_diffusion_config
-
         model = self._model(product)
         if model is not None:
             usual = load_diffusion_config(model).process.strength
@@ -228,7 +216,7 @@ class _Maker:
         preset = self._generator(row, product)
         if preset is None:
             raise _Missing(
-                f"needs generated images, which preset {row.preset or self.settings.preset} takes no small model for: "
+                f"needs generated images, which preset {self._preset(row)} takes no small model for: "
                 "give them with --sia, a trained model with --diffusion, or say how one is trained with "
                 "--diffusion-preset (paper and gpu work at 256 pixels, cpu at 128, lite at 64)."
             )
@@ -243,8 +231,7 @@ class _Maker:
             taught = [other for other in self.data_folder.products if other.root == product.root]
         job = DiffusionJob(
             name=f"{product.name if len(taught) == 1 else Path(product.root).name}-sdas-seed{seed}",
-            places=tuple(self._place(other) for other in taught),
-            data=self._fingerprint(taught),
+            **self._images(taught),
             made_of=() if self.settings.init is None else (self._digest(self.settings.init),),
             config=config,
             time_budget=self.settings.diffusion_budget,
@@ -260,7 +247,7 @@ class _Maker:
                 f"{', '.join(PEERS)}."
             )
         # The same resolution and, for the methods that can run on it, the same backbone as RealNet.
-        model = override(presets[row.preset or self.settings.preset], list(self.settings.assignments)).model
+        model = override(presets[self._preset(row)], list(self.settings.assignments)).model
         peer = {
             "name": row.method,
             "image_size": model.image_size,
@@ -273,15 +260,14 @@ class _Maker:
         made_of = () if textures is None else (self._digest(textures),)
         return PeerJob(**common, made_of=made_of, peer=peer, textures=textures)
 
-    def _place(self, product: Product) -> ProductLocation:
-        return ProductLocation(root=product.root, category=product.own_name, name=product.name)
-
-    def _fingerprint(self, products: Sequence[Product]) -> str:
+    def _images(self, products: Sequence[Product]) -> dict[str, Any]:
+        """The fields of a job that say what images it is about."""
         key = tuple((product.root, product.name) for product in products)
         if key not in self.fingerprints:
             samples = [s for product in products for s in (*product.category.train, *product.category.test)]
             self.fingerprints[key] = fingerprint(samples)
-        return self.fingerprints[key]
+        places = tuple(ProductLocation(root=p.root, category=p.own_name, name=p.name) for p in products)
+        return {"places": places, "data": self.fingerprints[key]}
 
     def _digest(self, path: Path) -> str:
         if path not in self.fingerprints:

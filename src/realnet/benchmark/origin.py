@@ -8,14 +8,14 @@ from realnet.config import SynthesisConfig
 from realnet.data.finding import list_images
 from realnet.files import read_json
 from realnet.synthesis.publications import DEPARTURES
-from realnet.synthesis.sia import MARK
+from realnet.synthesis.sia import MARK, folder_of
 
 
 def origin_of(config: SynthesisConfig, category: str) -> dict[str, str]:
     """How ``config`` makes the defects of ``category``: named facts, in the order they are told in."""
     facts: dict[str, str] = {"source": config.source}
     if config.source == "sia" and config.directory is not None:
-        facts |= _of_generated(generated_folder(config.directory, category))
+        facts |= _of_generated(folder_of(config.directory, category))
     elif config.source == "dtd" and config.directory is not None:
         facts |= {"textures": str(len(list_images([config.directory])))}
     if config.opacity is not None:
@@ -24,12 +24,6 @@ def origin_of(config: SynthesisConfig, category: str) -> dict[str, str]:
     if config.source in DEPARTURES:
         facts["note"] = DEPARTURES[config.source]
     return facts
-
-
-def generated_folder(directory: Path, category: str) -> Path:
-    """The folder of ``category`` in a folder of generated images, at most two levels down; otherwise itself."""
-    inner = sorted(path for pattern in ("*", "*/*") for path in directory.glob(pattern) if path.is_dir())
-    return next((path for path in inner if path.name.lower() == category.lower()), directory)
 
 
 def read_mark(folder: Path) -> Mapping[str, Any]:

@@ -90,6 +90,4 @@ def renamed(category: Category, name: str) -> Category:
 
 
 def _first(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
-    found = (folder / name for folder in folders for name in names if (folder / name).is_dir())
-    first = next(found, None)
-    return None if first is None else first.resolve()
+    return next(((folder / name).resolve() for folder in folders for name in names if (folder / name).is_dir()), None)

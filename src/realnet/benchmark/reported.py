@@ -71,16 +71,6 @@ class ReportedTable(Node):
             raise ValueError(f"{min(unknown)} is none of the metrics")
         return self
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The methods or settings, each once."""
-        return tuple(dict.fromkeys(row.label for row in self.rows))
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The products, each once; means of some of them (``AVG Texture``) included."""
-        return tuple(dict.fromkeys(row.category for row in self.rows if row.category is not None))
-
     def figure(self, row: str, category: str | None, metric: str) -> Reported | None:
         """The printed figure; None where the table has none.
 
@@ -94,16 +84,12 @@ class ReportedTable(Node):
         return None
 
 
-def reported_names() -> list[str]:
-    """The tables that come with the package."""
-    return package_names("reported")
-
-
 @cache
 def reported(table: str) -> ReportedTable:
     """The paper's table ``table1`` to ``4``, ``table5a``, ``table5b``, ``tableS1`` to ``S6``; UserError for others."""
-    if table not in reported_names():
-        raise UserError(f"There is no reported table {table!r}: use {', '.join(reported_names())}.")
+    known = package_names("reported")
+    if table not in known:
+        raise UserError(f"There is no reported table {table!r}: use {', '.join(known)}.")
     text = files("realnet.benchmark").joinpath("reported", f"{table}.yaml").read_text(encoding="utf-8")
     return ReportedTable.model_validate({"name": table, **yaml.safe_load(text)})
 

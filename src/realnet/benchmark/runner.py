@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from realnet.benchmark.expand import Entry
 from realnet.benchmark.footprint import DEVICE_VARIABLE
@@ -22,11 +22,12 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of an entry: its outcome, or the sentence that says why there is none."""
+    """What became of an entry: its outcome, or the sentence that says why there is none; ``fresh``: by work of now."""
 
     entry: Entry
     outcome: Outcome | None
     failure: str = ""
+    fresh: bool = False
 
 
 class Observer:
@@ -38,8 +39,8 @@ class Observer:
     def says(self, job: Job, line: str, seconds: float) -> None:
         """The newest line that a running job printed, and how long it has been running."""
 
-    def ends(self, finished: Finished, done: int, total: int, fresh: bool) -> None:
-        """An entry is settled; ``fresh``: by work of now."""
+    def ends(self, finished: Finished, done: int, total: int) -> None:
+        """An entry is settled."""
 
 
 @dataclass
@@ -63,16 +64,11 @@ class Runner:
         """Settle all ``entries`` in their order; KeyboardInterrupt on Ctrl-C, once the running job has saved itself."""
         waiting = list(entries)
         settled: list[Finished] = []
-
-        def settle(entry: Entry) -> tuple[Finished, bool]:
-            fresh = entry.job is not None and self._outcome(entry.job) is None
-            return self.settle(entry), fresh
-
         pool = ThreadPoolExecutor(self.at_once)
         try:
-            for finished, fresh in pool.map(settle, waiting):
+            for finished in pool.map(self.settle, waiting):
                 settled.append(finished)
-                self.observer.ends(finished, len(settled), len(waiting), fresh)
+                self.observer.ends(finished, len(settled), len(waiting))
         finally:
             # On Ctrl-C what has not begun does not begin, and what runs saves itself.
             self.stopped = True
@@ -81,35 +77,25 @@ class Runner:
 
     def settle(self, entry: Entry) -> Finished:
         """Run what ``entry`` needs and itself."""
-        if entry.job is None:
-            return Finished(entry, None, entry.missing)
-        outcome = self._outcome(entry.job)
-        if outcome is not None:
-            return Finished(entry, outcome)
+        earlier = self.found(entry)
+        if entry.job is None or earlier.outcome is not None:
+            return earlier
         for needed in entry.before:
             failure = self._do(needed)
             if failure:
-                return Finished(entry, None, f"{needed.name} is missing: {failure}")
+                return Finished(entry, None, f"{needed.name} is missing: {failure}", fresh=True)
         failure = self._do(entry.job)
-        return Finished(entry, None if failure else self._outcome(entry.job), failure)
+        return Finished(entry, None if failure else self._outcome(entry.job), failure, fresh=True)
 
-    def collect(self, entries: Iterable[Entry]) -> list[Finished]:
-        """What earlier calls have settled; nothing is run."""
-        return [
-            Finished(
-                entry,
-                None if entry.job is None else self._outcome(entry.job),
-                entry.missing or (self._earlier_failure(entry.job) if entry.job else ""),
-            )
-            for entry in entries
-        ]
+    def found(self, entry: Entry) -> Finished:
+        """What earlier calls have made of ``entry``; nothing is run."""
+        if entry.job is None:
+            return Finished(entry, None, entry.missing)
+        failure = place_of(self.folder, entry.job) / FAILURE_FILE
+        return Finished(entry, self._outcome(entry.job), failure.read_text("utf-8") if failure.is_file() else "")
 
     def _outcome(self, job: Job) -> Outcome | None:
         return read_outcome(place_of(self.folder, job))
-
-    def _earlier_failure(self, job: Job) -> str:
-        path = place_of(self.folder, job) / FAILURE_FILE
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def _do(self, job: Job) -> str:
         """Do ``job`` unless it is done; the reason where it cannot be, empty otherwise."""
@@ -122,28 +108,22 @@ class Runner:
             if job.key in self.failures:
                 return self.failures[job.key]
             place = place_of(self.folder, job)
-            if read_outcome(place) is None:
-                place.mkdir(exist_ok=True)
-                write_job(place, job)
-                failure = self._process(job, place)
-                if failure:
-                    self.failures[job.key] = failure
-                    return failure
-        return ""
+            if read_outcome(place) is not None:
+                return ""
+            place.mkdir(exist_ok=True)
+            write_job(place, job)
+            failure = self._process(job, place)
+            if failure:
+                self.failures[job.key] = failure
+            return failure
 
-    @contextlib.contextmanager
-    def _held(self, job: Job) -> Iterator[None]:
+    def _held(self, job: Job) -> contextlib.AbstractContextManager[BaseFileLock]:
         """Hold the job's lock, waiting for whoever has it; the system frees it where a process is killed."""
         lock = FileLock(self.folder / f".{job.key}.lock")
-        while not lock.is_locked:
-            if self.stopped:
-                raise KeyboardInterrupt
+        while not self.stopped:
             with contextlib.suppress(Timeout):
-                lock.acquire(timeout=_POLL_SECONDS)
-        try:
-            yield
-        finally:
-            lock.release()
+                return lock.acquire(timeout=_POLL_SECONDS)
+        raise KeyboardInterrupt
 
     def _process(self, job: Job, place: Path) -> str:
         failure = place / FAILURE_FILE
@@ -172,17 +152,13 @@ Worker = Callable[[Path, Runner, Callable[[], None]], int]
 
 def here(place: Path, laboratory: Runner, says: Callable[[], None]) -> int:
     """Do the job in a process of its own on this machine: a :data:`Worker`."""
-    with (place / LOG_FILE).open("w", encoding="utf-8") as stream:
-        process = start_job(place, stream, _environment(laboratory.at_once, laboratory.device))
-        # Ctrl-C reaches the job from the terminal as well: it finishes its step and saves, and is waited for.
+    environment = _environment(laboratory.at_once, laboratory.device)
+    # Ctrl-C reaches the job from the terminal as well: it finishes its step and saves, and is waited for.
+    with (place / LOG_FILE).open("w", encoding="utf-8") as stream, start_job(place, stream, environment) as process:
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                status = process.wait(_POLL_SECONDS)
-                break
+                return process.wait(_POLL_SECONDS)
             says()
-    assert process.stdin is not None
-    process.stdin.close()
-    return status
 
 
 def start_job(place: Path, log: IO[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":

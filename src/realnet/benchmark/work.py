@@ -23,15 +23,14 @@ from realnet.evaluation.evaluate import evaluate_run, record
 from realnet.progress import Watcher
 from realnet.provenance import hardware
 from realnet.run_folder import Run
-from realnet.synthesis import settle_foreground, write_pairs
+from realnet.synthesis import write_pairs
 from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.many_products import train_products
-from realnet.training.prepare import good_images, make_synthesizer, with_levels
+from realnet.training.prepare import synthesizer_of, with_levels
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
-_GIGABYTE = 2**30
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -106,7 +105,7 @@ def _peer(job: jobs.PeerJob, categories: Sequence[Category]) -> jobs.Outcome:
 
 def _peak_memory() -> dict[str, float]:
     memory = peak_memory()
-    return {} if memory is None else {"peak_memory_gigabytes": memory / _GIGABYTE}
+    return {} if memory is None else {"peak_memory_gigabytes": memory / 2**30}
 
 
 def _diffusion(folder: Path, job: jobs.DiffusionJob, categories: Sequence[Category]) -> jobs.Outcome:
@@ -137,15 +136,12 @@ def _quality(folder: Path, job: jobs.QualityJob, category: Category) -> jobs.Out
     from realnet.diffusion.quality import measure_quality
 
     check_dataset([category], need_test=True)
-    synthesis, _ = settle_foreground(job.config.synthesis, [category])
-    config = job.config.model_copy(update={"synthesis": synthesis})
-    config, _ = with_levels(config, [sample.image for sample in category.train])
-    images = good_images(category.train, config)
-    synthesizer = make_synthesizer(category.train, images, config, config.seed)
+    synthesizer, _ = synthesizer_of([category], job.config)
     pairs = folder / "pairs"
-    write_pairs(synthesizer, list(synthesizer.names or []), job.count, pairs, lambda done: None)
+    write_pairs(synthesizer, list(synthesizer.names or []), job.count, pairs)
     real = [sample.image for sample in category.test if sample.is_anomalous]
     good = [sample.image for sample in category.train]
+    config, _ = with_levels(job.config, good)
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=job.config.model.image_size, repeats=1, seed=job.config.seed,
         inception=job.inception, alexnet=job.alexnet, progress=lambda text: print(text, flush=True),

@@ -24,14 +24,14 @@ class BenchmarkBar(Observer):
         """Its newest line."""
         self.display.update(escape(f"{job.name}, {seconds:.0f} s: {line[:100]}"))
 
-    def ends(self, finished: Finished, done: int, total: int, fresh: bool) -> None:
+    def ends(self, finished: Finished, done: int, total: int) -> None:
         """A line with the figures, or with why there are none."""
         entry = finished.entry
         what = f"{done}/{total}  {entry.product}, {entry.row.name}, seed {entry.seed}: "
         if finished.outcome is None:
             what += f"failed. {finished.failure}"
         else:
-            what += _figures(finished) + ("" if fresh else "  (done before)")
+            what += _figures(finished) + ("" if finished.fresh else "  (done before)")
         say(what)
 
 

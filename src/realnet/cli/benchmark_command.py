@@ -128,7 +128,7 @@ def benchmark(
         entries = list(expand(chosen, data_folder, settings, jobs))
     bar = BenchmarkBar()
     if show:
-        settled = Runner(jobs, bar).collect(entries)
+        settled = [Runner(jobs).found(entry) for entry in entries]
     else:
         with ray_cluster(ray, ray_cpus, ray_gpus) as cluster, bar.display:
             if cluster is None:

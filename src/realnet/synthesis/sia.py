@@ -25,10 +25,11 @@ class Sia(FromFolder):
     def __init__(
         self, directory: Path, category: str | None = None, opacity: Range = (0.5, 1.0), least_change: float = 0.0
     ) -> None:
-        super().__init__(_of_category(directory, category), "generated images of this product", opacity, least_change)
+        super().__init__(folder_of(directory, category), "generated images of this product", opacity, least_change)
 
 
-def _of_category(directory: Path, category: str | None) -> Path:
+def folder_of(directory: Path, category: str | None) -> Path:
+    """The folder of ``category`` in ``directory`` of generated images, or that itself; UserError as of `Sia`."""
     if category is None or not directory.is_dir():
         return directory
     inner = sorted(path for path in (*directory.glob("*"), *directory.glob("*/*")) if path.is_dir())
