@@ -111,7 +111,7 @@ def test_kernel_distance_equals_loops() -> None:
     between = sum(k(x, y) for x in a for y in b) / 49
     distance = kernel_distance(a, b, rng)
     assert distance.mean == pytest.approx(within - 2 * between, rel=1e-9)
-    assert (distance.subsets, distance.subset_size, distance.deviation) == (1, 7, 0.0)
+    assert (distance.subsets, distance.deviation) == (1, 0.0)
 
 
 def test_kernel_distance_of_subsets_is_unbiased() -> None:
@@ -122,7 +122,6 @@ def test_kernel_distance_of_subsets_is_unbiased() -> None:
     kx, ky = poly_kernel(x, x), poly_kernel(y, y)
     exact = (kx.sum() - kx.trace()) / (60 * 59) + (ky.sum() - ky.trace()) / (40 * 39) - 2 * poly_kernel(x, y).mean()
     few = kernel_distance(a, b, rng, subsets=3000, subset_size=5)
-    assert few.subset_size == 5
     assert few.mean == pytest.approx(float(exact), abs=4 * few.deviation / 3000**0.5)
     same = [
         kernel_distance(torch.randn(9, 4, generator=rng), torch.randn(9, 4, generator=rng), rng).mean
@@ -181,7 +180,7 @@ def test_cluster_distance_equals_brute_force(seed: int) -> None:
         assert list(found.sizes) == sizes
         assert found.used == sum(size > 1 for size in sizes)
         assert found.value == (None if value is None else pytest.approx(value, rel=1e-4))
-    (whole,) = cluster_diversity(toy(points), 23, toy(centres), 8)
+    (whole,) = cluster_diversity(toy(points), 23, toy(centres), 8, [range(23)])
     assert whole.value == pytest.approx(brute_force_diversity(points, centres)[0], rel=1e-4)
 
 
@@ -340,8 +339,7 @@ def test_json_and_table(tmp_path: Path) -> None:
     real, synthetic = write(tmp_path / "real", pictures(2)), write(tmp_path / "synthetic", pictures(6, seed=1))
     several = measure_quality(synthetic, real, size=32, sample=2)
     single = measure_quality(synthetic, real, real, size=64)
-    assert json.loads(several.to_json()) == several.to_dict()
-    assert json.loads(json.dumps(several.to_dict())) == several.to_dict()
+    assert json.loads(several.to_json()) == several.model_dump(mode="json")
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(quality_table([("sdas [s=0.2]", several), ("dtd", single)]))
     text = console.export_text()

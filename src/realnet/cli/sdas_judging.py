@@ -122,5 +122,5 @@ def quality(
             )  # fmt: skip
             rows.append((str(folder), measured))
     if json_file is not None:
-        write_text(json_file, json.dumps({name: row.to_dict() for name, row in rows}, indent=2))
+        write_text(json_file, json.dumps({name: row.model_dump(mode="json") for name, row in rows}, indent=2))
     console.print(quality_table(rows))

@@ -83,16 +83,16 @@ def mean_distances(items: Embedding, members: Sequence[int], draws: Sequence[fro
 
 
 def cluster_diversity(
-    items: Embedding, count: int, centres: Embedding, centre_count: int, draws: Sequence[Sequence[int]] | None = None
+    items: Embedding, count: int, centres: Embedding, centre_count: int, draws: Sequence[Sequence[int]]
 ) -> list[Diversity]:
     """Mean pairwise distance within the clusters around given images, averaged over clusters (App. C.6), a draw each.
 
     Each item belongs to the centre at the smallest distance. Around real anomalous images this is the paper's
     cluster-based LPIPS; around training images the IC-LPIPS of Ojha et al. (CVPR 2021). A cluster with fewer than
-    two members has no pair: it is left out of the mean, not counted as 0. Draws are subsets of the items (None: all of
-    them), which are gone through twice, or more where the centres fill the memory.
+    two members has no pair: it is left out of the mean, not counted as 0. Draws are subsets of the items, which are
+    gone through twice, or more where the centres fill the memory.
     """
-    chosen = [frozenset(draw) for draw in ([range(count)] if draws is None else draws)]
+    chosen = [frozenset(draw) for draw in draws]
     nearest = nearest_centres(items, count, centres, centre_count).tolist()
     means: list[list[float | None]] = []
     sizes: list[list[int]] = []

@@ -8,12 +8,11 @@ from torchmetrics.image.kid import poly_mmd
 
 
 class KernelDistance(NamedTuple):
-    """Mean and (population) deviation over ``subsets`` draws of ``subset_size`` features of each set."""
+    """Mean and (population) deviation over ``subsets`` draws of features of each set."""
 
     mean: float
     deviation: float
     subsets: int
-    subset_size: int
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -77,7 +76,7 @@ def kernel_distance(
             for _ in range(subsets)
         ]
     )
-    return KernelDistance(float(values.mean()), float(values.std(unbiased=False)), subsets, size)
+    return KernelDistance(float(values.mean()), float(values.std(unbiased=False)), subsets)
 
 
 def _checked(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -176,37 +177,37 @@ def _distances(
 ) -> list[QualityFigure]:
     frechet = [frechet_distance(features, real) for features in draws]
     kernel = [kernel_distance(features, real, generator) for features in draws]
+    spread = fmean(part.deviation for part in kernel) if kernel[0].subsets > 1 else None
     return [
-        QualityFigure(
-            name=network.titles[0],
-            value=fmean(frechet),
-            deviation=_deviation(frechet),
-            better="lower",
-            network=network.words,
-        ),
-        QualityFigure(
-            name=network.titles[1],
-            value=fmean(part.mean for part in kernel),
-            deviation=_deviation([part.mean for part in kernel]),
-            better="lower",
-            network=network.words,
-            subset_deviation=fmean(part.deviation for part in kernel) if kernel[0].subsets > 1 else None,
-        ),
+        _figure(network.titles[0], frechet, "lower", network),
+        _figure(network.titles[1], [part.mean for part in kernel], "lower", network, subset_deviation=spread),
     ]
 
 
 def _diversity_figure(name: str, found: Sequence[Diversity], network: Network) -> QualityFigure:
     values = [part.value for part in found if part.value is not None]
-    # A mean over only some repeats would be a figure of other images than its neighbours.
-    whole = len(values) == len(found)
-    return QualityFigure(
-        name=name,
-        value=fmean(values) if whole else None,
-        deviation=_deviation(values) if whole else None,
-        better="higher",
-        network=network.words,
+    return _figure(
+        name,
+        # A mean over only some repeats would be a figure of other images than its neighbours.
+        values if len(values) == len(found) else [],
+        "higher",
+        network,
         groups=tuple(part.used for part in found),
         left_out=tuple(len(part.sizes) - part.used for part in found),
+    )
+
+
+def _figure(
+    name: str, values: Sequence[float], better: Literal["lower", "higher"], network: Network, **more: Any
+) -> QualityFigure:
+    """The mean and deviation of ``values``, one a repeat; none: it is not defined."""
+    return QualityFigure(
+        name=name,
+        value=fmean(values) if values else None,
+        deviation=stdev(values) if len(values) > 1 else None,
+        better=better,
+        network=network.words,
+        **more,
     )
 
 
@@ -216,10 +217,6 @@ def _group_note(figure: QualityFigure) -> str:
     total = figure.groups[0] + figure.left_out[0]
     left = "/".join(str(number) for number in figure.left_out)
     return f"{figure.name}: {left} of {total} groups have fewer than two images and are left out."
-
-
-def _deviation(values: Sequence[float]) -> float | None:
-    return stdev(values) if len(values) > 1 else None
 
 
 def _jpeg_notes(title: str, sets: dict[str, Sequence[Path]]) -> list[str]:

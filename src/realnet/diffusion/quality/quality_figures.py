@@ -1,6 +1,6 @@
 """How good synthetic anomaly images are, with everything that a reader of the figures must know."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from realnet.config import Node
 
@@ -65,7 +65,3 @@ class Quality(Node):
     def figure(self, name: str) -> QualityFigure | None:
         """The figure of this name, if there is one."""
         return next((figure for figure in self.figures if figure.name == name), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return self.model_dump(mode="json")
