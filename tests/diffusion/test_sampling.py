@@ -12,7 +12,7 @@ from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.objective import hybrid_loss
 from realnet.diffusion.process import diffuse
-from realnet.diffusion.sampling import ImageNoise, Network, Perturbation, Sampler, synthesise
+from realnet.diffusion.sampling import Network, Perturbation, Sampler, image_noise, synthesise
 from realnet.diffusion.schedule import Schedule, cosine_betas, linear_betas, respaced
 
 WHOLE = Schedule(linear_betas(1000), torch.arange(1000))
@@ -198,28 +198,28 @@ def test_the_network_is_told_the_timesteps_of_training_and_the_category() -> Non
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_images_do_not_leave_their_range_nor_mix(sampler: Sampler) -> None:
     strength = torch.tensor([3.0, 0.0])
-    both = synthesise(waves, PAPER, ImageNoise(1, [8, 9], (3, 4, 4), "cpu"), strength, sampler=sampler)
+    both = synthesise(waves, PAPER, image_noise(1, [8, 9], (3, 4, 4), "cpu"), strength, sampler=sampler)
     assert float(both.abs().max()) <= 1
     for k in range(2):
-        noise = ImageNoise(1, [8 + k], (3, 4, 4), "cpu")
+        noise = image_noise(1, [8 + k], (3, 4, 4), "cpu")
         alone = synthesise(waves, PAPER, noise, strength[k : k + 1], sampler=sampler)
         torch.testing.assert_close(both[k : k + 1], alone)
 
 
 def test_an_image_s_noise_is_its_own() -> None:
-    whole, part = ImageNoise(5, range(6), (3, 4, 4), "cpu"), ImageNoise(5, [4, 2], (3, 4, 4), "cpu")
+    whole, part = image_noise(5, range(6), (3, 4, 4), "cpu"), image_noise(5, [4, 2], (3, 4, 4), "cpu")
     for _ in range(3):
         all_six, two = whole(), part()
         assert torch.equal(two, all_six[[4, 2]])
     drawn = {
-        (seed, n): ImageNoise(seed, [n], (3, 4, 4), "cpu")() for seed, n in [(0, 0), (0, 1), (1, 0), (1, 1), (10, 0)]
+        (seed, n): image_noise(seed, [n], (3, 4, 4), "cpu")() for seed, n in [(0, 0), (0, 1), (1, 0), (1, 1), (10, 0)]
     }
     firsts = [float(noise.flatten()[0]) for noise in drawn.values()]
     assert len(set(firsts)) == len(firsts), "neither seed nor number is without effect"
 
 
 def test_image_noise_is_standard_normal() -> None:
-    noise = ImageNoise(0, range(200), (3, 8, 8), "cpu")
+    noise = image_noise(0, range(200), (3, 8, 8), "cpu")
     drawn = torch.stack([noise(), noise()])
     assert float(drawn.mean()) == pytest.approx(0, abs=0.01)
     assert float(drawn.std()) == pytest.approx(1, abs=0.01)
@@ -305,7 +305,7 @@ def test_stronger_is_further_from_good(trained: Trained, sampler: Sampler, scale
     """The same images' noise at rising strengths: each step away from the good ones is a step further."""
     found = []
     for strength in (0.0, 0.1, 0.2, 0.5):
-        noise = ImageNoise(0, range(8), (3, 32, 32), "cpu")
+        noise = image_noise(0, range(8), (3, 32, 32), "cpu")
         strengths = torch.full((8,), scale * strength)
         found.append(distance(synthesise(trained.denoiser, PAPER, noise, strengths, sampler=sampler)))
     assert found == sorted(found) and len(set(found)) == 4
@@ -315,7 +315,7 @@ def test_stronger_is_further_from_good(trained: Trained, sampler: Sampler, scale
 
 def test_from_a_good_image_the_structure_stays(trained: Trained) -> None:
     start = products(7, 6)
-    noise = ImageNoise(0, range(6), (3, 32, 32), "cpu")
+    noise = image_noise(0, range(6), (3, 32, 32), "cpu")
     made = synthesise(trained.denoiser, respaced(WHOLE, 6, 150), noise, torch.full((6,), 0.1), start=start)
     from_nothing = synthesise(trained.denoiser, PAPER, noise, torch.full((6,), 0.1))
 
@@ -390,5 +390,5 @@ def test_a_network_in_half_precision(sampler: Sampler) -> None:
 
 
 def test_nothing_is_kept_for_gradients(trained: Trained) -> None:
-    noise = ImageNoise(0, [0], (3, 32, 32), "cpu")
+    noise = image_noise(0, [0], (3, 32, 32), "cpu")
     assert not synthesise(trained.denoiser, respaced(WHOLE, 2), noise, torch.zeros(1)).requires_grad

@@ -46,13 +46,6 @@ def learning_rate(config: DenoiserTrainingConfig, step: int, fraction: float) ->
     return rate if config.schedule == "constant" else rate * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
 
 
-def make_average(denoiser: Denoiser, config: DenoiserTrainingConfig) -> EMAModel:
-    """The averaged weights; warmed up, the decay after n steps is at most (1 + n) / (10 + n)."""
-    least = 0.0 if config.ema_warm_up else config.ema
-    # Of all tensors at once: one by one, hundreds of small kernels a step keep a GPU waiting.
-    return EMAModel(denoiser.parameters(), decay=config.ema, min_decay=least, foreach=True)
-
-
 def start_share(config: DenoiserTrainingConfig, step: int) -> float:
     """How much of the averaged weights after ``step`` steps is still what the first step left, 0..1."""
     share = 1.0
@@ -82,7 +75,11 @@ def optimise(
     settings = config.training
     module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, fused=fuses(fabric))
-    progress, average = Progress(identity=identity), make_average(denoiser, settings)
+    progress = Progress(identity=identity)
+    # Warmed up, the decay after n steps is at most (1 + n) / (10 + n). Of all tensors at once: one by one, hundreds of
+    # small kernels a step keep a GPU waiting.
+    least = 0.0 if settings.ema_warm_up else settings.ema
+    average = EMAModel(denoiser.parameters(), decay=settings.ema, min_decay=least, foreach=True)
     if (control.folder / CHECKPOINT_FILE).is_file():
         kept, progress = load_checkpoint(control.folder, module, optimizer)
         average.shadow_params = [kept[name] for name, _ in denoiser.named_parameters()]

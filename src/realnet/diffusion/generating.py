@@ -17,7 +17,7 @@ from realnet.diffusion.classifier import guidance_gradient
 from realnet.diffusion.detail import shrunk, with_detail
 from realnet.diffusion.model_folder import DiffusionModel
 from realnet.diffusion.noisy_batches import to_signed
-from realnet.diffusion.sampling import Guide, ImageNoise, Perturbation, Sampler, synthesise
+from realnet.diffusion.sampling import Perturbation, Sampler, image_noise, synthesise
 from realnet.diffusion.schedule import make_schedule, respaced
 from realnet.errors import UserError
 from realnet.synthesis import write_image
@@ -65,36 +65,31 @@ def sample_numbers(
     strengths: Sequence[float],
     starts: Sequence[np.ndarray] | None = None,
 ) -> Tensor:
-    """Images ``numbers`` of the set with ``request.seed``: ``[B, 3, S, S]`` in -1..1, on the model's device.
+    """Images ``numbers`` of the set with ``request.seed``: ``[N, 3, S, S]`` in -1..1, on the model's device.
 
-    ``starts``, for a model that starts from good images: one each, uint8 ``[S, S, 3]``; S as in `with_detail`.
+    ``request.batch`` of them are made together. ``starts``, for a model that starts from good images: one each, uint8
+    ``[S, S, 3]``; S as in `with_detail`.
     """
     config = model.config
     device = model.denoiser.alphas_bar.device
     size = config.denoiser.image_size
-    noise = ImageNoise(request.seed, numbers, (3, size, size), device)
-    category = torch.tensor(list(categories), device=device) if config.denoiser.categories else None
-    good = None if starts is None else to_signed(starts).to(device)
-    guide: Guide | None = None
-    if request.guidance and model.classifier is not None:
-        own = torch.tensor(list(categories), device=device)
-        gradient = partial(guidance_gradient, model.classifier)
-
-        def guide(x: Tensor, t: Tensor, _: Tensor | None) -> Tensor:
-            return gradient(x, t, own, request.guidance)
-
-    made = synthesise(
-        model.denoiser,
-        respaced(make_schedule(config.process), request.steps, config.process.highest),
-        noise,
-        torch.tensor(list(strengths), device=device),
-        category,
-        None if good is None else shrunk(good, size),
-        request.sampler,
-        request.perturbation,
-        guide,
-    )
-    return made if good is None else with_detail(made, good)
+    schedule = respaced(make_schedule(config.process), request.steps, config.process.highest)
+    samples = []
+    for begin in range(0, len(numbers), request.batch):
+        part = slice(begin, begin + request.batch)
+        noise = image_noise(request.seed, numbers[part], (3, size, size), device)
+        category = torch.tensor(categories[part], device=device) if config.denoiser.categories else None
+        guide = None
+        if request.guidance and model.classifier is not None:
+            guide = partial(guidance_gradient, model.classifier, scale=request.guidance)
+        strength = torch.tensor(strengths[part], device=device)
+        good = None if starts is None else to_signed(starts[part]).to(device)
+        made = synthesise(
+            model.denoiser, schedule, noise, strength, category, None if good is None else shrunk(good, size),
+            request.sampler, request.perturbation, guide,
+        )  # fmt: skip
+        samples.append(made if good is None else with_detail(made, good))
+    return torch.cat(samples)
 
 
 def to_images(samples: Tensor) -> np.ndarray:
@@ -110,7 +105,7 @@ def make_batch(
 
     ``goods`` is ``model.starts(category)``, which keeps what it has read. UserError where the model lacks the category.
     """
-    numbers = list(range(begin, begin + request.batch))
+    numbers = range(begin, begin + request.batch)
     strengths = [strength_of(request, n) for n in numbers]
     starts = None if goods is None else [goods[start_of(request, n, len(goods))] for n in numbers]
     own = [model.category_number(category)] * len(numbers)

@@ -27,13 +27,8 @@ def strength_columns(
     columns: list[list[np.ndarray]] = [] if starts is None else [starts]
     titles = [] if starts is None else ["good image"]
     for strength in strengths:
-        column: list[np.ndarray] = []
-        for begin in range(0, rows, request.batch):
-            part = list(range(begin, min(begin + request.batch, rows)))
-            own = None if starts is None else [starts[n] for n in part]
-            made = sample_numbers(model, request, part, [number] * len(part), [strength] * len(part), own)
-            column += list(to_images(made))
-        columns.append(column)
+        made = sample_numbers(model, request, range(rows), [number] * rows, [strength] * rows, starts)
+        columns.append(list(to_images(made)))
         titles.append(f"s = {strength:g}")
         if progress is not None:
             progress(len(columns))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from realnet.diffusion.config import DenoiserConfig
 from realnet.diffusion.denoiser import Denoiser, parameter_count, unet_arguments, unet_class
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 from realnet.model.foreign import read_foreign, tensors_in
 from realnet.overriding import first_problem
 
@@ -138,9 +138,8 @@ def match_categories(tensors: dict[str, Tensor], categories: int) -> tuple[dict[
 def convert(tensors: dict[str, Tensor], config: DenoiserConfig) -> dict[str, Tensor]:
     """The state of a `Denoiser` of ``config``, in float32, from all tensors in guided diffusion's layout.
 
-    UserError naming what is missing, left over, of another shape or not finite, or the setting that rules it out.
+    UserError naming what is missing, left over, of another shape or not finite.
     """
-    _check_settings(config)
     arguments = unet_arguments(config)
     with torch.device("meta"):
         unet = unet_class()(**arguments)
@@ -263,5 +262,4 @@ def _shape(tensors: dict[str, Tensor], name: str, dimensions: int) -> torch.Size
 
 def _refuse(what: str, names: set[str]) -> None:
     if names:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise UserError(f"the checkpoint {what} {min(names)}{more}. Give one of the denoiser's very network.")
+        raise UserError(f"the checkpoint {what} {listed(sorted(names), 1)}. Give one of the denoiser's very network.")

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from realnet.atomic import write_text
 from realnet.data import GoodImages, list_images, read_image
 from realnet.data.samples import spread
 from realnet.diffusion.classifier import ClassifierConfig, NoisyClassifier
@@ -18,7 +17,7 @@ from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, read_json
 from realnet.model.saving import read_weights
-from realnet.overriding import as_yaml, from_yaml, reading
+from realnet.overriding import from_yaml, reading
 from realnet.synthesis import write_image
 
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "config.yaml", "denoiser.safetensors", "model.json"
@@ -69,11 +68,6 @@ def make_denoiser(config: DiffusionConfig) -> Denoiser:
         nn.init.zeros_(denoiser.unet.conv_out.weight)
         nn.init.zeros_(denoiser.unet.conv_out.bias)
     return denoiser
-
-
-def save_config(folder: Path, config: DiffusionConfig) -> None:
-    """Write ``config`` as YAML."""
-    write_text(folder / CONFIG_FILE, as_yaml(config))
 
 
 def save_starts(

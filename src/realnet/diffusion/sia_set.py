@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from realnet.data import Category, check_dataset, open_dataset
@@ -82,10 +83,7 @@ def build(
         model = load_diffusion(folder, device, guided=request.guidance > 0)
         maker = None if maker_of is None else maker_of(model, request)
         for category in part.categories:
-
-            def progress(there: int, name: str = category.name) -> None:
-                told.stage(name, there, count)
-
+            progress = partial(told.stage, category.name, total=count)
             sample_set(model, category.name, request, count, output / part.dataset, progress, maker)
             made += count
     return made

@@ -25,15 +25,15 @@ from realnet.diffusion.model_folder import (
     DiffusionModel,
     load_diffusion_config,
     make_denoiser,
-    save_config,
     save_starts,
 )
 from realnet.diffusion.noisy_batches import NoisedBatches, to_signed
-from realnet.diffusion.readiness import Readiness, describer, judge_samples
+from realnet.diffusion.readiness import describer, judge_samples
 from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
 from realnet.model.saving import save_weights
+from realnet.overriding import as_yaml
 from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance
 from realnet.synthesis import grid_image, write_figure
@@ -85,8 +85,7 @@ def _train(
     samples = [sample for category in categories for sample in category.train]
     split = split_good(samples, config.training.held_out_share, config.seed)
     start = "" if init is None else file_sha256(init) if init.is_file() else str(init)
-    made_of = config.model_dump_json() + fingerprint(samples) + start
-    identity = text_sha256(made_of)
+    identity = text_sha256(config.model_dump_json() + fingerprint(samples) + start)
     _check_output(output, identity, launch.resume)
     finished = read_progress(output)
     if finished is not None and finished.finished and (output / WEIGHTS_FILE).is_file():
@@ -105,7 +104,7 @@ def _train(
     denoiser = make_denoiser(config)
     if init is not None and finished is None:
         watcher.say(initialise(denoiser, init))
-    save_config(output, config)
+    write_text(output / CONFIG_FILE, as_yaml(config))
     size = config.denoiser.image_size
     found = survey([sample.image for sample in samples])
     for sentence in found.sentences:
@@ -180,25 +179,22 @@ def _judge(
 ) -> Callable[[int], dict[str, Any]]:
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
     chosen = spread(len(images), config.training.report_images)
+    categories = [names.index(split.train[i].category) for i in chosen]
     goods = np.stack([read_image(split.train[i].image, config.size, images.levels) for i in chosen])
     starts = list(goods) if config.process.start < 1 else None
     unseen = np.stack([read_image(sample.image, config.size, images.levels) for sample in split.held_out[:64]])
-    describe, features = describer()
+    describe = describer()
 
     def judge(step: int) -> dict[str, Any]:
         model = DiffusionModel(output, config, denoiser, names, "")
-        request = Request(0.0, 0.0, config.training.sampling_steps, seed=config.seed)
-        shown = []
-        for begin in range(0, len(chosen), config.training.batch_size):
-            part = list(range(begin, min(begin + config.training.batch_size, len(chosen))))
-            categories = [names.index(split.train[chosen[i]].category) for i in part]
-            own = None if starts is None else [starts[i] for i in part]
-            shown.append(to_images(sample_numbers(model, request, part, categories, [0.0] * len(part), own)))
-        samples = np.concatenate(shown)
+        settings = config.training
+        request = Request(0.0, 0.0, settings.sampling_steps, config.seed, batch=settings.batch_size)
+        made = sample_numbers(model, request, range(len(chosen)), categories, [0.0] * len(chosen), starts)
+        samples = to_images(made)
         path = output / SAMPLES_FOLDER / f"step-{step:07d}.png"
         rows = [samples[:16]] if starts is None else [goods[:16], samples[:16]]
         write_figure(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
-        readiness: Readiness = judge_samples(samples, goods, unseen, describe, features)
+        readiness = judge_samples(samples, goods, unseen, describe)
         watcher.say(f"Step {step}: {readiness.sentence(config, step)}")
         return {
             "readiness": readiness.ratio,
