@@ -85,18 +85,18 @@ def assert_same_maps(run: Path, network: OfficialRealNet) -> None:
 def test_the_same_maps(tmp_path: Path, name: str) -> None:
     network = official(name)
     path = saved(tmp_path, {"epoch": 5, "arch": settings(network), "state_dict": network.state_dict()})
-    imported = import_official(path, tmp_path / "run", image_size=SIZE)
+    model, imported = import_official(path, tmp_path / "run", image_size=SIZE)
     assert imported.epoch == 5
     assert not imported.assumed
-    assert imported.config.model.backbone.name == NETWORKS[name][0]
+    assert model.config.backbone.name == NETWORKS[name][0]
     architecture = "B" if name == "B" else "C" if "C" in name else "A"
-    assert imported.config.model.reconstruction.architecture == architecture
+    assert model.config.reconstruction.architecture == architecture
     assert_same_maps(tmp_path / "run", network)
 
 
 def test_bare_tensors_of_several_devices(small: OfficialRealNet, tmp_path: Path) -> None:
     path = saved(tmp_path, {f"module.{name}": tensor for name, tensor in small.state_dict().items()})
-    assert import_official(path, tmp_path / "run", image_size=SIZE).epoch is None
+    assert import_official(path, tmp_path / "run", image_size=SIZE)[1].epoch is None
     assert_same_maps(tmp_path / "run", small)
 
 
@@ -105,7 +105,7 @@ def test_the_mode_where_no_settings_are_saved(tmp_path: Path) -> None:
     path = saved(tmp_path, {"state_dict": network.state_dict()})
     import_official(path, tmp_path / "run", image_size=SIZE, mode="max")
     assert_same_maps(tmp_path / "run", network)
-    assert import_official(path, tmp_path / "other", image_size=SIZE).config.model.rrs.mode == "max&mean"
+    assert import_official(path, tmp_path / "other", image_size=SIZE)[0].config.rrs.mode == "max&mean"
 
 
 def test_settings_as_they_are_saved(small: OfficialRealNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,9 @@ def import_official(
     from realnet.run_folder import UNCALIBRATED
 
     with console.status("Importing"):
-        imported = official.import_official(file, output, image_size, mode, image_score)
-    model = imported.config.model
-    count = sum(parameter.numel() for parameter in imported.model.parameters())
+        network, imported = official.import_official(file, output, image_size, mode, image_score)
+    model = network.config
+    count = sum(parameter.numel() for parameter in network.parameters())
     epoch = "" if imported.epoch is None else f" (epoch {imported.epoch})"
     sentences = [
         f"Imported {file}{epoch} as {output}: {model.backbone.name}, {model.reconstruction.network} of architecture "

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,8 @@ class RealNet(AnomalibModule):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
-        config = _configuration(preset, settings, steps)
+        limit = [] if steps is None else [f"training.steps={steps}"]
+        config = override(preset_called(preset), [*(settings or []), *limit])
         if config.model.tile is not None:
             raise ValueError("model.tile has no effect in anomalib, which has a tiler of its own: leave it out")
         if config.model.view.asked:
@@ -206,7 +207,9 @@ class RealNet(AnomalibModule):
             # A checkpoint of a finished fit: there is nothing to prepare for.
             self.trainer.should_stop = True
             return
-        files = [Path(path) for path in loader.dataset.samples["image_path"]] if _listed(loader.dataset) else None
+        # Anomalib's own data sets know their files.
+        listed = "image_path" in getattr(loader.dataset, "samples", ())
+        files = [Path(path) for path in loader.dataset.samples["image_path"]] if listed else None
         names = None if files is None else [file.name for file in files]
         if files is not None and isinstance(self.pre_processor, SamePixels):
             self.config, said = with_levels(self.config, files)
@@ -296,13 +299,6 @@ class RealNet(AnomalibModule):
         return {**super().__getstate__(), "_fit": None}
 
 
-def _configuration(preset: str, settings: Sequence[str] | None, steps: int | None) -> Config:
-    assignments = list(settings or ())
-    if steps is not None:
-        assignments.append(f"training.steps={steps}")
-    return override(preset_called(preset), assignments)
-
-
 def _as_arguments(config: Config) -> tuple[str, list[str]]:
     """The preset and the settings that give ``config`` again."""
     preset = config.preset if config.preset in presets else "paper"
@@ -310,11 +306,6 @@ def _as_arguments(config: Config) -> tuple[str, list[str]]:
     after = leaves(config.model_dump(mode="json"))
     # JSON is YAML, which the value is read as.
     return preset, [f"{path}={json.dumps(value)}" for path, value in after if before[path] != value]
-
-
-def _listed(dataset: Any) -> bool:
-    """Whether ``dataset`` knows its files, as anomalib's own do."""
-    return hasattr(dataset, "samples") and "image_path" in dataset.samples
 
 
 def _good_images(dataset: Any, pre_processor: Any) -> list[np.ndarray]:

@@ -1,6 +1,5 @@
 """A checkpoint of the RealNet authors' released code (Zhang et al. 2024) saved as a run of ours."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +13,17 @@ from realnet.model.foreign import read_foreign, tensors_in
 from realnet.model.network import RealNet
 from realnet.model.saving import save_model
 from realnet.provenance import collect_provenance, facts_of
-from realnet.record import Imported as ImportedRecord
-from realnet.record import Record, save_record
+from realnet.record import Imported, Record, save_record
 from realnet.run_folder import Run, save_config
 
 PRESET = "imported"
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a file holds: tensors by their names there, the settings saved beside them (or None), and the epoch."""
+def read_checkpoint(file: Path) -> tuple[dict[str, Tensor], Any, int | None]:
+    """The tensors of a checkpoint by their names there, the settings saved beside them, and the epoch, or None of both.
 
-    tensors: dict[str, Tensor]
-    settings: Any
-    epoch: int | None
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What was made of a checkpoint; ``assumed`` are sentences on what the file left open."""
-
-    model: RealNet
-    config: Config
-    epoch: int | None
-    assumed: tuple[str, ...]
-
-
-def read_checkpoint(file: Path) -> Checkpoint:
-    """Read a checkpoint: bare tensors by name, or under ``state_dict``; nothing is executed. UserError for another."""
+    The tensors are bare or under ``state_dict``; nothing is executed. UserError for another file.
+    """
     if not file.is_file():
         raise UserError(f"There is no checkpoint {file}: check the path.")
     give = "give a checkpoint as the released code saves it"
@@ -49,19 +31,17 @@ def read_checkpoint(file: Path) -> Checkpoint:
     tensors = tensors_in(loaded, file, give)
     around: dict[str, Any] = loaded if "state_dict" in loaded else {}
     epoch = around.get("epoch")
-    return Checkpoint(
-        {str(name).removeprefix("module."): tensor.detach() for name, tensor in tensors.items()},
-        around.get("arch"),
-        epoch if isinstance(epoch, int) else None,
-    )
+    named = {str(name).removeprefix("module."): tensor.detach() for name, tensor in tensors.items()}
+    return named, around.get("arch"), epoch if isinstance(epoch, int) else None
 
 
 def import_official(
     file: Path, output: Path, image_size: int = 256, mode: str | None = None, image_score: str = "max"
-) -> Imported:
+) -> tuple[RealNet, Imported]:
     """Save a checkpoint of the released code as the run ``output``, which gives the same anomaly maps.
 
-    A checkpoint has no threshold: the run's are 0.5 and say that they are not calibrated.
+    Returns its network, and what its record says of the file. A checkpoint has no threshold: the run's are 0.5 and say
+    that they are not calibrated.
 
     Args:
         file: ``ckpt_best.pth.tar`` or the like.
@@ -76,9 +56,9 @@ def import_official(
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} is in use; give --output a new folder.")
-    checkpoint = read_checkpoint(file)
+    tensors, settings, epoch = read_checkpoint(file)
     try:
-        layout = describe(checkpoint.tensors, checkpoint.settings, image_size, mode, image_score)
+        layout = describe(tensors, settings, image_size, mode, image_score)
         simple = layout.model.reconstruction.network == "simple"
         config = Config(
             preset=PRESET,
@@ -88,21 +68,13 @@ def import_official(
             training=TrainingConfig(select="oracle"),
         )
         model = RealNet(config, pretrained=False)
-        model.load_state_dict(convert(checkpoint.tensors, layout, model.state_dict()))
+        model.load_state_dict(convert(tensors, layout, model.state_dict()))
     except UserError as error:
         raise UserError(f"{file} cannot be imported: {error}") from error
-    imported = Imported(model.eval(), config, checkpoint.epoch, layout.assumed)
-    _save(output, imported, file)
-    return imported
-
-
-def _save(output: Path, imported: Imported, file: Path) -> None:
-    config = imported.config
-    record = Record(
-        imported=ImportedRecord(file=file.name, epoch=imported.epoch, assumed=imported.assumed),
-        provenance=collect_provenance(split="train", **facts_of(config)),
-    )
+    imported = Imported(file=file.name, epoch=epoch, assumed=layout.assumed)
+    provenance = collect_provenance(split="train", **facts_of(config))
     save_config(output, config)
-    save_record(output, record)
+    save_record(output, Record(imported=imported, provenance=provenance))
     write_card(Run(output))
-    save_model(output, imported.model)
+    save_model(output, model)
+    return model.eval(), imported

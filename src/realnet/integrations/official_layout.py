@@ -118,13 +118,10 @@ def convert(tensors: Mapping[str, Tensor], layout: Layout, own: Mapping[str, Ten
     that the backbone does not have.
     """
     names = official_names(own, layout.blocks)
-    for what, found in (
-        ("lacks", set(names.values()) - set(tensors)),
-        ("has no place for", set(tensors) - set(names.values())),
-    ):
-        if found:
-            whose = "it" if what == "lacks" else "a RealNet of its settings"
-            raise UserError(f"{whose} {what} {listed(sorted(found), 3)}.")
+    if missing := set(names.values()) - set(tensors):
+        raise UserError(f"it lacks {listed(sorted(missing), 3)}.")
+    if unknown := set(tensors) - set(names.values()):
+        raise UserError(f"a RealNet of its settings has no place for {listed(sorted(unknown), 3)}.")
     for name, theirs in names.items():
         tensor, shape = tensors[theirs], tuple(own[name].shape)
         if tuple(tensor.shape) != shape:
