@@ -140,13 +140,12 @@ def test_what_is_not_in_a_table() -> None:
 def test_tables_are_well_formed(name: str) -> None:
     table = reported(name)
     assert set(table.metrics) <= set(COLUMNS)
-    assert table.title
     assert table.dataset in ("MVTec AD", "MPDD", "BTAD", "VisA")
     shares = ("image_auroc", "pixel_auroc", "pro")
     values = [row.figures[metric].value for row in table.rows for metric in shares if metric in row.figures]
     assert all(0.4 < value <= 1 for value in values)
     with pytest.raises(ValidationError):
-        table.title = "another"
+        table.dataset = "another"
 
 
 @pytest.mark.parametrize(
@@ -159,4 +158,4 @@ def test_tables_are_well_formed(name: str) -> None:
 )
 def test_a_doubtful_table_is_refused(rows: list[dict[str, object]], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
-        ReportedTable.model_validate({"name": "t", "title": "t", "dataset": "d", "metrics": ["pro"], "rows": rows})
+        ReportedTable.model_validate({"dataset": "d", "metrics": ["pro"], "rows": rows})

@@ -15,6 +15,7 @@ from realnet.files import text_sha256
 from realnet.overriding import reading
 
 JOB_FILE, OUTCOME_FILE, FAILURE_FILE, LOG_FILE = "job.json", "outcome.json", "failure.txt", "log.txt"
+_NO_SOURCES = {"directory": None, "generated": None}
 
 
 class ProductLocation(Node):
@@ -65,8 +66,7 @@ class InspectorJob(_Job):
     def identity(self) -> dict[str, Any]:
         """Without the paths of sources, which ``made_of`` stands for, and of weights that are the backbone's own."""
         identity = super().identity()
-        for field in ("directory", "generated"):
-            identity["config"]["synthesis"][field] = None
+        identity["config"]["synthesis"] |= _NO_SOURCES
         return identity
 
 
@@ -118,11 +118,10 @@ class QualityJob(_Job):
         """As of an inspector: of what is trained only the synthesis and seed matter; ``made_of`` names the weights."""
         identity = super().identity()
         config = identity["config"]
-        identity["config"] = {name: config[name] for name in ("seed", "synthesis")}
-        identity["config"]["size"] = config["model"]["image_size"]
-        for field in ("directory", "generated"):
-            identity["config"]["synthesis"][field] = None
-        return identity
+        synthesis = config["synthesis"] | _NO_SOURCES
+        return identity | {
+            "config": {"seed": config["seed"], "synthesis": synthesis, "size": config["model"]["image_size"]}
+        }
 
 
 Job = InspectorJob | PeerJob | DiffusionJob | SamplesJob | QualityJob

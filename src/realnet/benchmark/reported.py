@@ -46,18 +46,13 @@ class ReportedTable(Node):
     """A table of the paper.
 
     Attributes:
-        name: such as ``table1`` or ``tableS6``.
-        title: what it compares; ``dataset`` on which.
-        metrics: what its figures are, in order.
-        notes: sentences a reader of the figures must know.
+        dataset: that the figures are of.
+        metrics: what they are, in order.
         rows: in the order of print.
     """
 
-    name: str
-    title: str
     dataset: str
     metrics: tuple[str, ...]
-    notes: tuple[str, ...] = ()
     rows: tuple[ReportedRow, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -91,7 +86,7 @@ def reported(table: str) -> ReportedTable:
     if table not in known:
         raise UserError(f"There is no reported table {table!r}: use {', '.join(known)}.")
     text = files("realnet.benchmark").joinpath("reported", f"{table}.yaml").read_text(encoding="utf-8")
-    return ReportedTable.model_validate({"name": table, **yaml.safe_load(text)})
+    return ReportedTable.model_validate(yaml.safe_load(text))
 
 
 def _plain(name: str, ignored: str = "") -> str:

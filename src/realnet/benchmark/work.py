@@ -123,12 +123,10 @@ def _samples(folder: Path, job: jobs.SamplesJob, category: Category) -> jobs.Out
 
     model = load_diffusion(job.model, benchmark_device())
     request = Request(job.low, job.high, model.config.training.sampling_steps, job.seed)
-    own = job.places[0].category
-
-    def report(done: int) -> None:
-        print(f"image {done} of {job.count}", flush=True)
-
-    sample_set(model, own, request, job.count, folder / IMAGES_FOLDER, report)
+    sample_set(
+        model, job.places[0].category, request, job.count, folder / IMAGES_FOLDER,
+        lambda done: print(f"image {done} of {job.count}", flush=True),
+    )  # fmt: skip
     return jobs.Outcome(hardware=hardware())
 
 

@@ -48,13 +48,8 @@ def learning_rate(config: DenoiserTrainingConfig, step: int, fraction: float) ->
 
 def start_share(config: DenoiserTrainingConfig, step: int) -> float:
     """How much of the averaged weights after ``step`` steps is still what the first step left, 0..1."""
-    share = 1.0
-    for n in range(2, step + 1):  # the average begins with the first step's weights
-        decay = min(config.ema, n / (9 + n)) if config.ema_warm_up else config.ema
-        share *= decay
-        if share < 1e-6:
-            return 0.0
-    return share
+    # The average begins with the first step's weights.
+    return math.prod(min(config.ema, n / (9 + n)) if config.ema_warm_up else config.ema for n in range(2, step + 1))
 
 
 def optimise(

@@ -241,12 +241,7 @@ def _different_settings(found: DenoiserConfig, config: DenoiserConfig) -> list[s
 
     def settings(of: DenoiserConfig) -> dict[str, Any]:
         at = [2**level for level in range(len(of.multipliers)) if 2**level in of.attention_at]
-        return {
-            "width": of.width,
-            "multipliers": list(of.multipliers),
-            "residual_blocks": of.residual_blocks,
-            "attention_at": at,
-        }
+        return {**of.model_dump(mode="json", include={"width", "multipliers", "residual_blocks"}), "attention_at": at}
 
     theirs, ours = settings(found), settings(config)
     return [f"denoiser.{name}={theirs[name]} instead of {ours[name]}" for name in theirs if theirs[name] != ours[name]]

@@ -28,11 +28,6 @@ class Part:
     name: str
     categories: tuple[Category, ...]
 
-    @property
-    def good_images(self) -> int:
-        """How many it is trained on, before any is held out."""
-        return sum(len(category.train) for category in self.categories)
-
 
 def plan_parts(roots: Sequence[str], config: DiffusionConfig) -> list[Part]:
     """The models that ``roots`` (data sets, or folders of such) need; UserError where a root is no data set.
@@ -77,7 +72,8 @@ def build(
     """
     told, made = watcher or Watcher(), 0
     for number, part in enumerate(parts, start=1):
-        told.say(f"Model {number} of {len(parts)}: {part.name}, {part.good_images} good images")
+        images = sum(len(category.train) for category in part.categories)
+        told.say(f"Model {number} of {len(parts)}: {part.name}, {images} good images")
         folder = output / MODELS_FOLDER / part.name
         train_diffusion(part.categories, config, folder, launch, init, told)
         model = load_diffusion(folder, device, guided=request.guidance > 0)

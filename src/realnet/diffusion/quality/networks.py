@@ -70,7 +70,12 @@ def pooled_network(weights: Path | None = None, download: bool = False, device: 
     """
     path = inception_weights(weights, download)
     if path is None:
-        return Network(("FD-lite0", "KD-lite0"), f"{_LITE0}, deepest features", _pooled(_lite0(device)))
+        backbone = _lite0(device)
+        return Network(
+            ("FD-lite0", "KD-lite0"),
+            f"{_LITE0}, deepest features",
+            lambda images: backbone.extract(images.float() / 255)[-1].mean((2, 3)),
+        )
     words, note = describe_weights(path, _INCEPTION_URL, "Inception v3")
     network = _inception(path).to(device)
     return Network(("FID", "KID"), words, lambda images: network(images)[0], () if note is None else (note,))
@@ -110,10 +115,6 @@ def _lite0(device: str) -> Backbone:
             "Inception v3 and AlexNet."
         )
     return Backbone(BackboneConfig(name="tf_efficientnet_lite0")).to(device)
-
-
-def _pooled(backbone: Backbone) -> Callable[[Tensor], Tensor]:
-    return lambda images: backbone.extract(images.float() / 255)[-1].mean((2, 3))
 
 
 def _perceptual(backbone: Backbone) -> Callable[[Tensor], Tensor]:
