@@ -163,7 +163,7 @@ def here(place: Path, laboratory: Runner, says: Callable[[], None]) -> int:
 
 def start_job(place: Path, log: IO[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Begin the job in ``place``; it ends when this process does, however that ends; see `end_with_parent`."""
-    command = [sys.executable, "-m", "realnet.benchmark.work", str(place), "--with-parent"]
+    command = [sys.executable, "-m", "realnet.benchmark.work", str(place)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 

@@ -1,7 +1,7 @@
 """One job done in a process of its own: ``python -m realnet.benchmark.work FOLDER``.
 
 A process of its own, so that a job that runs out of memory, or is killed, takes no other with it, and so that its
-memory can be measured.
+memory can be measured. It ends as soon as its standard input does.
 """
 
 import os
@@ -33,14 +33,8 @@ from realnet.training.prepare import synthesizer_of, with_levels
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Do the job in the folder ``arguments[0]``; 0 when it is done, 2 when it cannot be, with the reason beside it.
-
-    With ``--with-parent`` behind it, it ends as soon as its standard input does.
-    """
-    folder = Path(arguments[0])
-    if "--with-parent" in arguments[1:]:
-        threading.Thread(target=end_with_parent, daemon=True).start()
+def main(folder: Path) -> int:
+    """Do the job in ``folder``; 0 when it is done, 2 when it cannot be, with the reason beside it."""
     try:
         outcome = work(folder, jobs.read_job(folder))
         write_text(folder / jobs.OUTCOME_FILE, outcome.to_json())
@@ -168,4 +162,5 @@ class _Lines(Watcher):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    sys.exit(main(Path(sys.argv[1])))
