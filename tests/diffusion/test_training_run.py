@@ -23,7 +23,6 @@ from realnet.diffusion.denoiser import parameter_count
 from realnet.diffusion.denoiser_training import NoisePrediction
 from realnet.diffusion.estimate import Estimate, activation_bytes, check_memory, duration, estimate_training
 from realnet.diffusion.model_folder import file_sha256, load_diffusion, load_diffusion_config, make_denoiser
-from realnet.diffusion.schedule import make_schedule
 from realnet.diffusion.training_run import train_diffusion
 from realnet.errors import UserError
 from realnet.progress import Watcher
@@ -336,7 +335,7 @@ def test_the_memory_of_a_forward_pass(config: DiffusionConfig) -> None:
 
 def test_the_estimate_leaves_no_trace() -> None:
     config = plain("training.accumulate=3")
-    module = NoisePrediction(make_denoiser(config), make_schedule(config.process), 0.001)
+    module = NoisePrediction(make_denoiser(config), config.process)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     memory = check_memory(torch.device("cpu"), config)
     estimate = estimate_training(cpu(), module, batches(config).number(0), config, memory)

@@ -10,12 +10,12 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from realnet.acceleration import fuses
-from realnet.diffusion.config import DenoiserTrainingConfig, DiffusionConfig
+from realnet.diffusion.config import DenoiserTrainingConfig, DiffusionConfig, ProcessConfig
 from realnet.diffusion.denoiser import Denoiser
 from realnet.diffusion.noisy_batches import NoisedBatches
 from realnet.diffusion.objective import hybrid_loss
 from realnet.diffusion.process import diffuse
-from realnet.diffusion.schedule import Schedule, make_schedule
+from realnet.diffusion.schedule import make_schedule
 from realnet.training.checkpoint import CHECKPOINT_FILE, Progress, load_checkpoint
 from realnet.training.engine import Control, Optimisation, mean_losses, run_steps
 
@@ -26,9 +26,9 @@ Judge = Callable[[int], dict[str, Any]]
 class NoisePrediction(nn.Module):
     """A forward pass that ends in the loss, so that Fabric's precision and DDP wrap all of it."""
 
-    def __init__(self, denoiser: Denoiser, schedule: Schedule, weight: float) -> None:
+    def __init__(self, denoiser: Denoiser, process: ProcessConfig) -> None:
         super().__init__()
-        self.denoiser, self.schedule, self.weight = denoiser, schedule, weight
+        self.denoiser, self.schedule, self.weight = denoiser, make_schedule(process), process.variance_weight
 
     def forward(self, images: Tensor, index: Tensor, epsilon: Tensor, category: Tensor | None) -> tuple[Tensor, ...]:
         """L_hybrid, L_simple and gamma L_vlb (Eq. S2), means over the batch."""
@@ -68,7 +68,7 @@ def optimise(
     The batches of a step are divided evenly among the processes.
     """
     settings = config.training
-    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
+    module = NoisePrediction(denoiser, config.process)
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate, fused=fuses(fabric))
     progress = Progress(identity=identity)
     # Warmed up, the decay after n steps is at most (1 + n) / (10 + n). Of all tensors at once: one by one, hundreds of

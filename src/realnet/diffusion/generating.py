@@ -122,7 +122,7 @@ def sample_set(
     request: Request,
     count: int,
     output: Path,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda there: None,
     maker: Maker | None = None,
 ) -> Path:
     """Write images 0 .. count - 1 of a set to ``output/category/NNNNNN.png`` and return the path of their manifest.
@@ -146,8 +146,7 @@ def sample_set(
     # A whole batch is made, also at the end of the set, so that a larger set begins with the same images.
     begins = list(dict.fromkeys(n - n % request.batch for n in absent))
     there = count - len(absent)
-    told = progress or (lambda there: None)
-    told(there)
+    progress(there)
     if maker is None:
         made: Iterable[tuple[int, np.ndarray]] = ((b, make_batch(model, category, goods, request, b)) for b in begins)
     else:
@@ -157,7 +156,7 @@ def sample_set(
             if not (folder / _name(n)).is_file():
                 write_image(folder / _name(n), images[n - begin])
                 there += 1
-        told(there)
+        progress(there)
     names = None if goods is None else [path.name for path in goods.paths]
     lines = (json.dumps(_record(model, category, request, n, names)) for n in range(count))
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")

@@ -18,7 +18,7 @@ def strength_columns(
     strengths: Sequence[float],
     rows: int,
     request: Request,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda columns: None,
 ) -> tuple[list[list[np.ndarray]], list[str]]:
     """The same images, of the same noise, at each strength, after the good ones they start from: columns and titles."""
     goods = model.starts(category)
@@ -30,8 +30,7 @@ def strength_columns(
         made = sample_numbers(model, request, range(rows), [number] * rows, [strength] * rows, starts)
         columns.append(list(to_images(made)))
         titles.append(f"s = {strength:g}")
-        if progress is not None:
-            progress(len(columns))
+        progress(len(columns))
     return columns, titles
 
 

@@ -100,11 +100,9 @@ def synthesise(
 
 def perturbation_variance(schedule: Schedule, index: Tensor, v: Tensor, kind: Perturbation) -> Tensor:
     """The Sigma of Algorithm S1: beta_t, beta~_t or Sigma_theta; broadcasts against ``v`` ``[B, 3, H, W]``."""
-    if kind == "beta":
-        return at(schedule.betas, index, v)
-    if kind == "posterior":
-        return at(schedule.posterior_variances, index, v)
-    return learned_log_variance(schedule, index, v).exp()
+    if kind == "learned":
+        return learned_log_variance(schedule, index, v).exp()
+    return at(schedule.betas if kind == "beta" else schedule.posterior_variances, index, v)
 
 
 def _filled(value: int, like: Tensor) -> Tensor:

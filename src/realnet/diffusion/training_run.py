@@ -29,7 +29,6 @@ from realnet.diffusion.model_folder import (
 )
 from realnet.diffusion.noisy_batches import NoisedBatches, to_signed
 from realnet.diffusion.readiness import describer, judge_samples
-from realnet.diffusion.schedule import make_schedule
 from realnet.errors import UserError
 from realnet.files import file_sha256, text_sha256
 from realnet.model.saving import save_weights
@@ -118,7 +117,7 @@ def _train(
     denoiser = denoiser.to(fabric.device).to(memory_format=torch.channels_last)
     numbers = [names.index(sample.category) for sample in split.train]
     batches = NoisedBatches(images, numbers, config, fabric.global_rank, fabric.world_size)
-    module = NoisePrediction(denoiser, make_schedule(config.process), config.process.variance_weight)
+    module = NoisePrediction(denoiser, config.process)
     estimate = estimate_training(fabric, module, next(batches.starting_at(0, fabric.device)), config, memory)
     done = 0 if finished is None else finished.step
     watcher.say(estimate.sentence(config.training.steps, done, launch.time_budget))
@@ -126,12 +125,13 @@ def _train(
         for name in names:
             own = [sample.image for sample in split.train if sample.category == name]
             save_starts(output, name, own, config.size, found.levels)
-    judge = _judge(denoiser, config, output, names, images, split, watcher)
+    model = DiffusionModel(output, config, denoiser, names, "")
+    judge = _judge(model, images, split, watcher)
     with interruptible() as stop, reporting(output, False, watcher, fabric.is_global_zero) as report:
         control = Control(output, launch.time_budget, 0.0, report, stop.is_set)
         progress = optimise(fabric, denoiser, batches, judge, config, identity, control)
     if fabric.is_global_zero:
-        _finish(output, denoiser, config, names, split, progress, launch, init)
+        _finish(model, split, progress, launch, init)
     fabric.barrier()
     return progress
 
@@ -169,29 +169,23 @@ def _check_output(output: Path, identity: str, resume: bool) -> None:
 
 
 def _judge(
-    denoiser: Denoiser,
-    config: DiffusionConfig,
-    output: Path,
-    names: tuple[str, ...],
-    images: GoodImages,
-    split: Split,
-    watcher: Watcher,
+    model: DiffusionModel, images: GoodImages, split: Split, watcher: Watcher
 ) -> Callable[[int], dict[str, Any]]:
     """What is done at every report: samples of s = 0, their grid, the readiness figure."""
+    config = model.config
     chosen = spread(len(images), config.training.report_images)
-    categories = [names.index(split.train[i].category) for i in chosen]
+    categories = [model.category_number(split.train[i].category) for i in chosen]
     goods = np.stack([read_image(split.train[i].image, config.size, images.levels) for i in chosen])
     starts = list(goods) if config.process.start < 1 else None
     unseen = np.stack([read_image(sample.image, config.size, images.levels) for sample in split.held_out[:64]])
     describe = describer()
 
     def judge(step: int) -> dict[str, Any]:
-        model = DiffusionModel(output, config, denoiser, names, "")
         settings = config.training
         request = Request(0.0, 0.0, settings.sampling_steps, config.seed, batch=settings.batch_size)
         made = sample_numbers(model, request, range(len(chosen)), categories, [0.0] * len(chosen), starts)
         samples = to_images(made)
-        path = output / SAMPLES_FOLDER / f"step-{step:07d}.png"
+        path = model.folder / SAMPLES_FOLDER / f"step-{step:07d}.png"
         rows = [samples[:16]] if starts is None else [goods[:16], samples[:16]]
         write_figure(path, grid_image([list(column) for column in zip(*rows, strict=True)]))
         readiness = judge_samples(samples, goods, unseen, describe)
@@ -207,21 +201,12 @@ def _judge(
     return judge
 
 
-def _finish(
-    output: Path,
-    denoiser: Denoiser,
-    config: DiffusionConfig,
-    names: tuple[str, ...],
-    split: Split,
-    progress: Progress,
-    launch: Launch,
-    init: Path | None,
-) -> None:
-    last = progress.log[-1]
+def _finish(model: DiffusionModel, split: Split, progress: Progress, launch: Launch, init: Path | None) -> None:
+    config, last = model.config, progress.log[-1]
     images = config.training.batch_size * config.training.accumulate
     facts = {
         "format": "realnet diffusion model 1",
-        "categories": list(names),
+        "categories": list(model.categories),
         "readiness": {
             name: last[name] for name in ("readiness", "sample_distance", "good_distance", "grain", "verdict")
         },
@@ -238,6 +223,6 @@ def _finish(
         },
         "provenance": collect_provenance(split="train", seed=config.seed, preset=config.preset),
     }
-    write_text(output / FACTS_FILE, json.dumps(facts, indent=2))
-    save_weights(output / WEIGHTS_FILE, denoiser)
-    remove_torn(output)
+    write_text(model.folder / FACTS_FILE, json.dumps(facts, indent=2))
+    save_weights(model.folder / WEIGHTS_FILE, model.denoiser)
+    remove_torn(model.folder)

@@ -16,15 +16,14 @@ Embedding = Callable[[Sequence[int]], Iterator[Tensor]]
 
 
 class Diversity(NamedTuple):
-    """The mean distance within clusters, None where no cluster has two members, and their sizes, one a centre."""
+    """The mean distance within the clusters used: those with two members or more; None without any.
+
+    The others have no pair and are left out.
+    """
 
     value: float | None
-    sizes: tuple[int, ...]
-
-    @property
-    def used(self) -> int:
-        """Clusters with two members or more; the others have no pair and are left out."""
-        return sum(size >= 2 for size in self.sizes)
+    used: int
+    left_out: int
 
 
 def nearest_centres(items: Embedding, count: int, centres: Embedding, centre_count: int, memory: int = 2**29) -> Tensor:
@@ -94,16 +93,14 @@ def cluster_diversity(
     """
     chosen = [frozenset(draw) for draw in draws]
     nearest = nearest_centres(items, count, centres, centre_count).tolist()
-    means: list[list[float | None]] = []
-    sizes: list[list[int]] = []
+    means = []
     for centre in range(centre_count):
         members = [item for item in range(count) if nearest[item] == centre and any(item in draw for draw in chosen)]
         means.append(mean_distances(items, members, chosen))
-        sizes.append([sum(member in draw for member in members) for draw in chosen])
     results = []
-    for number in range(len(chosen)):
-        known = [value for row in means if (value := row[number]) is not None]
-        results.append(Diversity(sum(known) / len(known) if known else None, tuple(row[number] for row in sizes)))
+    for of_draw in zip(*means, strict=True):
+        known = [mean for mean in of_draw if mean is not None]
+        results.append(Diversity(sum(known) / len(known) if known else None, len(known), centre_count - len(known)))
     return results
 
 

@@ -1,6 +1,6 @@
 """Synthetic anomaly images against real ones, as App. C.6 compares them (Tab. S6), and somewhat beyond."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -15,9 +15,7 @@ from realnet.diffusion.quality.distances import frechet_distance, kernel_distanc
 from realnet.diffusion.quality.networks import Network, perceptual_network, pooled_network
 from realnet.diffusion.quality.quality_figures import Quality, QualityFigure
 from realnet.errors import UserError
-
-Progress = Callable[[str], None]
-"""Is told what is being done, in words, after every batch of images."""
+from realnet.progress import Notify, Watcher
 
 _BATCH = 16
 # Ojha et al. cluster around ten training images; hundreds leave most clusters without a pair.
@@ -37,7 +35,7 @@ def measure_quality(
     alexnet: Path | None = None,
     download: bool = False,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Notify = Watcher().say,
     levels: tuple[float, float] | None = None,
 ) -> Quality:
     """How close synthetic anomaly images are to real ones, and how diverse they are.
@@ -61,6 +59,7 @@ def measure_quality(
         inception: local file of torch-fidelity's Inception v3; else torch's cache is looked into.
         alexnet: local file of torchvision's AlexNet; else torch's cache is looked into.
         download: fetch either into torch's cache where it is missing.
+        progress: told what is being done, after every batch of images.
         levels: the stored values that are black and white in images of more than 8 bits.
 
     Raises:
@@ -117,7 +116,7 @@ def measure_quality(
 class _Reader:
     """Images as embeddings of a network, read when they are asked for."""
 
-    def __init__(self, size: int, device: str, progress: Progress | None, levels: tuple[float, float] | None) -> None:
+    def __init__(self, size: int, device: str, progress: Notify, levels: tuple[float, float] | None) -> None:
         self.size, self.device, self.progress, self.levels = size, device, progress, levels
 
     def embedding(self, paths: Sequence[Path], network: Network, words: str) -> Embedding:
@@ -128,8 +127,7 @@ class _Reader:
                 chunk = numbers[start : start + _BATCH]
                 images = [read_image(paths[number], self.size, self.levels) for number in chunk]
                 pixels = torch.from_numpy(np.stack(images))
-                if self.progress is not None:
-                    self.progress(f"{words}: {start + len(chunk)} of {len(numbers)}")
+                self.progress(f"{words}: {start + len(chunk)} of {len(numbers)}")
                 yield network.apply(pixels.permute(0, 3, 1, 2).contiguous().to(self.device)).float()
 
         return batches
@@ -193,7 +191,7 @@ def _diversity_figure(name: str, found: Sequence[Diversity], network: Network) -
         "higher",
         network,
         groups=tuple(part.used for part in found),
-        left_out=tuple(len(part.sizes) - part.used for part in found),
+        left_out=tuple(part.left_out for part in found),
     )
 
 
