@@ -66,11 +66,10 @@ def table() -> BenchmarkTable:
 
 def test_means_and_deviations_over_seeds(table: BenchmarkTable) -> None:
     line = table.line("SIA", "transistor")
-    assert line is not None
     value = line.values["image_auroc"]
     assert value.mean == pytest.approx(0.85) and value.deviation == pytest.approx(0.05)
     single = table.line("DTD", "transistor")
-    assert single is not None and single.values["image_auroc"].deviation is None
+    assert single.values["image_auroc"].deviation is None
     assert single.problems == ("DTD, transistor, seed 1: the disk is full.",)
 
 
@@ -78,24 +77,23 @@ def test_figures_of_a_job_that_was_done_under_other_names() -> None:
     plan = parse_plan("p", HEAD + ROWS)
     table = make_table(plan, [finished(plan, 0, "all", 0, outcome({"a-cap": 0.9, "a-nut": 0.6}))])
     found = [table.line("SIA", name) for name in ("cap", "nut")]
-    assert [line.values["image_auroc"].mean for line in found if line] == [0.9, 0.6]
+    assert [line.values["image_auroc"].mean for line in found] == [0.9, 0.6]
 
 
 def test_the_mean_over_products_is_taken_seed_by_seed(table: BenchmarkTable) -> None:
     line = table.line("SIA", MEAN)
-    assert line is not None
     assert line.values["image_auroc"].by_seed == pytest.approx({0: 0.75, 1: 0.75})
     assert "images_per_second" not in line.values  # only one product has it
     lone = table.line("DTD", MEAN)
-    assert lone is not None and lone.values == {}  # one product is no mean, but the paper's is there
+    assert lone.values == {}  # one product is no mean, but the paper's is there
     assert lone.paper["image_auroc"].value == 0.9952
 
 
 def test_the_papers_figures_stand_beside_ours(table: BenchmarkTable) -> None:
     line = table.line("SIA", "transistor")
-    assert line is not None and line.paper["pro"].value == 0.9292
+    assert line.paper["pro"].value == 0.9292
     nut = table.line("SIA", "nut")
-    assert nut is not None and nut.paper == {}
+    assert nut.paper == {}
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))

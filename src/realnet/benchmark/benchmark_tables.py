@@ -63,9 +63,10 @@ class BenchmarkTable:
     categories: tuple[str, ...]
     facts: tuple[str, ...]
 
-    def line(self, row: str, category: str) -> Line | None:
-        """The line of a row and a product."""
-        return next((line for line in self.lines if line.row == row and line.category == category), None)
+    def line(self, row: str, category: str) -> Line:
+        """The line of a row and a product, without figures where there are none."""
+        found = (line for line in self.lines if line.row == row and line.category == category)
+        return next(found, Line(row, category))
 
     @property
     def rows(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from realnet.templates import filled
 
 _DASH = "–"
 Grid = tuple[str, list[str], list[list[str]]]
-"""A caption, a header, and jobs."""
+"""A caption, a header, and rows of cells."""
 
 
 def grids(table: BenchmarkTable) -> list[Grid]:
@@ -39,11 +39,8 @@ def grids(table: BenchmarkTable) -> list[Grid]:
 
 def _lines_of_one(table: BenchmarkTable) -> list[Line]:
     """Of a single product: its own lines, with the paper's mean where the paper has no figure of the product."""
-    lines = []
-    for row in table.rows:
-        own, mean = table.line(row, table.categories[0]), table.line(row, MEAN)
-        paper = (own.paper if own else {}) or (mean.paper if mean else {})
-        lines.append(replace(own or Line(row, table.categories[0]), paper=paper))
+    pairs = [(table.line(row, table.categories[0]), table.line(row, MEAN)) for row in table.rows]
+    lines = [replace(own, paper=own.paper or mean.paper) for own, mean in pairs]
     return [line for line in lines if line.values or line.paper]
 
 
@@ -62,10 +59,10 @@ def to_terminal(table: BenchmarkTable) -> Iterator[Table]:
         drawn = Table(title=Text(caption, style="table.title"), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
         for number, name in enumerate(header):
             # A title breaks between its words, a figure never.
-            width = max(len(jobs[number]) for jobs in rows) if number else None
+            width = max(len(cells[number]) for cells in rows) if number else None
             drawn.add_column(Text(name), justify="right" if number else "left", min_width=width, overflow="fold")
-        for jobs in rows:
-            drawn.add_row(*(Text(job) for job in jobs))
+        for cells in rows:
+            drawn.add_row(*(Text(cell) for cell in cells))
         yield drawn
 
 
@@ -79,7 +76,7 @@ def to_markdown(table: BenchmarkTable) -> str:
             _markdown_line(header),
             _markdown_line(["---", *["--:"] * (len(header) - 1)]),
         ]
-        lines += [_markdown_line([_markdown_text(job) for job in jobs]) for jobs in rows] + [""]
+        lines += [_markdown_line([_markdown_text(cell) for cell in cells]) for cells in rows] + [""]
     lines += [f"- {_markdown_text(fact)}" for fact in table.facts]
     found = problems(table)
     if found:
@@ -129,20 +126,16 @@ def problems(table: BenchmarkTable) -> list[str]:
 
 
 def _by_category(table: BenchmarkTable) -> Grid:
-    """A line a product, a column a row of the plan, all metrics in a job, as Tab. 1 has it."""
+    """A line a product, a column a row of the plan, all metrics in a cell, as Tab. 1 has it."""
     metrics = [COLUMNS[metric].title.removesuffix(" (%)") for metric in table.metrics]
     names = [name for name in (*table.categories, MEAN) if any(line.category == name for line in table.lines)]
     rows = []
     for name in names:
-        ours, papers = [name], [f"{name} (paper)"]
-        for row in table.rows:
-            line = table.line(row, name)
-            ours.append(_joined(line, table.metrics, _own))
-            papers.append(_joined(line, table.metrics, _reported))
-        if any(job != _DASH for job in ours[1:]):
-            rows.append(ours)
-        if any(job != _DASH for job in papers[1:]):
-            rows.append(papers)
+        lines = [table.line(row, name) for row in table.rows]
+        for title, written in ((name, _own), (f"{name} (paper)", _reported)):
+            cells = [_joined(line, table.metrics, written) for line in lines]
+            if any(cell != _DASH for cell in cells):
+                rows.append([title, *cells])
     return f"{' / '.join(metrics)} (%)", ["category", *table.rows], rows
 
 
@@ -176,8 +169,8 @@ def _reported(line: Line, metric: str) -> str:
     return _DASH if figure is None else COLUMNS[metric].text(figure.value, figure.deviation)
 
 
-def _joined(line: Line | None, metrics: Sequence[str], written: Callable[[Line, str], str]) -> str:
-    cells = [] if line is None else [written(line, metric) for metric in metrics]
+def _joined(line: Line, metrics: Sequence[str], written: Callable[[Line, str], str]) -> str:
+    cells = [written(line, metric) for metric in metrics]
     return " / ".join(cells) if any(cell != _DASH for cell in cells) else _DASH
 
 
