@@ -271,7 +271,7 @@ def test_the_texture_cache_is_bounded(folder):
 def test_a_mixture_follows_its_weights():
     image = colourful((64, 64))
     everywhere = np.ones((64, 64), dtype=bool)
-    mixture = Mixture((CutPaste(), Scar(), Texture()), (3.0, 1.0, 0.0))
+    mixture = Mixture([(CutPaste(), 3.0), (Scar(), 1.0), (Texture(), 0.0)])
     kinds = [mixture(image, everywhere, np.random.default_rng(seed)).kind for seed in range(200)]
     assert "texture" not in kinds
     assert 0.65 < kinds.count("cutpaste") / len(kinds) < 0.85
@@ -279,4 +279,4 @@ def test_a_mixture_follows_its_weights():
 
 def test_a_mixture_of_nothing_is_refused():
     with pytest.raises(UserError, match="mixture is empty"):
-        Mixture((CutPaste(),), (0.0,))
+        Mixture([(CutPaste(), 0.0)])

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -58,12 +58,9 @@ class Trim:
     least_share: float = 0.0
 
 
-class Part(Protocol):
-    """One way of making a defect out of a good image, using no randomness but ``rng``'s."""
-
-    def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image`` (uint8 [h, w, 3]) that touches ``foreground`` (bool [h, w])."""
-        ...
+Part = Callable[[Image, Mask, np.random.Generator], Anomaly]
+"""One way of making a defect of an image (uint8 [h, w, 3]) that touches its foreground (bool [h, w]), with no randomness
+but the generator's."""
 
 
 def compose(
@@ -135,26 +132,20 @@ def natural_variation(image: Image) -> float:
     return float(np.clip(2.0 * grain, VISIBLE_PIXEL, 16.0))
 
 
-def first_visible(
-    propose: Callable[[], Anomaly | None], image: Image, foreground: Mask, rng: np.random.Generator
-) -> Anomaly:
-    """Return the first proposal that is a visible defect; after ``ATTEMPTS``, a spot that always is one."""
-    for _ in range(ATTEMPTS):
-        anomaly = propose()
-        if anomaly is not None:
-            return anomaly
-    return contrasting_spot(image, foreground, rng)
-
-
 class Proposer(ABC):
-    """A part that proposes defects until one is visible; ``opacity`` is the range of delta."""
+    """A part that proposes defects until one is visible; ``opacity`` is the range of delta (None: the usual one)."""
 
-    def __init__(self, opacity: Range = (1.0, 1.0)) -> None:
-        self.opacity = opacity
+    usual_opacity: ClassVar[Range] = (1.0, 1.0)
+
+    def __init__(self, opacity: Range | None = None) -> None:
+        self.opacity = self.usual_opacity if opacity is None else opacity
 
     def __call__(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
-        """Return a defect of ``image``; see `Part`."""
-        return first_visible(lambda: self._propose(image, foreground, rng), image, foreground, rng)
+        """Return the first proposal that is a visible defect; after ``ATTEMPTS``, a spot that always is one."""
+        for _ in range(ATTEMPTS):
+            if (anomaly := self._propose(image, foreground, rng)) is not None:
+                return anomaly
+        return contrasting_spot(image, foreground, rng)
 
     @abstractmethod
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None: ...
@@ -163,7 +154,9 @@ class Proposer(ABC):
 class GoodsProposer(Proposer):
     """A proposer that takes from other good images ``goods``, uint8 [h, w, 3], called ``names`` where given."""
 
-    def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (1.0, 1.0)) -> None:
+    def __init__(
+        self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range | None = None
+    ) -> None:
         super().__init__(opacity)
         self.goods, self.names = goods, names
 

@@ -9,10 +9,10 @@ from realnet.synthesis.anomaly import Anomaly, Image, Mask, Part
 
 
 class Mixture:
-    """Draw one of ``parts`` for each defect, proportionally to ``weights``; UserError where no weight is above zero."""
+    """Draw one of ``parts`` for each defect, proportionally to their weights; UserError where none is above zero."""
 
-    def __init__(self, parts: Sequence[Part], weights: Sequence[float]) -> None:
-        chosen = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
+    def __init__(self, parts: Sequence[tuple[Part, float]]) -> None:
+        chosen = [(part, weight) for part, weight in parts if weight > 0]
         if not chosen:
             raise UserError("The synthesis mixture is empty: give one of synthesis.mixture a weight above 0.")
         self.parts = tuple(part for part, _ in chosen)

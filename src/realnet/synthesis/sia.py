@@ -12,20 +12,20 @@ MARK = "sia.json"
 
 
 class Sia(FromFolder):
-    """An image generated for this product, through a Perlin mask in the foreground.
+    """An image generated for this product.
 
     ``directory`` holds the images of one product, or folders named by category, at most two levels down (as
-    the SIA data set is published), of which ``category``'s is taken. A blend is used as it comes, also one that hardly
-    shows, as those of small strengths do; ``least_change``, in grey levels, has such blends drawn again. UserError
-    where the folder is missing, holds no image, or holds other categories only.
+    the SIA data set is published), of which ``category``'s is taken. A blend of a small strength hardly shows.
+    UserError where the folder holds other categories only.
     """
 
-    kind = "sia"
+    kind, purpose = "sia", "generated images of this product"
+    usual_opacity = (0.5, 1.0)
 
     def __init__(
-        self, directory: Path, category: str | None = None, opacity: Range = (0.5, 1.0), least_change: float = 0.0
+        self, directory: Path, category: str | None = None, opacity: Range | None = None, least_change: float = 0.0
     ) -> None:
-        super().__init__(folder_of(directory, category), "generated images of this product", opacity, least_change)
+        super().__init__(folder_of(directory, category), opacity, least_change)
 
 
 def folder_of(directory: Path, category: str | None) -> Path:

@@ -3,8 +3,6 @@
 Parts mirrored, turned, moved, shuffled, missing: what is wrong is the place, not the material.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -13,7 +11,6 @@ from realnet.synthesis.anomaly import (
     GoodsProposer,
     Image,
     Mask,
-    Range,
     Trim,
     compose,
     draw_opacity,
@@ -30,8 +27,7 @@ class Structure(GoodsProposer):
     The label is where the region visibly changed.
     """
 
-    def __init__(self, goods: Sequence[Image], names: Sequence[str] | None = None, opacity: Range = (0.6, 1.0)) -> None:
-        super().__init__(goods, names, opacity)
+    usual_opacity = (0.6, 1.0)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         shape = (image.shape[0], image.shape[1])

@@ -110,29 +110,27 @@ def make_part(
     config: SynthesisConfig, goods: Sequence[Image], category: str | None = None, names: Sequence[str] | None = None
 ) -> Part:
     """Return the part, or mixture of parts, of ``config``; UserError where dtd or sia lacks a usable folder."""
-    limits: dict[str, Any] = {} if config.opacity is None else {"opacity": config.opacity}
+    opacity, weights = config.opacity, config.mixture
     if config.source == "dtd":
-        return Dtd(_required(config), **limits)
+        return Dtd(_required(config), opacity)
     if config.source == "sia":
-        return Sia(_required(config), category, **limits)
+        return Sia(_required(config), category, opacity)
     if config.source == "nsa":
-        return Nsa(goods, names, **limits)
+        return Nsa(goods, names, opacity)
     if config.source == "cutpaste":
-        return Mixture((CutPaste(**limits), Scar(**limits)), (1.0, 1.0))
-    weights = config.mixture
+        return Mixture([(CutPaste(opacity), 1.0), (Scar(opacity), 1.0)])
     parts: list[tuple[Part, float]] = [
-        (Nsa(goods, names, **limits), weights.nsa),
-        (CutPaste(**limits), weights.cutpaste),
-        (Scar(**limits), weights.scar),
-        (Texture(**limits), weights.texture),
-        (Structure(goods, names, **limits), weights.structure),
+        (Nsa(goods, names, opacity), weights.nsa),
+        (CutPaste(opacity), weights.cutpaste),
+        (Scar(opacity), weights.scar),
+        (Texture(opacity), weights.texture),
+        (Structure(goods, names, opacity), weights.structure),
     ]
     if config.directory is not None and weights.dtd > 0:
-        parts.append((Dtd(config.directory, **limits, least_change=weights.least_change), weights.dtd))
+        parts.append((Dtd(config.directory, opacity, weights.least_change), weights.dtd))
     if config.generated is not None and weights.sia > 0:
-        generated = Sia(config.generated, category, **limits, least_change=weights.least_change)
-        parts.append((generated, weights.sia))
-    return Mixture([part for part, _ in parts], [weight for _, weight in parts])
+        parts.append((Sia(config.generated, category, opacity, weights.least_change), weights.sia))
+    return Mixture(parts)
 
 
 def _required(config: SynthesisConfig) -> Path:

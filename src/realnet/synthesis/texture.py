@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Range, Trim, compose, draw_opacity
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Trim, compose, draw_opacity
 from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import blob, crack, few_pieces, pixel_of
 
@@ -19,8 +19,7 @@ class Texture(Proposer):
     of a few pixels, cracks and scratches one to four pixels wide (at 256x256), stains with a soft edge.
     """
 
-    def __init__(self, opacity: Range = (0.2, 1.0)) -> None:
-        super().__init__(opacity)
+    usual_opacity = (0.2, 1.0)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
         shape = (image.shape[0], image.shape[1])
