@@ -6,7 +6,7 @@ from PIL import Image
 
 from realnet.config import MixtureConfig, SynthesisConfig
 from realnet.errors import UserError
-from realnet.synthesis import blend, make_part
+from realnet.synthesis import blend
 from realnet.synthesis.anomaly import VISIBLE_MEAN
 from realnet.synthesis.augment import AUGMENTATIONS, shifted_hue, three_random
 from realnet.synthesis.cutpaste import CutPaste, Scar
@@ -15,6 +15,7 @@ from realnet.synthesis.mixture import Mixture
 from realnet.synthesis.nsa import Nsa
 from realnet.synthesis.sia import Sia
 from realnet.synthesis.structure import Structure
+from realnet.synthesis.synthesizer import make_part
 from realnet.synthesis.texture import Texture
 from tests.synthesis.pictures import colourful, grainy, product, textured
 

@@ -45,7 +45,7 @@ def local_columns(
     blended: list[list[np.ndarray]] = [[] for _ in columns]
     for row, good in enumerate(goods):
         rng = np.random.default_rng([seed, row])
-        mask = perlin_mask((good.shape[0], good.shape[1]), foreground_mask(good, foreground), rng)
+        mask = perlin_mask(foreground_mask(good, foreground), rng)
         opacity = float(rng.uniform(*_OPACITY))
         for place, column in enumerate(columns):
             blended[place].append(blend(good, column[row], mask, opacity))

@@ -59,7 +59,7 @@ class Trim:
 
 
 Part = Callable[[Image, Mask, np.random.Generator], Anomaly]
-"""One way of making a defect of an image (uint8 [h, w, 3]) that touches its foreground (bool [h, w]), with no randomness
+"""One way of making a defect of an image (uint8 [h, w, 3]) that touches its foreground (bool [h, w]), by no randomness
 but the generator's."""
 
 
@@ -168,10 +168,9 @@ class GoodsProposer(Proposer):
 
 def contrasting_spot(image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly:
     """Return a small spot whose every pixel differs from ``image`` by at least 128 grey levels."""
-    shape = (image.shape[0], image.shape[1])
-    radius = max(2.0, 0.04 * min(shape))
+    radius = max(2.0, 0.04 * min(foreground.shape))
     row, column = pixel_of(foreground, rng)
-    mask = blob(shape, (row, column), radius, rng) >= 128
+    mask = blob(foreground.shape, (row, column), radius, rng) >= 128
     mask[row, column] = True
     source = image ^ np.uint8(128)
     return Anomaly(blend(image, source, mask, 1.0), mask, source, 1.0, "texture", "generated")

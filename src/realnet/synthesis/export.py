@@ -51,13 +51,13 @@ def write_pairs(
     lines = []
     for index in range(count):
         anomaly = synthesizer(index)
-        image, mask = _paths(index, anomaly.kind)
+        record = _record(synthesizer, names, index, anomaly)
         # Making a defect again is far cheaper than writing it, and tells what the manifest has to say of it.
-        if not (output / mask).exists():
-            write_image(output / mask, anomaly.mask.astype(np.uint8) * np.uint8(255))
-        if not (output / image).exists():
-            write_image(output / image, anomaly.image)
-        lines.append(json.dumps(_record(synthesizer, names, index, anomaly), ensure_ascii=False))
+        if not (output / record["mask"]).exists():
+            write_image(output / record["mask"], anomaly.mask.astype(np.uint8) * np.uint8(255))
+        if not (output / record["image"]).exists():
+            write_image(output / record["image"], anomaly.image)
+        lines.append(json.dumps(record, ensure_ascii=False))
         if progress is not None:
             progress(index + 1)
     write_text(output / MANIFEST, "\n".join(lines) + "\n")
@@ -77,12 +77,7 @@ def write_figure(path: str | Path, array: NDArray[np.uint8]) -> None:
     write_image(path, array, info)
 
 
-def _paths(index: int, kind: str) -> tuple[str, str]:
-    return f"test/{kind}/{index:06d}.png", f"ground_truth/{kind}/{index:06d}_mask.png"
-
-
 def _record(synthesizer: Synthesizer, names: Sequence[str], index: int, anomaly: Anomaly) -> dict[str, Any]:
-    image, mask = _paths(index, anomaly.kind)
     return {
         "index": index,
         "seed": synthesizer.seed,
@@ -90,8 +85,8 @@ def _record(synthesizer: Synthesizer, names: Sequence[str], index: int, anomaly:
         "opacity": anomaly.opacity,
         "good": names[synthesizer.good_of(index)],
         "origin": anomaly.origin,
-        "image": image,
-        "mask": mask,
+        "image": f"test/{anomaly.kind}/{index:06d}.png",
+        "mask": f"ground_truth/{anomaly.kind}/{index:06d}_mask.png",
     }
 
 

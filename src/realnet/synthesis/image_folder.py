@@ -63,9 +63,8 @@ class FromFolder(Proposer):
         return drawn
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
-        shape = (foreground.shape[0], foreground.shape[1])
-        found, name = self.folder.draw(shape, rng)
-        mask = perlin_mask(shape, foreground, rng)
+        found, name = self.folder.draw((foreground.shape[0], foreground.shape[1]), rng)
+        mask = perlin_mask(foreground, rng)
         source = self._source(found, rng)
         opacity = draw_opacity(self.opacity, rng)
         made = Anomaly(blend(image, source, mask, opacity), mask, source, opacity, self.kind, name)

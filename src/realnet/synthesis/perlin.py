@@ -50,23 +50,23 @@ def _neighbours(length: int, cells: int) -> tuple[NDArray[np.intp], _Pair, _Pair
     return before, (one - fade, fade), (offset, offset - one)
 
 
-def perlin_mask(shape: tuple[int, int], foreground: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+def perlin_mask(foreground: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return a random mask inside ``foreground``, bool [h, w], never empty.
 
     Row and column scales 2^U{0..5}, rotated by U(-90, 90) degrees, threshold 0.5. Masks under 0.04% or over
     half of the image are redrawn; after some attempts a round spot in the foreground takes their place.
     """
+    height, width = foreground.shape
     for _ in range(ATTEMPTS):
         rows, columns = (int(2**exponent) for exponent in rng.integers(0, LARGEST_EXPONENT + 1, 2))
-        noise = perlin_noise(shape, (rows, columns), rng)
-        centre = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
-        turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-90.0, 90.0)), 1.0)
-        turned = cv2.warpAffine(noise, turn, (shape[1], shape[0]), borderMode=cv2.BORDER_REFLECT_101)
+        noise = perlin_noise((height, width), (rows, columns), rng)
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), float(rng.uniform(-90.0, 90.0)), 1.0)
+        turned = cv2.warpAffine(noise, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
         mask = (turned > THRESHOLD) & foreground
         if max(4, SMALLEST_SHARE * mask.size) <= np.count_nonzero(mask) <= LARGEST_SHARE * mask.size:
             return mask
     row, column = pixel_of(foreground, rng)
-    mask = blob(shape, (row, column), max(2.0, 0.05 * min(shape)), rng) >= 128
+    mask = blob((height, width), (row, column), max(2.0, 0.05 * min(height, width)), rng) >= 128
     mask[row, column] = True
     inside = mask & foreground
     return inside if inside.any() else mask

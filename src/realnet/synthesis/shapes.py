@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = tuple[int, int]
+# [h, w], as NumPy gives it.
+Shape = tuple[int, ...]
 # OpenCV draws polygons at sub-pixel positions given as fixed-point numbers with this many binary places.
 _PLACES = 4
 

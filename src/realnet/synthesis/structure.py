@@ -16,7 +16,7 @@ from realnet.synthesis.anomaly import (
     draw_opacity,
     natural_variation,
 )
-from realnet.synthesis.augment import jittered, rotated
+from realnet.synthesis.augment import Augmentation, jittered, rotate, rotated
 from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import few_pieces, large_region, pixel_of
 
@@ -34,7 +34,7 @@ class Structure(GoodsProposer):
         choice, origin, base = rng.random(), "generated", image
         if choice < 0.4 or choice >= 0.9:
             if choice < 0.4:
-                mask = perlin_mask(shape, foreground, rng)
+                mask = perlin_mask(foreground, rng)
                 region = few_pieces(mask, rng) if rng.random() < 0.6 else mask
             else:
                 region = _region(foreground, rng)
@@ -62,26 +62,13 @@ def _region(foreground: Mask, rng: np.random.Generator) -> Mask:
     share = np.count_nonzero(foreground) / foreground.size
     if 0.01 < share < 0.5 and rng.random() < 0.25:
         return foreground
-    shape = (foreground.shape[0], foreground.shape[1])
-    return large_region(shape, pixel_of(foreground, rng), rng)
+    return large_region(foreground.shape, pixel_of(foreground, rng), rng)
 
 
 def _another_view(image: Image, rng: np.random.Generator) -> Image:
-    """Two or three of: mirror, quarter turn, free turn, shift with wrap, colour jitter, shuffled grid."""
-    for index in rng.choice(6, int(rng.integers(2, 4)), replace=False):
-        if index == 0:
-            image = np.asarray(cv2.flip(image, int(rng.integers(-1, 2))), dtype=np.uint8)
-        elif index == 1:
-            image = rotated(image, 90.0 * int(rng.integers(1, 4)))
-        elif index == 2:
-            image = rotated(image, float(rng.uniform(-45.0, 45.0)))
-        elif index == 3:
-            rows, columns = image.shape[:2]
-            image = np.roll(image, (int(rng.integers(rows)), int(rng.integers(columns))), axis=(0, 1))
-        elif index == 4:
-            image = jittered(image, 0.25, rng)
-        else:
-            image = _shuffled(image, int(rng.choice([4, 8])), rng)
+    """Two or three of :data:`_VIEWS`."""
+    for index in rng.choice(len(_VIEWS), int(rng.integers(2, 4)), replace=False):
+        image = _VIEWS[index](image, rng)
     return image
 
 
@@ -95,6 +82,17 @@ def _shuffled(image: Image, cells: int, rng: np.random.Generator) -> Image:
         tile = image[from_row : from_row + height, from_column : from_column + width]
         result[row : row + height, column : column + width] = tile
     return result
+
+
+# Mirror, quarter turn, free turn, shift with wrap, colour jitter, shuffled grid.
+_VIEWS: tuple[Augmentation, ...] = (
+    lambda image, rng: np.asarray(cv2.flip(image, int(rng.integers(-1, 2))), dtype=np.uint8),
+    lambda image, rng: rotated(image, 90.0 * int(rng.integers(1, 4))),
+    rotate,
+    lambda image, rng: np.roll(image, [int(rng.integers(side)) for side in image.shape[:2]], axis=(0, 1)),
+    lambda image, rng: jittered(image, 0.25, rng),
+    lambda image, rng: _shuffled(image, int(rng.choice([4, 8])), rng),
+)
 
 
 def _displaced(image: Image, region: Mask, rng: np.random.Generator) -> Image:

@@ -22,12 +22,11 @@ class Texture(Proposer):
     usual_opacity = (0.2, 1.0)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
-        shape = (image.shape[0], image.shape[1])
         opacity = draw_opacity(self.opacity, rng)
         choice = int(rng.choice(4, p=(_PERLIN, _SPOTS, _CRACKS, _STAIN)))
         fill = texture(image, rng) if choice == 0 or rng.random() < 0.4 else recoloured(image, rng)
         if choice == 0:
-            mask = perlin_mask(shape, foreground, rng)
+            mask = perlin_mask(foreground, rng)
             if rng.random() < 0.6:
                 mask = few_pieces(mask, rng)
             return compose(
@@ -43,27 +42,23 @@ class Texture(Proposer):
 def _spots(foreground: Mask, rng: np.random.Generator) -> NDArray[np.uint8]:
     """One to four spots, 0.8-7% of the side in radius, small ones far more often."""
     side = min(foreground.shape)
-    shape = (foreground.shape[0], foreground.shape[1])
-    coverage = np.zeros(shape, dtype=np.uint8)
+    coverage = np.zeros(foreground.shape, dtype=np.uint8)
     for _ in range(1 + int(rng.binomial(3, 0.25))):
         radius = max(1.5, side * float(np.exp(rng.uniform(np.log(0.008), np.log(0.07)))))
-        coverage = np.maximum(coverage, blob(shape, pixel_of(foreground, rng), radius, rng))
+        coverage = np.maximum(coverage, blob(foreground.shape, pixel_of(foreground, rng), radius, rng))
     return _softened(coverage, 0.01 * side, rng)
 
 
 def _crack(foreground: Mask, rng: np.random.Generator) -> NDArray[np.uint8]:
     side = min(foreground.shape)
-    shape = (foreground.shape[0], foreground.shape[1])
     length = side * float(np.exp(rng.uniform(np.log(0.06), np.log(0.8))))
     width = max(1.0, float(rng.uniform(1.0, 4.0)) * side / 256.0)
-    return _softened(crack(shape, pixel_of(foreground, rng), length, width, rng), 0.003 * side, rng)
+    return _softened(crack(foreground.shape, pixel_of(foreground, rng), length, width, rng), 0.003 * side, rng)
 
 
 def _stain(foreground: Mask, rng: np.random.Generator) -> NDArray[np.uint8]:
-    side = min(foreground.shape)
-    shape = (foreground.shape[0], foreground.shape[1])
-    radius = max(3.0, side * float(rng.uniform(0.04, 0.18)))
-    coverage = blob(shape, pixel_of(foreground, rng), radius, rng)
+    radius = max(3.0, min(foreground.shape) * float(rng.uniform(0.04, 0.18)))
+    coverage = blob(foreground.shape, pixel_of(foreground, rng), radius, rng)
     return _softened(coverage, 0.35 * radius, rng, always=True)
 
 
