@@ -79,7 +79,7 @@ class Synthesizer:
 
     def _make(self, part: Part, index: int, good: int | None) -> Anomaly:
         rng = np.random.default_rng([self.seed, index])
-        drawn = int(rng.integers(len(self.images)))
+        drawn = int(rng.integers(len(self.images)))  # also where it is not asked for: what follows stays the same
         chosen = drawn if good is None else good
         image = np.ascontiguousarray(self.images[chosen])
         foreground = self._foreground_of(chosen, image)
@@ -90,11 +90,8 @@ class Synthesizer:
         """Return which good image defect number ``index`` is made of."""
         return int(np.random.default_rng([self.seed, index]).integers(len(self.images)))
 
-    def foreground(self, good: int) -> Mask:
-        """Return where the defects of good image ``good`` may lie, bool [h, w]; worked out once an image."""
-        return self._foreground_of(good, np.ascontiguousarray(self.images[good]))
-
     def _foreground_of(self, good: int, image: Image) -> Mask:
+        """Return where the defects of ``image``, number ``good``, may lie, bool [h, w]; worked out once an image."""
         # The image is handed on rather than read again: a lazy sequence may decode a file each time.
         if good not in self._foregrounds:
             found = foreground_mask(image, self.config.foreground)
