@@ -190,7 +190,7 @@ def training(plan: Plan, preset: str) -> Iterator[Line]:
     model = random_network(config, device).to(memory_format=torch.channels_last)
     # AFS is left out: its choice of channels changes nothing about speed.
     good = GoodFeatures(images, model.backbone.extract, device, settings.cache_gigabytes).then(model.select_from)
-    ours = Batches(model, synthesizer, good, 0, settings.batch_size, settings.fresh, settings.window, settings.workers)
+    ours = Batches(model, synthesizer, good, 0, settings)
     # The naive order of the processor's benchmark, its images brought to the device.
     here: Any = SimpleNamespace(select=lambda shown: model.select(shown.to(device)))
     sources = {"ours": ours.starting_at(0, 10**6), "naive": naive_batches(here, synthesizer, images, config)}

@@ -63,7 +63,7 @@ def main() -> None:
     module = LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight))
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-5)
     model.train()
-    batches = Batches(model, synthesizer, good, 0, settings.batch_size, settings.fresh, settings.window)
+    batches = Batches(model, synthesizer, good, 0, settings)
     ours, naive = batches.starting_at(0, 10**6), naive_batches(model, synthesizer, images, config)
 
     def step(source: Iterator[Batch]) -> None:

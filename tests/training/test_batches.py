@@ -1,7 +1,6 @@
 """Batches are a pure function of seed and step, whatever makes them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realnet.config import SynthesisConfig
+from realnet.config import SynthesisConfig, TrainingConfig
 from realnet.model.network import RealNet
 from realnet.synthesis import Synthesizer
 from realnet.synthesis.anomaly import Anomaly
@@ -36,18 +35,22 @@ def numbered(index: int, good: int | None = None) -> Anomaly:
     return Anomaly(image, mask, image, 1.0, "dtd", "generated")
 
 
-def numbered_batches(half: int, fresh: int, window: int, **share: int) -> Batches:
+def sizes(batch_size: int, fresh: int, window: int, workers: int = 0) -> TrainingConfig:
+    return TrainingConfig(batch_size=batch_size, fresh_anomalies=fresh, anomaly_window=window, workers=workers)
+
+
+def numbered_batches(half: int, fresh: int, window: int, share: slice = slice(None)) -> Batches:
     goods = [np.full((4, 4, 3), (255, 255, number), np.uint8) for number in range(GOODS - 1)]
     features = GoodFeatures(goods, Pixels().select, CPU, 1.0)
-    return Batches(Pixels(), numbered, features, 7, 2 * half, fresh, window, **share)  # type: ignore[arg-type]
+    return Batches(Pixels(), numbered, features, 7, sizes(2 * half, fresh, window), share)  # type: ignore[arg-type]
 
 
-def real_batches(window: int = 6, fresh: int = 2, seed: int = 3, **share: Any) -> Batches:
+def real_batches(window: int = 6, fresh: int = 2, seed: int = 3, workers: int = 0) -> Batches:
     rng = np.random.default_rng(0)
     goods = [picture(rng, 32)[0] for _ in range(GOODS)]
     features = GoodFeatures(goods, Pixels().select, CPU, 1.0)
     synthesizer = Synthesizer(goods, SynthesisConfig(), seed)
-    return Batches(Pixels(), synthesizer, features, seed, 4, fresh, window, **share)  # type: ignore[arg-type]
+    return Batches(Pixels(), synthesizer, features, seed, sizes(4, fresh, window, workers))  # type: ignore[arg-type]
 
 
 def defects_of(batch: Batch) -> list[int]:
@@ -145,7 +148,7 @@ def test_processes_share_every_batch(processes: int) -> None:
         return sorted(torch.cat([batch.anomalous[0], batch.normal[0], batch.mask], 1).flatten(1).tolist())
 
     whole = list(numbered_batches(6, 3, 8).starting_at(0, 3))
-    shares = [list(numbered_batches(6, 3, 8, rank=r, world_size=processes).starting_at(0, 3)) for r in range(processes)]
+    shares = [list(numbered_batches(6, 3, 8, slice(r, None, processes)).starting_at(0, 3)) for r in range(processes)]
     for step, batch in enumerate(whole):
         parts = [share[step] for share in shares]
         assert all(len(part.mask) == 12 // processes for part in parts)

@@ -70,14 +70,16 @@ class Parts:
         goods = [picture(rng)[0] for _ in range(4)]
         features = GoodFeatures(goods, self.model.select, torch.device("cpu"), 1.0)
         synthesizer = Synthesizer(goods, SynthesisConfig(source="cutpaste"), 0)
-        self.batches = Batches(self.model, synthesizer, features, 0, 4, 2, 8)
+        self.batches = Batches(
+            self.model, synthesizer, features, 0, TrainingConfig(batch_size=4, fresh_anomalies=2, anomaly_window=8)
+        )
         self.validation = Scripted(self.model, values)
         self.folder = folder
 
     def optimise(self, stops: Iterator[bool] = iter(())) -> Progress:
         steps = self.config.training.steps
         assert steps is not None
-        task = Task(self.model, LossOfBatch(self.model, (1.0, 1.0)), self.batches, self.validation, steps)
+        task = Task(self.model, LossOfBatch(self.model, (1.0, 1.0)), self.batches.starting_at, self.validation, steps)
         return optimise(
             Fabric(accelerator="cpu", devices=1),
             task,

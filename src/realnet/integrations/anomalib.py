@@ -236,16 +236,16 @@ class RealNet(AnomalibModule):
         if not self.model.fitted:
             logger.info("RealNet selects features on %d good images.", len(images))
             fit_selection(network, raw, synthesizer, self.config)
-        share = self.global_rank, self.trainer.world_size
-        loss, batches = detector_batches(network, synthesizer, raw, self.config, *share)
+        share = slice(self.global_rank, None, self.trainer.world_size)
+        loss, batches = detector_batches(network, synthesizer, raw, self.config, share)
         return _Fit(loss, batches.starting_at(done, _ENDLESS), steps)
 
     def _solve(self, synthesizer: Synthesizer, done: int, steps: int) -> _Fit:
         network = self.model.network
         seen = Solver(network, synthesizer, self.config, self.device, _log_stage).solve()
-        share = self.global_rank, self.trainer.world_size
-        loss, batches, validation = head_batches(network, seen, self.config, steps, *share)
-        return _Fit(loss, batches.starting_at(done, _ENDLESS), steps, validation)
+        share = slice(self.global_rank, None, self.trainer.world_size)
+        loss, batches, validation = head_batches(network, seen, self.config, steps, share)
+        return _Fit(loss, batches.starting_at(done, _ENDLESS), steps, validation.settle)
 
     def on_validation_start(self) -> None:
         """Settle what the model's learned part is standardised by, as it is now."""
@@ -278,6 +278,7 @@ class RealNet(AnomalibModule):
     def on_train_end(self) -> None:
         """Settle the model once more, and release the cached features."""
         if self._fit is not None:
+            self.eval()
             self._fit.settle()
         self._fit = None
 

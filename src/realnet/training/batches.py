@@ -1,5 +1,6 @@
 """What a training step sees: features of good images and of synthetic defects, each a pure function of its number."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from realnet.config import TrainingConfig
 from realnet.model.network import RealNet
 from realnet.synthesis.synthesizer import Synthesizer
 
@@ -85,9 +87,7 @@ class GoodFeatures:
 
     def then(self, change: Callable[[Sequence[Tensor]], list[Tensor]]) -> "GoodFeatures":
         """The same images' features after ``change``; what was cached here is used and then released."""
-        changed = object.__new__(GoodFeatures)
-        compute = self.compute
-        changed.images, changed.device, changed.gigabytes = self.images, self.device, self.gigabytes
+        changed, compute = copy.copy(self), self.compute
         changed.compute = lambda images: change(compute(images))
         changed.cache = changed._fill(lambda numbers: change(self[numbers]))
         self.cache = None
@@ -133,11 +133,8 @@ class Batches:
     Args:
         model: with its selection fitted.
         seed: of the order of everything.
-        batch_size: B, even.
-        fresh: new defects a step.
-        window: defects at hand.
-        workers: processes that make defects (0: this one).
-        rank, world_size: this process's share of every batch under DDP.
+        settings: of which batch size, window and workers count.
+        share: this process's of every batch under DDP.
     """
 
     def __init__(
@@ -146,16 +143,12 @@ class Batches:
         synthesizer: Synthesizer,
         good: GoodFeatures,
         seed: int,
-        batch_size: int,
-        fresh: int,
-        window: int,
-        workers: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        settings: TrainingConfig,
+        share: slice = slice(None),
     ) -> None:
-        self.model, self.synthesizer, self.good = model, synthesizer, good
-        self.seed, self.half, self.fresh, self.window = seed, batch_size // 2, fresh, window
-        self.workers, self.rank, self.world_size = workers, rank, world_size
+        self.model, self.synthesizer, self.good, self.seed, self.share = model, synthesizer, good, seed, share
+        self.half, self.fresh, self.window = settings.batch_size // 2, settings.fresh, settings.window
+        self.workers = settings.workers
 
     def starting_at(self, step: int, steps: int) -> Iterator[Batch]:
         """Batches of the steps ``step`` to ``steps - 1``."""
@@ -180,11 +173,9 @@ class Batches:
         return self.model.select(batch.contiguous(memory_format=torch.channels_last))
 
     def _batch(self, step: int, ring: "_Ring") -> Batch:
-        share = slice(self.rank, None, self.world_size)
-        numbers = drawn_numbers(self.seed, step, self.fresh, self.window, self.half)[share]
-        normals = [
-            shuffled_index(len(self.good.images), self.seed + 1, step * self.half + j) for j in range(self.half)
-        ][share]
+        numbers = drawn_numbers(self.seed, step, self.fresh, self.window, self.half)[self.share]
+        positions = range(step * self.half, (step + 1) * self.half)[self.share]
+        normals = [shuffled_index(len(self.good.images), self.seed + 1, position) for position in positions]
         anomalous, masks, goods = ring.take(numbers)
         normal = self.good[normals]
         of_anomalous = self.good[goods]

@@ -41,14 +41,11 @@ class HeadBatches:
         heads: how many are trained.
         seed: of the order of everything.
         batch_size: B, even.
-        rank, world_size: this process's share of every batch under DDP.
+        share: this process's of every batch under DDP.
     """
 
-    def __init__(
-        self, seen: OutOfSample, heads: int, seed: int, batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.seen, self.seed, self.half = seen, seed, batch_size // 2
-        self.rank, self.world_size = rank, world_size
+    def __init__(self, seen: OutOfSample, heads: int, seed: int, batch_size: int, share: slice = slice(None)) -> None:
+        self.seen, self.seed, self.half, self.share = seen, seed, batch_size // 2, share
         own = head_of(seen, heads)
         count = len(seen.good)
         of = torch.cat([seen.good.of, seen.moved.of])
@@ -65,9 +62,8 @@ class HeadBatches:
 
     def _batch(self, step: int, head: int, goods: np.ndarray, defects: np.ndarray) -> tuple[list[Tensor], Tensor]:
         rng = np.random.default_rng([self.seed, _DRAW, step, head])
-        share = slice(self.rank, None, self.world_size)
-        normal = torch.from_numpy(rng.choice(goods, self.half)[share])
-        anomalous = torch.from_numpy(rng.choice(defects, self.half)[share])
+        normal = torch.from_numpy(rng.choice(goods, self.half)[self.share])
+        anomalous = torch.from_numpy(rng.choice(defects, self.half)[self.share])
         seen, count = self.seen, len(self.seen.good)
         own, copy = normal[normal < count], normal[normal >= count] - count
         logs = []
@@ -143,14 +139,15 @@ class FoldedValidation:
     With one head, or the paper's discriminator, only the subspace has not: what was learned is then in sample.
 
     Args:
-        model: judged as it is now; what its learned part is standardised by is fitted on the way.
+        model: judged as it is now, in eval mode; what its learned part is standardised by is fitted on the way.
         learned: whether the heads are trained; False: they are as they came.
     """
 
     def __init__(self, model: RealNet, seen: OutOfSample, learned: bool) -> None:
         self.model, self.seen, self.learned = model, seen, learned
-        heads = model.config.discriminator.heads if isinstance(model.discriminator, EvidenceDiscriminator) else 1
-        self.head = head_of(seen, heads)
+        evidence = isinstance(model.discriminator, EvidenceDiscriminator)
+        self.heads = model.config.discriminator.heads if evidence else 1
+        self.head = head_of(seen, self.heads)
         self._examined: Examined | None = None
 
     @torch.no_grad()
@@ -166,13 +163,18 @@ class FoldedValidation:
                 found[rows] = head(part.log_rows(rows))
         return found
 
+    def settle(self) -> Tensor | None:
+        """Standardise the learned part by the good images' logits, which are returned; None where none is trained."""
+        logits = self.logits(self.seen.good)
+        if logits is not None:
+            assert isinstance(self.model.discriminator, EvidenceDiscriminator)
+            side = self.model.config.image_size
+            self.model.discriminator.fit_learned(logits, (side, side), trained=True)
+        return logits
+
     def scores(self, part: Residuals) -> Tensor:
         """Scores ``[n]`` of ``part`` by the model as it is now."""
-        was_training = self.model.training
-        self.model.eval()
-        found = part_scores(self.model, part, self.logits(part))
-        self.model.train(was_training)
-        return found
+        return part_scores(self.model, part, self.logits(part))
 
     def __call__(self) -> Figure:
         """Judge good images and faint defects with the model as it is now."""
@@ -185,16 +187,8 @@ class FoldedValidation:
         return self._examined
 
     def _examine(self) -> Examined:
-        was_training = self.model.training
-        self.model.eval()
-        logits = [self.logits(part) for part in (self.seen.good, self.seen.faint)]
-        if logits[0] is not None:
-            assert isinstance(self.model.discriminator, EvidenceDiscriminator)
-            side = self.model.config.image_size
-            self.model.discriminator.fit_learned(logits[0], (side, side), trained=True)
-        good, good_maps = self._judge(self.seen.good, logits[0])
-        faint, faint_maps = self._judge(self.seen.faint, logits[1])
-        self.model.train(was_training)
+        good, good_maps = self._judge(self.seen.good, self.settle())
+        faint, faint_maps = self._judge(self.seen.faint, self.logits(self.seen.faint))
         marked = self.seen.faint_masks[_spread(len(self.seen.faint)), 0, ::2, ::2].bool().cpu().numpy()
         maps = np.concatenate([good_maps, faint_maps])
         truth = np.concatenate([np.zeros(good_maps.shape, bool), marked])
@@ -209,10 +203,7 @@ class FoldedValidation:
 
     def pixel_threshold(self) -> float:
         """From where on a pixel is outlined, by the good images."""
-        was_training = self.model.training
-        self.model.eval()
         _, maps = self._judge(self.seen.good, self.logits(self.seen.good))
-        self.model.train(was_training)
         return pixel_threshold(maps, self.model.config.discriminator.kind)
 
     def _judge(self, part: Residuals, logits: Tensor | None) -> tuple[list[float], np.ndarray]:

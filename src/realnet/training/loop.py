@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 
-class StepSource(Protocol):
-    """The training data: what each step's loss is called with."""
-
-    def starting_at(self, step: int, steps: int) -> Iterator[tuple[Any, ...]]:
-        """Batches of the steps ``step`` to ``steps - 1``."""
-        ...
-
-
 @dataclass(frozen=True)
 class Task:
     """What is optimised.
@@ -35,14 +27,14 @@ class Task:
     Attributes:
         model: in training it is changed in place.
         loss: gives L, L_recon and L_seg of a batch; its parameters are what is trained.
-        batches: the training data.
-        validation: the figure of images that were not trained on.
+        batches: what the loss is called with, from a step on to the last of so many.
+        validation: the figure of images that were not trained on, by the model in eval mode.
         steps: of the whole training.
     """
 
     model: RealNet
     loss: nn.Module
-    batches: StepSource
+    batches: Callable[[int, int], Iterator[tuple[Any, ...]]]
     validation: Callable[[], Figure]
     steps: int
 
@@ -101,6 +93,7 @@ def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, contro
     model, module, steps = task.model, task.loss, task.steps
     optimizer = _optimizer(module, settings, fabric) if steps else None
     progress, best = Progress(identity=identity), trained_state(model)
+    model.eval()
     if (folder / CHECKPOINT_FILE).is_file():
         state, progress = load_checkpoint(folder, module, optimizer)
         best = {name: tensor.to(fabric.device) for name, tensor in state.items()}
@@ -121,14 +114,16 @@ def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, contro
             # Under DDP each process has running statistics of its own share; the first's are judged and kept.
             for buffer in module.buffers() if fabric.world_size > 1 else ():
                 torch.distributed.broadcast(buffer, 0)
+            model.eval()
             _note(progress, fabric.broadcast(task.validation()), settings, rate)
+            model.train()
             if progress.best_step == progress.step:
                 best = trained_state(model)
             progress.finished = progress.bad_validations >= settings.patience
 
         model.train()
         work = Optimisation(
-            module, optimizer, lambda step: task.batches.starting_at(step, steps), steps,
+            module, optimizer, lambda step: task.batches(step, steps), steps,
             lambda step, share: learning_rate(settings, share), judge, settings.validation_every, lambda: best,
         )  # fmt: skip
         run_steps(fabric, work, progress, control)
@@ -138,14 +133,9 @@ def optimise(fabric: "Fabric", task: Task, config: Config, identity: str, contro
 
 
 def _optimizer(module: nn.Module, settings: TrainingConfig, fabric: "Fabric") -> torch.optim.Optimizer:
-    """Adam; without weight decay AdamW is the same."""
-    return torch.optim.AdamW(
-        module.parameters(),
-        lr=settings.learning_rate,
-        betas=(0.9, 0.999),
-        weight_decay=settings.weight_decay,
-        fused=fuses(fabric),
-    )
+    """Without weight decay AdamW is Adam."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    return torch.optim.AdamW(module.parameters(), rate, weight_decay=decay, fused=fuses(fabric))
 
 
 def _note(progress: Progress, figure: Figure, settings: TrainingConfig, rate: float) -> None:

@@ -227,13 +227,11 @@ def make_validation(model: RealNet, good: Sequence[Sample], config: Config, devi
 
 def image_scores(model: RealNet, samples: Sequence[Sample], config: Config) -> tuple[float, ...]:
     """Image scores of whole images, tile by tile where the model has tiles: what its threshold rests on."""
-    training = model.training
     judge = Inspector(model, config)
     found: list[float] = []
     for start in range(0, len(samples), _BATCH):
         looked = [judge.look(sample.image) for sample in samples[start : start + _BATCH]]
         found += [score for _, score in judge.measure_seen(looked)]
-    model.train(training)
     return tuple(found)
 
 

@@ -33,7 +33,7 @@ from realnet.training.doubts import doubts_of
 from realnet.training.engine import Control
 from realnet.training.launch import Launch, alone, check_output, make_fabric
 from realnet.training.log import reporting
-from realnet.training.loop import optimise, total_steps
+from realnet.training.loop import Task, optimise
 from realnet.training.prepare import (
     MOST_TILES,
     Split,
@@ -112,8 +112,7 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     save_config(output, config)
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
-    prepared = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
-    task = prepared.task
+    task, judge_good = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
     if config.training.select == "oracle":
         test = [sample for category in categories for sample in category.test]
         oracle, held_out = make_oracle(model, test, config, fabric.device), task.validation
@@ -134,9 +133,9 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
         progress = optimise(fabric, task, config, identity, control)
     watcher.stage("Calibrating")
     if fabric.is_global_zero:
-        judged = prepared.judge_good()
+        judged = judge_good()
         digests = [*images.digests(), *image_hashes([s.image for s in split.held_out], config.data.pair)]
-        _finish(output, model, judged, config, progress, categories, split, data_fingerprint, digests, launch)
+        _finish(output, task, judged, config, progress, categories, split, data_fingerprint, digests, launch)
     fabric.barrier()
     return Trained(progress, model)
 
@@ -219,7 +218,7 @@ def _sizes(good: Sequence[Sample]) -> tuple[tuple[int, int], ...]:
 
 def _finish(
     output: Path,
-    model: RealNet,
+    task: Task,
     judged: JudgedGood,
     config: Config,
     progress: Progress,
@@ -250,7 +249,7 @@ def _finish(
         augmentation=judged.augmentation,
         steps=progress.step,
         selected_by=config.training.select,
-        planned_steps=total_steps(config.training, judged.trained_on),
+        planned_steps=task.steps,
         best_step=progress.best_step,
         seconds=round(progress.seconds, 1),
         time_budget_seconds=launch.time_budget,
@@ -261,7 +260,7 @@ def _finish(
         data_fingerprint=data_fingerprint,
         split="train",
         **facts_of(config),
-        backbone_weights=model.backbone.source,
+        backbone_weights=task.model.backbone.source,
     )
     if odd := calibration.odd():
         files = {sample.name: sample.image for sample in good}
@@ -271,7 +270,7 @@ def _finish(
     save_seen(output, digests)
     save_calibration(output, calibration)
     write_card(Run(output))
-    save_model(output, model)
+    save_model(output, task.model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)
     remove_torn(output)

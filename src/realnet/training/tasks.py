@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from safetensors.torch import load_file
 
 from realnet.config import Config
-from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import write_tensors
 from realnet.progress import Stage
@@ -41,7 +40,6 @@ class JudgedGood:
         figure: the validation figure of the state that is kept.
         source: which images these are, in words.
         augmentation: which copies of good images joined the subspace; None: there is none.
-        trained_on: how many images a step draws from.
     """
 
     names: tuple[str, ...]
@@ -50,15 +48,10 @@ class JudgedGood:
     figure: Figure
     source: str
     augmentation: str | None
-    trained_on: int
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A task that is ready, and what judges the good images once it is done."""
-
-    task: Task
-    judge_good: Callable[[], JudgedGood]
+Prepared = tuple[Task, Callable[[], JudgedGood]]
+"""A task that is ready, and what judges the good images once it is done."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +83,21 @@ def prepare(given: Preparation) -> Prepared:
 
 
 def detector_batches(
-    model: RealNet, synthesizer: Synthesizer, raw: GoodFeatures, config: Config, rank: int, world_size: int
+    model: RealNet, synthesizer: Synthesizer, raw: GoodFeatures, config: Config, share: slice
 ) -> tuple[LossOfBatch, Batches]:
     """What trained networks are trained with, once the selection is fitted; ``raw`` are features of the good images."""
     settings = config.training
-    batches = Batches(
-        model, synthesizer, raw.then(model.select_from), config.seed, settings.batch_size, settings.fresh,
-        settings.window, settings.workers, rank, world_size,
-    )  # fmt: skip
+    batches = Batches(model, synthesizer, raw.then(model.select_from), config.seed, settings, share)
     return LossOfBatch(model, (settings.reconstruction_weight, settings.segmentation_weight)), batches
 
 
 def head_batches(
-    model: RealNet, seen: OutOfSample, config: Config, steps: int, rank: int, world_size: int
+    model: RealNet, seen: OutOfSample, config: Config, steps: int, share: slice
 ) -> tuple[LossOfHeads, HeadBatches, FoldedValidation]:
     """What the heads beside solved subspaces are trained with, and what settles their part."""
-    discriminator = model.discriminator
-    heads = len(discriminator.heads) if isinstance(discriminator, EvidenceDiscriminator) else 1
-    batches = HeadBatches(seen, heads, config.seed, config.training.batch_size, rank, world_size)
-    return LossOfHeads(model, config.seed), batches, FoldedValidation(model, seen, learned=steps > 0)
+    validation = FoldedValidation(model, seen, learned=steps > 0)
+    batches = HeadBatches(seen, validation.heads, config.seed, config.training.batch_size, share)
+    return LossOfHeads(model, config.seed), batches, validation
 
 
 def _prepare_trained(given: Preparation) -> Prepared:
@@ -124,7 +113,8 @@ def _prepare_trained(given: Preparation) -> Prepared:
         given.stage("Selecting features (AFS)" if config.model.afs.method == "afs" else "Selecting features")
         fit_selection(model, raw, given.synthesizer, config)
         _save_preparation(given)
-    loss, batches = detector_batches(model, given.synthesizer, raw, config, fabric.global_rank, fabric.world_size)
+    share = slice(fabric.global_rank, None, fabric.world_size)
+    loss, batches = detector_batches(model, given.synthesizer, raw, config, share)
     given.stage("Preparing validation")
     validation = make_validation(model, split.judged, config, fabric.device)
 
@@ -133,9 +123,10 @@ def _prepare_trained(given: Preparation) -> Prepared:
         scores = figure.good_scores if config.model.tile is None else image_scores(model, split.judged, config)
         names = validation.names if config.model.tile is None else tuple(s.name for s in split.judged)
         source = "held-out good images" if split.held_out else "good images that it was trained on"
-        return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None, len(images))
+        return JudgedGood(names, scores, validation.pixel_threshold(), figure, source, None)
 
-    return Prepared(Task(model, loss, batches, validation, total_steps(config.training, len(images))), judge_good)
+    steps = total_steps(config.training, len(images))
+    return Task(model, loss, batches.starting_at, validation, steps), judge_good
 
 
 def _prepare_solved(given: Preparation) -> Prepared:
@@ -152,7 +143,8 @@ def _prepare_solved(given: Preparation) -> Prepared:
     del solver
     give_back_memory()
     steps = total_steps(config.training, len(images))
-    loss, batches, validation = head_batches(model, seen, config, steps, fabric.global_rank, fabric.world_size)
+    share = slice(fabric.global_rank, None, fabric.world_size)
+    loss, batches, validation = head_batches(model, seen, config, steps, share)
 
     def judge_good() -> JudgedGood:
         figure, outlined_from = validation.examine()
@@ -167,10 +159,9 @@ def _prepare_solved(given: Preparation) -> Prepared:
             figure,
             seen.source,
             seen.augmentation,
-            len(images),
         )
 
-    return Prepared(Task(model, loss, batches, validation, steps), judge_good)
+    return Task(model, loss, batches.starting_at, validation, steps), judge_good
 
 
 def _save_preparation(given: Preparation) -> None:

@@ -299,11 +299,7 @@ def refit(model: RealNet, config: Config, kept: KeptFeatures) -> tuple[OutOfSamp
     discriminator = model.discriminator
     learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.trained)
     validation = FoldedValidation(model, result, learned)
-    logits = validation.logits(result.good)
-    if logits is not None:
-        assert isinstance(discriminator, EvidenceDiscriminator)
-        side = config.model.image_size
-        discriminator.fit_learned(logits, (side, side), trained=True)
+    validation.settle()
     return result, validation
 
 

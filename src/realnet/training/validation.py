@@ -39,7 +39,7 @@ class Figure:
 
 
 class Validation:
-    """A fixed set of images with their truth, whose frozen features are computed once.
+    """A fixed set of images with their truth, whose frozen features are computed once, to be judged in eval mode.
 
     Args:
         model: with its selection fitted.
@@ -90,10 +90,7 @@ class Validation:
     @torch.no_grad()
     def judge(self) -> Judgement:
         """Anomaly maps ``[N, 1, h, w]`` and scores ``[N]`` of the set, good images first, by the model as it is."""
-        was_training = self.model.training
-        self.model.eval()
         found = [self.model.conclude(self.model.residuals(features)[0], self.size) for features in self.batches]
-        self.model.train(was_training)
         maps, scores = zip(*found, strict=True)
         return Judgement(torch.cat(maps).float().cpu(), torch.cat(scores).float().cpu())
 
