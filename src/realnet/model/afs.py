@@ -126,15 +126,13 @@ class AFS(nn.Module):
         """
         if self.method != "afs":
             return
-        totals: list[Tensor] | None = None
-        count = 0
-        for anomalous, normal, mask in batches:
-            losses = [afs_loss(a, i, mask, self.align) for a, i in zip(anomalous, normal, strict=True)]
-            totals = losses if totals is None else [t + loss for t, loss in zip(totals, losses, strict=True)]
-            count += 1
-        if totals is None:
+        found = [
+            [afs_loss(a, i, mask, self.align) for a, i in zip(anomalous, normal, strict=True)]
+            for anomalous, normal, mask in batches
+        ]
+        if not found:
             raise ValueError("AFS needs at least one batch of synthetic anomalies")
-        for k, total in enumerate(totals):
-            mean = total / count
+        for k, losses in enumerate(zip(*found, strict=True)):
+            mean = sum(losses[1:], losses[0]) / len(found)
             self.get_buffer(f"loss_{k}").copy_(mean)
             self.get_buffer(f"index_{k}").copy_(mean.topk(self.dimensions[k], largest=False).indices.sort().values)

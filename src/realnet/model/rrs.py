@@ -14,13 +14,12 @@ def global_residual(residuals: Sequence[Tensor], size: tuple[int, int]) -> Tenso
 
     Coarser residuals are upsampled bilinearly (align_corners).
     """
-    aligned = []
-    for residual in residuals:
-        height, width = residual.shape[-2:]
-        if (height, width) == size:
-            aligned.append(residual)
-        else:
-            aligned.append(F.interpolate(residual, size=size, mode="bilinear", align_corners=True))
+    aligned = [
+        residual
+        if residual.shape[-2:] == size
+        else F.interpolate(residual, size=size, mode="bilinear", align_corners=True)
+        for residual in residuals
+    ]
     return torch.cat(aligned, 1)
 
 
@@ -75,16 +74,10 @@ class RRS(nn.Module):
     def forward(self, residual: Tensor) -> Tensor:
         """Select the channels of ``residual``."""
         with torch.no_grad():
-            index = self._index(self.ranking(residual))
-        if index is None:
-            return residual
-        return residual.gather(1, index[:, :, None, None].expand(-1, -1, *residual.shape[-2:]))
-
-    def _index(self, ranked: Tensor) -> Tensor | None:
-        """Which channels to hand on, ``[B, r]``; None for all."""
+            ranked = self.ranking(residual)
         if self.mode == "off":
-            return None
-        if self.mode == "max&mean":
-            half = self.r // 2
-            return torch.cat([top_channels(ranked, half, "max"), top_channels(ranked, self.r - half, "mean")], 1)
-        return top_channels(ranked, self.r, self.mode)
+            return residual
+        half = self.r // 2
+        halves = [("max", half), ("mean", self.r - half)] if self.mode == "max&mean" else [(self.mode, self.r)]
+        index = torch.cat([top_channels(ranked, count, pooling) for pooling, count in halves], 1)
+        return residual.gather(1, index[:, :, None, None].expand(-1, -1, *residual.shape[-2:]))

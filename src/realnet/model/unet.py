@@ -42,14 +42,13 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, head_channels: int) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_channels)
-        if channels % self.heads:
-            self.heads = 1
+        heads = max(1, channels // head_channels)
+        self.heads = heads if channels % heads == 0 else 1
         self.norm = group_norm(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.out = nn.Conv1d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias) if self.out.bias is not None else None
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` to the same shape."""
@@ -107,8 +106,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct the features ``x``."""
-        h, crop = pad_to_multiple(x, 2 ** (self.levels - 1))
-        h = self.stem(h)
+        h = self.stem(pad_to_multiple(x, 2 ** (self.levels - 1)))
         skips = [h]
         for block in self.down:
             h = block(h)
@@ -116,7 +114,7 @@ class UNet(nn.Module):
         h = self.middle(h)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], 1))
-        return self.out(h)[..., : crop[0], : crop[1]]
+        return self.out(h)[..., : x.shape[-2], : x.shape[-1]]
 
 
 class SimpleUNet(nn.Module):
@@ -133,11 +131,10 @@ class SimpleUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct the features ``x`` ``[B, channels, h, w]``."""
-        h, crop = pad_to_multiple(x, 4)
-        h1 = F.avg_pool2d(self.block1(h), 2)
+        h1 = F.avg_pool2d(self.block1(pad_to_multiple(x, 4)), 2)
         h2 = F.avg_pool2d(self.block2(h1), 2)
         h = F.relu(self.up1(torch.cat([self.stack(h2), h2], 1)))
-        return self.up2(torch.cat([h, h1], 1))[..., : crop[0], : crop[1]]
+        return self.up2(torch.cat([h, h1], 1))[..., : x.shape[-2], : x.shape[-1]]
 
 
 def _conv_norm_relu(channels: int, out: int) -> list[nn.Module]:
@@ -161,10 +158,7 @@ class ResidualLayer(nn.Module):
         return x + self.body(x)
 
 
-def pad_to_multiple(x: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
-    """Repeat the edge of ``x`` so that h and w divide by ``multiple``; returns it and the size to crop back to."""
-    height, width = x.shape[-2:]
-    pad = (-width % multiple, -height % multiple)
-    if any(pad):
-        x = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
-    return x, (height, width)
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Repeat the edge of ``x`` so that h and w divide by ``multiple``."""
+    right, below = -x.shape[-1] % multiple, -x.shape[-2] % multiple
+    return F.pad(x, (0, right, 0, below), mode="replicate") if right or below else x
