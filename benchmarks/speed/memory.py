@@ -10,8 +10,8 @@ import torch
 from benchmarks.speed.timing import Line, emit, hardware, peak_gigabytes
 
 from realnet import RealNet, presets
+from realnet.inspection.inspector import measure
 from realnet.model.folding import fold_batch_norms
-from realnet.model.network import measure
 from realnet.model.threads import Threads
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from realnet import load
 from realnet.data import resize_image
 from realnet.errors import UserError
-from realnet.inspection.inspector import Inspector
-from realnet.model.network import RealNet, measure
+from realnet.inspection.inspector import Inspector, measure
+from realnet.model.network import RealNet
 from tests.data.layouts import picture
 from tests.training.tiny import TRAINED, tiny
 

@@ -13,7 +13,7 @@ from realnet.inspection.trace import Origin
 from realnet.model.devices import choose_device
 from realnet.model.folding import fold
 from realnet.model.joined import JoinedNet
-from realnet.model.network import RealNet, measure
+from realnet.model.network import RealNet
 from realnet.model.saving import Backbones, load_network
 from realnet.model.threads import Threads
 from realnet.run_folder import Run
@@ -59,6 +59,18 @@ class Inspector(Judge):
         """As :meth:`Judge.measure`."""
         resized = [resize_image(image, self.image_size) for image in images]
         return finite(*measure(self.model, resized, self._threads))
+
+
+@torch.no_grad()
+def measure(
+    model: RealNet | JoinedNet, images: Sequence[np.ndarray], lanes: Threads | None = None
+) -> tuple[np.ndarray, list[float]]:
+    """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode."""
+    device = next(model.buffers()).device
+    batch = torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float().div_(255)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    maps, scores = model.judge(batch) if lanes is None else lanes(model.judge, batch)
+    return maps[:, 0].float().cpu().numpy(), scores.float().cpu().tolist()
 
 
 def trained_inspector(run: Run, device: str | torch.device = "auto", backbones: Backbones | None = None) -> Inspector:

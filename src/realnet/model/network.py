@@ -1,9 +1,8 @@
 """RealNet: backbone, feature selection, reconstruction, residuals selection and discriminator in one module."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +17,6 @@ from realnet.model.evidence import EvidenceDiscriminator, Judged, probability
 from realnet.model.familiarity import Familiarity, describe
 from realnet.model.reconstruction import Reconstruction
 from realnet.model.rrs import RRS, global_residual
-from realnet.model.threads import Threads
 
 
 class Output(NamedTuple):
@@ -179,30 +177,6 @@ def conclusion(judged: Judged, kind: str) -> Judgement:
     """Map and score in 0..1 of what an :class:`~realnet.model.evidence.EvidenceDiscriminator` says."""
     score = probability(image_score(judged.score, kind)).clamp_max(HIGHEST_KNOWN)
     return Judgement(probability(judged.map), score)
-
-
-class Judging(Protocol):
-    """A network that judges images: of one product, or of several."""
-
-    def judge(self, image: Tensor) -> Judgement:
-        """Anomaly map and score of ``image`` ``[B, 3, H, W]``."""
-        ...
-
-    def buffers(self) -> Iterator[Tensor]:
-        """Its tensors."""
-        ...
-
-
-@torch.no_grad()
-def measure(
-    model: Judging, images: Sequence[np.ndarray], lanes: Threads | None = None
-) -> tuple[np.ndarray, list[float]]:
-    """Anomaly maps float32 ``[N, size, size]`` and scores of images uint8 ``[size, size, 3]`` RGB, in eval mode."""
-    device = next(model.buffers()).device
-    batch = torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float().div_(255)
-    batch = batch.contiguous(memory_format=torch.channels_last)
-    maps, scores = model.judge(batch) if lanes is None else lanes(model.judge, batch)
-    return maps[:, 0].float().cpu().numpy(), scores.float().cpu().tolist()
 
 
 def image_score(anomaly_map: Tensor, kind: str) -> Tensor:
