@@ -41,14 +41,10 @@ class KeptFeatures:
 
     def out_of_sample(self) -> OutOfSample:
         """These images, to be judged by folds."""
-        none = torch.zeros(0, dtype=torch.long)
-        rows = {name: Residuals(self.of.get(name, none)) for name in PARTS}
-        masks = torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
-        return OutOfSample(
-            groups=self.groups, good=rows["good"], moved=rows["moved"], at_limit=rows["at_limit"],
-            defects=Residuals(none), masks=masks, faint=rows["faint"], faint_masks=masks,
-            augmentation=self.augmentation,
-        )  # fmt: skip
+        result = OutOfSample(self.groups, Residuals(self.of["good"]), augmentation=self.augmentation)
+        for name, of in self.of.items():
+            setattr(result, name, Residuals(of))
+        return result
 
     @property
     def files(self) -> list[int]:

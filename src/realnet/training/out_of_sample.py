@@ -9,6 +9,9 @@ from torch import Tensor
 from realnet.model.evidence import EvidenceDiscriminator, Judged
 from realnet.model.network import Judgement, RealNet, conclusion
 
+# Of no image.
+_NONE, _NO_MASKS = torch.zeros(0, dtype=torch.long), torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
+
 
 @dataclass
 class Residuals:
@@ -20,7 +23,7 @@ class Residuals:
     confirmed defects.
     """
 
-    of: Tensor
+    of: Tensor = _NONE
     logs: list[Tensor] = field(default_factory=list)
     energies: list[Tensor] = field(default_factory=list)
     logits: Tensor | None = None
@@ -49,13 +52,13 @@ class OutOfSample:
 
     groups: Tensor
     good: Residuals
-    moved: Residuals
-    at_limit: Residuals
-    defects: Residuals
-    masks: Tensor
-    faint: Residuals
-    faint_masks: Tensor
-    augmentation: str
+    moved: Residuals = field(default_factory=Residuals)
+    at_limit: Residuals = field(default_factory=Residuals)
+    defects: Residuals = field(default_factory=Residuals)
+    masks: Tensor = _NO_MASKS
+    faint: Residuals = field(default_factory=Residuals)
+    faint_masks: Tensor = _NO_MASKS
+    augmentation: str = ""
 
     def parts(self) -> tuple[Residuals, ...]:
         """The five kinds of images."""

@@ -1,6 +1,7 @@
 """Closed-form reconstruction: statistics, AFS, copies and subspaces of a product's good images, in one go."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -45,7 +46,8 @@ class Solver:
         """Statistics, AFS, augmentation, subspaces and evidence, in this order."""
         count = len(self.images)
         files = self.images.files if isinstance(self.images, GoodImages) else range(count)
-        raw = self._extract(self.images, torch.float32, f"Reading {count} good images", count)
+        told = partial(self.stage, f"Reading {count} good images", total=count)
+        raw = self._extractor.raw(self.images, torch.float32, told)
         if self.config.model.backbone.standardise:
             self.model.backbone.fit_statistics([raw])
         raw_defects, of, masks = self._defects(self._defects_wanted(), 0)
@@ -65,17 +67,13 @@ class Solver:
         )
         parts["faint"] = self._selected(raw_faint)
         del raw_faint
-        none = torch.zeros(0, dtype=torch.long)
         result = OutOfSample(
             groups=torch.tensor(files),
             good=Residuals(torch.arange(count)),
-            moved=Residuals(none),
-            at_limit=Residuals(none),
             defects=Residuals(of),
             masks=masks,
             faint=Residuals(faint_of),
             faint_masks=faint_masks,
-            augmentation="",
         )
         self._augment(result, parts)
         return result
@@ -86,17 +84,6 @@ class Solver:
         if settings.steps != 0:
             return settings.defects
         return min(settings.defects, afs.batches * afs.batch_size) if self.model.afs.leaves_out else 0
-
-    def _extract(
-        self, images: Iterable[np.ndarray], kept: torch.dtype = torch.float16, said: str = "", total: int = 0
-    ) -> list[Tensor]:
-        """As :meth:`Extractor.raw`; ``said``: what this stage is called, of ``total`` images."""
-
-        def told(done: int) -> None:
-            if said:
-                self.stage(said, done, total)
-
-        return self._extractor.raw(images, kept, told)
 
     def _defects(self, count: int, first: int, faint: bool = False) -> tuple[list[Tensor], Tensor, Tensor]:
         """Raw features of synthetic defects, the numbers ``[n]`` of their good images, masks uint8 ``[n, 1, H, W]``.
@@ -114,7 +101,7 @@ class Solver:
                 yield defect.image
 
         said = "Making synthetic defects to validate with" if faint else f"Making {count} synthetic defects"
-        raw = self._extract(images(), said=said, total=count)
+        raw = self._extractor.raw(images(), told=partial(self.stage, said, total=count))
         stacked = np.stack(masks).astype(np.uint8) if masks else np.zeros((0, 1, 1), np.uint8)
         return raw, torch.tensor(goods, dtype=torch.long), torch.from_numpy(stacked)[:, None]
 
@@ -139,7 +126,7 @@ class Solver:
             candidates = {"tolerance": settings.tolerance}
             result.at_limit = Residuals(torch.arange(count))
             worst = copies(self.images, settings.tolerance, 1, self.config.seed, at_limit=True)
-            parts["at_limit"] = self._selected(self._extract(worst))
+            parts["at_limit"] = self._selected(self._extractor.raw(worst))
             each = max(2, each)
         elif asked == "auto":
             # What lies between them was never chosen by more than chance would.
@@ -149,7 +136,7 @@ class Solver:
             self.stage(f"Solving for the subspaces of {count} good images (augmentation: {name})")
             features, of = parts, torch.zeros(0, dtype=torch.long)
             if limits.asked:
-                moved = self._extract(copies(self.images, limits, each, self.config.seed), torch.float32)
+                moved = self._extractor.raw(copies(self.images, limits, each, self.config.seed), torch.float32)
                 features = {**parts, "moved": self._selected(moved)}
                 del moved
                 of = torch.arange(count).repeat_interleave(each)
@@ -173,6 +160,5 @@ class Solver:
 
     def _separation(self, result: OutOfSample) -> float:
         """How well the evidence alone tells good images from faint defects: image AUROC."""
-        scores = [part_scores(self.model, part) for part in (result.good, result.faint)]
-        labels = torch.cat([torch.zeros(len(scores[0])), torch.ones(len(scores[1]))])
-        return image_auroc(torch.cat(scores), labels)
+        scores = torch.cat([part_scores(self.model, part) for part in (result.good, result.faint)])
+        return image_auroc(scores, torch.arange(len(scores)) >= len(result.good))
