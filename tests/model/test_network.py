@@ -106,7 +106,7 @@ def test_the_map_has_the_image_s_size_and_is_a_probability(model: RealNet, size:
     image = torch.rand(2, 3, *size)
     with torch.no_grad():
         anomaly_map = model(image)
-        logits = model.discriminate(model.select(image), size).logits
+        logits, _ = model.discriminate(model.select(image), size)
     assert anomaly_map.shape == (2, 1, *size)
     assert 0 <= float(anomaly_map.min()) < float(anomaly_map.max()) <= 1
     odds = (logits[:, 1:] - logits[:, :1]).exp()
@@ -138,8 +138,8 @@ def test_architectures_networks_and_modes_train_together(architecture: str, netw
     perturb(module.discriminator)
     image = torch.rand(2, 3, 64, 64)
     targets = module.select(image)
-    output = module.discriminate(module.select(image.flip(0)), (64, 64))
-    loss, _, _ = realnet_loss(output.reconstructions, targets, output.logits, torch.rand(2, 1, 64, 64) > 0.5)
+    logits, reconstructions = module.discriminate(module.select(image.flip(0)), (64, 64))
+    loss, _, _ = realnet_loss(reconstructions, targets, logits, torch.rand(2, 1, 64, 64) > 0.5)
     loss.backward()
     weights = [(n, p) for part in (module.reconstruction, module.discriminator) for n, p in part.named_parameters()]
     assert all(p.grad is not None and p.grad.abs().max() > 0 for _, p in weights if p.ndim > 1)

@@ -15,7 +15,7 @@ from realnet.config import Config
 from realnet.errors import UserError
 from realnet.model import saving
 from realnet.model.network import RealNet
-from realnet.model.saving import load_model, save_model
+from realnet.model.saving import load_model, save_weights
 from realnet.model.subspace import Subspace, set_subspace
 from realnet.overriding import override
 from realnet.presets import presets
@@ -45,7 +45,7 @@ def trained(config: Config) -> RealNet:
 def save(folder: Path, config: Config) -> RealNet:
     model = trained(config)
     save_config(folder, config)
-    save_model(folder, model)
+    save_weights(folder / MODEL_FILE, model)
     return model
 
 
@@ -113,7 +113,7 @@ def test_the_folder_holds_a_table_of_tensors_and_text(saved: Path) -> None:
 def test_saving_works_in_any_memory_format(tmp_path: Path) -> None:
     model = trained(tiny()).to(memory_format=torch.channels_last)
     save_config(tmp_path, tiny())
-    save_model(tmp_path, model)
+    save_weights(tmp_path / MODEL_FILE, model)
     assert same_tensors(load_model(Run(tmp_path)), model)
 
 
@@ -281,6 +281,6 @@ def test_a_full_disk_is_the_user_s_to_solve(run: Path, monkeypatch: pytest.Monke
     model = trained(tiny())
     monkeypatch.setattr(saving, "save_file", full)
     with pytest.raises(UserError, match=r"Cannot write .*model\.safetensors: No space left"):
-        save_model(run, model)
+        save_weights(run / MODEL_FILE, model)
     assert (run / MODEL_FILE).read_bytes() == before
     assert sorted(path.name for path in run.iterdir()) == [CONFIG_FILE, MODEL_FILE]

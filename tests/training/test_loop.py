@@ -166,10 +166,10 @@ def test_losses_are_those_of_eq_5_and_6(tmp_path: Path) -> None:
     module = LossOfBatch(model, (2.0, 0.5))
     with torch.no_grad():
         total, reconstruction, segmentation = module(batch.anomalous, batch.normal, batch.mask)
-        output = model.discriminate(batch.anomalous, size)
-    pairs = zip(output.reconstructions, batch.normal, strict=False)
+        logits, reconstructions = model.discriminate(batch.anomalous, size)
+    pairs = zip(reconstructions, batch.normal, strict=False)
     assert float(reconstruction) == pytest.approx(sum(float((r - n).square().mean()) for r, n in pairs), rel=1e-4)
-    chance = output.logits.softmax(1)
+    chance = logits.softmax(1)
     right = torch.where(batch.mask.bool(), chance[:, 1:], chance[:, :1])
     assert float(segmentation) == pytest.approx(float(-right.log().mean()), rel=1e-4)
     assert float(total) == pytest.approx(2 * float(reconstruction) + 0.5 * float(segmentation), rel=1e-5)

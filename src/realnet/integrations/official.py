@@ -11,10 +11,10 @@ from realnet.errors import UserError
 from realnet.integrations.official_layout import convert, describe
 from realnet.model.foreign import read_foreign, tensors_in
 from realnet.model.network import RealNet
-from realnet.model.saving import save_model
+from realnet.model.saving import save_weights
 from realnet.provenance import collect_provenance, facts_of
 from realnet.record import Imported, Record, save_record
-from realnet.run_folder import Run, save_config
+from realnet.run_folder import MODEL_FILE, Run, save_config
 
 PRESET = "imported"
 
@@ -76,5 +76,5 @@ def import_official(
     save_config(output, config)
     save_record(output, Record(imported=imported, provenance=provenance))
     write_card(Run(output))
-    save_model(output, model)
+    save_weights(output / MODEL_FILE, model)
     return model.eval(), imported

@@ -2,7 +2,7 @@
 
 import torch
 
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 
 AUTO = "auto"
 
@@ -27,6 +27,5 @@ def describe_device(device: str) -> str:
     if kind == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if kind == "cpu":
-        threads = torch.get_num_threads()
-        return f"cpu ({threads} {'thread' if threads == 1 else 'threads'})"
+        return f"cpu ({plural(torch.get_num_threads(), 'thread')})"
     return device

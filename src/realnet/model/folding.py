@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.joined import JoinedNet
 from realnet.model.lite0 import PaddedConv
 from realnet.model.network import RealNet
@@ -27,14 +26,14 @@ def fold(model: RealNet | JoinedNet) -> None:
     for network in model.reconstruction.networks:
         if isinstance(network, Subspace):
             network.in_parts = on_processor
-    if not isinstance(model.discriminator, EvidenceDiscriminator):
+    if model.evidence is None:
         fold_batch_norms(model, zeros(1, 3, model.config.image_size, model.config.image_size))
         return
     # Of closed-form inspectors by examples that cost nothing.
     fold_batch_norms(model.backbone.network, zeros(1, 3, 64, 64))
     if on_processor:
         use_products(model.backbone.network)
-    for head in model.discriminator.heads:
+    for head in model.evidence.heads:
         fold_batch_norms(head, [zeros(1, channels, 8, 8) for channels in model.reconstruction.widths])
 
 

@@ -19,13 +19,6 @@ from realnet.model.reconstruction import Reconstruction
 from realnet.model.rrs import RRS, global_residual
 
 
-class Output(NamedTuple):
-    """What training needs of one pass: logits ``[B, 2, H, W]`` and the reconstructions, one a network."""
-
-    logits: Tensor
-    reconstructions: list[Tensor]
-
-
 class Judgement(NamedTuple):
     """The anomaly map ``[B, 1, H, W]`` and the image score ``[B]``, both in 0..1."""
 
@@ -125,18 +118,23 @@ class RealNet(nn.Module):
         residuals = [(f - r).square() for f, r in zip(features, reconstructions, strict=True)]
         return self.reconstruction.in_units(residuals), reconstructions
 
-    def discriminate(self, features: Sequence[Tensor], size: tuple[int, int]) -> Output:
-        """Reconstruct selected ``features`` of an image of ``size`` (H, W); judge residuals by the paper's RRS and
-        head.
+    def discriminate(self, features: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, list[Tensor]]:
+        """What training needs of selected ``features`` of an image of ``size`` (H, W): :meth:`logits` and
+        reconstructions, one a network.
         """
         residuals, reconstructions = self.residuals(features)
-        return Output(self.logits(residuals, size), reconstructions)
+        return self.logits(residuals, size), reconstructions
 
     def logits(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Two-class logits ``[B, 2, H, W]`` of ``residuals``, by the paper's RRS and discriminator."""
         grid = residuals[0].shape[-2:]
         selected = self.rrs(global_residual(residuals, (grid[0], grid[1])))
         return self.discriminator(selected, size)
+
+    @property
+    def evidence(self) -> EvidenceDiscriminator | None:
+        """The discriminator, where it is that of closed-form reconstruction."""
+        return self.discriminator if isinstance(self.discriminator, EvidenceDiscriminator) else None
 
     def judge(self, image: Tensor) -> Judgement:
         """Anomaly map and score of ``image``.
@@ -163,8 +161,8 @@ class RealNet(nn.Module):
     def conclude(self, residuals: Sequence[Tensor], size: tuple[int, int]) -> Judgement:
         """Anomaly map and score of an image of ``size`` ``(H, W)`` by its ``residuals``."""
         kind = self.config.image_score
-        if isinstance(self.discriminator, EvidenceDiscriminator):
-            return conclusion(self.discriminator(residuals, size), kind)
+        if self.evidence is not None:
+            return conclusion(self.evidence(residuals, size), kind)
         anomaly_map = self.logits(residuals, size).softmax(1)[:, 1:]
         return Judgement(anomaly_map, image_score(anomaly_map, kind))
 

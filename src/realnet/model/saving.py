@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from realnet.atomic import atomic_path
 from realnet.config import BackboneConfig
 from realnet.errors import UserError
-from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.joined import JoinedNet
 from realnet.model.network import RealNet
 from realnet.run_folder import CONFIG_FILE, MODEL_FILE, Run, unfinished
@@ -29,14 +28,10 @@ TAUGHT_PARTS = ("reconstruction.", "discriminator.", "familiarity.")
 _CONFIRMED = "discriminator.confirmed."
 
 
-def save_model(folder: Path, model: RealNet) -> None:
-    """Write every tensor of ``model`` (the frozen backbone too: a run stands on its own)."""
-    save_weights(folder / MODEL_FILE, model)
-
-
 def save_weights(path: Path, module: nn.Module, parts: tuple[str, ...] = ("",)) -> None:
     """Write every tensor of ``module`` whose name begins with one of ``parts`` to ``path``, whole or not at all.
 
+    Of a run's model the frozen backbone is one of them: a run stands on its own.
     The bases of subspaces, by far the largest, are written in half precision, to which they are rounded anyway.
     """
     state = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)}
@@ -185,9 +180,8 @@ def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbone
                 raise UserError(f"{path} selects channels that its backbone does not have. Train again or restore it.")
     if run.taught is not None:
         taught, _ = _header(run.taught / SUBSPACES_FILE)
-        knows_defects = any(name.startswith(_CONFIRMED) for name in taught)
-        if knows_defects and isinstance(model.discriminator, EvidenceDiscriminator):
-            model.discriminator.add_confirmed()
+        if model.evidence is not None and any(name.startswith(_CONFIRMED) for name in taught):
+            model.evidence.add_confirmed()
         tensors |= read_weights(run.taught / SUBSPACES_FILE, model, TAUGHT_PARTS)
     model.load_state_dict(tensors, strict=shared is None)
     if backbones is not None and shared is None:

@@ -10,7 +10,7 @@ from realnet.calibrations import install
 from realnet.data import read_image
 from realnet.data.images import image_hash
 from realnet.errors import UserError
-from realnet.history import Labelled, Store, labelled_images
+from realnet.history import Store, labelled_images
 from realnet.progress import Listener, Stage, Watcher, quiet
 from realnet.run_folder import Run
 from realnet.training.known_images import NOTHING_SAID, Named, Said, read_known
@@ -35,16 +35,6 @@ class Correction:
         """What became of the new images and of the defects."""
         learned = self.lesson.defects is not None
         return [*self.lesson.sentences(), *([self.compared.sentence(learned)] if self.compared.before else [])]
-
-
-def read_labelled(run: Path, store: Store, folder: Path) -> Labelled:
-    """What people said of the images that the run judged, in any of its versions, with the images.
-
-    Originals that the store kept are put into ``folder``. UserError where something is damaged or cannot be written.
-    """
-    opened = Run(run)
-    levels = opened.levels
-    return labelled_images(store, opened.digests, folder, lambda file: image_hash(read_image(file, levels=levels)))
 
 
 def prepare_correction(
@@ -90,7 +80,11 @@ def correct(
     defects: Sequence[Named] = ()
     with tempfile.TemporaryDirectory(prefix="realnet-") as folder:
         if store is not None:
-            labelled = read_labelled(run, store, Path(folder))
+            opened = Run(run)
+            levels = opened.levels
+            labelled = labelled_images(
+                store, opened.digests, Path(folder), lambda file: image_hash(read_image(file, levels=levels))
+            )
             if labelled.lost:
                 watcher.say(labelled.sentence())
             good, defects = [*good, *labelled.good], labelled.defects

@@ -112,8 +112,7 @@ def fit_familiarity(model: RealNet, config: Config, result: OutOfSample, parts: 
 
 def _fit_evidence(model: RealNet, result: OutOfSample) -> None:
     """Fit the evidence to the good images, and compute that of all that is to have a verdict."""
-    discriminator = model.discriminator
-    if not isinstance(discriminator, EvidenceDiscriminator):
+    if (discriminator := model.evidence) is None:
         return
     for k, log in enumerate(result.good.logs):
         discriminator.fit_typical(k, log.amax((2, 3)).float().expm1())
@@ -135,11 +134,10 @@ def _energies(discriminator: EvidenceDiscriminator, part: Residuals) -> list[Ten
 
 def load_general(model: RealNet) -> None:
     """Start the heads as the package's general head, of the channels that AFS has selected, if that knows them."""
-    discriminator = model.discriminator
-    if isinstance(discriminator, EvidenceDiscriminator) and discriminator.general:
+    if model.evidence is not None and model.evidence.general:
         indices = [getattr(model.afs, f"index_{k}", None) for k in range(len(model.afs.dimensions))]
         weights = general_weights(indices)
-        for head in discriminator.heads:
+        for head in model.evidence.heads:
             head.load_state_dict(weights)
 
 

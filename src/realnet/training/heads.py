@@ -126,13 +126,6 @@ def hide_channels(log: Tensor, share: float, generator: torch.Generator) -> Tens
     return log * (kept.to(log.device, log.dtype) / (1 - share))
 
 
-class Examined(NamedTuple):
-    """The figure of a state, and from where on it outlines a pixel by the good images."""
-
-    figure: Figure
-    pixel_threshold: float
-
-
 class FoldedValidation:
     """Good images and faint defects, each judged by subspace and head that have seen neither it nor its good image.
 
@@ -145,20 +138,18 @@ class FoldedValidation:
 
     def __init__(self, model: RealNet, seen: OutOfSample, learned: bool) -> None:
         self.model, self.seen, self.learned = model, seen, learned
-        evidence = isinstance(model.discriminator, EvidenceDiscriminator)
-        self.heads = model.config.discriminator.heads if evidence else 1
+        self.heads = 1 if model.evidence is None else len(model.evidence.heads)
         self.head = head_of(seen, self.heads)
-        self._examined: Examined | None = None
+        self._examined: tuple[Figure, float] | None = None
 
     @torch.no_grad()
     def logits(self, part: Residuals) -> Tensor | None:
         """Logits ``[n, 1, h, w]`` of ``part``, each by the head that has not seen it; None where none is trained."""
-        discriminator = self.model.discriminator
-        if not self.learned or not isinstance(discriminator, EvidenceDiscriminator):
+        if not self.learned or self.model.evidence is None:
             return None
         height, width = part.logs[0].shape[-2:]
         found = torch.zeros(len(part), 1, height, width, device=part.logs[0].device)
-        for number, head in enumerate(discriminator.heads):
+        for number, head in enumerate(self.model.evidence.heads):
             for rows in (self.head[part.of] == number).nonzero()[:, 0].split(32):
                 found[rows] = head(part.log_rows(rows))
         return found
@@ -166,10 +157,9 @@ class FoldedValidation:
     def settle(self) -> Tensor | None:
         """Standardise the learned part by the good images' logits, which are returned; None where none is trained."""
         logits = self.logits(self.seen.good)
-        if logits is not None:
-            assert isinstance(self.model.discriminator, EvidenceDiscriminator)
+        if logits is not None and self.model.evidence is not None:
             side = self.model.config.image_size
-            self.model.discriminator.fit_learned(logits, (side, side), trained=True)
+            self.model.evidence.fit_learned(logits, (side, side), trained=True)
         return logits
 
     def scores(self, part: Residuals) -> Tensor:
@@ -178,15 +168,15 @@ class FoldedValidation:
 
     def __call__(self) -> Figure:
         """Judge good images and faint defects with the model as it is now."""
-        return self.examine().figure
+        return self.examine()[0]
 
-    def examine(self) -> Examined:
-        """As :meth:`__call__`, with the threshold of pixels. Where nothing is learned, it is the same each time."""
+    def examine(self) -> tuple[Figure, float]:
+        """As :meth:`__call__`, with the threshold of pixels. Where nothing is learned, they are the same each time."""
         if self._examined is None or self.learned:
             self._examined = self._examine()
         return self._examined
 
-    def _examine(self) -> Examined:
+    def _examine(self) -> tuple[Figure, float]:
         good, good_maps = self._judge(self.seen.good, self.settle())
         faint, faint_maps = self._judge(self.seen.faint, self.logits(self.seen.faint))
         marked = self.seen.faint_masks[_spread(len(self.seen.faint)), 0, ::2, ::2].bool().cpu().numpy()
@@ -199,7 +189,7 @@ class FoldedValidation:
             good_scores=tuple(good),
             defect_scores=tuple(faint),
         )
-        return Examined(figure, pixel_threshold(good_maps, self.model.config.discriminator.kind))
+        return figure, pixel_threshold(good_maps, self.model.config.discriminator.kind)
 
     def pixel_threshold(self) -> float:
         """From where on a pixel is outlined, by the good images."""

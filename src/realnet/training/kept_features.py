@@ -75,24 +75,19 @@ class KeptFeatures:
     def with_others(self, other: "KeptFeatures") -> "KeptFeatures":
         """These images and then those of ``other``, made by the same selection and with the same copies."""
         files, images = len(self.names), len(self.groups)
-        of = dict(self.of)
-        parts = dict(self.parts)
+        of, parts = dict(self.of), dict(self.parts)
         for name, rows in other.of.items():
             of[name] = torch.cat([self.of[name], rows + images])
             parts[name] = [torch.cat(pair) for pair in zip(self.parts[name], other.parts[name], strict=True)]
-        return KeptFeatures(
-            (*self.names, *other.names), torch.cat([self.groups, other.groups + files]), self.augmentation, self.each,
-            of, parts,
-        )  # fmt: skip
+        groups = torch.cat([self.groups, other.groups + files])
+        return replace(self, names=(*self.names, *other.names), groups=groups, of=of, parts=parts)
 
 
-def kept_of(
-    names: Sequence[str], seen: OutOfSample, each: int, features: Mapping[str, Sequence[Tensor]]
-) -> KeptFeatures:
-    """What is kept of a training whose images belong together as ``seen`` has it, with ``each`` copies of each."""
+def kept_of(names: Sequence[str], seen: OutOfSample, features: Mapping[str, Sequence[Tensor]]) -> KeptFeatures:
+    """What is kept of a training whose images belong together as ``seen`` has it."""
     parts = {name: [f.half().cpu() for f in features[name]] for name in PARTS if name in features}
     of = {name: getattr(seen, name).of for name in parts}
-    return KeptFeatures(tuple(names), seen.groups, seen.augmentation, each, of, parts)
+    return KeptFeatures(tuple(names), seen.groups, seen.augmentation, len(seen.moved) // len(seen.good), of, parts)
 
 
 def save_features(path: Path, kept: KeptFeatures) -> None:

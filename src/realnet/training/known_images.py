@@ -6,7 +6,7 @@ from pathlib import Path
 
 from realnet.data.images import image_hashes
 from realnet.data.levels import Levels
-from realnet.errors import UserError, listed
+from realnet.errors import UserError
 from realnet.run_folder import LEFT_OUT, Run, read_digests
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, read_features
 
@@ -120,17 +120,5 @@ def read_known(opened: Run) -> Known:
         raise UserError(f"{opened.folder} does not say what its good images show: restore images.json or train again.")
     if folder is None:
         return Known(opened.folder, trained, None, digests, frozenset(), opened.levels)
-    return Known(
-        opened.folder,
-        trained,
-        read_features(folder / FEATURES_FILE),
-        (*digests, *read_digests(folder)),
-        frozenset(read_digests(folder, LEFT_OUT)),
-        opened.levels,
-    )
-
-
-def describe_refused(names: Sequence[str], left: int) -> str:
-    """What is said of images that a person has taken out; ``left`` good ones remain."""
-    is_are = "is" if len(names) == 1 else "are"
-    return f"{listed(names)} {is_are} left out, as you said: {left} good images remain."
+    taught, left_out = read_features(folder / FEATURES_FILE), frozenset(read_digests(folder, LEFT_OUT))
+    return Known(opened.folder, trained, taught, (*digests, *read_digests(folder)), left_out, opened.levels)

@@ -12,20 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from realnet.calibration import score_threshold
-from realnet.model.confirmed import FOLDS, ConfirmedHead
+from realnet.model.confirmed import FOLDS
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.progress import Stage, quiet
 from realnet.training.heads import FoldedValidation, head_of
 from realnet.training.kept_defects import KeptDefects
-from realnet.training.out_of_sample import (
-    OutOfSample,
-    Residuals,
-    file_scores,
-    judged_evidence,
-    part_scores,
-    scores_by_file,
-)
+from realnet.training.out_of_sample import OutOfSample, file_scores, judged_evidence, part_scores, scores_by_file
 
 LEAST_DEFECTS = 5
 """The fewest that were measured to help; a single one did harm (benchmarks/RESULTS.md, "Confirmed defects")."""
@@ -86,8 +79,8 @@ class DefectsLearner:
 
     @property
     def _discriminator(self) -> EvidenceDiscriminator:
-        assert isinstance(self.model.discriminator, EvidenceDiscriminator)
-        return self.model.discriminator
+        assert self.model.evidence is not None
+        return self.model.evidence
 
     def _forget(self) -> None:
         self._discriminator.confirmed = None
@@ -128,13 +121,14 @@ def judge_confirmed(model: RealNet, result: OutOfSample) -> None:
     """Let the head of confirmed defects judge the good images and what was made of them, each the half of it that has
     not seen it, and set its level by the good ones; nothing where there is no such head.
     """
-    discriminator = model.discriminator
-    if not isinstance(discriminator, EvidenceDiscriminator) or discriminator.confirmed is None:
+    discriminator = model.evidence
+    if discriminator is None or discriminator.confirmed is None:
         return
     fold, side = head_of(result, FOLDS), model.config.image_size
     for part in (result.good, result.faint, result.at_limit):
         if part.logs and len(part):
-            both = _logits(discriminator.confirmed, part)
+            batches = (slice(i, i + 32) for i in range(0, len(part), 32))
+            both = torch.cat([discriminator.confirmed(part.log_rows(batch)) for batch in batches])
             own = fold[part.of].to(both.device)[:, None, None, None].expand(-1, 1, *both.shape[-2:])
             part.confirmed = both.gather(1, own)
     assert result.good.confirmed is not None
@@ -169,10 +163,6 @@ def _shrunk_covariance(vectors: Tensor) -> Tensor:
     shrinkage = (error.clamp_max(distance) / distance.clamp_min(1e-300)).clamp(0, 1)
     shrunk = (1 - shrinkage) * covariance + shrinkage * middle * torch.eye(channels, dtype=vectors.dtype)
     return scale[:, None] * shrunk * scale
-
-
-def _logits(head: ConfirmedHead, part: Residuals) -> Tensor:
-    return torch.cat([head(part.log_rows(slice(i, i + 32))) for i in range(0, len(part), 32)])
 
 
 def _suspicious(maps: Tensor, height: int, width: int) -> torch.return_types.topk:

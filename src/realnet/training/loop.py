@@ -57,8 +57,8 @@ class LossOfBatch(nn.Module):
 
     def forward(self, anomalous: Sequence[Tensor], normal: Sequence[Tensor], mask: Tensor) -> tuple[Tensor, ...]:
         """L, L_recon and L_seg of one batch (Eq. 6)."""
-        output = self._discriminate(anomalous, (mask.shape[-2], mask.shape[-1]))
-        return realnet_loss(output.reconstructions, normal, output.logits, mask, self.weights)
+        logits, reconstructions = self._discriminate(anomalous, (mask.shape[-2], mask.shape[-1]))
+        return realnet_loss(reconstructions, normal, logits, mask, self.weights)
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:

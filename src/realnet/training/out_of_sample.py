@@ -88,8 +88,8 @@ def judged_maps(model: RealNet, part: Residuals, rows: Tensor, logits: Tensor | 
         logits: of the heads, ``[n, 1, h, w]``, a row each of ``rows``; None: as before they are trained.
     """
     side = model.config.image_size
-    if isinstance(model.discriminator, EvidenceDiscriminator):
-        for judged in judged_evidence(model.discriminator, part, rows, side, logits):
+    if model.evidence is not None:
+        for judged in judged_evidence(model.evidence, part, rows, side, logits):
             yield conclusion(judged, model.config.image_score)
         return
     for batch in rows.split(32):

@@ -21,7 +21,7 @@ from realnet.data.summary import describe_not_used
 from realnet.errors import UserError, plural
 from realnet.files import quoted, text_sha256
 from realnet.model.network import RealNet
-from realnet.model.saving import save_model
+from realnet.model.saving import save_weights
 from realnet.overriding import leaves, reading
 from realnet.progress import Watcher, interruptible
 from realnet.provenance import collect_provenance, facts_of, timestamp
@@ -270,7 +270,7 @@ def _finish(
     save_seen(output, digests)
     save_calibration(output, calibration)
     write_card(Run(output))
-    save_model(output, task.model)
+    save_weights(output / MODEL_FILE, task.model)
     # What only served training, and what a killed attempt left half-written.
     (output / PREPARED_FILE).unlink(missing_ok=True)
     remove_torn(output)

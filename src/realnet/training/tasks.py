@@ -137,7 +137,7 @@ def _prepare_solved(given: Preparation) -> Prepared:
     seen = solver.solve()
     _save_preparation(given)
     if config.training.keep_features and fabric.is_global_zero:
-        kept = kept_of([sample.name for sample in split.train], seen, len(seen.moved) // len(images), solver.features)
+        kept = kept_of([sample.name for sample in split.train], seen, solver.features)
         save_features(given.output / FEATURES_FILE, kept)
         del kept
     del solver

@@ -17,9 +17,8 @@ from realnet.calibration import Calibration, calibrate
 from realnet.calibrations import install
 from realnet.config import Config
 from realnet.data.images import image_hashes
-from realnet.errors import UserError
+from realnet.errors import UserError, listed
 from realnet.inspection.inspector import Inspector, trained_inspector
-from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.network import RealNet
 from realnet.model.saving import TAUGHT_PARTS, load_model, save_weights
 from realnet.progress import Stage, quiet
@@ -31,7 +30,7 @@ from realnet.training.folds import fit_familiarity, judge_by_folds, set_solved
 from realnet.training.heads import FoldedValidation
 from realnet.training.kept_defects import DEFECTS_FILE, KeptDefects, read_defect_images, read_defects, save_defects
 from realnet.training.kept_features import FEATURES_FILE, KeptFeatures, save_features
-from realnet.training.known_images import NOTHING_SAID, Said, describe_refused, read_known
+from realnet.training.known_images import NOTHING_SAID, Said, read_known
 from realnet.training.learned_defects import LEAST_DEFECTS, LEAST_GOOD, DefectsLearner
 from realnet.training.moved import STRENGTHS, copies
 from realnet.training.out_of_sample import OutOfSample, file_scores, scores_by_file
@@ -84,7 +83,8 @@ class Lesson:
             [f"{images} left out: the run has been trained on the same, or they came twice."] if self.left_out else []
         )
         if self.refused:
-            left.append(describe_refused(self.refused, len(self.calibration.good_scores)))
+            are_out = f"{listed(self.refused)} {'is' if len(self.refused) == 1 else 'are'} left out, as you said"
+            left.append(f"{are_out}: {len(self.calibration.good_scores)} good images remain.")
         if self.returned:
             those = "1 image counts" if self.returned == 1 else f"{self.returned} images count"
             left.append(f"{those} as good again: left out before, and now given.")
@@ -152,7 +152,9 @@ def learn(
     gone, returned = (known.left_out | refused) - set(digests), len(known.left_out & set(digests))
     new = {d: one for d, one in zip(digests, given, strict=True) if d not in opened.trained_on}
     model, config, there = load_model(opened, device), opened.config, known.features.without(known.numbers(gone))
-    _check_left(run, there, config)
+    # Each good image has to be judged by what others span.
+    if len({number % config.training.folds for number in there.files}) < 2:
+        raise UserError(f"Too few good images of {run} would be left: nothing is changed. Teach it others first.")
     read = list(zip((file for file, _ in new.values()), known.called(list(new.values())), strict=True))
     confirmed = known.kept(said.keep, gone, read)
     learned, more, wrong = _defects_to_learn(opened, model, opened.trained_on - gone, digests, defects)
@@ -179,12 +181,6 @@ def learn(
     )  # fmt: skip
 
 
-def _check_left(run: Path, there: KeptFeatures, config: Config) -> None:
-    """Each good image has to be judged by what others span; UserError where none would be left for that."""
-    if len({number % config.training.folds for number in there.files}) < 2:
-        raise UserError(f"Too few good images of {run} would be left: nothing is changed. Teach it others first.")
-
-
 def _defects_to_learn(
     opened: Run, model: RealNet, learned: frozenset[str], good: Sequence[str], files: Sequence[Path] | None
 ) -> tuple[KeptDefects | None, dict[str, Path], int]:
@@ -198,7 +194,7 @@ def _defects_to_learn(
     known = None if known is None else known.without(set(good))
     if known is None and files is None:
         return None, {}, 0
-    if not isinstance(model.discriminator, EvidenceDiscriminator):
+    if model.evidence is None:
         raise UserError(
             f"{run} has the paper's discriminator, which confirmed defects cannot join: leave out --defects."
         )
@@ -296,8 +292,7 @@ def refit(model: RealNet, config: Config, kept: KeptFeatures) -> tuple[OutOfSamp
     judged_parts = [name for name in parts if name != "moved"]
     set_solved(model, judge_by_folds(model, config, result, parts, judged_parts))
     fit_familiarity(model, config, result, parts)
-    discriminator = model.discriminator
-    learned = isinstance(discriminator, EvidenceDiscriminator) and bool(discriminator.trained)
+    learned = model.evidence is not None and bool(model.evidence.trained)
     validation = FoldedValidation(model, result, learned)
     validation.settle()
     return result, validation
@@ -317,8 +312,8 @@ def _solve(
         learner = DefectsLearner(model, result, defects, validation, config.seed)
         found = learner.found(asked, stage)
         learner.fit()
-    elif isinstance(model.discriminator, EvidenceDiscriminator):
-        model.discriminator.confirmed = None
+    elif model.evidence is not None:
+        model.evidence.confirmed = None
     scores = scores_by_file(result.groups.tolist(), validation.scores(result.limiting).tolist())
     calibration = calibrate(
         scores,
