@@ -64,21 +64,17 @@ but the generator's."""
 
 
 def compose(
-    image: Image, source: Image, region: Mask, opacity: float, kind: str, origin: str, trim: Trim | None = None
+    image: Image, source: Image, region: Mask, opacity: float, kind: str, origin: str, trim: Trim
 ) -> Anomaly | None:
-    """Blend ``source`` into ``region`` (Eq. 3), or return None where hardly anything changed.
+    """Blend ``source`` into ``region`` (Eq. 3), or return None where hardly anything changed, or almost everything.
 
-    With ``trim`` only the visibly changed pixels of ``region`` are blended and labelled, so that labels are
-    honest.
+    Only the visibly changed pixels of ``region`` are blended and labelled, so that labels are honest.
     """
-    mask = region if trim is None else changed(image, source, region, opacity, trim)
-    count, pixels = int(np.count_nonzero(mask)), mask.size
-    if count < max(4, SMALLEST_SHARE * pixels) or count > LARGEST_SHARE * pixels:
-        return None
-    if trim is not None and count < trim.least_share * np.count_nonzero(region):
+    mask = changed(image, source, region, opacity, trim)
+    if np.count_nonzero(mask) < max(4, SMALLEST_SHARE * mask.size, trim.least_share * np.count_nonzero(region)):
         return None
     anomaly = Anomaly(blend(image, source, mask, opacity), mask, source, opacity, kind, origin)
-    return visible(anomaly, image, max(VISIBLE_MEAN, 0.0 if trim is None else 0.75 * trim.threshold))
+    return visible(anomaly, image, max(VISIBLE_MEAN, 0.75 * trim.threshold))
 
 
 def visible(anomaly: Anomaly, image: Image, least_change: float) -> Anomaly | None:
@@ -147,6 +143,9 @@ class Proposer(ABC):
                 return anomaly
         return contrasting_spot(image, foreground, rng)
 
+    def _draw_opacity(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(*self.opacity))
+
     @abstractmethod
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None: ...
 
@@ -186,11 +185,6 @@ def kept_within(anomaly: Anomaly, image: Image, allowed: Mask, foreground: Mask,
         if np.count_nonzero(mask) >= max(4, SMALLEST_SHARE * mask.size):
             break
     return replace(made, image=np.where(mask[..., None], made.image, image), mask=mask)
-
-
-def draw_opacity(limits: Range, rng: np.random.Generator) -> float:
-    """Return delta ~ U(low, high)."""
-    return float(rng.uniform(*limits))
 
 
 def fitted(image: Image, shape: tuple[int, int]) -> Image:

@@ -3,16 +3,7 @@
 import cv2
 import numpy as np
 
-from realnet.synthesis.anomaly import (
-    Anomaly,
-    Image,
-    Mask,
-    Proposer,
-    Trim,
-    compose,
-    draw_opacity,
-    natural_variation,
-)
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Trim, compose, natural_variation
 from realnet.synthesis.augment import jittered
 from realnet.synthesis.shapes import pixel_of
 
@@ -27,8 +18,7 @@ class CutPaste(Proposer):
         height = int(np.clip(np.sqrt(area / aspect), 2, rows))
         width = int(np.clip(np.sqrt(area * aspect), 2, columns))
         patch = jittered(_cut(image, height, width, rng), 0.1, rng)
-        opacity = draw_opacity(self.opacity, rng)
-        return _pasted(image, patch, 0.0, foreground, opacity, "cutpaste", rng)
+        return _pasted(image, patch, 0.0, foreground, self._draw_opacity(rng), "cutpaste", rng)
 
 
 class Scar(Proposer):
@@ -40,7 +30,7 @@ class Scar(Proposer):
         width = int(np.clip(round(float(rng.uniform(2.0, 16.0)) * scale), 2, columns))
         height = int(np.clip(round(float(rng.uniform(10.0, 25.0)) * scale), 3, rows))
         patch = jittered(_cut(image, height, width, rng), 0.1, rng)
-        opacity = draw_opacity(self.opacity, rng)
+        opacity = self._draw_opacity(rng)
         return _pasted(image, patch, float(rng.uniform(-45.0, 45.0)), foreground, opacity, "scar", rng)
 
 

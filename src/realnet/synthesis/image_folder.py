@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from realnet.data import list_images, read_image
 from realnet.data.finding import LeftOut
 from realnet.errors import UserError
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Range, draw_opacity, fitted, visible
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Range, fitted, visible
 from realnet.synthesis.blending import blend
 from realnet.synthesis.perlin import perlin_mask
 
@@ -66,6 +66,6 @@ class FromFolder(Proposer):
         found, name = self.folder.draw((foreground.shape[0], foreground.shape[1]), rng)
         mask = perlin_mask(foreground, rng)
         source = self._source(found, rng)
-        opacity = draw_opacity(self.opacity, rng)
+        opacity = self._draw_opacity(rng)
         made = Anomaly(blend(image, source, mask, opacity), mask, source, opacity, self.kind, name)
         return visible(made, image, self.least_change)

@@ -4,16 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realnet.synthesis.anomaly import (
-    Anomaly,
-    GoodsProposer,
-    Image,
-    Mask,
-    Trim,
-    compose,
-    draw_opacity,
-    natural_variation,
-)
+from realnet.synthesis.anomaly import Anomaly, GoodsProposer, Image, Mask, Trim, compose, natural_variation
 from realnet.synthesis.augment import rotated
 from realnet.synthesis.shapes import blob, pixel_of
 
@@ -41,7 +32,7 @@ class Nsa(GoodsProposer):
         for _ in range(int(rng.integers(1, _MOST_PATCHES + 1))):
             source = _with_patch(source, other, 3.0 * threshold, foreground, region, rng)
         trim = Trim(window=3, closing=9, threshold=threshold, least_share=0.25)
-        return compose(image, source, region, draw_opacity(self.opacity, rng), "nsa", origin, trim)
+        return compose(image, source, region, self._draw_opacity(rng), "nsa", origin, trim)
 
 
 def _with_patch(

@@ -6,16 +6,7 @@ Parts mirrored, turned, moved, shuffled, missing: what is wrong is the place, no
 import cv2
 import numpy as np
 
-from realnet.synthesis.anomaly import (
-    Anomaly,
-    GoodsProposer,
-    Image,
-    Mask,
-    Trim,
-    compose,
-    draw_opacity,
-    natural_variation,
-)
+from realnet.synthesis.anomaly import Anomaly, GoodsProposer, Image, Mask, Trim, compose, natural_variation
 from realnet.synthesis.augment import Augmentation, jittered, rotate, rotated
 from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import few_pieces, large_region, pixel_of
@@ -54,7 +45,7 @@ class Structure(GoodsProposer):
             threshold=natural_variation(image),
             least_share=0.3,
         )
-        return compose(image, source, region, draw_opacity(self.opacity, rng), "structure", origin, trim)
+        return compose(image, source, region, self._draw_opacity(rng), "structure", origin, trim)
 
 
 def _region(foreground: Mask, rng: np.random.Generator) -> Mask:

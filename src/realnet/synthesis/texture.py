@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Trim, compose, draw_opacity
+from realnet.synthesis.anomaly import Anomaly, Image, Mask, Proposer, Trim, compose
 from realnet.synthesis.perlin import perlin_mask
 from realnet.synthesis.shapes import blob, crack, few_pieces, pixel_of
 
@@ -22,7 +22,7 @@ class Texture(Proposer):
     usual_opacity = (0.2, 1.0)
 
     def _propose(self, image: Image, foreground: Mask, rng: np.random.Generator) -> Anomaly | None:
-        opacity = draw_opacity(self.opacity, rng)
+        opacity = self._draw_opacity(rng)
         choice = int(rng.choice(4, p=(_PERLIN, _SPOTS, _CRACKS, _STAIN)))
         fill = texture(image, rng) if choice == 0 or rng.random() < 0.4 else recoloured(image, rng)
         if choice == 0:
