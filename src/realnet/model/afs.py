@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.config import AfsConfig
+from realnet.errors import UserError
 
 
 def afs_loss(anomalous: Tensor, normal: Tensor, mask: Tensor, align: str = "mask", epsilon: float = 1e-4) -> Tensor:
@@ -79,7 +80,10 @@ class AFS(nn.Module):
         self.dimensions = tuple(channels) if config.method == "none" else config.dimensions
         for k, (c, m) in enumerate(zip(channels, self.dimensions, strict=True)):
             if config.method in ("afs", "rdr") and m > c:
-                raise ValueError(f"model.afs.dimensions[{k}] is {m}, but tap {k} of the backbone has only {c} channels")
+                raise UserError(
+                    f"model.afs.dimensions[{k}] is {m}, but tap {k} of the backbone has only {c} channels; lower it "
+                    "with --set."
+                )
             if config.method == "rlpr":
                 # Columns of unit variance keep the scale of a standardised feature.
                 self.register_buffer(f"projection_{k}", torch.randn(m, c, generator=generator) / c**0.5)

@@ -66,10 +66,7 @@ class RealNet(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
-            try:
-                self.afs = AFS(self.backbone.channels, model.afs, generator)
-            except ValueError as error:
-                raise UserError(f"{error}; lower it with --set.") from error
+            self.afs = AFS(self.backbone.channels, model.afs, generator)
             dimensions = self.afs.dimensions
             grids = [(model.image_size // stride, model.image_size // stride) for stride in self.backbone.strides]
             self.reconstruction = Reconstruction(dimensions, grids, model.reconstruction)

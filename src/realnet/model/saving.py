@@ -79,24 +79,21 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def read_weights(
-    path: Path, module: nn.Module, parts: tuple[str, ...] = ("",), besides: str | None = None
+    path: Path, module: nn.Module, parts: tuple[str, ...] = ("",), besides: tuple[str, ...] = ()
 ) -> dict[str, Tensor]:
     """The tensors of ``path``, which are those of ``module`` by name, shape and type, and finite. Nothing is unpickled.
 
-    Names that begin with one of ``parts`` are in the file; those that begin with ``besides`` are there already, and not
-    read. UserError for a damaged or foreign file, or numbers that are not finite.
+    Names that begin with one of ``parts`` are in the file; those that begin with one of ``besides`` are there
+    already, and not read. UserError for a damaged or foreign file, or numbers that are not finite.
     """
-
-    def wanted(name: str) -> bool:
-        return besides is None or not name.startswith(besides)
-
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118 (no mapping)
+            names = [name for name in file.keys() if not name.startswith(besides)]  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error}). Train again or restore it.") from error
     state = module.state_dict()
-    expected = {name: tensor for name, tensor in state.items() if name.startswith(parts) and wanted(name)}
+    expected = {n: tensor for n, tensor in state.items() if n.startswith(parts) and not n.startswith(besides)}
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [n for n in expected if n in tensors and not _fits(n, tensors[n], expected[n])]
     if wrong:
@@ -172,7 +169,7 @@ def load_model(run: Run, device: str | torch.device = "cpu", backbones: Backbone
             f"The network of {run.folder / CONFIG_FILE} cannot be built ({reason}). "
             "Restore that file from the run that made it."
         ) from error
-    tensors = read_weights(path, model, besides=None if shared is None else _SHARED)
+    tensors = read_weights(path, model, besides=() if shared is None else (_SHARED,))
     for name, tensor in tensors.items():
         if "afs.index_" in name:
             channels = model.backbone.channels[int(name.rsplit("_", 1)[1])]
