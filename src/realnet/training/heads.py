@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet.calibration import pixel_threshold
+from realnet.data.samples import spread
 from realnet.evaluation.metrics import average_precision, image_auroc
 from realnet.model.evidence import EvidenceDiscriminator
 from realnet.model.losses import segmentation_loss
@@ -179,7 +180,7 @@ class FoldedValidation:
     def _examine(self) -> tuple[Figure, float]:
         good, good_maps = self._judge(self.seen.good, self.settle())
         faint, faint_maps = self._judge(self.seen.faint, self.logits(self.seen.faint))
-        marked = self.seen.faint_masks[_spread(len(self.seen.faint)), 0, ::2, ::2].bool().cpu().numpy()
+        marked = self.seen.faint_masks[spread(len(self.seen.faint), _MOST_MAPS), 0, ::2, ::2].bool().cpu().numpy()
         maps = np.concatenate([good_maps, faint_maps])
         truth = np.concatenate([np.zeros(good_maps.shape, bool), marked])
         labels = np.arange(len(good) + len(faint)) >= len(good)
@@ -198,7 +199,7 @@ class FoldedValidation:
 
     def _judge(self, part: Residuals, logits: Tensor | None) -> tuple[list[float], np.ndarray]:
         """The score of each image, and every second pixel of the maps of some, evenly spread: ``[n, H / 2, W / 2]``."""
-        chosen = set(_spread(len(part)).tolist())
+        chosen = set(spread(len(part), _MOST_MAPS))
         scores: list[float] = []
         maps: list[Tensor] = []
         for found, score in judged_maps(self.model, part, torch.arange(len(part)), logits):
@@ -206,7 +207,3 @@ class FoldedValidation:
             maps.append(found[rows, 0, ::2, ::2].cpu())
             scores += score.tolist()
         return scores, torch.cat(maps).numpy()
-
-
-def _spread(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(count, _MOST_MAPS)).round().long()

@@ -113,22 +113,20 @@ def _train(categories: Sequence[Category], config: Config, output: Path, launch:
     fabric.launch()
     model = model.to(fabric.device).to(memory_format=torch.channels_last)
     task, judge_good = prepare(Preparation(model, synthesizer, split, config, output, identity, fabric, watcher.stage))
-    if config.training.select == "oracle":
+    by_test_images = config.training.select == "oracle"
+    if by_test_images:
         test = [sample for category in categories for sample in category.test]
         oracle, held_out = make_oracle(model, test, config, fabric.device), task.validation
 
-        def by_test_images() -> Figure:
+        def validation() -> Figure:
             held_out()  # what the learned part is standardised by is fitted on the way
             return oracle()
 
-        task = replace(task, validation=by_test_images)
+        task = replace(task, validation=validation)
     spent = time.monotonic() - started
     # Only a step has to be finished; before and after, Ctrl-C ends what goes on at once.
-    with (
-        interruptible() as stop,
-        reporting(output, config.training.select == "oracle", watcher, fabric.is_global_zero) as report,
-    ):
-        watcher.trains(config.training.select == "oracle", launch.time_budget)
+    with interruptible() as stop, reporting(output, by_test_images, watcher, fabric.is_global_zero) as report:
+        watcher.trains(by_test_images, launch.time_budget)
         control = Control(output, launch.time_budget, spent, report, stop.is_set)
         progress = optimise(fabric, task, config, identity, control)
     watcher.stage("Calibrating")

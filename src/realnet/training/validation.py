@@ -71,16 +71,11 @@ class Validation:
 
     @classmethod
     def synthetic(
-        cls,
-        model: RealNet,
-        images: Sequence[np.ndarray],
-        synthesizer: Synthesizer,
-        device: torch.device,
-        defects_each: int = 2,
+        cls, model: RealNet, images: Sequence[np.ndarray], synthesizer: Synthesizer, device: torch.device
     ) -> "Validation":
-        """Held-out good images, and ``defects_each`` defects made of every one; no test data is involved."""
+        """Held-out good images, and two defects made of every one; no test data is involved."""
         goods = list(images)
-        defects = [synthesizer(index, index % len(goods)) for index in range(defects_each * len(goods))]
+        defects = [synthesizer(index, index % len(goods)) for index in range(2 * len(goods))]
         masks = [np.zeros(image.shape[:2], bool) for image in goods] + [defect.mask for defect in defects]
         labels = [False] * len(goods) + [True] * len(defects)
         found = cls(model, [*goods, *(defect.image for defect in defects)], masks, labels, device)
