@@ -77,9 +77,8 @@ class EvidenceDiscriminator(nn.Module):
     added: z = (e + lambda l) / (1 + lambda). Lambda is ``learned`` for heads that were trained on the product, half of
     it in the score and a quarter in the map if they started at random; as they come with the package, knowing other
     products only, ``general`` in the score and 0.15 of that in the map. Where a run was taught confirmed defects, what
-    their head
-    says joins the score likewise, with the weight 0.5. All means and deviations are those of good images that neither
-    the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
+    their head says joins the score likewise, with the weight 0.5. All means and deviations are those of good images
+    that neither the subspace nor the head has seen (:meth:`fit_evidence`, :meth:`fit_learned`, :meth:`fit_confirmed`).
 
     Shapes:
         input: a list of residuals E_k ``[B, m_k, h_k, w_k]`` in units of good images, finest first.
