@@ -43,6 +43,7 @@ class Manifest(Node):
         threshold: scores above it are anomalous, unless a request names another.
         pixel_threshold: map values above it are outlined.
         categories: the products it was trained on, as far as the run says.
+        sizes: widths and heights of the images it was trained on; none where there are many, or the run does not say.
         verification: how the file was compared with PyTorch, and what came out.
         provenance: the run and the versions it was made with.
         licence: what applies to the weights.
@@ -62,6 +63,7 @@ class Manifest(Node):
     threshold: float = Field(ge=0, le=1)
     pixel_threshold: float = Field(ge=0, le=1)
     categories: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
     verification: dict[str, Any]
     provenance: dict[str, Any]
     licence: str

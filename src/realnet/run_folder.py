@@ -198,8 +198,10 @@ class Run:
     @cached_property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Widths and heights of the images that it was trained on; none where it does not say, or not any more."""
+        if self.is_export:
+            return self.manifest.sizes
         try:
-            training = None if self.is_export else self.record.training
+            training = self.record.training
         except UserError:
             return ()
         return () if training is None else training.sizes

@@ -70,6 +70,10 @@ def test_the_threshold_can_be_overridden(export: Path, defective: np.ndarray) ->
         inspector.inspect(defective, threshold=2)
 
 
+def test_it_knows_the_sizes_that_the_run_was_trained_on(export: Path, trained: Path) -> None:
+    assert load(export).sizes == Run(trained).sizes == ((64, 64),)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
 def test_many_give_what_each_gives(export: Path, batch_size: int) -> None:
     inspector = load(export)

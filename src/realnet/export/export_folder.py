@@ -89,6 +89,7 @@ def export_run(
             threshold=score,
             pixel_threshold=pixel,
             categories=run.products,
+            sizes=run.sizes,
             verification={},
             provenance=_provenance(config, record),
             licence=LICENCE,
