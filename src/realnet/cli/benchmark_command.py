@@ -27,13 +27,11 @@ def benchmark(
         ),
     ],
     data: Annotated[
-        list[str] | None, typer.Option("--data", help="A data set, a folder of data sets, or elpv; repeatable.")
+        list[str] | None, typer.Option(help="A data set, a folder of data sets, or elpv; repeatable.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the jobs and the tables.")] = Path("tables"),
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Rows of the plan or categories, by name; repeatable.")
-    ] = None,
-    category: Annotated[list[str] | None, typer.Option("--category", help="Categories; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Rows of the plan or categories, by name; repeatable.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Categories; repeatable.")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
     preset: Annotated[
         str, typer.Option(help="RealNet's preset where a row names none.", autocompletion=complete_preset)
@@ -42,7 +40,7 @@ def benchmark(
         str | None, typer.Option(help="How defects are made in rows that do not say: dtd, nsa, cutpaste, sia or mix.")
     ] = None,
     time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="For each training, RealNet's and the peers' alike, such as 5m.")
+        str | None, typer.Option(help="For each training, RealNet's and the peers' alike, such as 5m.")
     ] = None,
     assignments: SetOption = None,
     sia: Annotated[
@@ -66,8 +64,7 @@ def benchmark(
     alexnet: Annotated[Path | None, typer.Option(help="AlexNet weights, for LPIPS in tableS6.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch these weights where they are missing.")] = False,
     scored: Annotated[
-        list[Path] | None,
-        typer.Option("--scored", help="What `realnet score --json` wrote, as a row of the table; repeatable."),
+        list[Path] | None, typer.Option(help="What `realnet score --json` wrote, as a row of the table; repeatable.")
     ] = None,
     at_once: Annotated[
         int, typer.Option("--jobs", help="Jobs side by side, each with its share of the cores (not with --ray).", min=1)

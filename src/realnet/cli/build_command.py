@@ -27,9 +27,7 @@ def build(
     ] = None,
     steps: Steps = None,
     batch_size: BatchSize = 16,
-    time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="For the training of each model, such as 2h.")
-    ] = None,
+    time_budget: Annotated[str | None, typer.Option(help="For the training of each model, such as 2h.")] = None,
     seed: options.SeedOption = None,
     assignments: options.SetOption = None,
     config_file: options.ConfigOption = None,

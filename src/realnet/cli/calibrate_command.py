@@ -27,14 +27,10 @@ def calibrate(
     ] = None,
     good: GoodOption = None,
     false_alarms: Annotated[
-        str | None,
-        typer.Option(
-            "--false-alarms", help="Share of good images that may be rejected, such as 0.1% (default: as before)."
-        ),
+        str | None, typer.Option(help="Share of good images that may be rejected, such as 0.1% (default: as before).")
     ] = None,
     feedback: Annotated[
-        Path | None,
-        typer.Option("--feedback", help="Results store: the images that people confirmed as good count as well."),
+        Path | None, typer.Option(help="Results store: the images that people confirmed as good count as well.")
     ] = None,
     force: Annotated[
         bool,

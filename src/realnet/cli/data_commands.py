@@ -26,9 +26,8 @@ def preview(
     synthesis: Annotated[
         str,
         typer.Option(
-            "--synthesis",
             help="How defects are made: dtd, nsa, cutpaste, sia or mix; several, such as sia,dtd,nsa,cutpaste, side by "
-            "side.",
+            "side."
         ),
     ] = "mix",
     category: options.CategoryOption = None,

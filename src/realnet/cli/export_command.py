@@ -21,13 +21,11 @@ def export(
         ),
     ] = "onnx",
     images: Annotated[
-        Path | None, typer.Option("--images", help="Good images to verify on; openvino-int8 is calibrated with them.")
+        Path | None, typer.Option(help="Good images to verify on; openvino-int8 is calibrated with them.")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", help="In their place: the data set that the run was trained on.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="In their place: the data set that the run was trained on.")] = None,
     category: Annotated[
-        str | None, typer.Option("--category", help="Of the data set (default: what the run was trained on).")
+        str | None, typer.Option(help="Of the data set (default: what the run was trained on).")
     ] = None,
     tolerance: Annotated[
         float | None,

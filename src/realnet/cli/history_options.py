@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from realnet.history import Retention, Store
 
 HistoryOption = Annotated[
-    Path | None,
-    typer.Option("--history", help="Results store of the line, such as realnet.sqlite; made where there is none."),
+    Path | None, typer.Option(help="Results store of the line, such as realnet.sqlite; made where there is none.")
 ]
 KeepOption = Annotated[
     str | None,
@@ -23,15 +22,13 @@ KeepOption = Annotated[
     ),
 ]
 KeepDays = Annotated[
-    float | None,
-    typer.Option("--keep-days", help="Results older than that leave the store, but for those with feedback.", min=0),
+    float | None, typer.Option(help="Results older than that leave the store, but for those with feedback.", min=0)
 ]
 KeepSize = Annotated[
-    str | None,
-    typer.Option("--keep-size", help="Likewise the oldest while the store is larger, such as 500MB or 20GB."),
+    str | None, typer.Option(help="Likewise the oldest while the store is larger, such as 500MB or 20GB.")
 ]
 LogLevel = Annotated[
-    str, typer.Option("--log-level", help="debug, info (requests and verdicts), warning or error; to standard error.")
+    str, typer.Option(help="debug, info (requests and verdicts), warning or error; to standard error.")
 ]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Log lines as JSON objects.")]
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

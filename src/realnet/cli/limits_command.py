@@ -23,16 +23,14 @@ def limits(
     ],
     good: GoodOption = None,
     sizes: Annotated[
-        str | None,
-        typer.Option("--sizes", help="Widths in pixels of the images, such as 1,2,4,8 (default: 0.5% to 16%)."),
+        str | None, typer.Option(help="Widths in pixels of the images, such as 1,2,4,8 (default: 0.5% to 16%).")
     ] = None,
     each: Annotated[
         int, typer.Option(min=1, help="Defects drawn of each kind, size and depth; 29 are the least to be sure.")
     ] = 29,
     seed: Annotated[int, typer.Option(min=0, help="Of the defects.")] = 0,
     sia: Annotated[
-        Path | None,
-        typer.Option("--sia", help="Folder of generated anomaly images of the product, which are a further kind."),
+        Path | None, typer.Option(help="Folder of generated anomaly images of the product, which are a further kind.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The chart (default: limits.png in the run).")

@@ -40,20 +40,12 @@ KeepOption = Annotated[
     ),
 ]
 CategoryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--category", help="One category of the data set, or 'all' together.", autocompletion=complete_category
-    ),
+    str | None, typer.Option(help="One category of the data set, or 'all' together.", autocompletion=complete_category)
 ]
 SynthesisOption = Annotated[
-    str | None,
-    typer.Option(
-        "--synthesis", help="How defects are made: dtd, nsa, cutpaste, sia or mix.", autocompletion=complete_kind
-    ),
+    str | None, typer.Option(help="How defects are made: dtd, nsa, cutpaste, sia or mix.", autocompletion=complete_kind)
 ]
-SourceOption = Annotated[
-    Path | None, typer.Option("--source", help="Folder of textures (dtd, mix) or of generated images (sia).")
-]
+SourceOption = Annotated[Path | None, typer.Option(help="Folder of textures (dtd, mix) or of generated images (sia).")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="FIELD=VALUE, such as model.rrs.retention=0.25; repeatable.")
 ]
@@ -61,15 +53,12 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file w
 PresetOption = Annotated[
     str | None,
     typer.Option(
-        "--preset",
-        help="lite (default), instant, paper or another of `realnet presets`.",
-        autocompletion=complete_preset,
+        help="lite (default), instant, paper or another of `realnet presets`.", autocompletion=complete_preset
     ),
 ]
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device",
         help="Where the work is done: auto (a GPU where there is one), cpu, cuda, cuda:1, ... or mps.",
         autocompletion=complete_device,
     ),
@@ -81,51 +70,41 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace the results of an earlier call with this --output.")
 ]
 ViewOption = Annotated[
-    Path | None,
-    typer.Option("--view", help="Where to look: an image in which that is not black, or JSON with polygons."),
+    Path | None, typer.Option(help="Where to look: an image in which that is not black, or JSON with polygons.")
 ]
 AlignOption = Annotated[
-    str | None,
-    typer.Option("--align", help="Bring each image to where a reference has the part: shift, or rigid (turned, too)."),
+    str | None, typer.Option(help="Bring each image to where a reference has the part: shift, or rigid (turned, too).")
 ]
-ReferenceOption = Annotated[
-    Path | None, typer.Option("--reference", help="The image to align to (default: the first good image).")
-]
+ReferenceOption = Annotated[Path | None, typer.Option(help="The image to align to (default: the first good image).")]
 RayOption = Annotated[
     str | None,
     typer.Option(
-        "--ray",
-        help="Spread the work over a Ray cluster: local (this machine), auto (that of this machine) or HOST:PORT.",
+        help="Spread the work over a Ray cluster: local (this machine), auto (that of this machine) or HOST:PORT."
     ),
 ]
 RayCpus = Annotated[
-    float | None, typer.Option("--ray-cpus", help="Cores for each piece of work on the cluster (default: 1).", min=0.1)
+    float | None, typer.Option(help="Cores for each piece of work on the cluster (default: 1).", min=0.1)
 ]
-RayGpus = Annotated[
-    float | None, typer.Option("--ray-gpus", help="GPUs likewise, also a part of one (default: 0).", min=0)
-]
-TimeBudgetOption = Annotated[
-    str | None, typer.Option("--time-budget", help="Train what fits in this time, such as 10m.")
-]
-DevicesOption = Annotated[int, typer.Option("--devices", help="How many of them (DDP where more than one).", min=1)]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
-StrategyOption = Annotated[str, typer.Option("--strategy", help="Fabric's strategy, such as ddp.")]
+RayGpus = Annotated[float | None, typer.Option(help="GPUs likewise, also a part of one (default: 0).", min=0)]
+TimeBudgetOption = Annotated[str | None, typer.Option(help="Train what fits in this time, such as 10m.")]
+DevicesOption = Annotated[int, typer.Option(help="How many of them (DDP where more than one).", min=1)]
+PrecisionOption = Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+StrategyOption = Annotated[str, typer.Option(help="Fabric's strategy, such as ddp.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the results here as well.")]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", help="exact, or realnet: the authors' evaluator, to compare with published tables.")
+    str, typer.Option(help="exact, or realnet: the authors' evaluator, to compare with published tables.")
 ]
 DiffusionPresetOption = Annotated[
     str | None,
     typer.Option(
-        "--preset",
         help="paper, gpu, cpu or lite (default: gpu with an NVIDIA GPU, otherwise lite).",
         autocompletion=complete_diffusion_preset,
     ),
 ]
 InitOption = Annotated[
-    Path | None, typer.Option("--init", help="A checkpoint in guided diffusion's layout to start from (preset paper).")
+    Path | None, typer.Option(help="A checkpoint in guided diffusion's layout to start from (preset paper).")
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", min=0)]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of everything random.", min=0)]
 
 
 def open_one(data: str, category: str | None, good: list[str] | None = None) -> "list[Category]":

@@ -17,12 +17,10 @@ def score(
     data: Annotated[str, typer.Argument(help="The data set whose test images the maps are of.")],
     category: CategoryOption = None,
     scores: Annotated[
-        Path | None, typer.Option("--scores", help="CSV file (image, score) of the method's own image scores.")
+        Path | None, typer.Option(help="CSV file (image, score) of the method's own image scores.")
     ] = None,
-    image_score: Annotated[
-        str | None, typer.Option("--image-score", help="max (default) or pooled16, taken from the maps.")
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The method's name (default: the folder's).")] = None,
+    image_score: Annotated[str | None, typer.Option(help="max (default) or pooled16, taken from the maps.")] = None,
+    name: Annotated[str | None, typer.Option(help="The method's name (default: the folder's).")] = None,
     json_file: JsonOption = None,
     protocol: ProtocolOption = "exact",
 ) -> None:

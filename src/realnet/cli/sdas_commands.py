@@ -24,7 +24,7 @@ Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the mo
 Sampling = Annotated[str, typer.Option(help="iddpm (Algorithm 1) or ddim (Algorithm S1).")]
 Perturbing = Annotated[str, typer.Option(help="The variance that ddim scales: beta, posterior or learned.")]
 Guidance = Annotated[float, typer.Option(help="Scale of the classifier's guidance; 0: none.", min=0)]
-BatchSize = Annotated[int, typer.Option("--batch-size", help="Images made together; part of what the set is.", min=1)]
+BatchSize = Annotated[int, typer.Option(help="Images made together; part of what the set is.", min=1)]
 
 
 def train(
@@ -79,9 +79,7 @@ def sample(
     model: Model,
     count: Annotated[int, typer.Option(help="How many images a category.", min=1)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the images, one folder a category in it.")],
-    category: Annotated[
-        str | None, typer.Option("--category", help="One category, or 'all' the model was trained on.")
-    ] = None,
+    category: Annotated[str | None, typer.Option(help="One category, or 'all' the model was trained on.")] = None,
     strength: Annotated[
         str | None,
         typer.Option(help="s, or low:high to draw it for each image; 0 makes good images (default: the model's)."),
@@ -121,7 +119,7 @@ def sample(
 def grid(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
-    category: Annotated[str | None, typer.Option("--category", help="The category to draw.")] = None,
+    category: Annotated[str | None, typer.Option(help="The category to draw.")] = None,
     values: Annotated[
         str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
     ] = None,

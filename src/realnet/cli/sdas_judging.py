@@ -38,7 +38,7 @@ def strength(
     model: Model,
     run: Annotated[Path, typer.Argument(help="A trained inspector of the same product.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
-    category: Annotated[str | None, typer.Option("--category", help="The category to sample.")] = None,
+    category: Annotated[str | None, typer.Option(help="The category to sample.")] = None,
     values: Annotated[
         str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
     ] = None,
@@ -80,8 +80,8 @@ def strength(
 
 def quality(
     images: Annotated[list[Path], typer.Argument(help="Folders of synthetic anomaly images, a row each.")],
-    data: Annotated[Path, typer.Option("--data", help="The data set with real anomalous images.")],
-    category: Annotated[str | None, typer.Option("--category", help="One category of it.")] = None,
+    data: Annotated[Path, typer.Option(help="The data set with real anomalous images.")],
+    category: Annotated[str | None, typer.Option(help="One category of it.")] = None,
     sample: Annotated[int | None, typer.Option(help="Images a draw (the paper: 1000; default: all).", min=2)] = None,
     repeats: Annotated[int, typer.Option(help="Draws.", min=1)] = 3,
     size: Annotated[int, typer.Option(help="Side the images are compared at.", min=32)] = 256,

@@ -28,28 +28,24 @@ def serve(
         list[str] | None, typer.Argument(help="Folders of runs or exports; NAME=FOLDER gives one another name.")
     ] = None,
     shelf: Annotated[
-        Path | None,
-        typer.Option("--shelf", help="Serve every run and export in this folder, each loaded when it is asked for."),
+        Path | None, typer.Option(help="Serve every run and export in this folder, each loaded when it is asked for.")
     ] = None,
     memory: Annotated[
-        float,
-        typer.Option("--memory", help="GiB that the inspectors of --shelf may take; others make room.", min=0),
+        float, typer.Option(help="GiB that the inspectors of --shelf may take; others make room.", min=0)
     ] = 4.0,
     host: Annotated[str, typer.Option(help="Address to listen on (default: this machine alone).")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8000,
     api_key: Annotated[
         str | None, typer.Option(envvar="REALNET_API_KEY", help="Key that requests must carry (8 characters at least).")
     ] = None,
-    max_bytes: Annotated[int, typer.Option("--max-bytes", help="Largest request.", min=1024)] = 32 * 2**20,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", help="Largest image.", min=1)] = 50_000_000,
+    max_bytes: Annotated[int, typer.Option(help="Largest request.", min=1024)] = 32 * 2**20,
+    max_pixels: Annotated[int, typer.Option(help="Largest image.", min=1)] = 50_000_000,
     rate: Annotated[
         int | None, typer.Option("--requests-per-minute", help="Of one client (default: any number).", min=1)
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Images judged together.", min=1, max=256)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Images judged together.", min=1, max=256)] = 8,
     waiting: Annotated[int, typer.Option(help="Requests in hand; more are told to come back (503).", min=1)] = 64,
-    minimum_area: Annotated[
-        int, typer.Option("--minimum-area", help="Pixels of the smallest defect that counts; 0: any.", min=0)
-    ] = 0,
+    minimum_area: Annotated[int, typer.Option(help="Pixels of the smallest defect that counts; 0: any.", min=0)] = 0,
     sink: SinkOption = None,
     signals: SignalsOption = "all",
     heartbeat: HeartbeatOption = None,

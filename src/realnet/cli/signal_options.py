@@ -28,11 +28,9 @@ SinkOption = Annotated[
     ),
 ]
 SignalsOption = Annotated[
-    str, typer.Option("--signals", help="Of which images receivers are told: all, or anomalous (and unreadable) ones.")
+    str, typer.Option(help="Of which images receivers are told: all, or anomalous (and unreadable) ones.")
 ]
-HeartbeatOption = Annotated[
-    str | None, typer.Option("--heartbeat", help="Time between signs of life to the receivers, such as 30s.")
-]
+HeartbeatOption = Annotated[str | None, typer.Option(help="Time between signs of life to the receivers, such as 30s.")]
 
 
 @contextlib.contextmanager

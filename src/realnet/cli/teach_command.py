@@ -22,17 +22,13 @@ def teach(
     good: GoodOption = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(
-            "--exclude",
-            help="A good image, given or learned already, that is not good: by its name or file; repeatable.",
-        ),
+        typer.Option(help="A good image, given or learned already, that is not good: by its name or file; repeatable."),
     ] = None,
     keep: KeepOption = None,
     feedback: Annotated[
         Path | None,
         typer.Option(
-            "--feedback",
-            help="Results store: the images that people confirmed as good join; confirmed defects show what it costs.",
+            help="Results store: the images that people confirmed as good join; confirmed defects show what it costs."
         ),
     ] = None,
     defects: Annotated[

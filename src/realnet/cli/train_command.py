@@ -17,14 +17,11 @@ def train(
     category: options.CategoryOption = None,
     good: options.GoodOption = None,
     add: Annotated[
-        list[Path] | None,
-        typer.Option("--add", help="Further good images that are not in DATA: a file or folder; repeatable."),
+        list[Path] | None, typer.Option(help="Further good images that are not in DATA: a file or folder; repeatable.")
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(
-            "--exclude", help="A good image to train without, by its name or file, as one that stands out; repeatable."
-        ),
+        typer.Option(help="A good image to train without, by its name or file, as one that stands out; repeatable."),
     ] = None,
     keep: options.KeepOption = None,
     preset: options.PresetOption = None,
@@ -44,23 +41,20 @@ def train(
         ),
     ] = None,
     false_alarms: Annotated[
-        str | None,
-        typer.Option("--false-alarms", help="Share of good images that may be rejected, such as 0.5% (default: 1%)."),
+        str | None, typer.Option(help="Share of good images that may be rejected, such as 0.5% (default: 1%).")
     ] = None,
     tolerate: Annotated[
         str | None,
         typer.Option(
-            "--tolerate",
             help="How far a good part may be moved, turned (degrees), lighter or darker, such as "
-            "shift=5%,rotation=3,light=20%.",
+            "shift=5%,rotation=3,light=20%."
         ),
     ] = None,
     find: Annotated[
         list[str] | None,
         typer.Option(
-            "--find",
             help="What is to be found, such as scratch:2px, or scratch:2px@32 of 32 grey levels; commas between "
-            "several. Chooses image size, tiles and threshold, and says what is reached.",
+            "several. Chooses image size, tiles and threshold, and says what is reached."
         ),
     ] = None,
     view: options.ViewOption = None,
