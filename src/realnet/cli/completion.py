@@ -1,40 +1,35 @@
 """What the shell offers on Tab, where the package knows the answer; none of it loads torch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
 
+from realnet.config import SynthesisName
+from realnet.diffusion.diffusion_presets import diffusion_presets
 from realnet.errors import UserError
+from realnet.manifest import ExportFormat
+from realnet.presets import presets
 
 
 def _beginning(names: Iterable[str], typed: str) -> list[str]:
     return [name for name in names if name.startswith(typed)]
 
 
-def complete_preset(incomplete: str) -> list[str]:
-    """Presets of ``realnet train``."""
-    from realnet.presets import presets
+def _one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """What offers ``names``."""
 
-    return _beginning(presets, incomplete)
+    def complete(incomplete: str) -> list[str]:
+        return _beginning(names, incomplete)
 
-
-def complete_diffusion_preset(incomplete: str) -> list[str]:
-    """Presets of ``realnet sdas``."""
-    from realnet.diffusion.diffusion_presets import diffusion_presets
-
-    return _beginning(diffusion_presets, incomplete)
+    return complete
 
 
-def complete_kind(incomplete: str) -> list[str]:
-    """Kinds of synthetic defects."""
-    from realnet.config import SynthesisConfig
-
-    return _beginning(get_args(SynthesisConfig.model_fields["source"].annotation), incomplete)
-
-
-def complete_device(incomplete: str) -> list[str]:
-    """Devices by name; which of them are there only torch knows."""
-    return _beginning(("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps"), incomplete)
+complete_preset = _one_of(presets)
+complete_diffusion_preset = _one_of(diffusion_presets)
+complete_kind = _one_of(get_args(SynthesisName))
+complete_export = _one_of(get_args(ExportFormat))
+# Which of them are there only torch knows.
+complete_device = _one_of(("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps"))
 
 
 def complete_table(incomplete: str) -> list[str]:
@@ -42,13 +37,6 @@ def complete_table(incomplete: str) -> list[str]:
     from realnet.inspection.tables import FORMATS
 
     return _beginning(FORMATS, incomplete)
-
-
-def complete_export(incomplete: str) -> list[str]:
-    """Formats of exports."""
-    from realnet.manifest import ExportFormat
-
-    return _beginning(get_args(ExportFormat), incomplete)
 
 
 def complete_plan(incomplete: str) -> list[str]:
