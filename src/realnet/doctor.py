@@ -1,13 +1,12 @@
 """What this machine has of what RealNet needs: versions, extras, devices, weights, disk; and how fast it judges."""
 
 import os
-import re
 import shutil
 import tempfile
-import time
+import timeit
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,10 +20,8 @@ from realnet.provenance import hardware
 if TYPE_CHECKING:
     from realnet.inspection.judging import Judge
 
-_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 _LEAST_GIGABYTES, _FEW_GIGABYTES = 0.2, 5.0
 _TIMED = 5
-
 
 State = Literal["ok", "note", "wrong"]
 Said = tuple[State, str]
@@ -66,32 +63,29 @@ def _versions() -> Iterator[Said]:
     import platform
 
     yield ("ok", f"realnet {__version__}, Python {platform.python_version()}, {hardware()}")
-    for wanted, found, fits in _requirements(None):
+    for wanted, found, fits in _requirements():
         if not fits:
             have = f"{found} is installed" if found else "it is not installed"
             yield ("wrong", f"{wanted} is needed, but {have}: pip install '{wanted}'")
 
 
 def _extras() -> Iterator[Said]:
-    names = sorted({match[1] for line in requires(NAME) or () if (match := _EXTRA.search(line))})
-    for name in names:
-        lacking = [f"{wanted} ({found or 'absent'})" for wanted, found, fits in _requirements(name) if not fits]
+    always = list(_requirements())
+    for name in sorted(metadata(NAME).get_all("Provides-Extra") or ()):
+        added = [one for one in _requirements(name) if one not in always]
+        lacking = [f"{wanted} ({found or 'absent'})" for wanted, found, fits in added if not fits]
         if lacking:
             yield ("note", f"{name}: lacks {', '.join(lacking)}; {install_hint(name)}")
         else:
             yield ("ok", f"{name}: installed")
 
 
-def _requirements(extra: str | None) -> Iterator[tuple[str, str | None, bool]]:
-    """What the package asks for (``extra``: that extra alone), the version that is there, and whether that will do."""
+def _requirements(extra: str = "") -> Iterator[tuple[str, str | None, bool]]:
+    """What the package asks for, with that ``extra``; the version that is there, and whether that will do."""
     from packaging.requirements import Requirement
 
-    for line in requires(NAME) or ():
-        wanted = Requirement(line)
-        match = _EXTRA.search(line)
-        if (match[1] if match else None) != extra:
-            continue
-        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra or ""}):
+    for wanted in map(Requirement, requires(NAME) or ()):
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
             continue
         try:
             found: str | None = version(wanted.name)
@@ -150,29 +144,18 @@ def _weights() -> Iterator[Said]:
 
 def _disk() -> Iterator[Said]:
     for what, place in (("this folder", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
-        free = shutil.disk_usage(place).free / 2**30
-        state: State = "ok"
-        if free < _FEW_GIGABYTES:
-            state = "wrong" if free < _LEAST_GIGABYTES else "note"
-        writable = os.access(place, os.W_OK)
-        text = f"{what} ({place}): {free:.1f} GiB free{'' if writable else ', cannot be written'}"
-        yield (state if writable else "wrong", text)
+        free, writable = shutil.disk_usage(place).free / 2**30, os.access(place, os.W_OK)
+        state: State = "wrong" if free < _LEAST_GIGABYTES or not writable else "note" if free < _FEW_GIGABYTES else "ok"
+        yield (state, f"{what} ({place}): {free:.1f} GiB free{'' if writable else ', cannot be written'}")
 
 
 def _inference(run: Path | None, device: str) -> Iterator[Said]:
     judge, what = _measuring(run, device)
-    size, measure = judge.image_size, judge.measure
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
-    measure([image])
-    seconds = []
-    for _ in range(_TIMED):
-        start = time.perf_counter()
-        measure([image])
-        seconds.append(time.perf_counter() - start)
-    milliseconds = 1000 * float(np.median(seconds))
-    text = f"{what}: {milliseconds:.0f} ms an image of {size} x {size} (median of {_TIMED})"
-    yield ("ok", text)
+    size = judge.image_size
+    images = [np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)]
+    judge.measure(images)
+    milliseconds = 1000 * np.median(timeit.repeat(lambda: judge.measure(images), number=1, repeat=_TIMED))
+    yield ("ok", f"{what}: {milliseconds:.0f} ms an image of {size} x {size} (median of {_TIMED})")
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     if load > cores:
         yield ("note", f"the machine is busy (load {load:.1f} on {cores} cores): that was no fair time")
