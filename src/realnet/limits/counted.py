@@ -1,6 +1,7 @@
 """What was measured of an inspector's limits: the scores of drawn defects, and what a threshold finds of them."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from realnet.atomic import write_text
 from realnet.config import Node
-from realnet.limits.drawn import Kind
+from realnet.limits.drawn import Kind, Wanted
 from realnet.overriding import reading
 
 LIMITS_FILE, CHART_FILE = "limits.json", "limits.png"
@@ -16,13 +17,11 @@ LIMITS_FILE, CHART_FILE = "limits.json", "limits.png"
 EACH, RELIABLE, CONFIDENCE = 29, 0.9, 0.95
 # The map of where the inspector is blind has so many cells a side, and says nothing of a cell with fewer defects.
 GRID, _LEAST = 6, 10
-TITLES: dict[Kind, str] = {"missing": "missing part", "sia": "SIA"}
-"""What kinds are called where their own name would not do."""
 
 
 def title_of(kind: Kind) -> str:
     """What people call it."""
-    return TITLES.get(kind, kind)
+    return {"missing": "missing part", "sia": "SIA"}.get(kind, kind)
 
 
 def unit_of(kind: Kind) -> str:
@@ -31,15 +30,9 @@ def unit_of(kind: Kind) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Of how many drawn defects of one kind, size and depth how many were found.
+class Found(Wanted):
+    """``of`` how many drawn defects of one kind, size and depth how many were ``found``."""
 
-    ``size`` is in pixels of the images, ``depth`` in grey levels or, of SIA, in percent (None: the kind has none).
-    """
-
-    kind: Kind
-    size: float
-    depth: int | None
     found: int
     of: int
 
@@ -138,12 +131,8 @@ class Limits(Node):
     def smallest(self, kind: Kind, depth: int | None) -> float | None:
         """The smallest size from which on every larger one of that depth is found reliably; None: none is."""
         sizes = sorted((cell for cell in self.cells if (cell.kind, cell.depth) == (kind, depth)), key=lambda c: -c.size)
-        found = None
-        for cell in sizes:
-            if not cell.reliable:
-                break
-            found = cell.size
-        return found
+        reliable = [cell.size for cell in takewhile(lambda cell: cell.reliable, sizes)]
+        return reliable[-1] if reliable else None
 
     def reliable(self, kind: Kind) -> list[Found]:
         """The smallest that is found reliably at each depth where one is, the faintest first."""

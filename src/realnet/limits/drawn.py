@@ -21,7 +21,10 @@ _HALF = 127
 
 @dataclass(frozen=True)
 class Wanted:
-    """Defects to draw: their kind, size in pixels of the images, and depth (None: the kind has none)."""
+    """Defects to draw: their kind, size in pixels of the images, and depth (None: the kind has none).
+
+    The depth is in grey levels or, of SIA, in percent.
+    """
 
     kind: Kind
     size: float

@@ -59,10 +59,9 @@ def _drawn_and_judged(
     files = [samples[i].image for i in spread(len(samples), 2 * EACH)]
     good, _ = read_to_draw_on(judge, files, watcher)
     cells = measure_drawn(scorer_of(judge), good, wanted, each=2 * EACH, seed=judge.config.seed + 1, watcher=watcher)
-    halves = [slice(None, EACH), slice(EACH, None)]
     first, second = (
         [cell.model_copy(update={"scores": cell.scores[half], "places": cell.places[half]}) for cell in cells]
-        for half in halves
+        for half in (slice(None, EACH), slice(EACH, None))
     )
     return first, second
 
@@ -79,13 +78,10 @@ def _needed(cell: Cell) -> float:
 def _said(found: Sequence[Found], calibration: Calibration) -> list[str]:
     said = []
     for one in found:
-        wanted = named([Wanted(one.kind, one.size, one.depth)])
-        verdict = (
-            "nine of ten at least, with 95% confidence" if one.reliable
-            else f"{100 * one.at_least:.0f}% at least, with 95% confidence"
-        )  # fmt: skip
+        least = "nine of ten" if one.reliable else f"{100 * one.at_least:.0f}%"
         said.append(
-            f"Of {one.of} drawn defects ({wanted}) {one.found} are found at {calibration.score:.4f}: {verdict}."
+            f"Of {one.of} drawn defects ({named([one])}) {one.found} are found at {calibration.score:.4f}: {least} at "
+            "least, with 95% confidence."
         )
     return said
 

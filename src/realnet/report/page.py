@@ -55,21 +55,18 @@ def write_report(
         UserError: where the file cannot be written.
     """
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    origin, colours = _provenance(results, facts or {}), heatmap(np.linspace(0, 1, 9)[None])[0]
-    charts = _charts(values, defective, threshold, results.overall.oracle)
-    shown = shown_metrics(results)
-    names = ", ".join(row.category for row in results.categories)
+    shown, colours = shown_metrics(results), heatmap(np.linspace(0, 1, 9)[None])[0]
     text = filled(
         "realnet.report",
         "report.html.jinja",
-        title=names,
+        title=", ".join(row.category for row in results.categories),
         heading=heading(results),
         results=results,
         overall=results.overall,
         metrics=[[(name, METRICS[name]) for name in shown if (name in _FOREMOST) == first] for first in (True, False)],
         table=cells_of(results, shown),
         remarks=remarks(results),
-        charts=charts,
+        charts=_charts(values, defective, threshold, results.overall.oracle),
         gallery=_gallery(gallery),
         judged=len(values),
         gradient=f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in colours.tolist())})",
@@ -78,7 +75,7 @@ def write_report(
         odd=[{"name": name, "image": as_webp(shrunk(image, _THUMBNAIL))} for name, image in odd],
         limits=limits,
         limits_chart=None if limits is None else Markup(limits_chart(limits)),
-        provenance=origin,
+        provenance=_provenance(results, facts or {}),
     )
     write_text(path, text)
 

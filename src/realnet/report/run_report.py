@@ -45,9 +45,7 @@ def report_evaluation(path: Path, evaluation: Evaluation) -> None:
     run, judge = evaluation.tests.run, evaluation.judge
     labels = [sample.is_anomalous for sample in evaluation.samples]
     shown = worst_first(evaluation.scores, labels, judge.threshold)
-    gallery = [_gallery_item(evaluation, index) for index in shown]
-    facts = _facts(run)
-    odd = odd_images(run, [sample for category in evaluation.tests.categories for sample in category.train])
+    good = [sample for category in evaluation.tests.categories for sample in category.train]
     synthetic = read_defects(run.folder)
     afs = afs_view(judge.model, *synthetic[0]) if synthetic and isinstance(judge.model, RealNet) else None
     write_report(
@@ -55,13 +53,13 @@ def report_evaluation(path: Path, evaluation: Evaluation) -> None:
         evaluation.results,
         evaluation.scores,
         labels,
-        gallery=gallery,
+        gallery=[_gallery_item(evaluation, index) for index in shown],
         afs=afs,
         synthetic=synthetic,
-        odd=odd,
+        odd=odd_images(run, good),
         limits=read_limits(run.folder, run.digest, judge.threshold),
         threshold=judge.threshold,
-        facts=facts,
+        facts=_facts(run),
     )
 
 
@@ -93,9 +91,8 @@ def worst_first(
 def odd_images(run: Run, good: Sequence[Sample]) -> list[tuple[str, np.ndarray]]:
     """Names and pictures of the good images that the run's calibration found odd, as far as they are at hand."""
     files = {name: sample.image for sample in good for name in (sample.name, sample.full_name)}
-    names = run.calibration.odd() if run.calibration is not None else []
     found = []
-    for name in names:
+    for name in run.calibration.odd() if run.calibration is not None else ():
         if name in files:
             with suppress(UserError):
                 found.append((name, read_image(files[name], levels=run.levels)))
