@@ -80,8 +80,9 @@ def test_formats_that_browsers_do_not_show_are_converted(tmp_path: Path) -> None
 def test_a_journal_s_missing_rows_are_caught_up_with_once(store: Store, add: Add) -> None:
     add(1, 0.3)
     rows = [made(number, 0.3) for number in range(1, 4)]
-    assert (store.catch_up(rows, "bottle", "test"), store.catch_up(rows, "bottle", "test")) == (2, 0)
-    assert len(search(store, Query())) == 3
+    for _ in range(2):
+        store.catch_up(rows, "bottle", "test")
+        assert len(search(store, Query())) == 3
 
 
 def test_several_processes_share_a_file(tmp_path: Path) -> None:
@@ -136,7 +137,8 @@ def test_retention_by_age_and_size_keeps_what_people_confirmed(store: Store, add
     assert remove_old(store, Retention(days=30), now) == 0
     assert [entry.number for entry in search(store, Query())][-2:] == [11, 4], "the confirmed one stays"
     assert store.picture(old[0].id) is None and store.picture(old[3].id) is not None
-    assert store.catch_up(old, "bottle", "test") == 0, "and a journal does not bring them back"
+    store.catch_up(old, "bottle", "test")
+    assert len(search(store, Query())) == 11, "and a journal does not bring them back"
     for number in range(100, 700):
         add(number, 0.3, f"2026-03-01T00:00:{number % 60:02d}.000Z")
     before = store.path.stat().st_size

@@ -16,7 +16,7 @@ from realnet.cli.afs_command import afs
 from realnet.cli.benchmark_command import benchmark
 from realnet.cli.build_command import build
 from realnet.cli.calibrate_command import calibrate
-from realnet.cli.console import console, errors
+from realnet.cli.console import complain, console, errors
 from realnet.cli.data_commands import preview, synthesize
 from realnet.cli.demo_command import demo
 from realnet.cli.doctor_command import doctor
@@ -133,12 +133,12 @@ def main() -> None:
         status = app(prog_name="realnet", standalone_mode=False)
     except UserError as error:
         _LOG.debug("Where it was noticed:", exc_info=True)
-        _complain(error.command)
+        complain(f"Error: {error.command}")
         status = 2
     except _CommandLineError as error:
         # `realnet` alone has shown its help, and there is no message.
         if str(error):
-            _complain(_usage(error))
+            complain(f"Error: {_usage(error)}")
         status = 2
     except (typer.Abort, KeyboardInterrupt):
         status = 130
@@ -160,10 +160,6 @@ def prepare_environment() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # Torch's threads would wait for each other by spinning, on processors that others, or our own threads, need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def _complain(text: str) -> None:
-    errors.print(f"Error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _usage(error: BaseException) -> str:

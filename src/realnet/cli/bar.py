@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich import progress as rich_progress
 
-from realnet.cli.console import console, warn
+from realnet.cli.console import console, say, warn
 from realnet.progress import Watcher
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Bar(Watcher):
 
     def say(self, sentence: str) -> None:
         """A line above the bar."""
-        self.display.console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+        say(sentence)
 
     def warn(self, sentence: str) -> None:
         """A line on standard error."""
@@ -86,11 +86,9 @@ class Bar(Watcher):
         pixels = f"pixel AP {row['validation_pixel_average_precision']:.3f}"
         if "validation_pixel_auroc" in row:
             pixels = f"pixel AUROC {row['validation_pixel_auroc']:.3f}"
-        self.display.console.print(
+        say(
             f"step {progress.step}/{steps}  {progress.seconds:.0f} s  loss {row['loss']:.3f}  {self.judge} "
-            f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})",
-            highlight=False,
-            soft_wrap=True,
+            f"{row['validation']:.4f} (image AUROC {row['validation_image_auroc']:.3f}, {pixels})"
         )
 
 

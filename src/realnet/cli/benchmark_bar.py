@@ -4,7 +4,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from realnet.benchmark.columns import COLUMNS
-from realnet.benchmark.jobs import Job
+from realnet.benchmark.jobs import Job, Outcome
 from realnet.benchmark.runner import Finished, Observer
 from realnet.cli.console import console, say
 from realnet.evaluation.results import METRICS
@@ -26,22 +26,14 @@ class BenchmarkBar(Observer):
 
     def ends(self, finished: Finished, done: int, total: int) -> None:
         """A line with the figures, or with why there are none."""
-        entry = finished.entry
-        what = f"{done}/{total}  {entry.product}, {entry.row.name}, seed {entry.seed}: "
-        if finished.outcome is None:
-            what += f"failed. {finished.failure}"
-        else:
-            what += _figures(finished) + ("" if finished.fresh else "  (done before)")
-        say(what)
+        entry, outcome = finished.entry, finished.outcome
+        what = f"failed. {finished.failure}" if outcome is None else _figures(outcome)
+        before = "" if outcome is None or finished.fresh else "  (done before)"
+        say(f"{done}/{total}  {entry.product}, {entry.row.name}, seed {entry.seed}: {what}{before}")
 
 
-def _figures(finished: Finished) -> str:
-    outcome = finished.outcome
-    if outcome is None:
-        return ""
+def _figures(outcome: Outcome) -> str:
     if outcome.results is None:
         return ", ".join(f"{name} {COLUMNS[name].text(value)}" for name, value in outcome.measured.items()) or "done"
-    shown = [
-        (METRICS[name].title, outcome.results.overall.text(name)) for name in ("image_auroc", "pixel_auroc", "pro")
-    ]
-    return ", ".join(f"{title} {text}" for title, text in shown if text != "–")
+    texts = {METRICS[name].title: outcome.results.overall.text(name) for name in ("image_auroc", "pixel_auroc", "pro")}
+    return ", ".join(f"{title} {text}" for title, text in texts.items() if text != "–")

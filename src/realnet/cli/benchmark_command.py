@@ -9,7 +9,7 @@ import typer
 
 from realnet.choices import seconds
 from realnet.cli.completion import complete_plan, complete_preset
-from realnet.cli.console import console, errors, say
+from realnet.cli.console import complain, console, say
 from realnet.cli.options import DeviceOption, RayCpus, RayGpus, RayOption, SetOption, ray_cluster, torch_device
 from realnet.errors import UserError
 
@@ -140,13 +140,10 @@ def benchmark(
     for drawn in to_terminal(table):
         console.print(drawn)
     for fact in table.facts:
-        console.print(fact, style="dim", markup=False, highlight=False, soft_wrap=True)
+        console.print(fact, style="dim", highlight=False, soft_wrap=True)
     for finished in failed(settled):
         entry = finished.entry
-        errors.print(
-            f"{entry.row.name}, {entry.product}, seed {entry.seed}: {finished.failure}",
-            style="red", markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        complain(f"{entry.row.name}, {entry.product}, seed {entry.seed}: {finished.failure}")
     say(f"Tables: {', '.join(str(path) for path in written)}")
     if failed(settled) and not any(finished.outcome for finished in settled):
         raise typer.Exit(1)

@@ -27,9 +27,15 @@ errors = _Console(stderr=True, markup=False, emoji=False)
 
 def say(*sentences: str) -> None:
     """Print sentences of the answer, a line each, as they are."""
-    console.print("\n".join(sentences), soft_wrap=True, markup=False, highlight=False)
+    for sentence in sentences:
+        console.print(sentence, soft_wrap=True, highlight=False)
 
 
 def warn(sentence: str) -> None:
     """Print what a person should look at, on standard error."""
-    errors.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    errors.print(sentence, style="yellow", highlight=False, soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """Print what is wrong, on standard error."""
+    errors.print(sentence, style="red", highlight=False, soft_wrap=True)

@@ -112,6 +112,5 @@ def _synthesizer(categories: "list[Category]", config: "Config") -> "Synthesizer
     from realnet.training.prepare import synthesizer_of
 
     synthesizer, said = synthesizer_of(categories, config)
-    for sentence in said:
-        say(sentence)
+    say(*said)
     return synthesizer

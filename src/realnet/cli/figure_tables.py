@@ -46,18 +46,13 @@ def quality_table(rows: Sequence[tuple[str, Quality]]) -> Table:
 def quality_remarks(rows: Sequence[tuple[str, Quality]]) -> list[str]:
     """What a reader of the table must know, each remark once."""
     figures = {figure.name: figure for _, quality in rows for figure in quality.figures}
-    lines = [
-        f"{', '.join(names)}: {direction} is better."
-        for direction, names in (
-            ("lower", [name for name, figure in figures.items() if figure.better == "lower"]),
-            ("higher", [name for name, figure in figures.items() if figure.better == "higher"]),
-        )
-        if names
-    ]
+    lines = []
+    for direction in ("lower", "higher"):
+        if names := [name for name, figure in figures.items() if figure.better == direction]:
+            lines.append(f"{', '.join(names)}: {direction} is better.")
     for network in dict.fromkeys(figure.network for figure in figures.values()):
-        lines.append(
-            f"{', '.join(name for name, figure in figures.items() if figure.network == network)} by {network}."
-        )
+        names = [name for name, figure in figures.items() if figure.network == network]
+        lines.append(f"{', '.join(names)} by {network}.")
     sizes = sorted({quality.size for _, quality in rows})
     lines.append(f"Images at {' and '.join(f'{size}x{size}' for size in sizes)}; ± is the deviation over repeats.")
     for title, quality in rows:

@@ -162,13 +162,11 @@ def _csv(entries: "list[Entry]") -> None:
 
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Entry)], lineterminator="\n")
     writer.writeheader()
-    for entry in entries:
-        writer.writerow({**asdict(entry), "regions": len(entry.regions)})
+    writer.writerows({**asdict(entry), "regions": len(entry.regions)} for entry in entries)
 
 
 def _json(entries: "list[Entry]") -> None:
-    json.dump([asdict(entry) for entry in entries], sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    print(json.dumps([asdict(entry) for entry in entries], indent=1))
 
 
 _WRITERS = {"table": _table, "csv": _csv, "json": _json}

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +10,7 @@ from realnet.errors import UserError
 
 if TYPE_CHECKING:
     from realnet.history import Retention, Store
+    from realnet.history.pictures import Keep
 
 HistoryOption = Annotated[
     Path | None, typer.Option(help="Results store of the line, such as realnet.sqlite; made where there is none.")
@@ -47,7 +48,7 @@ def open_store(
     path: Path | None, keep: str | None, days: float | None, size: str | None
 ) -> "tuple[Store, Retention] | None":
     """The results store of the options and how long it keeps what; None without ``--history``; UserError for others."""
-    from realnet.history import KEEP, Retention, open_history
+    from realnet.history import Retention, open_history
 
     if path is None:
         for option, value in (("--keep-images", keep), ("--keep-days", days), ("--keep-size", size)):
@@ -55,10 +56,7 @@ def open_store(
                 raise UserError(f"{option} is about a results store: name one with --history.")
         return None
     retention = Retention(days, None if size is None else parse_size(size))
-    kept = next((known for known in KEEP if known == (keep or "thumbnails")), None)
-    if kept is None:
-        raise UserError(f"There is no --keep-images {keep}: take {', '.join(KEEP[:-1])} or {KEEP[-1]}.")
-    return open_history(path, kept), retention
+    return open_history(path, cast("Keep", keep or "thumbnails")), retention
 
 
 def parse_size(text: str) -> int:

@@ -29,7 +29,7 @@ def import_official(
     model = network.config
     count = sum(parameter.numel() for parameter in network.parameters())
     epoch = "" if imported.epoch is None else f" (epoch {imported.epoch})"
-    sentences = [
+    say(
         f"Imported {file}{epoch} as {output}: {model.backbone.name}, {model.reconstruction.network} of architecture "
         f"{model.reconstruction.architecture}, channels {', '.join(map(str, model.afs.dimensions))}, "
         f"{model.rrs.retention:.1%} of the residuals by {model.rrs.mode}, {count / 1e6:.2f} M parameters.",
@@ -38,5 +38,4 @@ def import_official(
         f"`realnet inspect {quoted(output)} GOOD_IMAGES --output DIR`, then give --threshold a value above their "
         "scores.",
         "The released code keeps the state that is best on the test images, so figures on them are marked oracle.",
-    ]
-    say("\n".join(sentences))
+    )

@@ -9,6 +9,7 @@ import typer
 
 from realnet.choices import seconds
 from realnet.cli import options
+from realnet.cli.bar import Bar
 from realnet.cli.console import say
 from realnet.errors import UserError
 
@@ -54,7 +55,6 @@ def train(
     check_dataset(categories, need_test=False)
     config = diffusion_configuration(preset, seed, assignments, config_file)
 
-    from realnet.cli.bar import Bar
     from realnet.diffusion.training_run import train_diffusion
     from realnet.training.launch import Launch
 
@@ -99,7 +99,6 @@ def sample(
     wanted = None if strength is None else strengths(strength, ":")
     loaded, request = ready(model, wanted, steps, seed, sampler, perturbation, guidance, batch_size, device)
 
-    from realnet.cli.bar import Bar
     from realnet.cluster.remote_generating import maker_on
     from realnet.diffusion.generating import sample_set
 
@@ -160,7 +159,6 @@ def draw_columns(
     model: "DiffusionModel", category: str, strengths: Sequence[float], rows: int, request: "Request"
 ) -> "tuple[list[list[np.ndarray]], list[str]]":
     """As :func:`realnet.diffusion.grid.strength_columns`, with a bar."""
-    from realnet.cli.bar import Bar
     from realnet.diffusion.grid import strength_columns
 
     with (watcher := Bar(counts=True)).display:

@@ -103,8 +103,7 @@ def quality(
     check_dataset([chosen], need_test=True)
     left_out: list[LeftOut] = []
     files = {folder: list_images([folder], left_out) for folder in images}
-    for line in describe_not_used(left_out):
-        say(line)
+    say(*describe_not_used(left_out))
 
     from realnet.cli.figure_tables import quality_table
     from realnet.diffusion.quality import Quality, measure_quality

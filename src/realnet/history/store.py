@@ -51,19 +51,13 @@ class Store(Base):
             if picture is not None and picture.kind is not None:
                 self.ask("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?)", row.id, picture.kind, picture.content)
 
-    def catch_up(self, rows: Iterable[Row], model: str, source: str) -> int:
-        """Add what an interrupted inspection wrote to its journal only; how many rows that were.
-
-        What retention removed is not brought back.
-        """
-        added = 0
+    def catch_up(self, rows: Iterable[Row], model: str, source: str) -> None:
+        """Add what an interrupted inspection wrote to its journal only; what retention removed is not brought back."""
         (removed,) = self.ask("SELECT coalesce(max(before), '') AS before FROM removals")
         with self.transaction():
             for row in rows:
                 if row.time >= removed["before"] and not self.ask("SELECT 1 FROM results WHERE id = ?", row.id):
                     self._insert(row, model, source, None)
-                    added += 1
-        return added
 
     def add_feedback(self, result: str, label: str, who: str, why: str = "") -> None:
         """Add a person's verdict, ``good`` or ``defective``, on a result; a later one counts in the place of this.
@@ -115,5 +109,8 @@ def open_history(path: str | Path, keep: Keep = "thumbnails") -> Store:
         >>> store.record(inspector.inspect("4711.png"), "4711.png", "bottle")  # doctest: +SKIP
     """
     if keep not in KEEP:
-        raise UserError(f"What is kept of images is {', '.join(KEEP[:-1])} or {KEEP[-1]}, not {keep!r}.")
+        known = f"{', '.join(KEEP[:-1])} or {KEEP[-1]}"
+        raise UserError(
+            f"What is kept of images is {known}, not {keep!r}.", f"There is no --keep-images {keep}: take {known}."
+        )
     return Store(Path(path), keep=keep)
