@@ -53,16 +53,12 @@ The weights are the authors' and include the backbone's ImageNet weights; the li
 
 def write_card(run: Run) -> None:
     """Write ``README.md`` of ``run``, if that says how it was trained or where from; UserError if it cannot be."""
-    text = model_card(run)
+    if run.record.imported is not None:
+        text = _of_imported(run.config, run.record.imported, run.calibration)
+    else:
+        text = _of_trained(run.config, run.record, run.calibration)
     if text:
         write_text(run.folder / CARD_FILE, text)
-
-
-def model_card(run: Run) -> str:
-    """The card's text, Markdown; empty where the run says nothing of its origin."""
-    if run.record.imported is not None:
-        return _of_imported(run.config, run.record.imported, run.calibration)
-    return _of_trained(run.config, run.record, run.calibration)
 
 
 def _of_trained(config: Config, record: Record, calibration: Calibration | None) -> str:

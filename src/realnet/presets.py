@@ -29,19 +29,6 @@ def _paper(name: str, backbone: BackboneConfig, dimensions: tuple[int, ...]) -> 
     )
 
 
-def _multiclass() -> Config:
-    """App. C.5: ResNet50 and DTD; the simple reconstruction and no foreground are the released code's."""
-    return Config(
-        preset="multiclass",
-        model=ModelConfig(
-            backbone=BackboneConfig(name="resnet50"),
-            reconstruction=ReconstructionConfig(network="simple", residual_blocks=2),
-        ),
-        synthesis=SynthesisConfig(source="dtd", foreground="none"),
-        training=_TRAINING,
-    )
-
-
 def _closed_form(name: str, afs: AfsConfig, steps: int) -> Config:
     """Made for two CPU cores; see benchmarks/TRIALS.md for what was tried."""
     return Config(
@@ -68,7 +55,16 @@ presets: Mapping[str, Config] = MappingProxyType(
         "efficientnet-b4": _paper(
             "efficientnet-b4", BackboneConfig(name="efficientnet_b4", taps=(0, 1, 2, 3)), (24, 32, 56, 160)
         ),
-        "multiclass": _multiclass(),
+        # App. C.5: ResNet50 and DTD; the simple reconstruction and no foreground are the released code's.
+        "multiclass": Config(
+            preset="multiclass",
+            model=ModelConfig(
+                backbone=BackboneConfig(name="resnet50"),
+                reconstruction=ReconstructionConfig(network="simple", residual_blocks=2),
+            ),
+            synthesis=SynthesisConfig(source="dtd", foreground="none"),
+            training=_TRAINING,
+        ),
         "lite": _closed_form("lite", AfsConfig(dimensions=(40, 112, 320), batches=8), 300),
         # Nothing is learned of the product and no channel left out: defects only serve to choose the augmentation.
         "instant": _closed_form("instant", AfsConfig(method="none", dimensions=(40, 112, 320)), 0),

@@ -34,7 +34,6 @@ PRODUCTS_FILE, PRODUCTS_FOLDER = "products.json", "products"
 # Both thresholds of a run that was imported and never calibrated.
 UNCALIBRATED = 0.5
 _ANOTHER_P = 1e-4
-_GIVE = "Give the --output folder of `realnet train`."
 
 
 @dataclass(frozen=True)
@@ -289,7 +288,7 @@ def no_run(folder: Path) -> UserError:
     if inner := sorted(path.parent.name for path in folder.glob(f"*/{CONFIG_FILE}")):
         return UserError(f"{folder} is no trained run, but a folder of such: name one in it: {listed(inner)}.")
     what = f"has no {CONFIG_FILE}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
-    return UserError(f"{folder} is no trained run: it {what}. {_GIVE}")
+    return UserError(f"{folder} is no trained run: it {what}. Give the --output folder of `realnet train`.")
 
 
 def unfinished(folder: Path) -> UserError:

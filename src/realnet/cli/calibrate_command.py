@@ -55,11 +55,11 @@ def calibrate(
         raise UserError("Give good images, --feedback with a results store, --list, or --undo.")
     if good and not images:
         raise UserError("--good is about a data set: give it as well.")
+    opened = open_run_or_export(run)
     if versions or undo:
-        opened = open_run_or_export(run)
         _list(opened) if versions else _undo(run, dry_run)
         return
-    before = open_run_or_export(run).calibration
+    before = opened.calibration
     with showing("Calibrating") as watcher:
         made = api.calibrate(
             run, images or (), good=good or (), false_alarms=false_alarms, feedback=feedback, dry_run=dry_run,

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -50,10 +50,10 @@ def signals_to(
         yield None
         return
     from realnet.signals import open_sink
-    from realnet.signals.delivery import open_signals
+    from realnet.signals.delivery import Which, open_signals
 
     sinks = [open_sink(address, os.environ) for address in dict.fromkeys(addresses)]
-    with open_signals(sinks, queue, cast(Literal["all", "anomalous"], which), seconds(heartbeat), say) as signals:
+    with open_signals(sinks, queue, cast(Which, which), seconds(heartbeat), say) as signals:
         yield signals
 
 

@@ -38,8 +38,7 @@ def limits_figure(limits: Limits, ink: str = "#101418") -> Figure:
 def chart_png(limits: Limits, name: str) -> bytes:
     """The chart of the inspector called ``name`` as a PNG file."""
     figure = limits_figure(limits)
-    title = f"Share of drawn defects found by {name}, % (* nine of ten at least, 95% sure)"
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(f"Share of drawn defects found by {name}, % (* nine of ten at least, 95% sure)", fontsize=11)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
     return stream.getvalue()
@@ -58,10 +57,9 @@ def _draw_kind(axes: Axes, limits: Limits, kind: Kind, ink: str) -> None:
     for cell in cells:
         row, column = sizes.index(cell.size), depths.index(cell.depth or 0)
         shares[row, column] = cell.share
-        weight = "bold" if cell.reliable else "normal"
         axes.text(
             column, row, f"{100 * cell.share:.0f}{'*' if cell.reliable else ''}", ha="center", va="center", fontsize=9,
-            fontweight=weight, color=_ON_LIGHT if 0.2 < cell.share < 0.8 else _ON_DARK,
+            fontweight="bold" if cell.reliable else "normal", color=_ON_LIGHT if 0.2 < cell.share < 0.8 else _ON_DARK,
         )  # fmt: skip
     _fields(axes, shares)
     _style(axes, title_of(kind), ink)

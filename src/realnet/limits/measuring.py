@@ -41,7 +41,7 @@ def measure_limits(
     each: int = EACH,
     seed: int = 0,
     generated: ImageFolder | None = None,
-    watcher: Watcher | None = None,
+    watcher: Watcher = Watcher(),
 ) -> Limits:
     """Draw defects of every kind, size and depth on good images, and judge them.
 
@@ -55,7 +55,6 @@ def measure_limits(
     Raises:
         UserError: where an image cannot be read, or none is good to the inspector.
     """
-    watcher = watcher or Watcher()
     good, left_out = read_to_draw_on(judge, files, watcher)
     side = int(np.median([min(image.shape[:2]) for image in good]))
     chosen = [float(size) for size in sizes or sorted({max(1, round(share * side)) for share in SHARES})]
@@ -110,10 +109,9 @@ def measure_drawn(
     each: int = EACH,
     seed: int = 0,
     generated: ImageFolder | None = None,
-    watcher: Watcher | None = None,
+    watcher: Watcher = Watcher(),
 ) -> tuple[Cell, ...]:
     """Draw what is wanted on ``good`` images uint8 ``[h, w, 3]``, which serve by turns, ``each`` so often; judge it."""
-    watcher = watcher or Watcher()
     foregrounds = [foreground_mask(image) for image in good]
     places: list[tuple[float, float]] = []
 

@@ -22,23 +22,21 @@ def afs_sheet(view: AfsView) -> np.ndarray:
         top = _GAP + row * height
         _write(sheet, f"{layer.name}: {layer.selected} of {layer.total} channels kept", _GAP, top + _LINE - 6, _INK)
         for place, (picture, title) in enumerate(((view.good, "good image"), (view.anomalous, "synthetic defect"))):
-            _place(sheet, cv2.resize(picture, (_CELL, _CELL), interpolation=cv2.INTER_AREA), place, top)
-            _caption(sheet, title, place, top, _INK)
+            shown = cv2.resize(picture, (_CELL, _CELL), interpolation=cv2.INTER_AREA)
+            _place(sheet, shown, title, place, top, _INK)
         parts = zip(layer.channels, layer.losses, layer.differences, layer.kept, strict=True)
         for place, (channel, loss, difference, kept) in enumerate(parts, start=2):
             shown = cv2.resize(heatmap(difference), (_CELL, _CELL), interpolation=cv2.INTER_NEAREST)
-            _place(sheet, shown, place, top)
-            _caption(sheet, f"#{channel}  {loss:.4f}", place, top, _KEPT if kept else _INK)
+            _place(sheet, shown, f"#{channel}  {loss:.4f}", place, top, _KEPT if kept else _INK)
     return sheet
 
 
-def _place(sheet: np.ndarray, picture: np.ndarray, place: int, top: int) -> None:
+def _place(
+    sheet: np.ndarray, picture: np.ndarray, caption: str, place: int, top: int, ink: tuple[int, int, int]
+) -> None:
     left = _GAP + place * (_CELL + _GAP)
     sheet[top + _LINE : top + _LINE + _CELL, left : left + _CELL] = picture
-
-
-def _caption(sheet: np.ndarray, text: str, place: int, top: int, ink: tuple[int, int, int]) -> None:
-    _write(sheet, text, _GAP + place * (_CELL + _GAP), top + _LINE + _CELL + _LINE - 5, ink)
+    _write(sheet, caption, left, top + _LINE + _CELL + _LINE - 5, ink)
 
 
 def _write(sheet: np.ndarray, text: str, left: int, bottom: int, ink: tuple[int, int, int]) -> None:

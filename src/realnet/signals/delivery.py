@@ -16,6 +16,8 @@ from realnet.signals.sink import Message, Refused, Sink, Unreachable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _CLOSING_SECONDS = 10.0
+Which = Literal["all", "anomalous"]
+"""Of which verdicts receivers are told: of all, or of those that are not good."""
 
 
 class Signals:
@@ -23,7 +25,6 @@ class Signals:
 
     Args:
         outbox: where what is not taken yet waits.
-        which: ``all`` verdicts, or those that are not good.
         heartbeat: seconds between signs of life; None: none.
         say: told when a receiver is away, and when it is back.
 
@@ -31,21 +32,14 @@ class Signals:
     """
 
     def __init__(
-        self,
-        sinks: Sequence[Sink],
-        outbox: Outbox,
-        which: Literal["all", "anomalous"] = "all",
-        heartbeat: float | None = None,
-        say: Notify = lambda sentence: None,
+        self, sinks: Sequence[Sink], outbox: Outbox, which: Which, heartbeat: float | None, say: Notify
     ) -> None:
         self.sinks, self.outbox, self._which = list(sinks), outbox, which
         self.life: Message = {}
         self._deliveries = [_Delivery(sink, outbox, heartbeat, say, self.life) for sink in sinks]
 
     def announce(self, message: Message) -> None:
-        """Send ``message``, which has ``id`` and ``verdict``: when this returns, it is on disk; UserError for a full
-        one.
-        """
+        """Send ``message``, which has ``id`` and ``verdict``: on disk when this returns; UserError if that is full."""
         if self._which == "anomalous" and message["verdict"] == "good":
             return
         self.outbox.put([sink.key for sink in self.sinks], message)
@@ -67,8 +61,7 @@ class Signals:
 
 class _Delivery:
     def __init__(self, sink: Sink, outbox: Outbox, heartbeat: float | None, say: Notify, life: Message) -> None:
-        self._sink, self._outbox, self._heartbeat, self._say = sink, outbox, heartbeat, say
-        self._life = life
+        self._sink, self._outbox, self._heartbeat, self._say, self._life = sink, outbox, heartbeat, say, life
         self._news, self._deadline = threading.Event(), float("inf")
         self._ending = threading.Event()
         self._away, self._late = False, 0
@@ -82,7 +75,7 @@ class _Delivery:
     def end(self, deadline: float) -> None:
         self._deadline = deadline
         self._ending.set()
-        self._news.set()
+        self.wake()
 
     def join(self, deadline: float) -> None:
         self._thread.join(max(0.0, deadline - time.monotonic()))
@@ -162,7 +155,7 @@ def now() -> str:
 def open_signals(
     sinks: Sequence[Sink],
     queue: Path,
-    which: Literal["all", "anomalous"] = "all",
+    which: Which = "all",
     heartbeat: float | None = None,
     say: Notify = lambda sentence: None,
 ) -> Iterator[Signals]:

@@ -65,10 +65,8 @@ class Outbox:
 
     def series(self, again: bool) -> str:
         """What tells one inspection's signals from another's: that of the last one where it goes on, or a new one."""
-        if again:
-            found = self._ask("SELECT value FROM facts WHERE name = 'series'").fetchone()
-            if found:
-                return str(found[0])
+        if again and (found := self._ask("SELECT value FROM facts WHERE name = 'series'").fetchone()):
+            return str(found[0])
         made = uuid.uuid4().hex
         self._ask("INSERT OR REPLACE INTO facts VALUES ('series', ?)", made)
         return made
