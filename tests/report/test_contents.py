@@ -1,17 +1,21 @@
 """Which images are shown, and which channels."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realnet.data import Sample
+from realnet.inspection.inspection import Inspection
 from realnet.report.contents import GalleryItem, afs_layer
 from realnet.report.run_report import worst_first
 
 
 def item(score: float, label: bool) -> GalleryItem:
-    anomaly_map = np.array([[0.1, 0.6]], np.float32)
-    return GalleryItem(np.zeros((1, 2, 3), np.uint8), None, anomaly_map, score, label, "x", "dent", 0.5, 0.4)
+    found = Inspection(score, 0.5, 0.4, np.array([[0.1, 0.6]], np.float32), np.zeros((1, 2, 3), np.uint8))
+    return GalleryItem(Sample(Path("x.png"), "plate", "test", "dent" if label else "good"), found, None)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +25,7 @@ def item(score: float, label: bool) -> GalleryItem:
 def test_verdicts(score: float, label: bool, verdict: str) -> None:
     judged = item(score, label)
     assert judged.verdict == verdict
-    assert judged.outlined.tolist() == [[False, score > 0.5]]
+    assert judged.found.mask.tolist() == [[False, score > 0.5]]
 
 
 def test_wrong_ones_come_first_the_worst_at_the_top() -> None:

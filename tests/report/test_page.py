@@ -14,6 +14,7 @@ from realnet.data import Sample
 from realnet.errors import UserError
 from realnet.evaluation.figures import evaluate_maps
 from realnet.evaluation.results import Provenance, Results
+from realnet.inspection.inspection import Inspection
 from realnet.limits import Cell, Limits
 from realnet.provenance import collect_provenance
 from realnet.report.contents import AfsView, GalleryItem, afs_layer
@@ -75,11 +76,12 @@ def results(selection: str = "validation", masks: bool = True, threshold: float 
 def gallery(masks: bool = True, size: tuple[int, int] = (48, 64)) -> list[GalleryItem]:
     return [
         GalleryItem(
-            RNG.integers(0, 255, (*size, 3), dtype=np.uint8), MASK if label and masks else None, anomaly_map,
-            float(score), bool(label), f"<img src=x>{index}.png", kind, 0.6, 0.5,
+            Sample(Path(f"<img src=x>{index}.png"), "plate", "test", kind),
+            Inspection(float(score), 0.6, 0.5, anomaly_map, RNG.integers(0, 255, (*size, 3), dtype=np.uint8)),
+            MASK if label and masks else None,
         )
         for index, (kind, label, anomaly_map, score) in enumerate(zip(KINDS, LABELS, MAPS, SCORES, strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def afs() -> AfsView:

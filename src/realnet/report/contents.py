@@ -5,47 +5,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realnet.data.samples import spread
+from realnet.data.samples import Sample, spread
+from realnet.inspection.inspection import Inspection
 
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """One judged image.
+    """One judged image, ``found`` as it is shown, and its ``mask``: the truth, bool ``[h', w']``; None without one."""
 
-    Attributes:
-        image: uint8 ``[h, w, 3]`` RGB.
-        mask: the truth, bool ``[h', w']``; None for a good image, or where there is none.
-        anomaly_map: float32 ``[h', w']`` in 0..1.
-        score: the image score.
-        label: whether the image is defective.
-        name: shown above it.
-        defect: the kind of defect, ``good`` for none.
-        threshold: scores above it are anomalous.
-        pixel_threshold: map values above it are outlined.
-    """
-
-    image: np.ndarray
+    sample: Sample
+    found: Inspection
     mask: np.ndarray | None
-    anomaly_map: np.ndarray
-    score: float
-    label: bool
-    name: str
-    defect: str
-    threshold: float
-    pixel_threshold: float
 
     @property
     def verdict(self) -> str:
         """``missed``, ``false alarm``, ``found`` or ``passed``."""
-        anomalous = self.score > self.threshold
-        if self.label:
-            return "found" if anomalous else "missed"
-        return "false alarm" if anomalous else "passed"
-
-    @property
-    def outlined(self) -> np.ndarray:
-        """What the inspector outlines, bool ``[h', w']``: nothing on an image that passes."""
-        return (self.anomaly_map > self.pixel_threshold) & (self.score > self.threshold)
+        if self.sample.is_anomalous:
+            return "found" if self.found.is_anomalous else "missed"
+        return "false alarm" if self.found.is_anomalous else "passed"
 
 
 @dataclass(frozen=True)

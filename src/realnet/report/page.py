@@ -93,24 +93,25 @@ def _gallery(items: Sequence[GalleryItem]) -> dict[str, Any] | None:
     """The items to show, and the colour scale that they share."""
     if not items:
         return None
-    high = max(max(float(item.anomaly_map.max()), item.pixel_threshold) for item in items)
+    high = max(max(float(item.found.anomaly_map.max()), item.found.pixel_threshold) for item in items)
     high = min(1.0, math.ceil(high * 20) / 20) or 1.0
     return {"high": f"{high:g}", "items": [_item(item, high) for item in items]}
 
 
 def _item(item: GalleryItem, high: float) -> dict[str, Any]:
-    image = shrunk(item.image, _THUMBNAIL)
+    sample, found = item.sample, item.found
+    image = shrunk(found.image, _THUMBNAIL)
     return {
-        "name": item.name,
-        "defect": item.defect,
+        "name": sample.name,
+        "defect": sample.defect,
         "verdict": item.verdict,
-        "score": f"{item.score:.3f}",
-        "threshold": f"{item.threshold:.3f}",
+        "score": f"{found.score:.3f}",
+        "threshold": f"{found.threshold:.3f}",
         "image": as_webp(image),
         "truth": None if item.mask is None else as_webp(white(fitted_mask(item.mask, image)), lossless=True),
-        "truth_text": "no mask" if item.label else "good",
-        "map": as_webp(heatmap(resized(item.anomaly_map, image), high)),
-        "outline": as_webp(outline(image, fitted_mask(item.outlined, image))),
+        "truth_text": "no mask" if sample.is_anomalous else "good",
+        "map": as_webp(heatmap(resized(found.anomaly_map, image), high)),
+        "outline": as_webp(outline(image, fitted_mask(found.mask, image))),
     }
 
 

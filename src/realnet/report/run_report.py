@@ -11,6 +11,7 @@ from realnet.data import Sample, read_image
 from realnet.data.samples import spread
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import Evaluation, record
+from realnet.inspection.inspection import Inspection
 from realnet.limits import read_limits
 from realnet.model.network import RealNet
 from realnet.progress import Watcher
@@ -114,17 +115,10 @@ def _facts(run: Run) -> dict[str, str]:
 
 def _gallery_item(evaluation: Evaluation, index: int) -> GalleryItem:
     sample, judge = evaluation.samples[index], evaluation.judge
-    return GalleryItem(
-        image=read_image(sample.image, judge.image_size, judge.levels),
-        mask=evaluation.masks[index],
-        anomaly_map=evaluation.maps[index],
-        score=float(evaluation.scores[index]),
-        label=sample.is_anomalous,
-        name=sample.name,
-        defect=sample.defect,
-        threshold=judge.threshold,
-        pixel_threshold=judge.pixel_threshold,
-    )
+    image = read_image(sample.image, judge.image_size, judge.levels)
+    score, anomaly_map = float(evaluation.scores[index]), evaluation.maps[index]
+    found = Inspection(score, judge.threshold, judge.pixel_threshold, anomaly_map, image)
+    return GalleryItem(sample, found, evaluation.masks[index])
 
 
 def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | None:
