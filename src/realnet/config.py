@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 # Upper bounds of what shapes a network: a configuration from elsewhere must not keep the machine busy or fill it.
 Width = Annotated[int, Field(ge=1, le=16384)]
-OpacityRange = tuple[Fraction, Fraction]
 ImageScore = Literal["max", "pooled16", "top"]
 DiscriminatorKind = Literal["paper", "evidence"]
 SynthesisName = Literal["dtd", "nsa", "cutpaste", "sia", "mix"]
@@ -235,7 +234,7 @@ class SynthesisConfig(Node):
     source: SynthesisName = "mix"
     directory: Path | None = None
     generated: Path | None = None
-    opacity: OpacityRange | None = None
+    opacity: tuple[Fraction, Fraction] | None = None
     foreground: str = "auto"
     faint: Fraction = 0.0
     mixture: MixtureConfig = MixtureConfig()

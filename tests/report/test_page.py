@@ -87,7 +87,7 @@ def gallery(masks: bool = True, size: tuple[int, int] = (48, 64)) -> list[Galler
 def afs() -> AfsView:
     image = RNG.integers(0, 255, (32, 32, 3), dtype=np.uint8)
     layer = afs_layer("stride 4", RNG.random((6, 8, 8)), RNG.random((6, 8, 8)), RNG.random(6), [1, 2])
-    return AfsView(image, 255 - image, MASK, (layer,))
+    return AfsView(image, Anomaly(255 - image, MASK, image, 0.5, "dtd", "banded.jpg"), (layer,))
 
 
 def synthetic() -> list[tuple[np.ndarray, Anomaly]]:

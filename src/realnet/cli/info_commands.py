@@ -11,7 +11,7 @@ from realnet.errors import plural
 
 if TYPE_CHECKING:
     from realnet.config import TrainingConfig
-    from realnet.record import Record, Training
+    from realnet.record import Training
     from realnet.run_folder import Run
 
 
@@ -71,15 +71,11 @@ def info(run: Annotated[Path, typer.Argument(help="Folder of a trained run, or o
     console.print(table)
 
 
-def _record(run: "Run") -> "Record":
-    """What it says of itself; nothing where its training has not finished, and of an export."""
+def _of_run(run: "Run") -> list[tuple[str, str]]:
     from realnet.record import METRICS_FILE, Record
 
-    return run.record if (run.folder / METRICS_FILE).is_file() else Record()
-
-
-def _of_run(run: "Run") -> list[tuple[str, str]]:
-    config, record = run.config, _record(run)
+    # Where its training has not finished, it says nothing of itself yet.
+    config, record = run.config, run.record if (run.folder / METRICS_FILE).is_file() else Record()
     lines = [("run", str(run.folder))]
     if not run.is_finished:
         lines.append(("state", "its training has not finished; continue it with the same call and --resume"))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Model = Annotated[Path, typer.Argument(help="Folder of a trained diffusion model.")]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the model's).", min=1)]
+Strengths = Annotated[
+    str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
+]
 Sampling = Annotated[str, typer.Option(help="iddpm (Algorithm 1) or ddim (Algorithm S1).")]
 Perturbing = Annotated[str, typer.Option(help="The variance that ddim scales: beta, posterior or learned.")]
 Guidance = Annotated[float, typer.Option(help="Scale of the classifier's guidance; 0: none.", min=0)]
@@ -119,9 +122,7 @@ def grid(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     category: Annotated[str | None, typer.Option(help="The category to draw.")] = None,
-    values: Annotated[
-        str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
-    ] = None,
+    values: Strengths = None,
     rows: Annotated[int, typer.Option(help="Images, one a row.", min=1, max=64)] = 6,
     local: Annotated[
         Path | None,

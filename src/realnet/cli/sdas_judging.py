@@ -9,7 +9,7 @@ import typer
 
 from realnet.cli.console import console, say
 from realnet.cli.options import Data, DeviceOption, JsonOption, SeedOption, check_png, torch_device
-from realnet.cli.sdas_commands import Model, Steps, draw_columns, ready, strengths, usual_strength
+from realnet.cli.sdas_commands import Model, Steps, Strengths, draw_columns, ready, strengths, usual_strength
 
 
 def classifier(
@@ -39,9 +39,7 @@ def strength(
     run: Annotated[Path, typer.Argument(help="A trained inspector of the same product.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet, a .png file.")],
     category: Annotated[str | None, typer.Option(help="The category to sample.")] = None,
-    values: Annotated[
-        str | None, typer.Option("--strengths", help="Columns, such as 0,0.1,0.2 (default: around the model's).")
-    ] = None,
+    values: Strengths = None,
     rows: Annotated[int, typer.Option(help="Images a strength.", min=2, max=64)] = 8,
     steps: Steps = None,
     seed: SeedOption = 0,

@@ -94,11 +94,7 @@ def depths_of(kind: Kind, depths: Sequence[int] = DEPTHS) -> Sequence[int | None
 
 def scorer_of(judge: Judge) -> Scorer:
     """Scores by an inspector, whichever good image each was made of."""
-
-    def scores(drawn: Iterable[tuple[NDArray[np.uint8], int]]) -> list[float]:
-        return [found.score for found in judge.inspect_many((image for image, _ in drawn), _BATCH)]
-
-    return scores
+    return lambda drawn: [found.score for found in judge.inspect_many((image for image, _ in drawn), _BATCH)]
 
 
 def measure_drawn(

@@ -21,7 +21,7 @@ def afs_sheet(view: AfsView) -> np.ndarray:
     for row, layer in enumerate(view.layers):
         top = _GAP + row * height
         _write(sheet, f"{layer.name}: {layer.selected} of {layer.total} channels kept", _GAP, top + _LINE - 6, _INK)
-        for place, (picture, title) in enumerate(((view.good, "good image"), (view.anomalous, "synthetic defect"))):
+        for place, (picture, title) in enumerate(((view.good, "good image"), (view.anomaly.image, "synthetic defect"))):
             shown = cv2.resize(picture, (_CELL, _CELL), interpolation=cv2.INTER_AREA)
             _place(sheet, shown, title, place, top, _INK)
         parts = zip(layer.channels, layer.losses, layer.differences, layer.kept, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from realnet.data.samples import Sample, spread
 from realnet.inspection.inspection import Inspection
+from realnet.synthesis import Anomaly
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,12 @@ class AfsView:
     """Which feature channels see a defect (Fig. S7).
 
     Attributes:
-        good: uint8 ``[h, w, 3]``; ``anomalous`` the same image with a synthetic defect.
-        mask: of the defect, bool ``[h, w]``.
+        good: uint8 ``[h, w, 3]``; ``anomaly`` the same image with a synthetic defect.
         layers: a row each, finest first.
     """
 
     good: np.ndarray
-    anomalous: np.ndarray
-    mask: np.ndarray
+    anomaly: Anomaly
     layers: tuple[AfsLayer, ...]
 
 

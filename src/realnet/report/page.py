@@ -116,11 +116,11 @@ def _item(item: GalleryItem, high: float) -> dict[str, Any]:
 
 
 def _afs(view: AfsView) -> dict[str, Any]:
-    good, anomalous = shrunk(view.good, _THUMBNAIL), shrunk(view.anomalous, _THUMBNAIL)
+    good, anomalous = shrunk(view.good, _THUMBNAIL), shrunk(view.anomaly.image, _THUMBNAIL)
     return {
         "good": as_webp(good),
         "anomalous": as_webp(anomalous),
-        "mask": as_webp(white(fitted_mask(view.mask, anomalous)), lossless=True),
+        "mask": as_webp(white(fitted_mask(view.anomaly.mask, anomalous)), lossless=True),
         "layers": [
             {
                 "name": layer.name,

@@ -141,4 +141,4 @@ def afs_view(model: RealNet, good: np.ndarray, anomaly: Anomaly) -> AfsView | No
         )
         for k, stride in enumerate(model.backbone.strides)
     )
-    return AfsView(good=good, anomalous=anomaly.image, mask=anomaly.mask, layers=layers)
+    return AfsView(good, anomaly, layers)
