@@ -4,10 +4,9 @@ from realnet.history.feedback import Confirmed, read_confirmed
 from realnet.history.originals import Labelled, labelled_images
 from realnet.history.retention import Retention, remove_old
 from realnet.history.searching import Entry, Query, find, review, search, trend
-from realnet.history.store import KEEP, Store, open_history
+from realnet.history.store import Store, open_history
 
 __all__ = [
-    "KEEP",
     "Confirmed",
     "Entry",
     "Labelled",

@@ -46,11 +46,11 @@ class Mqtt(Sink):
 
     def send(self, message: Message) -> None:
         """As :meth:`Sink.send`."""
-        self._publish(self._topic, json.dumps(message, separators=(",", ":")), retain=False)
+        self._publish(self._topic, message, retain=False)
 
     def beat(self, message: Message) -> None:
         """As :meth:`Sink.beat`."""
-        self._publish(f"{self._topic}/heartbeat", json.dumps(message, separators=(",", ":")), retain=True)
+        self._publish(f"{self._topic}/heartbeat", message, retain=True)
 
     def close(self) -> None:
         """Say good-bye to the broker."""
@@ -59,11 +59,11 @@ class Mqtt(Sink):
                 self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True).wait_for_publish(1)
             self._drop()
 
-    def _publish(self, topic: str, payload: str, retain: bool) -> None:
+    def _publish(self, topic: str, message: Message, retain: bool) -> None:
         try:
             if self._client is None:
                 self._connect()
-            sent = self._client.publish(topic, payload, qos=1, retain=retain)
+            sent = self._client.publish(topic, json.dumps(message, separators=(",", ":")), qos=1, retain=retain)
             sent.wait_for_publish(self._seconds)
             if sent.is_published():
                 return
