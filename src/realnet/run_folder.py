@@ -76,6 +76,11 @@ class Run:
         """Whether a run has its model."""
         return (self.folder / MODEL_FILE).is_file() or (self.folder / PRODUCTS_FILE).is_file()
 
+    def check_usable(self) -> None:
+        """Refuse a folder that images cannot be judged by, by a UserError: it is no run and no export, or not done."""
+        if not self.is_export and not self.is_finished:
+            raise unfinished(self.folder) if (self.folder / CONFIG_FILE).is_file() else no_run(self.folder)
+
     @cached_property
     def members(self) -> tuple["Run", ...]:
         """The runs in its folder that it joins, of one product each; none where it is of one product itself."""

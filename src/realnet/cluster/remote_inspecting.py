@@ -25,6 +25,7 @@ from realnet.inspection.rows import Row
 from realnet.inspection.summary_page import Summary
 from realnet.inspection.tables import from_parquet, names_to_parquet, to_parquet
 from realnet.progress import Watcher
+from realnet.run_folder import Run
 from realnet.view import Looked
 
 _FORMAT = "realnet inspect on a cluster 1"
@@ -54,20 +55,22 @@ def inspect_on(
         resume: go on with an earlier call's list.
         watcher: told how many files of how many are done.
     """
-    packed = pack(cluster.ray, run)
-    judge = load(run, "cpu").judge_by(threshold, minimum_area)
-    settings = Settings(judge.origin.model_digest, judge.threshold, judge.pixel_threshold, minimum_area, False, False)
+    opened = Run(run)
+    opened.check_usable()
+    packed, (usual, pixel) = pack(cluster.ray, run), opened.thresholds
+    level = usual if threshold is None else threshold
+    settings = Settings(opened.digest, level, pixel, minimum_area, False, False)
     left_out: list[LeftOut] = []
     listed = _begin(output, settings, partial(find_images, images, left_out), resume)
     size = max(_PART, math.ceil(len(listed) / _MOST_PARTS))
     parts = [listed[start : start + size] for start in range(0, len(listed), size)]
     there = set(range(len(parts))) & _there(output)
-    summary = Summary(judge.threshold, judge.calibration)
+    summary = Summary(level, opened.calibration)
     for number in sorted(there):
         _count(summary, *from_parquet(read_bytes(_place(output, number)), ("verdict", "score")))
     summary.earlier = summary.images
     watcher.stage("Inspecting", summary.images, len(listed))
-    shared = {"packed": packed, "output": output, "threshold": judge.threshold, "minimum_area": minimum_area}
+    shared = {"packed": packed, "output": output, "threshold": level, "minimum_area": minimum_area}
     missing = [{"part": n, "files": json.dumps(files)} for n, files in enumerate(parts) if n not in there]
     for found in _made(cluster, missing, {**shared, "device": cluster.share.device}):
         _count(summary, *found)

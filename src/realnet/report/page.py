@@ -55,29 +55,31 @@ def write_report(
         UserError: where the file cannot be written.
     """
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    shown, colours = shown_metrics(results), heatmap(np.linspace(0, 1, 9)[None])[0]
-    text = filled(
-        "realnet.report",
-        "report.html.jinja",
-        title=", ".join(row.category for row in results.categories),
-        heading=heading(results),
-        results=results,
-        overall=results.overall,
-        metrics=[[(name, METRICS[name]) for name in shown if (name in _FOREMOST) == first] for first in (True, False)],
-        table=cells_of(results, shown),
-        remarks=remarks(results),
-        charts=_charts(values, defective, threshold, results.overall.oracle),
-        gallery=_gallery(gallery),
-        judged=len(values),
-        gradient=f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in colours.tolist())})",
-        afs=None if afs is None else _afs(afs),
-        synthetic=[_defect(good, anomaly) for good, anomaly in synthetic],
-        odd=[{"name": name, "image": as_webp(shrunk(image, _THUMBNAIL))} for name, image in odd],
-        limits=limits,
-        limits_chart=None if limits is None else Markup(limits_chart(limits)),
-        provenance=_provenance(results, facts or {}),
-    )
-    write_text(path, text)
+    colours = heatmap(np.linspace(0, 1, 9)[None])[0]
+    provenance = _provenance(results, facts or {})
+    charts, shown = _charts(values, defective, threshold, results.overall.oracle), shown_metrics(results)
+    content = {
+        "title": ", ".join(row.category for row in results.categories),
+        "heading": heading(results),
+        "results": results,
+        "overall": results.overall,
+        "metrics": [
+            [(name, METRICS[name]) for name in shown if (name in _FOREMOST) == first] for first in (True, False)
+        ],
+        "table": cells_of(results, shown),
+        "remarks": remarks(results),
+        "charts": charts,
+        "gallery": _gallery(gallery),
+        "judged": len(values),
+        "gradient": f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in colours.tolist())})",
+        "afs": None if afs is None else _afs(afs),
+        "synthetic": [_defect(good, anomaly) for good, anomaly in synthetic],
+        "odd": [{"name": name, "image": as_webp(shrunk(image, _THUMBNAIL))} for name, image in odd],
+        "limits": limits,
+        "limits_chart": None if limits is None else Markup(limits_chart(limits)),
+        "provenance": provenance,
+    }
+    write_text(path, filled("realnet.report", "report.html.jinja", **content))
 
 
 def _charts(scores: np.ndarray, labels: np.ndarray, threshold: float | None, oracle: bool) -> list[Markup]:

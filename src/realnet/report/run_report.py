@@ -46,7 +46,8 @@ def report_evaluation(path: Path, evaluation: Evaluation) -> None:
     run, judge = evaluation.tests.run, evaluation.judge
     labels = [sample.is_anomalous for sample in evaluation.samples]
     shown = worst_first(evaluation.scores, labels, judge.threshold)
-    good = [sample for category in evaluation.tests.categories for sample in category.train]
+    gallery, facts = [_gallery_item(evaluation, index) for index in shown], _facts(run)
+    odd = odd_images(run, [sample for category in evaluation.tests.categories for sample in category.train])
     synthetic = read_defects(run.folder)
     afs = afs_view(judge.model, *synthetic[0]) if synthetic and isinstance(judge.model, RealNet) else None
     write_report(
@@ -54,13 +55,13 @@ def report_evaluation(path: Path, evaluation: Evaluation) -> None:
         evaluation.results,
         evaluation.scores,
         labels,
-        gallery=[_gallery_item(evaluation, index) for index in shown],
+        gallery=gallery,
         afs=afs,
         synthetic=synthetic,
-        odd=odd_images(run, good),
+        odd=odd,
         limits=read_limits(run.folder, run.digest, judge.threshold),
         threshold=judge.threshold,
-        facts=_facts(run),
+        facts=facts,
     )
 
 
