@@ -92,7 +92,8 @@ class Runner:
         if entry.job is None:
             return Finished(entry, None, entry.missing)
         failure = place_of(self.folder, entry.job) / FAILURE_FILE
-        return Finished(entry, self._outcome(entry.job), failure.read_text("utf-8") if failure.is_file() else "")
+        text = failure.read_text(encoding="utf-8") if failure.is_file() else ""
+        return Finished(entry, self._outcome(entry.job), text)
 
     def _outcome(self, job: Job) -> Outcome | None:
         return read_outcome(place_of(self.folder, job))
