@@ -18,7 +18,7 @@ It gives a good/anomalous verdict and an anomaly map of images of the same produ
 | backbone | {model.backbone.name} (frozen), image size {model.image_size} x {model.image_size} |
 | synthetic defects | {config.synthesis.source} |
 | image score | {model.image_score} |
-| steps | {training.steps} of {training.planned_steps} planned, best at {training.best_step}, {training.seconds} s |
+| steps | {training.progress}, {training.seconds} s |
 | backbone weights | {weights} |
 | threshold | {threshold} |
 | validation image AUROC | {validation.image_auroc:.3f}: {validation.meaning} |

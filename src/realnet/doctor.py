@@ -14,7 +14,7 @@ import numpy as np
 
 from realnet import __version__
 from realnet.distribution import NAME, install_hint
-from realnet.errors import UserError
+from realnet.errors import UserError, plural
 from realnet.provenance import hardware
 
 if TYPE_CHECKING:
@@ -99,7 +99,10 @@ def _devices() -> Iterator[Said]:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield ("ok", f"cpu: {cores} cores, {torch.get_num_threads()} threads of PyTorch {torch.__version__}")
+    yield (
+        "ok",
+        f"cpu: {plural(cores or 1, 'core')}, {plural(torch.get_num_threads(), 'thread')} of PyTorch {torch.__version__}",
+    )
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         torch.ones(8, device=f"cuda:{number}").sum().item()

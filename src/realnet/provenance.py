@@ -11,13 +11,14 @@ import torch
 
 from realnet import __version__
 from realnet.config import Config
+from realnet.errors import plural
 
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
 
 
 def hardware() -> str:
     """Processor, cores, threads in use, and GPU where there is one, with TF32 where that is on, in words."""
-    parts = [f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"]
+    parts = [f"{_processor()}, {plural(os.cpu_count() or 1, 'core')}, {plural(torch.get_num_threads(), 'thread')}"]
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name() + (", TF32" if torch.backends.cuda.matmul.allow_tf32 else ""))
     return "; ".join(parts)

@@ -44,6 +44,13 @@ class Training(_Part):
     precision: str = ""
     devices: int = 1
 
+    @property
+    def progress(self) -> str:
+        """How far it went, in words."""
+        if self.planned_steps == 0:
+            return "no step: nothing is learned of the product"
+        return f"{self.steps} of {self.planned_steps} planned steps, the state after step {self.best_step} kept"
+
 
 class Imported(_Part):
     """Where a run that was not trained here comes from; ``assumed`` are sentences on what its file left open."""

@@ -11,7 +11,6 @@ from realnet.errors import plural
 
 if TYPE_CHECKING:
     from realnet.config import TrainingConfig
-    from realnet.record import Training
     from realnet.run_folder import Run
 
 
@@ -86,7 +85,7 @@ def _of_run(run: "Run") -> list[tuple[str, str]]:
         lines += [
             ("product", ", ".join(training.categories)),
             ("trained on", plural(training.good_images, "good image") + held_out),
-            ("training", _trained(training)),
+            ("training", f"{training.progress}, {training.seconds} s"),
         ]
     if run.taught is not None:
         lines.append(("taught", _taught(run.taught)))
@@ -107,15 +106,6 @@ def _taught(folder: Path) -> str:
     said = f"{plural(len(read_digests(folder)), 'further good image')}"
     left_out = len(read_digests(folder, LEFT_OUT))
     return f"{said}; of all good images {left_out} taken out again" if left_out else said
-
-
-def _trained(training: "Training") -> str:
-    if training.planned_steps == 0:
-        return f"set up in {training.seconds} s, no step was trained"
-    return (
-        f"{training.steps} of {training.planned_steps} planned steps, the state after step {training.best_step} kept, "
-        f"{training.seconds} s"
-    )
 
 
 def _of_export(run: "Run") -> list[tuple[str, str]]:

@@ -109,7 +109,7 @@ def _facts(run: Run) -> dict[str, str]:
         raise UserError(f"{run.folder / METRICS_FILE} does not say how the run was trained; restore it or train again.")
     return {
         "Trained on": f"{training.good_images} good images, {training.held_out_images} more held out",
-        "Steps": f"{training.steps} of {training.planned_steps}, best at {training.best_step}",
+        "Steps": training.progress,
         "Training time": f"{training.seconds:.0f} s",
     }
 
