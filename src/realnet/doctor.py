@@ -99,10 +99,8 @@ def _devices() -> Iterator[Said]:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield (
-        "ok",
-        f"cpu: {plural(cores or 1, 'core')}, {plural(torch.get_num_threads(), 'thread')} of PyTorch {torch.__version__}",
-    )
+    threads = plural(torch.get_num_threads(), "thread")
+    yield ("ok", f"cpu: {plural(cores or 1, 'core')}, {threads} of PyTorch {torch.__version__}")
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         torch.ones(8, device=f"cuda:{number}").sum().item()

@@ -53,8 +53,9 @@ def find_doubts(record: Record, good: int | None = None) -> list[str]:
         )
     auroc, faint = validation.image_auroc, training.augmentation is not None
     if auroc < (POOR_ON_FAINT if faint else POOR_SEPARATION):
+        what = "faint synthetic defects" if faint else "synthetic defects"
         said.append(
-            f"It hardly tells good images from {'faint ' if faint else ''}synthetic defects (image AUROC {auroc:.2f}; 0.5 is guessing): look at "
+            f"It hardly tells good images from {what} (image AUROC {auroc:.2f}; 0.5 is guessing): look at "
             "synthetic_defects.png in the run, and at whether the good images all show the product in the same way."
         )
     return said
