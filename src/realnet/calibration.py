@@ -151,8 +151,8 @@ class Calibration(Node):
             said.append(odd)
         if self.defects_found is not None:
             said.append(
-                f"Of {'' if self.seen else 'held-out '}synthetic defects {self.defects_found:.0%} are above it; how "
-                "many real ones are, only real ones can show."
+                f"Of {'' if self.seen else 'held-out '}synthetic defects, many of them faint, {self.defects_found:.0%} "
+                "are above it; how many real ones are, only real ones can show."
             )
         return said
 
