@@ -70,6 +70,9 @@ def undisturbed(many: Path, trained: Path, tmp_path_factory: pytest.TempPathFact
     finished = Started(["inspect", trained, many, "--output", output], tmp_path_factory.mktemp("output")).wait()
     assert finished.status == 2
     assert finished.err.splitlines()[-1] == "Error: 1 of 40 images could not be read; the others are judged."
+    rows = [row for row in json.loads((output / "results.json").read_text()) if row["verdict"] == "anomalous"]
+    worst = max(rows, key=lambda row: row["score"])["image"]
+    assert worst in re.sub(r"[│\s]+", "", finished.out), "a long path is folded, not cut off"
     return output
 
 

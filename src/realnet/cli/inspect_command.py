@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from realnet.choices import numbered
 from realnet.cli import history_options, options
@@ -169,7 +169,9 @@ def inspect(
     for note in summary.notes:
         warn(note)
     if worst := [row for row in summary.worst() if row.verdict == "anomalous"][:_WORST]:
-        table = Table("score", "outlined", "image", title=f"The worst {plural(len(worst), 'image')}")
+        # Folded: where a narrow terminal cuts a long path off, its name is lost.
+        image = Column("image", overflow="fold")
+        table = Table("score", "outlined", image, title=f"The worst {plural(len(worst), 'image')}")
         for row in worst:
             table.add_row(f"{row.score:.4f}", f"{row.anomalous_area:.2%}", harmless(row.image))
         console.print(table)
