@@ -66,7 +66,7 @@ def test_a_job_gives_figures_and_what_they_cost(done: tuple[Path, list[Entry], l
     assert measured["images_per_second"] > 0 and measured["fit_seconds"] > 0
     assert 0 < measured["model_gigabytes"] < 0.1
     assert 0.05 < measured["inference_memory_gigabytes"] <= measured["peak_memory_gigabytes"] * 1.5
-    assert "threads" in cap.outcome.hardware
+    assert "thread" in cap.outcome.hardware
 
 
 def test_a_job_that_fails_leaves_the_others_alone(done: tuple[Path, list[Entry], list[Finished]]) -> None:
