@@ -46,7 +46,8 @@ def test_data_sets_are_read_as_a_person_counts_them(tmp_path: Path, count: int) 
         said: list[str] = []
         sources = open_sources([str(tree.root)], tmp_path / "out", say=said.append)
         items = [item for item in sources.items(lambda key, version: False, threading.Event()) if item]
-        masks = {sample.mask for sample in defective}
+        # Inspection leaves out folders of masks, no masks that lie beside their images.
+        masks = {sample.mask for sample in defective if sample.mask and sample.mask.parent != sample.image.parent}
         assert [item.image for item in items] == [str(file) for file in files if file not in masks]
         assert all(word in said[0] for word in tree.left_out), said
 
