@@ -17,7 +17,7 @@ from realnet.benchmark import jobs
 from realnet.benchmark.footprint import benchmark_device, measure_run, peak_memory
 from realnet.benchmark.origin import origin_of
 from realnet.benchmark.products import renamed
-from realnet.data import Category, check_dataset, list_images, open_dataset
+from realnet.data import Category, GoodImages, check_dataset, list_images, open_dataset
 from realnet.errors import UserError
 from realnet.evaluation.evaluate import evaluate_run, record
 from realnet.progress import Watcher
@@ -28,7 +28,7 @@ from realnet.tested import Trial
 from realnet.training.checkpoint import Progress
 from realnet.training.launch import Launch
 from realnet.training.many_products import train_products
-from realnet.training.prepare import synthesizer_of, with_levels
+from realnet.training.prepare import synthesizer_of
 
 RUN_FOLDER, MODEL_FOLDER, IMAGES_FOLDER = "run", "model", "SIA"
 
@@ -133,11 +133,12 @@ def _quality(folder: Path, job: jobs.QualityJob, category: Category) -> jobs.Out
     write_pairs(synthesizer, list(synthesizer.names or []), job.count, pairs)
     real = [sample.image for sample in category.test if sample.is_anomalous]
     good = [sample.image for sample in category.train]
-    config, _ = with_levels(job.config, good)
+    # Those that all good images were found to have when the defects were made of them.
+    levels = synthesizer.images.levels if isinstance(synthesizer.images, GoodImages) else None
     quality = measure_quality(
         list_images([pairs / "test"]), real, good, size=job.config.model.image_size, repeats=1, seed=job.config.seed,
         inception=job.inception, alexnet=job.alexnet, progress=lambda text: print(text, flush=True),
-        device=benchmark_device(), levels=config.data.pair,
+        device=benchmark_device(), levels=levels,
     )  # fmt: skip
     measured = {figure.name: figure.value for figure in quality.figures if figure.value is not None}
     write_text(folder / "quality.json", quality.to_json())

@@ -18,7 +18,7 @@ from realnet.cli import history_options, options
 from realnet.cli.bar import showing
 from realnet.cli.bars import counting
 from realnet.cli.completion import complete_table
-from realnet.cli.console import console, errors, harmless, say, warn
+from realnet.cli.console import complain, console, harmless, say, warn
 from realnet.cli.signal_options import HeartbeatOption, SignalsOption, SinkOption, announced, signals_to
 from realnet.errors import UserError, plural
 from realnet.progress import interruptible
@@ -234,7 +234,7 @@ class _RowPrinter:
         _log.info("verdict", extra={"facts": verdict_facts(row, self._model)})
         self._shown.update(self._shown.task_ids[0], completed=self._done)
         if row.error:
-            errors.print(row.error, style="red", markup=False, highlight=False, soft_wrap=True)
+            complain(row.error)
         if row.score is not None:
             self._scores.append(row.score)
         if self._drift is not None and self._done % _DRIFT_EVERY == 0:

@@ -144,8 +144,7 @@ def _judge_part(
 ) -> dict[str, str]:
     """On a machine: judge one part and write its rows; a sentence where that fails, as Ray Data keeps no cause."""
     try:
-        judge = _loaded(packed, device)
-        judge.threshold, judge.minimum_area = threshold, minimum_area
+        judge = _loaded(packed, device).judge_by(threshold, minimum_area)
         rows = list(_judged(judge, json.loads(row["files"])))
         write_whole(_place(output, int(row["part"])), to_parquet(rows))
     except UserError as error:

@@ -290,9 +290,11 @@ class Service:
         return known
 
     async def _record(self, store: Store, row: Row, model: ServedModel, picture: Picture | None) -> None:
-        recording = self.recordings.setdefault(model.name, Recording(store, model.name, "serve", self.retention))
+        if model.name not in self.recordings:
+            self.recordings[model.name] = Recording(store, model.name, "serve", self.retention)
+        put = self.recordings[model.name].put
         try:
-            await asyncio.get_running_loop().run_in_executor(self.pool, recording.put, row, picture)
+            await asyncio.get_running_loop().run_in_executor(self.pool, put, row, picture)
         except UserError as error:
             # A verdict that nobody could trace is none: the client keeps the image and comes back.
             _log.error("result not recorded: %s", error, extra={"facts": {"image": row.image}})
